@@ -1,0 +1,103 @@
+"""A map-style dataset of bags over an instance table; also able to give many bags at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.data.instances import Instances
+from common.types import Index
+
+
+@dataclass(frozen=True)
+class BagBatch:
+    """Bags laid end to end: `instances` (sum of sizes, ...), `sizes` (n,). Ragged without padding."""
+
+    instances: Tensor
+    sizes: Index
+
+    def __post_init__(self) -> None:
+        if int(self.sizes.sum()) != len(self.instances):
+            raise ValueError(f"{len(self.instances)} instances, but sizes sum to {self.sizes.sum()}")
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def to(self, device: torch.device) -> "BagBatch":
+        """The same bags with their instances on `device`."""
+        return BagBatch(self.instances.to(device, non_blocking=True), self.sizes)
+
+
+@dataclass(frozen=True)
+class BagSet:
+    """Bags as views of instance rows: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.
+
+    `label` (n,) is 0 or 1; `name` tells bags of different sets apart, `number` (n,) those of one set.
+    """
+
+    instances: Instances
+    rows: Index
+    offsets: Index
+    label: Index
+    name: str
+    number: Index
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"bag {position} of {len(self)}")
+        batch = self.gather(np.array([position % len(self)]))
+        return batch.instances, int(self.label[position])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        return (self[position] for position in range(len(self)))
+
+    def gather(self, index: Index) -> BagBatch:
+        """The bags at `index`, in that order."""
+        return BagBatch(self.gather_rows(self.rows_of(index)), self.sizes[index])
+
+    def gather_rows(self, rows: Index) -> Tensor:
+        """The instances at `rows` of the table, uint8 (len(rows), C, H, W)."""
+        return torch.from_numpy(np.ascontiguousarray(self.instances.images[rows]))
+
+    def rows_of(self, index: Index) -> Index:
+        """The instance rows of the bags at `index`, bag by bag."""
+        starts, sizes = self.offsets[index], self.sizes[index]
+        ends = np.cumsum(sizes)
+        return self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
+
+    @property
+    def sizes(self) -> Index:
+        """Instances in each bag, (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def shares_instances(self) -> bool:
+        """Whether an instance is in more than one bag: then it pays to score instances, not bags."""
+        return len(np.unique(self.rows)) < len(self.rows)
+
+    def subset(self, index: Index) -> "BagSet":
+        """The bags at `index`, in that order, over the same instance table."""
+        offsets = np.concatenate([[0], np.cumsum(self.sizes[index])]).astype(np.int64)
+        rows, label, number = self.rows_of(index), self.label[index], self.number[index]
+        return BagSet(self.instances, rows, offsets, label, self.name, number)
+
+    def bag_id(self, index: Index) -> list[str]:
+        """Names of bags, unique among all sets of a dataset."""
+        return [f"{self.name}-{number:06d}" for number in self.number[index]]
+
+    def only(self, label: int) -> "BagSet":
+        """The bags with this label."""
+        return self.subset(np.flatnonzero(self.label == label))
+
+
+def stack_bags(instances: Instances, bags: list[NDArray[np.int64]], label: Index, name: str) -> BagSet:
+    """A BagSet from a list of row arrays, one a bag; for pools put together by hand."""
+    offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in bags])]).astype(np.int64)
+    rows = np.concatenate(bags).astype(np.int64)
+    return BagSet(instances, rows, offsets, label, name, np.arange(len(bags), dtype=np.int64))

@@ -1,0 +1,24 @@
+"""The datasets by name. A new one is a module with `load(config)` and a row here."""
+
+from collections.abc import Callable
+
+from common.data import cifar10, digits, images
+from common.data.instances import Instances
+from common.data.split import DataConfig, Split, split_bags
+from common.errors import UnknownName
+
+Load = Callable[[DataConfig], tuple[Instances, Instances]]
+
+DATASETS: dict[str, tuple[Load, str]] = {
+    "cifar10": (cifar10.load, "CIFAR-10 from parquet or python batches in data.root"),
+    "digits": (digits.load, "scikit-learn's handwritten digits, embedded"),
+    "images": (images.load, "a folder of images per class in data.root"),
+}
+
+
+def load_split(config: DataConfig) -> Split:
+    """The bags that `config` describes."""
+    if config.name not in DATASETS:
+        raise UnknownName("dataset", config.name, DATASETS)
+    train, test = DATASETS[config.name][0](config)
+    return split_bags(train, test, config)

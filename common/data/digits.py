@@ -1,0 +1,27 @@
+"""Scikit-learn's 1,797 handwritten digits (UCI, Alpaydin and Kaynak): the embedded default, no download."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from common.data.instances import Instances
+from common.data.split import DataConfig
+
+_LEVELS = 16
+
+
+def load(config: DataConfig) -> tuple[Instances, Instances]:
+    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, f = image_size // 8 by repetition."""
+    found = load_digits()
+    factor = max(1, config.image_size // 8)
+    pixels = np.rint(found.images * 255 / _LEVELS).astype(np.uint8)
+    images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]
+    labels = found.target.astype(np.int64)
+    train, test = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=0, stratify=labels)
+    return _part(images, labels, train), _part(images, labels, test)
+
+
+def _part(images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Instances:
+    classes = tuple(str(digit) for digit in range(10))
+    return Instances(labels[rows], classes, held=np.ascontiguousarray(images[rows]))

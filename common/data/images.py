@@ -1,0 +1,74 @@
+"""A folder of images with one sub-folder a class, with or without train/ and test/ above them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+from common.data.instances import Instances, decode_once, require_half
+from common.data.split import DataConfig
+from common.errors import BadData
+
+_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+_TEST_SHARE = 0.2
+
+
+def load(config: DataConfig) -> tuple[Instances, Instances]:
+    """Training and test images, (M, 3, image_size, image_size) uint8.
+
+    Without `train/` and `test/` folders a fifth of every class becomes the test set. Images that
+    don't decode are dropped and listed; more than half is BadData.
+    """
+    if config.root is None:
+        raise BadData("no data.root", "a folder with a sub-folder a class", "add --set data.root=FOLDER")
+    root = Path(config.root).expanduser()
+    if (root / "train").is_dir() and (root / "test").is_dir():
+        return _load_folder(root / "train", config), _load_folder(root / "test", config)
+    whole = _load_folder(root, config)
+    counts = np.bincount(whole.labels, minlength=len(whole.classes))
+    if counts.min() < 2:
+        rare = whole.classes[int(counts.argmin())]
+        raise BadData(f"{counts.min()} images of class {rare!r}", "2 or more", "add some or remove the class")
+    rows = np.arange(len(whole))
+    train, test = train_test_split(rows, test_size=_TEST_SHARE, random_state=0, stratify=whole.labels)
+    return whole.subset(np.sort(train)), whole.subset(np.sort(test))
+
+
+def _load_folder(folder: Path, config: DataConfig) -> Instances:
+    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    if len(classes) < 2:
+        found = f"{len(classes)} class folders in {folder}" if folder.is_dir() else f"no folder {folder}"
+        raise BadData(found, "a sub-folder for each of two classes or more", "correct --set data.root")
+    files = [(path, number) for number, name in enumerate(classes) for path in _images(folder / name)]
+    if not files:
+        raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
+    paths = [path for path, _ in files]
+    names = [str(path.relative_to(folder)) for path in paths]
+    decode = lambda: _decode_all(folder, files, classes, config.image_size)  # noqa: E731  # one line says it
+    return decode_once("images", paths, decode, names=names, size=config.image_size)
+
+
+def _images(folder: Path) -> Sequence[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+
+
+def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:
+    images, labels, dropped = [], [], []
+    for path, label in tqdm(files, "decoding", disable=None, leave=False):
+        try:
+            images.append(_decode(path, size))
+            labels.append(label)
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            dropped.append(f"{path.relative_to(folder)}: {error}")
+    require_half(len(images), dropped, folder)
+    return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))
+
+
+def _decode(path: Path, size: int) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)

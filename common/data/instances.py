@@ -1,0 +1,108 @@
+"""Instances decoded once: uint8 images in a memory-mapped file beside their labels.
+
+The table is written to a temporary folder and renamed, so a killed start leaves nothing half-made;
+its folder's name is a hash of the source's content and of the decoding parameters.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadData
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Images (M, C, H, W) uint8 with labels (M,) and the classes' names.
+
+    With a `path` the images are opened there, memory-mapped, on first use; only the path crosses
+    to another process. `dropped` lists what could not be decoded, with the reason.
+    """
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    path: Path | None = None
+    held: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The pixels, (M, C, H, W)."""
+        if self.held is None:
+            opened = np.load(str(self.path), mmap_mode="r")
+            object.__setattr__(self, "held", opened)
+            return opened  # type: ignore[no-any-return]  # numpy leaves np.load untyped
+        return self.held
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        return self.__dict__ | ({"held": None} if self.path else {})
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, rows: NDArray[np.int64]) -> "Instances":
+        """Some rows, copied into memory."""
+        return Instances(self.labels[rows], self.classes, self.dropped, held=self.images[rows])
+
+
+Decode = Callable[[], Instances]
+
+
+def decode_once(kind: str, sources: Iterable[Path], decode: Decode, **parameters: object) -> Instances:
+    """`decode()`'s table, from the cache if the same sources were decoded before with the same parameters."""
+    folder = cache_folder() / f"{kind}-{_fingerprint(sources, parameters)}"
+    if not (folder / "table.json").exists():
+        _store(decode(), folder)
+    described = json.loads((folder / "table.json").read_text())
+    labels = np.load(folder / "labels.npy")
+    classes, dropped = tuple(described["classes"]), tuple(described["dropped"])
+    return Instances(labels, classes, dropped, path=folder / "images.npy")
+
+
+def cache_folder() -> Path:
+    """Where decoded tables lie: `$NEGSIFT_CACHE`, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "negsift"
+    return Path(os.environ.get("NEGSIFT_CACHE", default))
+
+
+def require_half(kept: int, dropped: list[str], source: Path) -> None:
+    """Raise BadData if more than half of the items of `source` could not be decoded."""
+    if len(dropped) > kept:
+        raise BadData(
+            f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})",
+            "at least half to decode",
+            "repair the files or point --set data.root elsewhere",
+        )
+
+
+def _fingerprint(sources: Iterable[Path], parameters: dict[str, object]) -> str:
+    digest = hashlib.blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=10)
+    for source in sources:
+        digest.update(source.name.encode())
+        with source.open("rb") as stream:
+            while part := stream.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def _store(table: Instances, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    try:
+        np.save(made / "images.npy", table.images)
+        np.save(made / "labels.npy", table.labels)
+        described = {"classes": table.classes, "dropped": table.dropped}
+        (made / "table.json").write_text(json.dumps(described))
+        if not folder.exists():
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

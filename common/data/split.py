@@ -1,0 +1,89 @@
+"""Train, validation and test bags for one target class, each built the same way."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.config import knob
+from common.data.bags import plan_bags
+from common.data.bagset import BagSet
+from common.data.instances import Instances
+from common.errors import BadInput, UnknownName
+from common.rng import generator
+from common.types import Index
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which instances, and how bags are made of them."""
+
+    name: str = knob("digits", "dataset: see `list`")
+    root: str | None = knob(None, "folder or file the dataset is read from")
+    target: str = knob("0", "the positive class, by number or name")
+    bag_size: int = knob(5, "instances in a bag")
+    density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
+    bag_seed: int = knob(0, "seed of the bags and of the validation split; independent of the run's seed")
+    val_share: float = knob(0.1, "share of the training bags kept for validation")
+    image_size: int = knob(32, "height and width images are decoded to")
+    download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The three sets; `train` is divided into `positives` and the `pool` of negatives."""
+
+    positives: BagSet
+    pool: BagSet
+    val: BagSet
+    test: BagSet
+
+
+def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
+    """Bags for `config.target`: the validation bags are set aside, stratified, before the pool is formed.
+
+    Bags and split depend on `config.bag_seed` alone, so that every run of a comparison meets the same bags.
+    Raises UnknownName for a class, BadData where a class or a kind of bag is missing.
+    """
+    target = class_number(config.target, train.classes)
+    everything = _bags(train, target, config, "train")
+    held = _stratified(everything.label, config)
+    rest = np.setdiff1d(np.arange(len(everything)), held)
+    val = dataclasses.replace(everything.subset(held), name=everything.name)
+    kept = everything.subset(rest)
+    _require_kinds(kept, val, config)
+    return Split(kept.only(1), kept.only(0), val, _bags(test, target, config, "test"))
+
+
+def class_number(target: str, classes: tuple[str, ...]) -> int:
+    """The class meant by a name, or by a number in range."""
+    if target in classes:
+        return classes.index(target)
+    if target.isdigit() and int(target) < len(classes):
+        return int(target)
+    raise UnknownName("class", target, (*classes, f"a number below {len(classes)}"))
+
+
+def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:
+    seed = config.bag_seed * 2 + (name == "test")
+    plan = plan_bags(instances.labels == target, config.bag_size, config.density, seed)
+    number = np.arange(len(plan.label), dtype=np.int64)
+    return BagSet(instances, plan.rows, plan.offsets, plan.label, f"{name}-class{target}", number)
+
+
+def _stratified(label: Index, config: DataConfig) -> Index:
+    if not 0.0 < config.val_share < 1.0:
+        raise BadInput(f"data.val_share={config.val_share}", "a share between 0 and 1", "correct --set")
+    random = generator(config.bag_seed, "validation")
+    chosen = [random.permutation(np.flatnonzero(label == kind)) for kind in (0, 1)]
+    return np.sort(np.concatenate([kind[: max(1, round(len(kind) * config.val_share))] for kind in chosen]))
+
+
+def _require_kinds(kept: BagSet, val: BagSet, config: DataConfig) -> None:
+    for kind, word in ((1, "positive"), (0, "negative")):
+        if not (kept.label == kind).any() or not (val.label == kind).any():
+            raise BadInput(
+                f"too few {word} bags to train and to validate on",
+                f"two {word} bags or more",
+                f"give more instances than class {config.target!r} has, or smaller bags",
+            )

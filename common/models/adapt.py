@@ -1,0 +1,92 @@
+"""Any torch module that gives bag logits, as an embedder: its last linear layer's input is the feature."""
+
+import threading
+
+import torch
+from torch import Tensor, nn
+
+from common.data.bagset import BagBatch
+from common.errors import BadModel
+from common.models.bag import BagClassifier
+from common.models.embed import Ask, gradient_labels, linear_gradient, pack
+from common.types import Embedded, Index, Need
+
+
+class AdaptedModule(nn.Module):
+    """Wraps `module`, bags -> logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`.
+
+    One logit a bag is read as (0, z), so that column 1 is the positive class. The head may see bags
+    (N, D) or instances (N, n, D) or (N·n, D) whose logits the module averages.
+    """
+
+    def __init__(self, module: nn.Module, head: str | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self._head = find_head(module, head)
+        self._seen = threading.local()
+        self._head.register_forward_pre_hook(self._keep)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        """Whatever the module says."""
+        answer: Tensor = self.module(bags)
+        return answer
+
+    def embed(self, bags: BagBatch | Tensor, index: Index, ask: Ask) -> Embedded:
+        """Logits (n, K), features (n, D) and, if asked, last-layer gradients of a batch of bags.
+
+        Raises BadModel if the answer isn't one row of logits a bag, or if gradients are asked of a
+        head whose outputs are neither the bag's logits nor average to them.
+        """
+        raw = self._raw_logits(bags, len(index))
+        logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
+        inputs_NnD = self._seen.inputs.reshape(len(index), -1, self._seen.inputs.shape[-1])
+        feats_ND = inputs_NnD.mean(1)
+        if ask.need < Need.GRADIENT:
+            return pack(index, logits_NK, feats_ND, None)
+        self._require_linear(inputs_NnD, raw)
+        gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, ask))
+        return pack(index, logits_NK, feats_ND, gradient)
+
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._seen.inputs = inputs[0]
+
+    def _raw_logits(self, bags: BagBatch | Tensor, expected: int) -> Tensor:
+        self._seen.inputs = None
+        raw = self.module(bags)
+        if isinstance(raw, Tensor) and raw.ndim == 1:
+            raw = raw[:, None]
+        if not isinstance(raw, Tensor) or raw.ndim != 2 or len(raw) != expected:
+            found = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+            raise BadModel(f"an answer of {found} for {expected} bags", "bag logits (N, K)", "adapt the forward")
+        if self._seen.inputs is None or self._seen.inputs.numel() % expected:
+            raise BadModel("a head that isn't used once a batch", "one call of it", "name another with head=")
+        return raw
+
+    def _require_linear(self, inputs_NnD: Tensor, raw: Tensor) -> None:
+        again = torch.nn.functional.linear(inputs_NnD.mean(1), self._head.weight, self._head.bias)
+        if again.shape != raw.shape or not torch.allclose(again, raw, rtol=1e-3, atol=1e-4):
+            raise BadModel(
+                "bag logits that are not the head's output (or its mean over instances)",
+                "just that",
+                "use a strategy without gradients, or a BagClassifier, whose poolings know their gradient",
+            )
+
+
+Embedder = BagClassifier | AdaptedModule
+
+
+def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
+    """`model` itself if it is a BagClassifier, else wrapped; raises BadModel without a linear head."""
+    return model if isinstance(model, BagClassifier) else AdaptedModule(model, head)
+
+
+def find_head(module: nn.Module, name: str | None) -> nn.Linear:
+    """The linear layer called `name`, or the last one found."""
+    linear = {key: part for key, part in module.named_modules() if isinstance(part, nn.Linear)}
+    if not linear:
+        raise BadModel(f"no nn.Linear in {type(module).__name__}", "a linear last layer", "give such a model")
+    if name is None:
+        return list(linear.values())[-1]
+    if name not in linear:
+        raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(linear)}", "correct head=")
+    return linear[name]

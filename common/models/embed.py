@@ -1,0 +1,65 @@
+"""What scoring asks of a model, and how logits and last-layer gradients become an `Embedded`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.errors import BadInput
+from common.models.pooling import residual
+from common.types import Embedded, Gradient, Index, Need
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to compute of every bag.
+
+    `label` is the class the gradient is taken for: `pseudo`, the predicted one (eq. 4 of Shah et
+    al.), or `known`, the negative class that every bag of a negative pool has. `target` is the
+    positive class's column.
+    """
+
+    need: Need
+    label: str = "pseudo"
+    target: int = 1
+
+
+def gradient_labels(logits_NK: Tensor, ask: Ask) -> Tensor:
+    """The label each bag's gradient is taken for, (N,)."""
+    if ask.label == "pseudo":
+        return logits_NK.argmax(1)
+    if logits_NK.shape[1] != 2:
+        raise BadInput(
+            f"label=known with {logits_NK.shape[1]} classes",
+            "two classes, so that 'negative' is one of them",
+            "use label=pseudo",
+        )
+    return torch.full((len(logits_NK),), 1 - ask.target, dtype=torch.long, device=logits_NK.device)
+
+
+def linear_gradient(logits_NK: Tensor, feats_ND: Tensor, label_N: Tensor) -> Gradient:
+    """(p - e_y) ⊗ h in factors; two classes give one column, √2 (p_0 - [y = 0]), since the other is its negative."""
+    left = residual(logits_NK.double().softmax(1), label_N)
+    left = left[:, :1] * 2**0.5 if left.shape[1] == 2 else left
+    return Gradient(to_numpy(left), to_numpy(feats_ND))
+
+
+def general_gradient(delta_NnK: Tensor, feats_NnD: Tensor) -> Gradient:
+    """Σ_i δ_i ⊗ h_i in factors: two classes need D numbers a bag, more need K·D."""
+    if delta_NnK.shape[-1] == 2:
+        right = torch.einsum("ni,nid->nd", delta_NnK[..., 0], feats_NnD.double()) * 2**0.5
+    else:
+        right = torch.einsum("nik,nid->nkd", delta_NnK, feats_NnD.double()).flatten(1)
+    return Gradient(np.ones((len(right), 1)), to_numpy(right))
+
+
+def pack(index: Index, logits_NK: Tensor, feats_ND: Tensor, gradient: Gradient | None) -> Embedded:
+    """The arrays as an Embedded, copied off the device."""
+    return Embedded(index, to_numpy(logits_NK), to_numpy(feats_ND), gradient)
+
+
+def to_numpy(values: Tensor) -> np.ndarray:  # type: ignore[type-arg]  # float32 or float64, as the model is
+    """A numpy array that owns its memory; half precision is widened to float32."""
+    wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
+    return wide.detach().cpu().contiguous().numpy()

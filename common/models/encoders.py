@@ -1,0 +1,85 @@
+"""Encoders of images and the table of models: SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from common.config import knob
+from common.errors import BadInput, UnknownName
+from common.models.bag import BagClassifier
+from common.models.pooling import POOLINGS, make_pooling
+from common.rng import stream_key
+
+_COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+_GREY = ((0.5,), (0.5,))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The bag classifier."""
+
+    name: str = knob("simple_cnn", "network: see `list`")
+    pooling: str = knob("mean_softmax", "aggregation of instances: see `list`")
+
+
+class Normalise(nn.Module):
+    """uint8 (M, C, H, W) to float32 with the mean and standard deviation of CIFAR-10, or of 0.5 for grey."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        mean, std = _COLOUR if channels == 3 else _GREY
+        self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(-1, 1, 1)), persistent=False)
+        self.register_buffer("shift", -torch.tensor(mean).view(-1, 1, 1) / torch.tensor(std).view(-1, 1, 1), False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(x / 255 - mean) / std, in the dtype of the scale; channels last, the layout convolutions are fastest in."""
+        scaled = images.to(self.scale.dtype) * self.scale + self.shift  # type: ignore[operator, union-attr]  # buffers
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
+    """PyTorch's CIFAR tutorial net up to its 84 features: two convolutions and two of its three linear layers."""
+    channels, height, width = shape
+    rows, columns = ((height - 4) // 2 - 4) // 2, ((width - 4) // 2 - 4) // 2
+    if min(rows, columns) < 1:
+        raise BadInput(f"images of {height}x{width}", "16x16 or larger", "raise --set data.image_size")
+    encoder = nn.Sequential(
+        nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(16 * rows * columns, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+    )  # fmt: skip
+    return encoder, 84
+
+
+def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
+    """torchvision's ResNet18 with the CIFAR stem (3x3, stride 1, no max-pooling), up to its 512 features."""
+    net = resnet18(weights=None)
+    net.conv1 = nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False)
+    net.maxpool, net.fc = nn.Identity(), nn.Identity()  # type: ignore[assignment]  # annotated as their classes
+    return net, 512
+
+
+MODELS: dict[str, tuple[Callable[[tuple[int, int, int]], tuple[nn.Module, int]], str]] = {
+    "simple_cnn": (simple_cnn, "2 convolutions and 3 linear layers, 61,326 parameters on 3x32x32"),
+    "resnet18": (resnet_18, "torchvision's ResNet18 with the CIFAR stem, random weights"),
+}
+
+
+def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> BagClassifier:
+    """The classifier of two classes that `config` names, for instances of `shape` (C, H, W).
+
+    Its weights are random and depend on `seed` alone; the global generator is left as it was.
+    """
+    if config.name not in MODELS:
+        raise UnknownName("model", config.name, MODELS)
+    if config.pooling not in POOLINGS:
+        raise UnknownName("pooling", config.pooling, POOLINGS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_key(seed, "weights") >> 1)
+        encoder, size = MODELS[config.name][0](shape)
+        pooling = make_pooling(config.pooling, size)
+        model = BagClassifier(nn.Sequential(Normalise(shape[0]), encoder), nn.Linear(size, 2), pooling)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub

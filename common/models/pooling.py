@@ -1,0 +1,122 @@
+"""From instance logits to bag logits, with the gradient of the loss in closed form.
+
+Axes: N bags, n instances (padded; `mask` tells the real ones), K classes, D features. With a linear
+head z_i = W h_i, the gradient of L = -log p_y with respect to W is Σ_i δ_i ⊗ h_i, δ_i = ∂L/∂z_i
+(eq. 4 of Shah et al., arXiv 2309.13227); each pooling knows its δ.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class Pooling(nn.Module):
+    """Mean of logits, then softmax: `mean_softmax`. Base of the others, which override what differs.
+
+    `linear` says that bag logits are a weighted sum of instance logits, Σ_i w_i z_i; then so is δ,
+    and the gradient is the single product (p - e_y) ⊗ Σ_i w_i h_i.
+    """
+
+    linear = True
+
+    def weights(self, feats_NnD: Tensor, mask_Nn: Tensor) -> Tensor:
+        """The share of every instance in its bag's features, (N, n), summing to 1 over real instances."""
+        return mask_Nn / mask_Nn.sum(1, keepdim=True)
+
+    def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
+        """Bag logits (N, K) whose softmax is the bag's probability."""
+        return torch.einsum("nik,ni->nk", logits_NnK, share_Nn)
+
+    def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
+        """∂L/∂z_i of every instance for the bag labels given, (N, n, K)."""
+        probs_NK = self(logits_NnK, share_Nn, mask_Nn).softmax(-1)
+        return share_Nn[..., None] * residual(probs_NK, label_N)[:, None]
+
+
+class SoftmaxMean(Pooling):
+    """Softmax of every instance, then the mean of probabilities."""
+
+    linear = False
+
+    def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
+        """log p̄, (N, K)."""
+        padded = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
+        return padded.logsumexp(1) - mask_Nn.sum(1, keepdim=True).log()
+
+    def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
+        """δ_i = (1/n) (p_iy / p̄_y) (p_i - e_y)."""
+        logs_NnK = logits_NnK.log_softmax(-1)
+        rows = torch.arange(len(label_N), device=label_N.device)
+        ratio_Nn = (logs_NnK[rows, :, label_N] - self(logits_NnK, share_Nn, mask_Nn)[rows, label_N][:, None]).exp()
+        scale_Nn = ratio_Nn * mask_Nn / mask_Nn.sum(1, keepdim=True)
+        instances, labels = logs_NnK.exp().flatten(0, 1), label_N.repeat_interleave(mask_Nn.shape[1])
+        return scale_Nn[..., None] * residual(instances, labels).view_as(logits_NnK)
+
+
+class SoftmaxMax(Pooling):
+    """Softmax of every instance, the largest probability of each class, renormalised to sum to 1."""
+
+    linear = False
+
+    def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
+        """log m - log Σ m with m_c = max_i p_ic, (N, K)."""
+        largest = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn).amax(1)
+        return largest.log_softmax(-1)
+
+    def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
+        """δ_i = Σ over the classes c won by instance i of (m_c / Σm - [c = y]) (e_c - p_i)."""
+        logs_NnK = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
+        best_NK, winner_NK = logs_NnK.max(1)
+        pull_NK = residual(best_NK.softmax(-1), label_N)
+        classes = logits_NnK.shape[-1]
+        gap_NcK = -residual(*_winners(logs_NnK.exp(), winner_NK)).view(-1, classes, classes)
+        delta = torch.zeros_like(logits_NnK)
+        index = winner_NK[..., None].expand(-1, -1, classes)
+        return delta.scatter_add(1, index, pull_NK[..., None] * gap_NcK)
+
+
+class GatedAttention(Pooling):
+    """Gated attention (Ilse, Tomczak and Welling, ICML 2018, eq. 9): a_i ∝ exp w·(tanh V h_i ⊙ σ U h_i)."""
+
+    def __init__(self, feature_size: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.value = nn.Linear(feature_size, hidden)
+        self.gate = nn.Linear(feature_size, hidden)
+        self.score = nn.Linear(hidden, 1)
+
+    def weights(self, feats_NnD: Tensor, mask_Nn: Tensor) -> Tensor:
+        """The attention of every instance, (N, n)."""
+        scores_NnK = self.score(self.value(feats_NnD).tanh() * self.gate(feats_NnD).sigmoid())
+        return _minus_inf(scores_NnK, mask_Nn)[..., 0].softmax(1)
+
+
+def residual(probs_NK: Tensor, label_N: Tensor) -> Tensor:
+    """p - e_y, with p_y - 1 computed as minus the sum of the others, which doesn't cancel near p_y = 1."""
+    others = probs_NK.scatter(1, label_N[:, None], 0.0)
+    return others.scatter(1, label_N[:, None], -others.sum(1, keepdim=True))
+
+
+def make_pooling(name: str, feature_size: int) -> Pooling:
+    """The pooling called `name`, one of POOLINGS."""
+    return GatedAttention(feature_size) if name == "attention" else _FIXED[name]()
+
+
+def _winners(probs_NnK: Tensor, winner_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """For every bag and class c, the winning instance's probabilities, and c: (N·K, K), (N·K,)."""
+    classes = probs_NnK.shape[-1]
+    picked = probs_NnK.gather(1, winner_NK[..., None].expand(-1, -1, classes))
+    return picked.flatten(0, 1), torch.arange(classes, device=winner_NK.device).repeat(len(winner_NK))
+
+
+def _minus_inf(values_NnK: Tensor, mask_Nn: Tensor) -> Tensor:
+    return values_NnK.masked_fill(~mask_Nn[..., None].bool(), -torch.inf)
+
+
+_FIXED: dict[str, type[Pooling]] = {
+    "mean_softmax": Pooling, "softmax_mean": SoftmaxMean, "softmax_max": SoftmaxMax,
+}  # fmt: skip
+POOLINGS = {
+    "mean_softmax": "mean of instance logits, then softmax",
+    "softmax_mean": "softmax of every instance, then the mean",
+    "softmax_max": "softmax of every instance, then the largest per class, renormalised",
+    "attention": "gated attention over instances, then softmax",
+}

@@ -1,0 +1,200 @@
+"""The values that cross between rooms: frozen, and checked once, at birth.
+
+Axes: n bags, K classes, D features, R gradient factors.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Array = NDArray[np.float32] | NDArray[np.float64]
+
+
+class Need(enum.IntEnum):
+    """How much of a bag a strategy looks at; each level includes those below."""
+
+    NOTHING = 0
+    LOGITS = 1
+    FEATURES = 2
+    GRADIENT = 3
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Last-layer gradients in factors: bag b's gradient is `left[b] ⊗ right[b]`, (n, R) and (n, G).
+
+    Inner products are (left·left')(right·right'); the product matrix is never built.
+    """
+
+    left: Floats
+    right: Array
+
+    def __post_init__(self) -> None:
+        _require(self.left.ndim == 2 and self.right.ndim == 2, "gradient factors with two axes", self)
+        _require(len(self.left) == len(self.right), "as many left as right factors", self)
+
+    @property
+    def norm(self) -> Floats:
+        """L2 norm of every bag's gradient, (n,)."""
+        right = self.right.astype(np.float64)
+        squares = np.einsum("nr,nr->n", self.left, self.left) * np.einsum("ng,ng->n", right, right)
+        return np.asarray(np.sqrt(squares), dtype=np.float64)
+
+    def take(self, rows: Index) -> "Gradient":
+        """The gradients of some rows."""
+        return Gradient(self.left[rows], self.right[rows])
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What one forward pass says of bags: `index` (n,), `logits` (n, K), `features` (n, D).
+
+    Levels that a strategy doesn't need are left empty: (n, 0), and None for the gradient.
+    """
+
+    index: Index
+    logits: Array
+    features: Array
+    gradient: Gradient | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.index.dtype == np.int64 and self.index.ndim == 1, "an int64 index (n,)", self)
+        _require(self.logits.ndim == 2 and self.features.ndim == 2, "logits (n, K), features (n, D)", self)
+        rows = {len(self.index), len(self.logits), len(self.features)}
+        _require(len(rows) == 1, "one row a bag in every array", self)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one, sorted by index, so that the order of arrival leaves no trace."""
+        index = np.concatenate([part.index for part in parts])
+        order = np.argsort(index, kind="stable")
+        logits = np.concatenate([part.logits for part in parts])[order]
+        features = np.concatenate([part.features for part in parts])[order]
+        return cls(index[order], logits, features, _merge_gradients(parts, order))
+
+    def take(self, rows: Index) -> "Embedded":
+        """Some rows, by their position in this object (not in the pool)."""
+        gradient = None if self.gradient is None else self.gradient.take(rows)
+        return Embedded(self.index[rows], self.logits[rows], self.features[rows], gradient)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory held by the arrays."""
+        extra = 0 if self.gradient is None else self.gradient.left.nbytes + self.gradient.right.nbytes
+        return self.index.nbytes + self.logits.nbytes + self.features.nbytes + extra
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more.
+
+    `seen` counts the bags considered, `dropped` those left out because their score was not finite.
+    """
+
+    index: Index
+    score: Floats
+    seen: int
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.index.dtype == np.int64, "an int64 index", self)
+        _require(self.score.dtype == np.float64, "a float64 score", self)
+        _require(self.index.shape == self.score.shape and self.index.ndim == 1, "(n,) twice", self)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column."""
+
+    run: str
+    epoch: int
+    seed: int
+    k: int
+    target: int = 1
+    previous: Index | None = None
+
+
+@dataclass(frozen=True)
+class InstanceFeatures:
+    """Features (u, D) of the distinct instances at table rows `row` (u,), ascending."""
+
+    row: Index
+    features: Array
+
+    def at(self, rows: Index) -> Array:
+        """The features of `rows`, in that order, repeated where a row is."""
+        return self.features[np.searchsorted(self.row, rows)]
+
+    @classmethod
+    def merge(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one, ascending; empty parts are passed over."""
+        held = [part for part in parts if len(part.row)]
+        row = np.concatenate([part.row for part in held])
+        order = np.argsort(row)
+        return cls(row[order], np.concatenate([part.features for part in held])[order])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights of one version. `digest` names their content: equal digests give equal scores.
+
+    `features` are those of the pool's instances under these weights, where bags share instances.
+    """
+
+    version: int
+    digest: str
+    weights: Mapping[str, NDArray[np.generic]]
+    features: InstanceFeatures | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a selection cost: bags scored, bags dropped as not finite, rows filled, seconds by stage."""
+
+    scored: int = 0
+    dropped: int = 0
+    filled: int = 0
+    retries: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen negatives, best first: `index` (k,), `score` (k,), `weight` (k,) for the loss.
+
+    `version` is that of the weights that scored; `staleness` counts epochs between them and the
+    epoch the selection is for.
+    """
+
+    index: Index
+    score: Floats
+    weight: Floats
+    version: int
+    staleness: int = 0
+    account: Account = field(default_factory=Account)
+
+    def __post_init__(self) -> None:
+        _require(self.index.dtype == np.int64, "an int64 index", self)
+        _require(self.index.shape == self.score.shape == self.weight.shape, "(k,) three times", self)
+        _require(len(np.unique(self.index)) == len(self.index), "distinct positions", self)
+
+
+def _merge_gradients(parts: Sequence[Embedded], order: Index) -> Gradient | None:
+    gradients = [part.gradient for part in parts if part.gradient is not None]
+    if not gradients:
+        return None
+    left = np.concatenate([gradient.left for gradient in gradients])[order]
+    right = np.concatenate([gradient.right for gradient in gradients])[order]
+    return Gradient(left, right)
+
+
+def _require(holds: bool, expected: str, value: object) -> None:
+    """An invariant of our own code, not of the user's input; hence no BadInput."""
+    if not holds:
+        raise TypeError(f"{type(value).__name__} needs {expected}")

@@ -1,0 +1,62 @@
+"""State dicts as plain numpy, checked and named by their content, ready to cross processes."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.errors import BadWeights
+from common.types import Snapshot
+
+Weights = Mapping[str, Tensor | NDArray[np.generic]]
+
+
+def take_snapshot(weights: Weights, version: int) -> Snapshot:
+    """A copy of `weights` that later training steps don't reach.
+
+    Raises BadWeights if a floating-point entry is not finite.
+    """
+    arrays = {name: _to_numpy(value) for name, value in weights.items()}
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in arrays.items():
+        _require_finite(name, array)
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return Snapshot(version, digest.hexdigest(), arrays)
+
+
+def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
+    """Copy the weights into `model`; raises BadWeights unless names and shapes are just its own."""
+    have = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
+    for name in have.keys() | given.keys():
+        if have.get(name) != given.get(name):
+            raise BadWeights(
+                f"weights {name!r} of shape {given.get(name, 'none at all')}",
+                f"{have.get(name, 'no such entry')}",
+                "publish the state_dict of the model the sampler was given",
+            )
+    # A copy on purpose: the arrays may be read-only views of memory shared between processes.
+    model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
+
+
+def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:
+    if isinstance(value, Tensor):
+        cpu = value.detach().cpu()
+        return (cpu.float() if cpu.dtype == torch.bfloat16 else cpu).numpy().copy()
+    return np.array(value)
+
+
+def _require_finite(name: str, array: NDArray[np.generic]) -> None:
+    if not np.issubdtype(array.dtype, np.floating):
+        return
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise BadWeights(
+            f"{bad} of {array.size} values of {name!r} not finite",
+            "finite weights",
+            "training diverged: lower the learning rate or resume from an earlier checkpoint",
+        )

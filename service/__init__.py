@@ -1,0 +1,5 @@
+"""The sampling service: shards of the pool score bags, a coordinator picks the negatives."""
+
+from service.sampler import NegativeSampler
+
+__all__ = ["NegativeSampler"]

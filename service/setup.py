@@ -1,0 +1,53 @@
+"""From configuration to a running service: how many shards, on which devices, in which processes."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+
+import torch
+
+from common.config import knob
+from common.errors import BadInput, UnknownName
+from service.coordinator import Coordinator, Plan
+from service.fleet import LocalFleet, LocalService, Service, Stock
+
+KINDS = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class FleetConfig:
+    """Where scoring happens."""
+
+    kind: str = knob("local", "local (threads of this process) or ray (actors)")
+    shards: int | None = knob(None, "shards of the pool; none: one a core, or one a GPU on Ray")
+    block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit")
+    gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is")
+    cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1")
+    deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error")
+    cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB")
+    gather_mb: int = knob(4096, "embeddings the coordinator may gather for badge, in MiB")
+    dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownName("fleet.kind", self.kind, KINDS)
+        if self.block < 1 or (self.shards is not None and self.shards < 1):
+            raise BadInput(f"fleet.block={self.block}, fleet.shards={self.shards}", "1 or more", "correct --set")
+
+    def shard_count(self) -> int:
+        """The shards asked for, or one a core."""
+        return self.shards or len(os.sched_getaffinity(0))
+
+
+def start_service(stock: Stock, plan: Plan, config: FleetConfig) -> Service:
+    """The service for one pool, ready to run rounds."""
+    if config.kind == "ray":
+        if importlib.util.find_spec("ray") is None:
+            raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
+        from service.ray_fleet import start_ray_service  # imported here: a local fleet needs no Ray
+
+        return start_ray_service(stock, plan, config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fleet = LocalFleet(stock, device)
+    line = f"{stock.shards} shards of {len(stock.pool):,} bags in this process, on {device}"
+    return LocalService(fleet, Coordinator(fleet, plan), line)

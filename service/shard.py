@@ -1,0 +1,136 @@
+"""A shard: some whole blocks of the pool, embedded and scored with the weights of the call.
+
+A block is always embedded as one batch and on one thread, so its numbers don't depend on which
+shard holds it, on how many threads work, or on what was embedded before.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from common.errors import BadModel
+from common.models.adapt import Embedder
+from common.models.bag import BagClassifier
+from common.models.embed import Ask
+from common.types import Candidates, Embedded, Index, InstanceFeatures, Need, Round, Snapshot
+from common.weights import load_snapshot
+from service.instances import encode_rows, shared_rows
+from service.merge import merge
+from service.partition import block_index
+from service.source import BagSource, move
+from service.strategies.base import Prepared, Strategy
+
+Part = Literal["pool", "positives"]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a shard holds: its blocks of the pool and of the positives, all of `block` bags.
+
+    `share` is (the shard's number, how many shards there are).
+    """
+
+    pool: BagSource
+    positives: BagSource
+    pool_blocks: range
+    positive_blocks: range
+    block: int
+    share: tuple[int, int]
+
+    def blocks(self, part: Part) -> range:
+        """The blocks of one part."""
+        return self.pool_blocks if part == "pool" else self.positive_blocks
+
+    def source(self, part: Part) -> BagSource:
+        """The bags of one part."""
+        return self.pool if part == "pool" else self.positives
+
+
+class Shard:
+    """Embeds and scores what it holds; keeps the embeddings of the current weights within `cache_bytes`."""
+
+    def __init__(self, holding: Holding, model: Embedder, threads: Executor, cache_bytes: int) -> None:
+        """`threads` come from `block_workers`; `model` is this shard's own copy."""
+        self._holding, self._threads, self._cache_bytes = holding, threads, cache_bytes
+        self._model = model.eval()
+        self._device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self._digest, self._held_bytes = "", 0
+        self._kept: dict[tuple[Part, int, Ask], Embedded] = {}
+        self._lock = threading.Lock()
+
+    def candidates(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
+        """This shard's best k bags for `strategy`."""
+        ask = Ask(strategy.need, strategy.label, round.target)
+
+        def score(block: int) -> Candidates:
+            return strategy.candidates(self._block(snapshot, "pool", block, ask), prepared, round)
+
+        parts = self._each(score, self._holding.pool_blocks)
+        return merge(parts, round.k) if parts else Candidates(_NONE, np.zeros(0), 0)
+
+    def embed(self, snapshot: Snapshot, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded | None:
+        """The embeddings of this shard's bags of a part, or of those among them that are `wanted`; None if it has none."""
+
+        def embed(block: int) -> Embedded:
+            return self._block(snapshot, part, block, ask)
+
+        blocks: Sequence[int] = self._holding.blocks(part)
+        if wanted is not None:
+            blocks = np.intersect1d(blocks, wanted // self._holding.block).tolist()
+        parts = self._each(embed, blocks)
+        if not parts:
+            return None
+        merged = Embedded.merge(parts)
+        return merged if wanted is None else merged.take(np.flatnonzero(np.isin(merged.index, wanted)))
+
+    def encode(self, snapshot: Snapshot) -> InstanceFeatures:
+        """Features of this shard's share of the pool's instances, for pools whose bags share instances."""
+        self._load(snapshot)
+        assert isinstance(self._model, BagClassifier)  # the coordinator asks no other
+        return encode_rows(self._model, self._holding.pool, self._holding.share, self._threads)
+
+    def _each(self, work: Callable[[int], object], blocks: Sequence[int]) -> list:  # type: ignore[type-arg]  # of what `work` gives
+        return list(self._threads.map(work, blocks))
+
+    def _block(self, snapshot: Snapshot, part: Part, block: int, ask: Ask) -> Embedded:
+        self._load(snapshot)
+        kept = self._kept.get((part, block, ask))
+        if kept is not None:
+            return kept
+        source = self._holding.source(part)
+        features = snapshot.features if part == "pool" else None
+        embedded = self._embed(source, block_index(block, self._holding.block, len(source)), ask, features)
+        with self._lock:
+            if self._held_bytes + embedded.size_bytes <= self._cache_bytes:
+                self._kept[part, block, ask] = embedded
+                self._held_bytes += embedded.size_bytes
+        return embedded
+
+    def _embed(self, source: BagSource, index: Index, ask: Ask, known: InstanceFeatures | None) -> Embedded:
+        if ask.need == Need.NOTHING:
+            nothing = np.zeros((len(index), 0), dtype=np.float32)
+            return Embedded(index, nothing, nothing)
+        with torch.inference_mode():
+            if known is not None and isinstance(self._model, BagClassifier):
+                rows, sizes = shared_rows(source, index)
+                features = torch.from_numpy(known.at(rows)).to(self._device)
+                return self._model.pool(features, sizes, index, ask)
+            embedded = self._model.embed(move(source.batch(index), self._device), index, ask)
+        if embedded.logits.shape[1] < 2:
+            raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")
+        return embedded
+
+    def _load(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            if snapshot.digest != self._digest:
+                load_snapshot(self._model, snapshot)
+                self._digest, self._held_bytes = snapshot.digest, 0
+                self._kept.clear()
+
+
+_NONE = np.zeros(0, dtype=np.int64)

@@ -1,0 +1,77 @@
+"""A pool as the shards see it: bags at given positions, as one batch the model takes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.data.bagset import BagBatch, BagSet
+from common.errors import BadData
+from common.protocols import Sized
+from common.types import Index
+
+Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag
+
+
+@dataclass(frozen=True)
+class BagSource:
+    """A map-style dataset of bags with a way to batch them.
+
+    `collate` turns items into what the model takes; without it bags are laid end to end in a
+    BagBatch if `ragged`, else stacked into one tensor (n, instances, ...).
+    """
+
+    dataset: Sized
+    collate: Collate | None = None
+    ragged: bool = True
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, index: Index) -> Any:  # Any: what `collate` makes
+        """The bags at `index`; raises BadData naming the bag that doesn't fit the others."""
+        if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
+            return self.dataset.gather(index)
+        items = [self.dataset[int(position)] for position in index]
+        if self.collate is not None:
+            return self.collate(items)
+        return self._lay_out([as_bag(item, int(at)) for item, at in zip(items, index, strict=True)], index)
+
+    def _lay_out(self, bags: Sequence[Tensor], index: Index) -> BagBatch | Tensor:
+        first = bags[0].shape[1:] if self.ragged else bags[0].shape
+        for bag, position in zip(bags, index, strict=True):
+            if (bag.shape[1:] if self.ragged else bag.shape) != first:
+                raise BadData(
+                    f"pool item {position} of shape {tuple(bag.shape)} beside item {index[0]} of {tuple(bags[0].shape)}",
+                    "instances of one shape" if self.ragged else "bags of one shape",
+                    "repair the item" if self.ragged else "give collate=, or a BagClassifier for ragged bags",
+                )
+        if not self.ragged:
+            return torch.stack(list(bags))
+        return BagBatch(torch.cat(list(bags)), np.array([len(bag) for bag in bags], dtype=np.int64))
+
+
+def as_bag(item: Any, position: int) -> Tensor:  # Any: the user's own form of a bag
+    """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, or an empty bag."""
+    first = item[0] if isinstance(item, (tuple, list)) else item
+    bag = torch.from_numpy(first) if isinstance(first, np.ndarray) else first
+    if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
+        found = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
+        raise BadData(
+            f"{found} as pool item {position}",
+            "a tensor (instances, ...), or a tuple beginning with one",
+            "give collate= for bags of your own form",
+        )
+    return bag
+
+
+def move(batch: Any, device: torch.device) -> Any:  # Any: what the user's collate makes
+    """The batch with every tensor in it on `device`."""
+    if isinstance(batch, (Tensor, BagBatch)):
+        return batch.to(device)
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(move(part, device) for part in batch)
+    return {key: move(part, device) for key, part in batch.items()} if isinstance(batch, dict) else batch

@@ -1,0 +1,58 @@
+"""What a strategy is: a score for every bag, and perhaps something learnt from the positives first.
+
+A new strategy is a class in a file of its own that overrides `score` (and `prepare`, or, if it must
+see all bags at once, `pick`), and a row in `STRATEGIES`. Scores are larger for bags wanted more.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadInput
+from common.types import Candidates, Embedded, Floats, Need, Round
+from service.merge import top_k
+
+Prepared = Mapping[str, NDArray[np.float64]]
+
+
+class Strategy:
+    """Top-k by score. Class attributes say what the service has to provide."""
+
+    need: ClassVar[Need] = Need.LOGITS
+    """How much of every bag `score` looks at."""
+    learns_from_positives: ClassVar[bool] = False
+    """Whether `prepare` gets the positive bags' embeddings."""
+    learns_from_negatives: ClassVar[bool] = False
+    """Whether `prepare` gets those of the negatives in use (the last selection; k random ones at first)."""
+    whole: ClassVar[bool] = False
+    """Whether `pick` needs every bag's embedding in one place."""
+    label: str = "pseudo"
+    """The class gradients are taken for: pseudo or known."""
+
+    def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
+        """What is learnt once a round, before scoring; nothing by default."""
+        return {}
+
+    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+        """One float64 for each bag of `embedded`; it may depend on no other bag but through `prepared`."""
+        raise NotImplementedError
+
+    def pick(self, embedded: Embedded, round: Round) -> tuple[Candidates, int]:
+        """For `whole` strategies: k bags of all, best first, and how many of them were mere filling."""
+        raise NotImplementedError
+
+    def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
+        """The best k of these bags with the form of the scores checked; those not finite are dropped."""
+        score = self.score(embedded, prepared, round)
+        if score.shape != embedded.index.shape or score.dtype != np.float64:
+            raise BadInput(
+                f"scores {score.dtype}{score.shape} from {type(self).__name__}",
+                f"float64{embedded.index.shape}, one score a bag",
+                "correct its score method",
+            )
+        finite = np.isfinite(score)
+        index, seen, dropped = embedded.index[finite], len(score), int((~finite).sum())
+        rows = top_k(index, score[finite], round.k)
+        return Candidates(index[rows], score[finite][rows], seen, dropped)

@@ -1,0 +1,19 @@
+"""Largest entropy of the predicted distribution (eq. 3 of Shah et al.)."""
+
+import numpy as np
+
+from common.types import Embedded, Floats, Round
+from service.strategies.base import Prepared, Strategy
+from service.strategies.uncertainty import binary_uncertainty, log_probs
+
+
+class Entropy(Strategy):
+    """The largest -Σ p log p."""
+
+    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+        """-Σ p log p; with two classes -|z_1 - z_0|, the same ranking."""
+        binary = binary_uncertainty(embedded.logits)
+        if binary is not None:
+            return binary
+        logs = log_probs(embedded.logits)
+        return np.asarray(-(np.exp(logs) * logs).sum(axis=1), dtype=np.float64)

@@ -1,0 +1,16 @@
+"""No filtering: every negative, every epoch (the "Full Set" row of Table 1)."""
+
+import numpy as np
+
+from common.types import Embedded, Floats, Need, Round
+from service.strategies.base import Prepared, Strategy
+
+
+class Full(Strategy):
+    """All negatives; k is the size of the pool."""
+
+    need = Need.NOTHING
+
+    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+        """All alike."""
+        return np.zeros(len(embedded.index))

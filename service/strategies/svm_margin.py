@@ -1,0 +1,30 @@
+"""Nearest to the hyperplane of a linear SVM ("SVM-Margin" in Table 1; Tong and Koller 2001, simple margin)."""
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from common.types import Embedded, Floats, Need, Round
+from service.strategies.base import Prepared, Strategy
+
+
+class SvmMargin(Strategy):
+    """The smallest |f| of an SVM between the positives and the negatives in use, on standardised features."""
+
+    need = Need.FEATURES
+    learns_from_positives = True
+    learns_from_negatives = True
+
+    def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
+        """The hyperplane w·h + b in unscaled features: w (D,), b (1,)."""
+        features = np.concatenate([positives.features, negatives.features]).astype(np.float64)
+        label = np.repeat([1, 0], [len(positives.index), len(negatives.index)])
+        scaler = StandardScaler().fit(features)
+        svm = LinearSVC(C=1.0, dual=False, class_weight="balanced").fit(scaler.transform(features), label)
+        normal = svm.coef_[0] / scaler.scale_
+        return {"normal": normal, "offset": svm.intercept_ - normal @ scaler.mean_}
+
+    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+        """-|w·h + b|; einsum, because BLAS may round by the number of its threads."""
+        side = np.einsum("nd,d->n", embedded.features.astype(np.float64), prepared["normal"])
+        return np.asarray(-np.abs(side + prepared["offset"]), dtype=np.float64)
