@@ -22,33 +22,40 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What doesn't change from round to round.
-
-    Epochs below `random_rounds` are picked at random, since untrained scores are noise. `whole`
-    strategies may gather at most `gather_bytes` of embeddings. `share_instances` says that bags
-    share instances, so that these are encoded first.
-    """
+class Task:
+    """What one run wants: a strategy. Epochs below `random_rounds` are picked at random, since untrained
+    scores are noise."""
 
     strategy: Strategy
-    pool: int
     random_rounds: int = 0
+
+    def strategy_at(self, epoch: int) -> Strategy:
+        """The strategy, or Random in the first rounds of one that scores."""
+        early = epoch < self.random_rounds and self.strategy.need > Need.NOTHING
+        return Random() if early else self.strategy
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The pool's size; `gather_bytes` of embeddings a `whole` strategy may gather at most; and whether its
+    bags share instances, so that these are encoded first."""
+
+    pool: int
     gather_bytes: int = 4 << 30
     share_instances: bool = False
 
 
 class Coordinator:
-    """Runs rounds on a fleet; the answer is a function of (plan, round, weights) alone."""
+    """Runs rounds on a fleet; the answer is a function of (task, round, weights) alone."""
 
-    def __init__(self, fleet: Fleet, plan: Plan) -> None:
-        self._fleet, self._plan = fleet, plan
+    def __init__(self, fleet: Fleet, layout: Layout) -> None:
+        self._fleet, self._layout = fleet, layout
 
-    def select(self, round: Round, published: Any) -> Selection:  # Any: what the fleet's publish gave
+    def select(self, task: Task, round: Round, published: Any) -> Selection:  # Any: what the fleet's publish gave
         """The negatives of one round; exactly `round.k` of them, or an error."""
-        early = round.epoch < self._plan.random_rounds and not isinstance(self._plan.strategy, Random)
-        strategy: Strategy = Random() if early and self._plan.strategy.need else self._plan.strategy
+        strategy = task.strategy_at(round.epoch)
         clock, retries = Clock(), self._fleet.retries
-        if self._plan.share_instances and strategy.need > Need.NOTHING:
+        if self._layout.share_instances and strategy.need > Need.NOTHING:
             with clock.stage("score"):
                 published = self._encode_instances(published)
         with clock.stage("prepare"):
@@ -87,7 +94,7 @@ class Coordinator:
         """The last selection, or k random positions where there is none yet."""
         if round.previous is not None and len(round.previous):
             return round.previous
-        everything = np.arange(self._plan.pool, dtype=np.int64)
+        everything = np.arange(self._layout.pool, dtype=np.int64)
         keys = uniform_keys(stream_key(round.seed, "in-use", round.epoch), everything)
         return everything[top_k(everything, keys, max(round.k, 1))]
 
@@ -100,9 +107,9 @@ class Coordinator:
         return self._fleet.extend(published, InstanceFeatures.merge(parts))
 
     def _require_room(self, embedded: Embedded) -> None:
-        if embedded.size_bytes > self._plan.gather_bytes:
+        if embedded.size_bytes > self._layout.gather_bytes:
             raise ServiceError(
-                f"{embedded.size_bytes / 2**20:.0f} MiB of embeddings gathered, {self._plan.gather_bytes / 2**20:.0f} allowed",
+                f"{embedded.size_bytes / 2**20:.0f} MiB of embeddings gathered, {self._layout.gather_bytes / 2**20:.0f} allowed",
                 "raise --set fleet.gather_mb or use a top-k strategy",
             )
 

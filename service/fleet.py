@@ -4,14 +4,13 @@ import copy
 import dataclasses
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
 from common.models.adapt import Embedder
-from common.types import InstanceFeatures, Round, Selection, Snapshot
+from common.types import InstanceFeatures, Snapshot
 from service.partition import block_count, share_blocks
 from service.shard import Holding, Shard
 from service.source import BagSource
@@ -52,26 +51,6 @@ class Fleet(Protocol):
         """The same weights together with the features of the pool's instances."""
 
 
-class Pending(Protocol):
-    """A selection under way."""
-
-    def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for it; raises TimeoutError after `timeout_s`, and whatever went wrong in the service."""
-
-
-class Service(Protocol):
-    """Where rounds are run: in this process, or by a coordinator actor."""
-
-    def begin(self, round: Round, snapshot: Snapshot) -> Pending:
-        """Start a round; it doesn't wait."""
-
-    def describe(self) -> str:
-        """What was set up, in one line."""
-
-    def close(self) -> None:
-        """Let go of everything; waits for a round under way."""
-
-
 class LocalFleet:
     """All shards in this process, asked one after another; each spreads its blocks over the machine's cores."""
 
@@ -99,42 +78,3 @@ class LocalFleet:
     def close(self) -> None:
         """End the worker threads."""
         self._threads.shutdown()
-
-
-class Rounds(Protocol):
-    """The coordinator, as a service needs it."""
-
-    def select(self, round: Round, published: Any) -> Selection:  # Any: a snapshot, or a reference to one
-        """Run one round."""
-
-
-class LocalService:
-    """Rounds run one at a time on a thread of their own, so that `begin` doesn't wait."""
-
-    def __init__(self, fleet: LocalFleet, coordinator: Rounds, line: str) -> None:
-        self._fleet, self._coordinator, self._line = fleet, coordinator, line
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
-
-    def begin(self, round: Round, snapshot: Snapshot) -> Pending:
-        """Queue the round."""
-        return LocalPending(self._thread.submit(self._coordinator.select, round, snapshot))
-
-    def describe(self) -> str:
-        """What was set up, in one line."""
-        return self._line
-
-    def close(self) -> None:
-        """Finish what was begun and end the threads."""
-        self._thread.shutdown()
-        self._fleet.close()
-
-
-@dataclass(frozen=True)
-class LocalPending:
-    """A selection under way on the coordinator's thread."""
-
-    future: Future[Selection]
-
-    def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for it; raises TimeoutError after `timeout_s`."""
-        return self.future.result(timeout_s)

@@ -19,8 +19,9 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTa
 
 from common.errors import BadInput, ServiceError
 from common.types import InstanceFeatures, Round, Selection, Snapshot
-from service.coordinator import Coordinator, Plan
-from service.fleet import Pending, Stock
+from service.coordinator import Coordinator, Layout, Task
+from service.fleet import Stock
+from service.rounds import Pending
 from service.setup import FleetConfig
 from service.shard import Shard
 from service.threads import block_workers
@@ -129,15 +130,15 @@ class RayFleet:
 class RoundsActor:
     """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
 
-    def __init__(self, scorers: Sequence[Any], plan: Plan, deadline_s: float) -> None:  # Any: actor handles
-        self._coordinator = Coordinator(RayFleet(scorers, deadline_s), plan)
+    def __init__(self, scorers: Sequence[Any], layout: Layout, deadline_s: float) -> None:  # Any: actor handles
+        self._coordinator = Coordinator(RayFleet(scorers, deadline_s), layout)
 
     def __repr__(self) -> str:
         return "coordinator"
 
-    def select(self, round: Round, published: Published) -> Selection:
+    def select(self, task: Task, round: Round, published: Published) -> Selection:
         """Run one round."""
-        return self._coordinator.select(round, published)
+        return self._coordinator.select(task, round, published)
 
 
 class RayService:
@@ -146,11 +147,11 @@ class RayService:
     def __init__(self, scorers: Sequence[Any], coordinator: Any, line: str) -> None:  # Any: actor handles
         self.scorers, self.coordinator, self._line = scorers, coordinator, line
 
-    def begin(self, round: Round, snapshot: Snapshot) -> Pending:
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Hand the weights to the object store and the round to the coordinator."""
         published = Published(snapshot.version, snapshot.digest, [ray.put(snapshot)])
         named = self.coordinator.select.options(name=f"select:epoch={round.epoch}")
-        return RayPending(named.remote(round, published))
+        return RayPending(named.remote(task, round, published))
 
     def describe(self) -> str:
         """What was set up, in one line."""
@@ -196,7 +197,7 @@ def connect(dashboard: bool = False) -> None:
     )  # fmt: skip
 
 
-def start_ray_service(stock: Stock, plan: Plan, config: FleetConfig) -> RayService:
+def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayService:
     """Scorers and a coordinator on the Ray cluster; raises BadInput for resources it doesn't have."""
     connect(config.dashboard)
     cpus, gpus = share_resources(ray.cluster_resources(), config, stock.shards)
@@ -206,7 +207,7 @@ def start_ray_service(stock: Stock, plan: Plan, config: FleetConfig) -> RayServi
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
-    coordinator = rounds.remote(scorers, plan, config.deadline_s)
+    coordinator = rounds.remote(scorers, layout, config.deadline_s)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     return RayService(scorers, coordinator, line)

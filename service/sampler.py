@@ -1,5 +1,6 @@
 """NegativeSampler, the public face: give it weights and an epoch, get the negatives worth training on."""
 
+import copy
 import dataclasses
 import logging
 from collections.abc import Mapping
@@ -7,18 +8,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import numpy as np
 from torch import nn
 
 from common.errors import BadInput, UnknownName
 from common.models.adapt import as_embedder
 from common.models.bag import BagClassifier
 from common.protocols import Sized
-from common.types import Index, Need, Round, Selection
+from common.types import Index, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.coordinator import Plan, check_round
-from service.fleet import Pending, Service, Stock
+from service.coordinator import Layout, Task, check_round
+from service.fleet import Stock
 from service.instances import shares_instances
+from service.rounds import Pending, Service
 from service.setup import FleetConfig, start_service
 from service.source import BagSource, Collate
 from service.strategies import StrategyConfig, make_strategy
@@ -58,20 +59,32 @@ class NegativeSampler:
         options: FleetConfig | None = None,
     ) -> None:
         chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
-        self._round = Round("", 0, seed, _resolve_k(k, chosen, len(pool)), target)
-        self._needs_weights = chosen.need > Need.NOTHING
-        _require_positives(chosen, positives)
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         embedder = as_embedder(model, head)
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(pool, collate, ragged)
         learnt = BagSource(positives if positives is not None else (), collate, ragged)
+        self._task, self._sizes = Task(chosen, random_rounds), (len(bags), len(learnt))
+        self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20)
-        shared = shares_instances(bags, embedder)
-        plan = Plan(chosen, len(pool), random_rounds, config.gather_mb << 20, shared)
-        self._service: Service = start_service(stock, plan, config)
+        layout = Layout(len(bags), config.gather_mb << 20, shares_instances(bags, embedder))
+        self._service: Service = start_service(stock, layout, config)
+        self._owns_service = True
         log.info(self._service.describe())
+
+    def sibling(
+        self, strategy: str | Strategy, *, k: int | None = None, seed: int = 0, random_rounds: int = 0, target: int = 1
+    ) -> "NegativeSampler":
+        """Another sampler on the same shards, for another run or strategy over the same pool and architecture.
+
+        It ends with this one; closing it does nothing.
+        """
+        other = copy.copy(self)
+        chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
+        other._task, other._owns_service = Task(chosen, random_rounds), False
+        other._round = other._first_round(k, seed, target)
+        return other
 
     def select(self, weights: Weights, epoch: int) -> Selection:
         """The negatives for `epoch`, scored with `weights` (a state dict of tensors or arrays).
@@ -89,7 +102,7 @@ class NegativeSampler:
         """
         snapshot = take_snapshot(weights, epoch if version is None else version)
         round = dataclasses.replace(self._round, epoch=epoch)
-        return Chosen(self, self._service.begin(round, snapshot), epoch)
+        return Chosen(self, self._service.begin(self._task, round, snapshot), epoch)
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """All that later selections depend on besides the weights: the last selection."""
@@ -100,8 +113,10 @@ class NegativeSampler:
         self._remember(state["previous"])
 
     def close(self) -> None:
-        """Let go of the shards; a round under way is finished first."""
-        self._service.close()
+        """Let go of the shards; a round under way is finished first. Once is enough, twice does no harm."""
+        if self._owns_service:
+            self._service.close()
+            self._owns_service = False
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +125,11 @@ class NegativeSampler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _first_round(self, k: int | None, seed: int, target: int) -> Round:
+        pool, positives = self._sizes
+        _require_positives(self._task.strategy, positives)
+        return Round("", 0, seed, _resolve_k(k, self._task.strategy, pool), target)
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
@@ -139,9 +159,8 @@ def _resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:
     return int(k)
 
 
-def _require_positives(strategy: Strategy, positives: Sized | None) -> None:
-    if strategy.learns_from_positives and (positives is None or not len(positives)):
-        found = "no positives" if positives is None else "0 positives"
+def _require_positives(strategy: Strategy, positives: int) -> None:
+    if strategy.learns_from_positives and not positives:
         raise BadInput(
-            f"{found} for {type(strategy).__name__}", "the positive bags, from which it learns", "give positives="
+            f"no positives for {type(strategy).__name__}", "the positive bags, from which it learns", "give positives="
         )

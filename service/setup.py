@@ -8,8 +8,9 @@ import torch
 
 from common.config import knob
 from common.errors import BadInput, UnknownName
-from service.coordinator import Coordinator, Plan
-from service.fleet import LocalFleet, LocalService, Service, Stock
+from service.coordinator import Coordinator, Layout
+from service.fleet import LocalFleet, Stock
+from service.rounds import LocalService, Service
 
 KINDS = ("local", "ray")
 
@@ -39,15 +40,15 @@ class FleetConfig:
         return self.shards or len(os.sched_getaffinity(0))
 
 
-def start_service(stock: Stock, plan: Plan, config: FleetConfig) -> Service:
+def start_service(stock: Stock, layout: Layout, config: FleetConfig) -> Service:
     """The service for one pool, ready to run rounds."""
     if config.kind == "ray":
         if importlib.util.find_spec("ray") is None:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
         from service.ray_fleet import start_ray_service  # imported here: a local fleet needs no Ray
 
-        return start_ray_service(stock, plan, config)
+        return start_ray_service(stock, layout, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fleet = LocalFleet(stock, device)
     line = f"{stock.shards} shards of {len(stock.pool):,} bags in this process, on {device}"
-    return LocalService(fleet, Coordinator(fleet, plan), line)
+    return LocalService(fleet, Coordinator(fleet, layout), line)

@@ -87,6 +87,15 @@ class BagSet:
         rows, label, number = self.rows_of(index), self.label[index], self.number[index]
         return BagSet(self.instances, rows, offsets, label, self.name, number)
 
+    def joined(self, other: "BagSet") -> "BagSet":
+        """These bags, then the other's; both must be over one instance table."""
+        if other.instances is not self.instances:
+            raise ValueError(f"bags of two tables, {self.name} and {other.name}, can't be joined")
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        pairs = ((self.rows, other.rows), (self.label, other.label), (self.number, other.number))
+        rows, label, number = (np.concatenate(pair) for pair in pairs)
+        return BagSet(self.instances, rows, offsets, label, self.name, number)
+
     def bag_id(self, index: Index) -> list[str]:
         """Names of bags, unique among all sets of a dataset."""
         return [f"{self.name}-{number:06d}" for number in self.number[index]]

@@ -1,0 +1,94 @@
+"""From a configuration to a finished run: the one place that wires data, model, service and trainer."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from common.config import to_dict
+from common.data.catalogue import load_split
+from common.data.split import DataConfig, Split
+from common.models.encoders import ModelConfig, make_model
+from deploy.recipes import RunConfig
+from deploy.versions import versions
+from service import NegativeSampler
+from service.setup import FleetConfig
+from service.strategies import make_strategy
+from service.strategies.full import Full
+from trainer.fit import fit
+from trainer.folder import Json, RunFolder
+from trainer.learner import Learner
+from trainer.trainer import Materials, Trainer
+
+log = logging.getLogger(__name__)
+Shared = tuple[DataConfig, ModelConfig, FleetConfig]
+
+
+@dataclass
+class Workshop:
+    """Runs one configuration after another; those with the same data, model and fleet share data and shards."""
+
+    _splits: dict[DataConfig, Split] = field(default_factory=dict)
+    _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
+
+    def run(self, config: RunConfig, out: Path) -> Json:
+        """Train to the end in the folder `out`, or go on there, and return the summary."""
+        folder = RunFolder(out)
+        folder.claim(to_dict(config))
+        done = folder.summary
+        if done is not None:
+            log.info("%s is finished already", out)
+            return done
+        split = self.split(config.data)
+        shape = split.pool.instances.images.shape[1:]
+        learner = Learner(make_model(config.model, shape, config.seed), config.training, config.seed)
+        materials = Materials(split, learner, self._sampler(config, split), folder, _facts(config, split))
+        return fit(Trainer(materials, config.training, config.sampling, config.seed))
+
+    def split(self, config: DataConfig) -> Split:
+        """The bags, loaded once."""
+        if config not in self._splits:
+            self._splits[config] = load_split(config)
+            log.info(describe_split(config, self._splits[config]))
+        return self._splits[config]
+
+    def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
+        strategy = make_strategy(config.strategy)
+        k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
+        shared = (config.data, config.model, config.fleet)
+        rounds = config.sampling.random_rounds
+        if shared in self._samplers:
+            return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, random_rounds=rounds)
+        model = make_model(config.model, split.pool.instances.images.shape[1:], config.seed)
+        self._samplers[shared] = NegativeSampler(
+            split.pool, model, strategy=strategy, k=k, seed=config.seed, positives=split.positives,
+            random_rounds=rounds, fleet=config.fleet.kind, options=config.fleet,
+        )  # fmt: skip
+        return self._samplers[shared]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sampler in self._samplers.values():
+            sampler.close()
+
+
+def describe_split(config: DataConfig, split: Split) -> str:
+    """The bags in one line."""
+    target = split.pool.instances.classes[int(split.pool.name.rpartition("class")[2])]
+    return (
+        f"{config.name}, class {target}: {len(split.positives):,} positive bags, a pool of {len(split.pool):,} "
+        f"negative ones, {len(split.val):,} to validate and {len(split.test):,} to test"
+    )
+
+
+def _facts(config: RunConfig, split: Split) -> Json:
+    dropped = [*split.pool.instances.dropped, *split.test.instances.dropped]
+    return {
+        "recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target,
+        "seed": config.seed, "dropped_instances": dropped, "versions": versions(),
+    }  # fmt: skip

@@ -1,0 +1,61 @@
+"""Where rounds are run: the interface of a service, and the one inside this process."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.types import Round, Selection, Snapshot
+from service.coordinator import Coordinator, Task
+from service.fleet import LocalFleet
+
+
+class Pending(Protocol):
+    """A selection under way."""
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for it; raises TimeoutError after `timeout_s`, and whatever went wrong in the service."""
+
+
+class Service(Protocol):
+    """Where rounds are run: in this process, or by a coordinator actor."""
+
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
+        """Start a round; it doesn't wait."""
+
+    def describe(self) -> str:
+        """What was set up, in one line."""
+
+    def close(self) -> None:
+        """Let go of everything; waits for a round under way."""
+
+
+class LocalService:
+    """Rounds run one at a time on a thread of their own, so that `begin` doesn't wait."""
+
+    def __init__(self, fleet: LocalFleet, coordinator: Coordinator, line: str) -> None:
+        self._fleet, self._coordinator, self._line = fleet, coordinator, line
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
+
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
+        """Queue the round."""
+        return LocalPending(self._thread.submit(self._coordinator.select, task, round, snapshot))
+
+    def describe(self) -> str:
+        """What was set up, in one line."""
+        return self._line
+
+    def close(self) -> None:
+        """Finish what was begun and end the threads."""
+        self._thread.shutdown()
+        self._fleet.close()
+
+
+@dataclass(frozen=True)
+class LocalPending:
+    """A selection under way on the coordinator's thread."""
+
+    future: Future[Selection]
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for it; raises TimeoutError after `timeout_s`."""
+        return self.future.result(timeout_s)

@@ -1,0 +1,117 @@
+"""A run's folder. Every file is written under a temporary name and renamed: it is whole, or not there."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from common.errors import BadData, BadInput
+from common.types import Selection
+
+Json = dict[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run keeps its configuration, metrics, selections, checkpoint and summary."""
+
+    path: Path
+
+    @property
+    def summary(self) -> Json | None:
+        """What a finished run wrote at its end; None while unfinished."""
+        return self._read_json("summary.json")
+
+    def claim(self, config: Json) -> None:
+        """Make the folder this run's; raises BadInput if it holds a run of another configuration."""
+        held = self._read_json("config.json")
+        if held is None:
+            self.write_json("config.json", config)
+        elif _flat(held) != _flat(json.loads(json.dumps(config))):
+            differing = ", ".join(sorted(_differences(_flat(held), _flat(json.loads(json.dumps(config))))))
+            raise BadInput(
+                f"another run in {self.path} (it differs in {differing})",
+                "an empty folder, or the same run",
+                "choose another --out, or remove it",
+            )
+
+    def write_json(self, name: str, content: Json) -> None:
+        """One JSON file; NaN becomes null."""
+        text = json.dumps(_without_nan(content), indent=2) + "\n"
+        self._write(name, lambda path: path.write_text(text))
+
+    def write_metrics(self, lines: Sequence[Json]) -> None:
+        """All epochs so far, a line each."""
+        text = "".join(json.dumps(_without_nan(line)) + "\n" for line in lines)
+        self._write("metrics.jsonl", lambda path: path.write_text(text))
+
+    def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str]) -> None:
+        """The negatives of one epoch, best first."""
+        columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
+        table = pa.table(columns)
+        self._write(f"selections/epoch={epoch:04d}.parquet", lambda path: pq.write_table(table, path))
+
+    def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
+        """The checkpoint."""
+        self._write("checkpoint/last.pt", lambda path: torch.save(dict(state), path))
+
+    def load(self) -> Json | None:
+        """The checkpoint, or None if there is none; raises BadData if it can't be read."""
+        path = self.path / "checkpoint" / "last.pt"
+        if not path.exists():
+            return None
+        try:
+            return torch.load(path, weights_only=True, map_location="cpu")  # type: ignore[no-any-return]  # torch's stub
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            raise BadData(f"{path} unreadable ({error})", "a checkpoint", f"remove {self.path} to start anew") from None
+
+    def _read_json(self, name: str) -> Json | None:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text()) if path.exists() else None  # type: ignore[no-any-return]  # JSON
+        except (OSError, ValueError) as error:
+            raise BadData(f"{path} unreadable ({error})", "JSON", f"remove {self.path} to start anew") from None
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        path = self.path / name
+        made = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(made)
+            os.replace(made, path)
+        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+            _remove(made)
+            raise BadInput(f"{path} not writable ({error})", "room and permission to write", "choose --out") from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # nothing was made where nothing can be written
+
+
+def _flat(values: Json, prefix: str = "") -> Json:
+    flat: Json = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _differences(one: Json, other: Json) -> set[str]:
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+def _without_nan(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, Mapping):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

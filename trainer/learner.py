@@ -1,0 +1,78 @@
+"""A model with its optimiser: one epoch of training, and scores of bags."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from common.data.bagset import BagSet
+from common.errors import BadInput
+from common.models.bag import BagClassifier
+from common.rng import stream_key
+from common.types import Floats
+from trainer.config import TrainingConfig
+from trainer.loader import Batch
+
+_EVALUATION_BATCH = 128
+
+
+class Learner:
+    """Trains `model` with Adam on the cross-entropy of bag logits."""
+
+    def __init__(self, model: BagClassifier, config: TrainingConfig, seed: int) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: nn.Module = model.to(self.device)
+        self._seed = seed
+        self._optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+    def train(self, batches: Iterable[Batch], epoch: int) -> float:
+        """One pass over the batches; the mean loss of a bag.
+
+        Torch's generator is seeded from (seed, epoch) and restored, so that a resumed run sees the
+        same dropout. Raises BadInput once the loss is not finite.
+        """
+        self.model.train()
+        total, bags = 0.0, 0
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(stream_key(self._seed, "train", epoch) >> 1)
+            for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch"):
+                total += self._step(batch) * len(batch.bags)
+                bags += len(batch.bags)
+        if not math.isfinite(total):
+            raise BadInput(f"a loss of {total} in epoch {epoch}", "a finite loss", "lower --set training.lr")
+        return total / bags
+
+    def score(self, bags: BagSet) -> Floats:
+        """How positive every bag is: the difference of its two logits, (n,)."""
+        self.model.eval()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(bags), _EVALUATION_BATCH):
+                index = np.arange(start, min(start + _EVALUATION_BATCH, len(bags)))
+                logits = self.model(bags.gather(index).to(self.device)).double()
+                parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
+        return np.concatenate(parts)
+
+    def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
+        """Weights and optimiser."""
+        return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # Any: as above
+        """Go on from a `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+    def _step(self, batch: Batch) -> float:
+        label, weight = batch.label.to(self.device), batch.weight.to(self.device)
+        losses = cross_entropy(self.model(batch.bags.to(self.device)), label, reduction="none")
+        loss = (losses * weight).mean()
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        return float(loss.detach())

@@ -1,0 +1,22 @@
+"""Average precision and area under the ROC curve over bags, by scikit-learn."""
+
+import math
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from common.types import Floats, Index
+
+Metrics = dict[str, float]
+
+
+def bag_metrics(score: Floats, label: Index) -> Metrics:
+    """`ap` and `roc_auc` of scores (n,) against labels (n,) of 0 and 1; NaN where a label is missing.
+
+    AP is the step sum over thresholds, tied scores together; an area counts ties half.
+    """
+    kinds = np.unique(label)
+    return {
+        "ap": float(average_precision_score(label, score)) if 1 in kinds else math.nan,
+        "roc_auc": float(roc_auc_score(label, score)) if len(kinds) == 2 else math.nan,
+    }

@@ -1,0 +1,85 @@
+"""What a run has done so far: its history, its best weights, which bags were picked; all of it is resumable."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.types import Account, Floats, Index, Selection
+from trainer.folder import Json
+from trainer.metrics import Metrics
+
+
+@dataclass
+class Progress:
+    """`history` has a record an epoch; `picked` (pool,) tells the bags chosen at least once."""
+
+    picked: NDArray[np.bool_]
+    history: list[Json] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = -1
+    selection: Selection | None = None
+
+    @property
+    def next_epoch(self) -> int:
+        """The first epoch not yet trained."""
+        return len(self.history)
+
+    def record(self, epoch: int, selection: Selection, fresh: bool, **measured: Any) -> Json:  # Any: JSON
+        """Note an epoch and return its record: what was measured and what the selection was like."""
+        before, self.selection = self.selection, selection
+        self.picked[selection.index] = True
+        account = selection.account if fresh else Account()
+        line = {"epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked)}
+        line |= {"scored": account.scored, "dropped": account.dropped, "filled": account.filled}
+        line |= {"retries": account.retries, "version": selection.version, "staleness": epoch - selection.version}
+        line |= {"overlap": _overlap(before, selection), "coverage": float(self.picked.mean())}
+        self.history.append(line)
+        return line
+
+    def keep_if_best(self, epoch: int, val: Metrics, weights: dict[str, Tensor]) -> None:
+        """Remember the weights if their validation AP is above all earlier ones."""
+        best = self.history[self.best_epoch]["val"]["ap"] if self.best_epoch >= 0 else -1.0
+        if val["ap"] > best:
+            self.best_epoch = epoch
+            self.best_weights = {name: value.detach().clone() for name, value in weights.items()}
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage, over all epochs."""
+        totals: dict[str, float] = {}
+        for line in self.history:
+            for stage, spent in line["seconds"].items():
+                totals[stage] = totals.get(stage, 0.0) + spent
+        return totals
+
+    def state_dict(self) -> Json:
+        """Everything, as tensors, numbers, lists and dicts."""
+        chosen = self.selection
+        arrays = None if chosen is None else [chosen.index, chosen.score, chosen.weight]
+        return {
+            "picked": torch.from_numpy(self.picked), "history": self.history, "best_weights": self.best_weights,
+            "best_epoch": self.best_epoch, "version": None if chosen is None else chosen.version,
+            "selection": None if arrays is None else [torch.from_numpy(array) for array in arrays],
+        }  # fmt: skip
+
+    @classmethod
+    def from_state(cls, state: Json) -> Self:
+        """The progress that `state_dict` wrote."""
+        selection = None if state["selection"] is None else _selection(state["selection"], state["version"])
+        return cls(state["picked"].numpy(), state["history"], state["best_weights"], state["best_epoch"], selection)
+
+
+def _selection(arrays: list[Tensor], version: int) -> Selection:
+    index: Index = arrays[0].numpy()
+    score: Floats = arrays[1].numpy()
+    weight: Floats = arrays[2].numpy()
+    return Selection(index, score, weight, version)
+
+
+def _overlap(before: Selection | None, now: Selection) -> float | None:
+    if before is None or not len(now.index):
+        return None
+    return len(np.intersect1d(before.index, now.index)) / len(now.index)
