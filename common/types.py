@@ -135,6 +135,8 @@ class InstanceFeatures:
     def merge(cls, parts: Sequence[Self]) -> Self:
         """All parts as one, ascending; empty parts are passed over."""
         held = [part for part in parts if len(part.row)]
+        if not held:
+            return cls(np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32))
         row = np.concatenate([part.row for part in held])
         order = np.argsort(row)
         return cls(row[order], np.concatenate([part.features for part in held])[order])

@@ -28,7 +28,7 @@ class RunConfig:
 
 def digits() -> RunConfig:
     """Bags of handwritten digits, embedded; seconds on a laptop."""
-    data = DataConfig(name="digits", bag_size=3, val_share=0.25)
+    data = DataConfig(name="digits", target="8", bag_size=3, val_share=0.25)
     return RunConfig(
         "digits",
         data=data,

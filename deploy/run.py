@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.config import to_dict
+from common.config import from_dict, to_dict
 from common.data.catalogue import load_split
 from common.data.split import DataConfig, Split
 from common.models.encoders import ModelConfig, make_model
@@ -19,6 +19,7 @@ from service.strategies.full import Full
 from trainer.fit import fit
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
+from trainer.report import RunFolder as ReportedRun
 from trainer.trainer import Materials, Trainer
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,11 @@ class Workshop:
     ) -> None:
         for sampler in self._samplers.values():
             sampler.close()
+
+
+def bags_of(run: ReportedRun) -> Split:
+    """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
+    return load_split(from_dict(DataConfig, run.config["data"]))
 
 
 def describe_split(config: DataConfig, split: Split) -> str:

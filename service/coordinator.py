@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Task:
     """What one run wants: a strategy. Epochs below `random_rounds` are picked at random, since untrained
-    scores are noise."""
+    scores are noise.
+    """
 
     strategy: Strategy
     random_rounds: int = 0
@@ -38,7 +39,8 @@ class Task:
 @dataclass(frozen=True)
 class Layout:
     """The pool's size; `gather_bytes` of embeddings a `whole` strategy may gather at most; and whether its
-    bags share instances, so that these are encoded first."""
+    bags share instances, so that these are encoded first.
+    """
 
     pool: int
     gather_bytes: int = 4 << 30
@@ -109,7 +111,7 @@ class Coordinator:
     def _require_room(self, embedded: Embedded) -> None:
         if embedded.size_bytes > self._layout.gather_bytes:
             raise ServiceError(
-                f"{embedded.size_bytes / 2**20:.0f} MiB of embeddings gathered, {self._layout.gather_bytes / 2**20:.0f} allowed",
+                f"{embedded.size_bytes >> 20} MiB of embeddings gathered, {self._layout.gather_bytes >> 20} allowed",
                 "raise --set fleet.gather_mb or use a top-k strategy",
             )
 

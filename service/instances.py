@@ -12,7 +12,7 @@ import torch
 from common.data.bagset import BagSet
 from common.models.bag import BagClassifier
 from common.models.embed import to_numpy
-from common.types import Array, Index, InstanceFeatures
+from common.types import Index, InstanceFeatures
 from service.partition import block_count, block_index, share_blocks
 from service.source import BagSource
 
@@ -31,15 +31,13 @@ def encode_rows(model: BagClassifier, source: BagSource, share: tuple[int, int],
     assert isinstance(bags, BagSet)  # shares_instances says so
     rows, device = np.unique(bags.rows), model.head.weight.device
 
-    def encode(run: int) -> Array:
+    def encode(run: int) -> InstanceFeatures:
+        mine = rows[block_index(run, _RUN, len(rows))]
         with torch.inference_mode():
-            pixels = bags.gather_rows(rows[block_index(run, _RUN, len(rows))])
-            return to_numpy(model.encoder(pixels.to(device)))
+            return InstanceFeatures(mine, to_numpy(model.encoder(bags.gather_rows(mine).to(device))))
 
     runs = share_blocks(block_count(len(rows), _RUN), share[1])[share[0]]
-    parts = list(threads.map(encode, runs))
-    mine = rows[runs.start * _RUN : runs.stop * _RUN]
-    return InstanceFeatures(mine, np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32))
+    return InstanceFeatures.merge(list(threads.map(encode, runs)))
 
 
 def shared_rows(source: BagSource, index: Index) -> tuple[Index, Index]:

@@ -52,7 +52,10 @@ class Rows:
         single = gradient.left.shape[1] == 1
         right = gradient.left * gradient.right if single else gradient.right.astype(np.float64)
         self._right, right_unit = snap(right)
-        self._left, left_unit = (None, 1.0) if single else snap(gradient.left)
+        self._left: Floats | None = None
+        left_unit = 1.0
+        if not single:
+            self._left, left_unit = snap(gradient.left)
         self.unit = (right_unit * left_unit) ** 2
         self.norm = np.einsum("ng,ng->n", self._right, self._right)
         if self._left is not None:

@@ -1,6 +1,7 @@
 """Blocks: fixed runs of consecutive positions, always embedded whole; and their division among shards."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,4 +21,4 @@ def block_count(total: int, size: int) -> int:
 def share_blocks(blocks: int, shards: int) -> Sequence[range]:
     """Consecutive runs of blocks, one a shard, whose lengths differ by at most one; some may be empty."""
     bounds = [blocks * shard // shards for shard in range(shards + 1)]
-    return [range(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [range(low, high) for low, high in pairwise(bounds)]

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from torch import nn
 
-from common.errors import BadInput, UnknownName
+from common.errors import BadInput
 from common.models.adapt import as_embedder
 from common.models.bag import BagClassifier
 from common.protocols import Sized
@@ -50,7 +50,7 @@ class NegativeSampler:
         k: int | None = None,
         shards: int | None = None,
         seed: int = 0,
-        fleet: Literal["local", "ray"] = "local",
+        fleet: str = "local",
         positives: Sized | None = None,
         head: str | None = None,
         collate: Collate | None = None,
@@ -101,8 +101,8 @@ class NegativeSampler:
         selection's staleness is the difference.
         """
         snapshot = take_snapshot(weights, epoch if version is None else version)
-        round = dataclasses.replace(self._round, epoch=epoch)
-        return Chosen(self, self._service.begin(self._task, round, snapshot), epoch)
+        pending = self._service.begin(self._task, dataclasses.replace(self._round, epoch=epoch), snapshot)
+        return Chosen(self, pending, epoch)
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """All that later selections depend on besides the weights: the last selection."""

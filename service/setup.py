@@ -45,7 +45,7 @@ def start_service(stock: Stock, layout: Layout, config: FleetConfig) -> Service:
     if config.kind == "ray":
         if importlib.util.find_spec("ray") is None:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
-        from service.ray_fleet import start_ray_service  # imported here: a local fleet needs no Ray
+        from service.ray_service import start_ray_service  # imported here: a local fleet needs no Ray
 
         return start_ray_service(stock, layout, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

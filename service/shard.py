@@ -74,7 +74,7 @@ class Shard:
         return merge(parts, round.k) if parts else Candidates(_NONE, np.zeros(0), 0)
 
     def embed(self, snapshot: Snapshot, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded | None:
-        """The embeddings of this shard's bags of a part, or of those among them that are `wanted`; None if it has none."""
+        """The embeddings of this shard's bags of a part, or of the `wanted` among them; None if it has none."""
 
         def embed(block: int) -> Embedded:
             return self._block(snapshot, part, block, ask)

@@ -45,7 +45,7 @@ class BagSource:
         for bag, position in zip(bags, index, strict=True):
             if (bag.shape[1:] if self.ragged else bag.shape) != first:
                 raise BadData(
-                    f"pool item {position} of shape {tuple(bag.shape)} beside item {index[0]} of {tuple(bags[0].shape)}",
+                    f"item {position} of shape {tuple(bag.shape)} beside item {index[0]} of {tuple(bags[0].shape)}",
                     "instances of one shape" if self.ragged else "bags of one shape",
                     "repair the item" if self.ragged else "give collate=, or a BagClassifier for ragged bags",
                 )

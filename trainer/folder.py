@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,14 +69,15 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            return torch.load(path, weights_only=True, map_location="cpu")  # type: ignore[no-any-return]  # torch's stub
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            state: Json = torch.load(path, weights_only=True, map_location="cpu")
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise BadData(f"{path} unreadable ({error})", "a checkpoint", f"remove {self.path} to start anew") from None
+        return state
 
     def _read_json(self, name: str) -> Json | None:
         path = self.path / name
         try:
-            return json.loads(path.read_text()) if path.exists() else None  # type: ignore[no-any-return]  # JSON
+            return json.loads(path.read_text()) if path.exists() else None
         except (OSError, ValueError) as error:
             raise BadData(f"{path} unreadable ({error})", "JSON", f"remove {self.path} to start anew") from None
 

@@ -73,6 +73,6 @@ class Learner:
         losses = cross_entropy(self.model(batch.bags.to(self.device)), label, reduction="none")
         loss = (losses * weight).mean()
         self._optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._optimiser.step()
         return float(loss.detach())

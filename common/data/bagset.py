@@ -69,7 +69,8 @@ class BagSet:
         """The instance rows of the bags at `index`, bag by bag."""
         starts, sizes = self.offsets[index], self.sizes[index]
         ends = np.cumsum(sizes)
-        return self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
+        rows: Index = self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
+        return rows
 
     @property
     def sizes(self) -> Index:

@@ -38,7 +38,8 @@ class BagClassifier(nn.Module):
 
     def pool(self, feats_MD: Tensor, sizes: Index, index: Index, ask: Ask) -> Embedded:
         """The embedding of bags whose instances' features are known, so that an instance shared by many
-        bags is encoded once. The gradient is in closed form for every pooling, in float64."""
+        bags is encoded once. The gradient is in closed form for every pooling, in float64.
+        """
         feats_NnD, mask_Nn = spread(feats_MD, sizes)
         logits_NnK, _ = spread(self.head(feats_MD), sizes)
         share_Nn = self.pooling.weights(feats_NnD, mask_Nn)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from common.errors import BadInput
 from common.models.pooling import residual
-from common.types import Embedded, Gradient, Index, Need
+from common.types import Array, Embedded, Gradient, Index, Need
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def linear_gradient(logits_NK: Tensor, feats_ND: Tensor, label_N: Tensor) -> Gra
     """(p - e_y) ⊗ h in factors; two classes give one column, √2 (p_0 - [y = 0]), since the other is its negative."""
     left = residual(logits_NK.double().softmax(1), label_N)
     left = left[:, :1] * 2**0.5 if left.shape[1] == 2 else left
-    return Gradient(to_numpy(left), to_numpy(feats_ND))
+    return Gradient(to_numpy(left).astype(np.float64, copy=False), to_numpy(feats_ND))
 
 
 def general_gradient(delta_NnK: Tensor, feats_NnD: Tensor) -> Gradient:
@@ -59,7 +59,8 @@ def pack(index: Index, logits_NK: Tensor, feats_ND: Tensor, gradient: Gradient |
     return Embedded(index, to_numpy(logits_NK), to_numpy(feats_ND), gradient)
 
 
-def to_numpy(values: Tensor) -> np.ndarray:  # type: ignore[type-arg]  # float32 or float64, as the model is
+def to_numpy(values: Tensor) -> Array:
     """A numpy array that owns its memory; half precision is widened to float32."""
     wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
-    return wide.detach().cpu().contiguous().numpy()
+    array: Array = wide.detach().cpu().contiguous().numpy()
+    return array

@@ -28,15 +28,18 @@ class ModelConfig:
 class Normalise(nn.Module):
     """uint8 (M, C, H, W) to float32 with the mean and standard deviation of CIFAR-10, or of 0.5 for grey."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
-        mean, std = _COLOUR if channels == 3 else _GREY
-        self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(-1, 1, 1)), persistent=False)
-        self.register_buffer("shift", -torch.tensor(mean).view(-1, 1, 1) / torch.tensor(std).view(-1, 1, 1), False)
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (_COLOUR if channels == 3 else _GREY))
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(x / 255 - mean) / std, in the dtype of the scale; channels last, the layout convolutions are fastest in."""
-        scaled = images.to(self.scale.dtype) * self.scale + self.shift  # type: ignore[operator, union-attr]  # buffers
+        """(x / 255 - mean) / std in the dtype of `scale`, channels last: the layout convolutions are fastest in."""
+        scaled = images.to(self.scale.dtype) * self.scale + self.shift
         return scaled.contiguous(memory_format=torch.channels_last)
 
 
@@ -47,8 +50,8 @@ def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     if min(rows, columns) < 1:
         raise BadInput(f"images of {height}x{width}", "16x16 or larger", "raise --set data.image_size")
     encoder = nn.Sequential(
-        nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Conv2d(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
         nn.Linear(16 * rows * columns, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
     )  # fmt: skip
     return encoder, 84
@@ -58,7 +61,7 @@ def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     """torchvision's ResNet18 with the CIFAR stem (3x3, stride 1, no max-pooling), up to its 512 features."""
     net = resnet18(weights=None)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False)
-    net.maxpool, net.fc = nn.Identity(), nn.Identity()  # type: ignore[assignment]  # annotated as their classes
+    net.maxpool, net.fc = nn.Identity(), nn.Identity()
     return net, 512
 
 

@@ -40,7 +40,8 @@ class SoftmaxMean(Pooling):
     def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
         """log p̄, (N, K)."""
         padded = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
-        return padded.logsumexp(1) - mask_Nn.sum(1, keepdim=True).log()
+        count: Tensor = mask_Nn.sum(1, keepdim=True)
+        return torch.logsumexp(padded, 1) - count.log()
 
     def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
         """δ_i = (1/n) (p_iy / p̄_y) (p_i - e_y)."""

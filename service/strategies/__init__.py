@@ -1,10 +1,10 @@
 """The strategies by name: one file each, one row each."""
 
-import dataclasses
 from dataclasses import dataclass
 
 from common.config import knob
 from common.errors import BadInput, UnknownName
+from common.types import Need
 from service.strategies.badge import Badge
 from service.strategies.base import Strategy
 from service.strategies.entropy import Entropy
@@ -46,9 +46,7 @@ def make_strategy(config: StrategyConfig) -> Strategy:
     if config.label not in ("pseudo", "known"):
         raise UnknownName("strategy.label", config.label, ("pseudo", "known"))
     kind = STRATEGIES[config.name]
-    if dataclasses.is_dataclass(kind):
-        return kind(label=config.label)
-    if config.label != "pseudo":
-        taking = ", ".join(name for name, other in STRATEGIES.items() if dataclasses.is_dataclass(other))
+    if config.label != "pseudo" and kind.need < Need.GRADIENT:
+        taking = ", ".join(name for name, other in STRATEGIES.items() if other.need == Need.GRADIENT)
         raise BadInput(f"strategy.label=known with {config.name}", f"one of {taking}", "leave label alone")
-    return kind()
+    return kind(label=config.label)

@@ -1,7 +1,5 @@
 """BADGE (Ash et al., arXiv 1906.03671, Alg. 1): k-means++ centres among the last-layer gradients."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from common.types import Candidates, Embedded, Need, Round
@@ -9,13 +7,11 @@ from service.kmeanspp import spread_out
 from service.strategies.base import Strategy
 
 
-@dataclass(frozen=True)
 class Badge(Strategy):
     """Large and diverse gradients: k-means++ on the gradients, the largest first."""
 
     need = Need.GRADIENT
     whole = True
-    label: str = "pseudo"
 
     def pick(self, embedded: Embedded, round: Round) -> tuple[Candidates, int]:
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""

@@ -5,6 +5,7 @@ see all bags at once, `pick`), and a row in `STRATEGIES`. Scores are larger for 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -17,8 +18,12 @@ from service.merge import top_k
 Prepared = Mapping[str, NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
 class Strategy:
     """Top-k by score. Class attributes say what the service has to provide."""
+
+    label: str = "pseudo"
+    """The class gradients are taken for: pseudo (the predicted one) or known (negative)."""
 
     need: ClassVar[Need] = Need.LOGITS
     """How much of every bag `score` looks at."""
@@ -28,8 +33,6 @@ class Strategy:
     """Whether `prepare` gets those of the negatives in use (the last selection; k random ones at first)."""
     whole: ClassVar[bool] = False
     """Whether `pick` needs every bag's embedding in one place."""
-    label: str = "pseudo"
-    """The class gradients are taken for: pseudo or known."""
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """What is learnt once a round, before scoring; nothing by default."""

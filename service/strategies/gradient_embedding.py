@@ -1,17 +1,13 @@
 """Largest gradient of the last layer (eqs. 4 and 5 of Shah et al.)."""
 
-from dataclasses import dataclass
-
 from common.types import Embedded, Floats, Need, Round
 from service.strategies.base import Prepared, Strategy
 
 
-@dataclass(frozen=True)
 class GradientEmbedding(Strategy):
     """The largest L2 norm of the loss's gradient in the last layer's weights."""
 
     need = Need.GRADIENT
-    label: str = "pseudo"
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """The norm of the gradient."""

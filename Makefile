@@ -1,0 +1,40 @@
+# `make demo` shows what negsift does; `make test` is what CI runs. Both build .venv first.
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: demo test lint types bench-overhead results lock clean
+
+demo: .venv/.ready
+	$(RUN) -m deploy demo
+
+test: lint types
+	$(RUN) -m pytest -m "not gpu and not slow"
+
+lint: .venv/.ready
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: .venv/.ready
+	.venv/bin/mypy
+
+bench-overhead: .venv/.ready
+	$(RUN) -m tests.bench.overhead
+
+results: .venv/.ready
+	$(RUN) -m tests.bench.cifar_table
+
+.venv/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "negsift: found $$($(PYTHON) --version); expected Python 3.11 or later; make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+# Exact versions of everything pyproject.toml asks for; run after changing it.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet "setuptools>=77" ".[cpu,dev]"
+	.venv-lock/bin/pip freeze --exclude negsift > requirements.lock
+	rm -rf .venv-lock build *.egg-info
+
+clean:
+	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,104 @@
+"""The commands: what each takes and does."""
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from common.config import keys, override, to_dict
+from common.data.catalogue import DATASETS
+from common.errors import BadInput
+from common.models.encoders import MODELS
+from common.models.pooling import POOLINGS
+from deploy.demo import run_demo
+from deploy.recipes import RECIPES, RunConfig, recipe
+from deploy.run import Workshop, bags_of
+from service.strategies import STRATEGIES
+from trainer.folder import Json
+from trainer.metrics import METRICS
+from trainer.report import write_report
+
+
+def run_command(arguments: list[str]) -> None:
+    """Parse the arguments and do what they ask; raises BadInput for anything that can't be done."""
+    chosen = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    chosen.do(chosen)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        raise BadInput(f"arguments that don't fit ({message})", self.format_usage().strip(), f"see {self.prog} --help")
+
+
+def _parser() -> Parser:
+    parser = Parser("python -m deploy", description="Choose, every epoch, the negative bags worth training on.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    demo = commands.add_parser("demo", help="four strategies on handwritten digits, chosen by Ray actors")
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (%(default)s)")
+    demo.set_defaults(do=lambda given: run_demo(given.out))
+    listing = commands.add_parser("list", help="recipes, strategies, datasets, models, metrics and keys for --set")
+    listing.set_defaults(do=lambda given: print(catalogue()))
+    train = commands.add_parser("train", help="one run; the same command resumes it")
+    train.add_argument("recipe", metavar="RECIPE", help=", ".join(RECIPES))
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of `list`, repeatable")
+    train.add_argument("--out", type=Path, help="the run's folder (runs/RECIPE-… by configuration)")
+    train.set_defaults(do=_train)
+    report = commands.add_parser("report", help="one HTML file of a run or of several")
+    report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
+    report.set_defaults(do=lambda given: print(write_report(given.folder, bags_of)))
+    return parser
+
+
+def _train(given: argparse.Namespace) -> None:
+    config = override(recipe(given.recipe), given.set)
+    out = given.out or default_folder(config)
+    with Workshop() as workshop:
+        summary = workshop.run(config, out)
+    page = write_report(out, bags_of)
+    print(f"{describe(summary)}\n{page}")
+
+
+def default_folder(config: RunConfig) -> Path:
+    """A folder named after the recipe, with a hash of the configuration, so that the same command finds it again."""
+    text = json.dumps(to_dict(config), sort_keys=True)
+    tag = hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
+    return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{tag}"
+
+
+def describe(summary: Json) -> str:
+    """A run's result in one line."""
+    test, last = summary["test"], summary["last"]
+    return (
+        f"{summary['strategy']}: test AP {test['ap']:.4f}, ROC-AUC {test['roc_auc']:.4f} at epoch "
+        f"{summary['best_epoch']}, the best in validation (last: {last['ap']:.4f}, {last['roc_auc']:.4f})"
+    )
+
+
+def catalogue() -> str:
+    """All tables with their one-line explanations."""
+    tables = {
+        "recipes": {name: _first_line(make) for name, make in RECIPES.items()},
+        "strategies": {name: _first_line(kind) for name, kind in STRATEGIES.items()},
+        "datasets": {name: line for name, (_, line) in DATASETS.items()},
+        "models": {name: line for name, (_, line) in MODELS.items()},
+        "poolings": POOLINGS,
+        "metrics": METRICS,
+        "keys for --set": keys(RunConfig),
+    }
+    return "\n\n".join(_table(title, lines) for title, lines in tables.items())
+
+
+def _table(title: str, lines: dict[str, str]) -> str:
+    width = max(map(len, lines))
+    return "\n".join([title, *(f"  {name:{width}}  {line}" for name, line in lines.items())])
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,131 @@
+"""Rounds on Ray: a coordinator actor over scorer actors.
+
+The program that starts a service owns its actors: they end with it.
+"""
+
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayTaskError
+
+from common.errors import BadInput
+from common.types import Round, Selection, Snapshot
+from service.coordinator import Coordinator, Layout, Task
+from service.fleet import Stock
+from service.ray_fleet import Published, RayFleet, start_scorers
+from service.rounds import Pending
+from service.setup import FleetConfig
+
+NAMESPACE = "negsift"
+
+
+class RoundsActor:
+    """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
+
+    def __init__(self, scorers: Sequence[Any], layout: Layout, deadline_s: float) -> None:  # Any: actor handles
+        self._coordinator = Coordinator(RayFleet(scorers, deadline_s), layout)
+
+    def __repr__(self) -> str:
+        return "coordinator"
+
+    def select(self, task: Task, round: Round, published: Published) -> Selection:
+        """Run one round."""
+        return self._coordinator.select(task, round, published)
+
+
+class RayService:
+    """Rounds run by a coordinator actor."""
+
+    def __init__(self, scorers: Sequence[Any], coordinator: Any, held: Any, line: str) -> None:  # Any: Ray's handles
+        self.scorers, self.coordinator, self._line = scorers, coordinator, line
+        self._held = held  # a restarted scorer is rebuilt from it
+
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
+        """Hand the weights to the object store and the round to the coordinator."""
+        published = Published(snapshot.version, snapshot.digest, [ray.put(snapshot)])
+        named = self.coordinator.select.options(name=f"select:epoch={round.epoch}")
+        return RayPending(named.remote(task, round, published))
+
+    def describe(self) -> str:
+        """What was set up, in one line."""
+        return self._line
+
+    def close(self) -> None:
+        """End the actors; Ray itself goes on."""
+        for actor in (self.coordinator, *self.scorers):
+            ray.kill(actor)
+
+
+@dataclass(frozen=True)
+class RayPending:
+    """A selection under way in the coordinator actor."""
+
+    reference: Any  # Any: ray.ObjectRef
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for it; raises TimeoutError after `timeout_s`."""
+        try:
+            selection: Selection = ray.get(self.reference, timeout=timeout_s)
+        except GetTimeoutError:
+            raise TimeoutError(f"no selection within {timeout_s:g} s") from None
+        except RayTaskError as error:
+            raise error.cause from error
+        return selection
+
+
+def connect(dashboard: bool = False) -> None:
+    """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected."""
+    if ray.is_initialized():
+        return
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(namespace=NAMESPACE, log_to_driver=False)
+        return
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
+    ray.init(
+        namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
+        runtime_env=environment,
+    )  # fmt: skip
+
+
+def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayService:
+    """Scorers and a coordinator on the Ray cluster; raises BadInput for resources it doesn't have."""
+    connect(config.dashboard)
+    have = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    cpus, gpus = share_resources(have, config, stock.shards)
+    tag = uuid.uuid4().hex[:6]
+    held = ray.put(stock)
+    scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
+    rounds = ray.remote(RoundsActor).options(
+        name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
+    )
+    coordinator = rounds.remote(scorers, layout, config.deadline_s)
+    device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
+    line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
+    return RayService(scorers, coordinator, held, line)
+
+
+def share_resources(have: dict[str, float], config: FleetConfig, shards: int) -> tuple[float, float]:
+    """CPUs and GPUs of each scorer: what was asked for, else an even share of the cluster's, at most one.
+
+    Raises BadInput if the cluster has less than what was asked for.
+    """
+    asked = {"CPU": config.cpus_per_shard, "GPU": config.gpus_per_shard}
+    for kind, each in asked.items():
+        if each is not None and each * shards > have.get(kind, 0.0):
+            raise BadInput(
+                f"{shards} scorers of {each:g} {kind} each on a cluster with {have.get(kind, 0.0):g}",
+                f"at most {have.get(kind, 0.0):g} {kind} in all",
+                f"lower --set fleet.{kind.lower()}s_per_shard or --set fleet.shards, or add nodes",
+            )
+    even = {kind: min(1.0, int(1000 * have.get(kind, 0.0) / shards) / 1000) for kind in asked}
+    cpus, gpus = (even[kind] if each is None else each for kind, each in asked.items())
+    return cpus, gpus

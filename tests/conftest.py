@@ -1,0 +1,16 @@
+"""Settings for all tests: hypothesis repeats itself, and decoded tables stay out of the user's cache."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("house", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEGSIFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,0 +1,128 @@
+"""Pictures of chosen bags: the hardest and the easiest of a run's last selection."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from common.data.bagset import BagSet
+from common.data.split import Split
+from common.errors import BadData, BadInput
+from trainer.report.comparison import Comparison, Group
+from trainer.report.plots import scored_selections
+from trainer.report.runs import Chosen, RunFolder, read_selections
+
+BagLookup = Callable[[RunFolder], Split]
+
+SHOWN = 6
+MOST_INSTANCES = 8
+LARGEST, HEIGHT = 96, 64
+
+_Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One bag as a picture of its instances side by side; `source` is a data URI, sizes are in CSS pixels."""
+
+    source: str
+    width: int
+    height: int
+    bag_id: str
+    score: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Some bags of one group under a caption."""
+
+    label: str
+    caption: str
+    strips: tuple[Strip, ...]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The shelves of a comparison, or in `reason` why there are none."""
+
+    shelves: tuple[Shelf, ...] = ()
+    reason: str = ""
+
+
+def show_bags(comparison: Comparison, lookup: BagLookup | None) -> Pictures:
+    """The hardest and easiest bags chosen last by one run a group."""
+    if lookup is None:
+        return Pictures(reason="No pictures: the report was written without access to the data.")
+    try:
+        pool = lookup(comparison.groups[0].shown).pool
+        shelves = [shelf for group in comparison.groups for shelf in _shelves(group, pool)]
+    except (BadInput, OSError) as error:
+        return Pictures(reason=f"No pictures: {error}.")
+    return Pictures(tuple(shelves), "" if shelves else "No pictures: no selection was made yet.")
+
+
+def _shelves(group: Group, pool: BagSet) -> list[Shelf]:
+    run = group.shown
+    scored = scored_selections(run)
+    chosen = (scored or list(read_selections(run)))[-1:]
+    if not chosen or not len(chosen[0].index):
+        return []
+    last = chosen[0]
+    _require_same_bags(last, pool, run)
+    top = np.arange(min(SHOWN, len(last.index)))
+    end = np.arange(max(len(top), len(last.index) - SHOWN), len(last.index))
+    where = f"epoch {last.epoch} of {run.name}"
+    if not scored:
+        return [Shelf(group.label, f"picked without scores, {where}", _strips(last, pool, top))]
+    shelves = [Shelf(group.label, f"best ranked, {where}", _strips(last, pool, top))]
+    return shelves + [Shelf(group.label, f"last ranked, {where}", _strips(last, pool, end))] * (len(end) > 0)
+
+
+def _require_same_bags(chosen: Chosen, pool: BagSet, run: RunFolder) -> None:
+    """Pictures of other bags than those picked would be worse than none."""
+    same = chosen.index.max() < len(pool) and tuple(pool.bag_id(chosen.index)) == chosen.bag_id
+    if not same:
+        remedy = "point data.root at what the run was trained on"
+        raise BadData(f"other bags in the data than {run.name} picked", "the run's own bags", remedy)
+
+
+def _strips(chosen: Chosen, pool: BagSet, ranks: NDArray[np.int64]) -> tuple[Strip, ...]:
+    return tuple(_strip(chosen, pool, int(rank)) for rank in ranks)
+
+
+def _strip(chosen: Chosen, pool: BagSet, rank: int) -> Strip:
+    rows = pool.rows_of(chosen.index[rank : rank + 1])
+    pixels = _side_by_side([_picture(pool.instances.images[row]) for row in rows[:MOST_INSTANCES]])
+    scale = max(1, round(HEIGHT / pixels.shape[0]))
+    names = ", ".join(pool.instances.classes[pool.instances.labels[row]] for row in rows)
+    more = f", first {MOST_INSTANCES} of {len(rows)}" if len(rows) > MOST_INSTANCES else ""
+    size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
+    return Strip(_data_uri(pixels), *size, chosen.bag_id[rank], f"{chosen.score[rank]:.4g}{more}", names)
+
+
+def _picture(image: _Pixels) -> _Pixels:
+    """An instance (C, H, W) as RGBA (h, w, 4), no larger than LARGEST; other than 3 channels become grey."""
+    if image.ndim != 3:
+        raise BadData(f"instances of shape {image.shape}", "images (C, H, W)", "pictures are left out")
+    colour = image if len(image) == 3 else np.repeat(image.mean(0, keepdims=True).astype(np.uint8), 3, axis=0)
+    picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 2, 0))).convert("RGBA")
+    picture.thumbnail((LARGEST, LARGEST))
+    return np.asarray(picture)
+
+
+def _side_by_side(pictures: Sequence[_Pixels]) -> _Pixels:
+    height, width = pictures[0].shape[:2]
+    gap = np.zeros((height, max(1, width // 16), 4), dtype=np.uint8)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def _data_uri(pixels: _Pixels) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

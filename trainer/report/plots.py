@@ -1,0 +1,176 @@
+"""The panels of one comparison: learning curves, what was selected, and where the time went."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.types import Floats
+from trainer.report.comparison import Comparison, Group, estimate
+from trainer.report.figure import Key, Look, Plot, draw_band, draw_line, look, panel, to_svg, whole_numbers
+from trainer.report.runs import Chosen, Epoch, RunFolder, read_selection, read_selections
+
+MEAN = "Mean over runs; the band is ± one standard error."
+SCORE_KEYS = (Key(Look("grid"), "first scored"), Key(Look("c6", "6 2.5"), "middle"), Key(Look("c1"), "last"))
+STAGE_KEYS = (
+    *(Key(Look("s1"), "scoring", False), Key(Look("s2"), "merging and picking", False)),
+    *(Key(Look("s3"), "learning from positives", False), Key(Look("s4"), "waiting", False)),
+    *(Key(Look("c5"), "training", False), Key(Look("c3"), "evaluating", False), Key(Look("c0"), "other", False)),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A group's mean along its epochs, with its standard error (0 for a single run)."""
+
+    x: Floats
+    mean: Floats
+    error: Floats
+
+
+def group_keys(comparison: Comparison) -> tuple[Key, ...]:
+    """The legend of the curves."""
+    return tuple(Key(look(group), group.label) for group in comparison.groups)
+
+
+def learning_plots(comparison: Comparison) -> tuple[Plot, ...]:
+    """Validation AP and ROC-AUC and the loss by epoch, and AP by seconds."""
+    return (
+        _by_epoch(comparison, "val.ap", "Validation AP by epoch", "average precision"),
+        _by_seconds(comparison),
+        _by_epoch(comparison, "val.roc_auc", "Validation ROC-AUC by epoch", "area under the ROC curve"),
+        _by_epoch(comparison, "loss", "Training loss by epoch", "mean loss of a bag"),
+    )
+
+
+def selection_plots(comparison: Comparison) -> tuple[Plot, ...]:
+    """How the picks change from epoch to epoch, and how much of the pool they have reached."""
+    return (
+        _by_epoch(comparison, "overlap", "Picks kept from the epoch before", "share of an epoch's picks"),
+        _by_epoch(comparison, "coverage", "Pool picked at least once so far", "share of the pool"),
+    )
+
+
+def pick_plots(comparison: Comparison) -> tuple[Plot, ...]:
+    """A panel a group: how many bags of the pool were picked how many times."""
+    most = max((len(run.epochs) for group in comparison.groups for run in group.runs), default=0)
+    drawn = [_picks(group, most) for group in comparison.groups]
+    return tuple(plot for plot in drawn if plot is not None)
+
+
+def score_plots(comparison: Comparison) -> tuple[Plot, ...]:
+    """A panel a group that scores: the chosen bags' scores in its first, middle and last such epoch."""
+    drawn = [_scores(group) for group in comparison.groups]
+    return tuple(plot for plot in drawn if plot is not None)
+
+
+def stage_plot(comparison: Comparison) -> Plot:
+    """A bar a group: seconds a run by stage, as the trainer's clock saw them."""
+    groups = comparison.groups
+    figure, axes = panel("seconds a run", "", 9.6, 0.62 * len(groups) + 0.7)
+    axes.grid(axis="y", visible=False)
+    axes.set_yticks([])
+    axes.set_ylim(len(groups) - 0.3, -0.7)
+    for at, group in enumerate(groups):
+        left = 0.0
+        for key, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
+            axes.barh(at, seconds, 0.36, left, color=key.look.ink, linewidth=0)
+            left += seconds
+        label = f"{group.label}   {left:,.1f} s"
+        axes.text(0, at - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
+    return Plot("Seconds by stage", "Mean over runs.", to_svg(figure, f"Seconds by stage {comparison.title}"))
+
+
+def curve(runs: Sequence[RunFolder], value: Callable[[Epoch], float]) -> Curve:
+    """The mean of `value` over the runs that tell it, epoch by epoch."""
+    numbers = sorted({epoch.number for run in runs for epoch in run.epochs})
+    found = [estimate(value(e) for run in runs for e in run.epochs if e.number == number) for number in numbers]
+    known = [(number, at.mean, at.error) for number, at in zip(numbers, found, strict=True) if at.count]
+    x, mean, error = np.array(known, dtype=np.float64).reshape(-1, 3).T
+    return Curve(x, mean, np.nan_to_num(error))
+
+
+def _by_epoch(comparison: Comparison, key: str, title: str, y_title: str) -> Plot:
+    figure, axes = panel("epoch", y_title)
+    for group in comparison.groups:
+        line = curve(group.runs, lambda epoch: epoch.values[key])
+        draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, look(group))
+        draw_line(axes, line.x, line.mean, look(group))
+    whole_numbers(axes)
+    return Plot(title, MEAN, to_svg(figure, f"{title} {comparison.title}"))
+
+
+def _by_seconds(comparison: Comparison) -> Plot:
+    title = "Validation AP by seconds spent"
+    figure, axes = panel("seconds since the start", "average precision")
+    for group in comparison.groups:
+        spent = curve(group.runs, lambda epoch: epoch.values["seconds.total"])
+        line = curve(group.runs, lambda epoch: epoch.values["val.ap"])
+        seconds = np.array([spent.mean[spent.x <= number].sum() for number in line.x])
+        draw_line(axes, seconds, line.mean, look(group))
+    note = "The same means against the clock: equal epochs are not equal cost."
+    return Plot(title, note, to_svg(figure, f"{title} {comparison.title}"))
+
+
+def _picks(group: Group, most: int) -> Plot | None:
+    runs = [counts for run in group.runs if (counts := _times_picked(run, most)) is not None]
+    if not runs:
+        return None
+    width = max(1, -(-(most + 1) // 30))
+    bags = np.mean(runs, axis=0)
+    bars = np.add.reduceat(bags, np.arange(0, most + 1, width))
+    figure, axes = panel("times picked", "bags of the pool", 3.3, 2.2)
+    axes.bar(np.arange(len(bars)) * width, bars, 0.8 * width, color=look(group).ink, align="center", linewidth=0)
+    whole_numbers(axes)
+    never = f"{bags[0] / bags.sum():.0%} of the pool never picked." if bags.sum() else ""
+    return Plot(group.label, never, to_svg(figure, f"How often bags were picked by {group.label}"))
+
+
+def _times_picked(run: RunFolder, most: int) -> Floats | None:
+    """How many bags were picked 0, 1, ... `most` times, (most + 1,); None without selections."""
+    picks = [chosen.index for chosen in read_selections(run)]
+    if not picks:
+        return None
+    times = np.unique(np.concatenate(picks), return_counts=True)[1]
+    counts = np.bincount(times, minlength=most + 1).astype(np.float64)
+    pool = max(epoch.values["pool"] for epoch in run.epochs)
+    counts[0] = max(0.0, pool - len(times))
+    return counts
+
+
+def _scores(group: Group) -> Plot | None:
+    scored = scored_selections(group.shown)
+    if not scored:
+        return None
+    kept = [scored[0], scored[len(scored) // 2], scored[-1]][-min(3, len(scored)) :]
+    every = np.concatenate([chosen.score[np.isfinite(chosen.score)] for chosen in kept])
+    edges = np.histogram_bin_edges(every, bins=24)
+    figure, axes = panel("score", "chosen bags", 3.3, 2.2)
+    for chosen, key in zip(kept, SCORE_KEYS[-len(kept) :], strict=True):
+        axes.stairs(np.histogram(chosen.score, edges)[0], edges, color=key.look.ink, linestyle=key.look.line, linewidth=1.6)
+    epochs = ", ".join(str(chosen.epoch) for chosen in kept)
+    note = f"Epochs {epochs} of {group.shown.name}."
+    return Plot(group.label, note, to_svg(figure, f"Scores of the bags chosen by {group.label}"))
+
+
+def scored_selections(run: RunFolder) -> list[Chosen]:
+    """The selections that rest on scores of the model, in order; none for random."""
+    epochs = [epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0]
+    found = [read_selection(run, number) for number in epochs]
+    return [chosen for chosen in found if chosen is not None]
+
+
+def _stages(runs: Sequence[RunFolder]) -> list[float]:
+    """Mean seconds in the order of STAGE_KEYS; what a selection took beyond its stages is waiting."""
+    return [float(part) for part in np.mean([_stages_of(run) for run in runs], axis=0)]
+
+
+def _stages_of(run: RunFolder) -> list[float]:
+    left = run.total("seconds.select")
+    parts = []
+    for stage in ("score", "merge", "prepare"):
+        parts.append(min(left, run.total(f"seconds.{stage}")))
+        left -= parts[-1]
+    own = [run.total("seconds.train"), run.total("seconds.evaluate")]
+    rest = run.total("seconds.total") - run.total("seconds.select") - sum(own)
+    return [*parts, left, *own, max(0.0, rest)]

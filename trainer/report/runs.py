@@ -1,0 +1,158 @@
+"""Run folders as they lie on disk: configuration, a line an epoch, selections, and the summary."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from common.errors import BadData
+from common.types import Floats, Index
+from trainer.report.records import Record, read_lines, read_object
+
+STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
+DEPTH = 3
+
+_EPOCH = (
+    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries"),
+    *("overlap", "coverage"),
+    *(f"seconds.{stage}" for stage in STAGES),
+)
+_SUMMARY = (
+    *("epochs_run", "best_epoch", "val.ap", "val.roc_auc", "test.ap", "test.roc_auc", "last.ap", "last.roc_auc"),
+    *("bags.positive", "bags.pool", "bags.k", "bags.trained", "bags.scored"),
+)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of `metrics.jsonl`: `values` by dotted key, NaN for what the line doesn't tell."""
+
+    number: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`summary.json`: `values` by dotted key, NaN for what it doesn't tell."""
+
+    values: Mapping[str, float]
+    dropped_instances: tuple[str, ...]
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run; `summary` is None while it is unfinished. `settings` is `config` flattened to dotted keys."""
+
+    path: Path
+    name: str
+    config: Mapping[str, Any]  # Any: JSON
+    settings: Mapping[str, str]
+    epochs: tuple[Epoch, ...]
+    summary: Summary | None
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name."""
+        return self.settings["strategy.name"]
+
+    @property
+    def seed(self) -> str:
+        """The run's seed, as text."""
+        return self.settings["seed"]
+
+    def total(self, key: str) -> float:
+        """A number of the epochs summed over them; what an epoch doesn't tell counts as 0."""
+        return float(np.nansum([epoch.values[key] for epoch in self.epochs]))
+
+    def result(self, key: str) -> float:
+        """A number of the summary; NaN while there is none."""
+        return math.nan if self.summary is None else self.summary.values[key]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The bags of one selection, best first: `index` (k,), `bag_id` (k,), `score` (k,)."""
+
+    epoch: int
+    index: Index
+    bag_id: tuple[str, ...]
+    score: Floats
+
+
+def read_runs(folder: Path) -> tuple[RunFolder, ...]:
+    """The run in `folder`, or those up to three levels below it, by path; BadData if there is none."""
+    found = sorted(_run_paths(folder, DEPTH))
+    if not found:
+        what = "holds no run" if folder.is_dir() else "is not a folder"
+        expected = "a run's folder (with a config.json), or one that has some up to three levels below"
+        raise BadData(f"{folder} {what}", expected, "give the folder that a run was written to")
+    return tuple(_read_run(path, folder) for path in found)
+
+
+def read_selection(run: RunFolder, epoch: int) -> Chosen | None:
+    """The selection made for `epoch`; None if there is none, since an older one was used again."""
+    path = run.path / "selections" / f"epoch={epoch:04d}.parquet"
+    if not path.exists():
+        return None
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["index", "bag_id", "score"])
+        index = table["index"].to_numpy().astype(np.int64)
+        return Chosen(epoch, index, tuple(table["bag_id"].to_pylist()), table["score"].to_numpy().astype(np.float64))
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadData(f"{path}: {reason}", "a selection with index, bag_id and score", "delete that file") from None
+
+
+def read_selections(run: RunFolder) -> Iterator[Chosen]:
+    """What each epoch was trained with, in order: an epoch that made no selection repeats the last."""
+    last: Chosen | None = None
+    for epoch in run.epochs:
+        last = read_selection(run, epoch.number) or last
+        if last is not None:
+            yield last
+
+
+def _run_paths(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / "config.json").is_file():
+        yield folder
+    elif depth and folder.is_dir():
+        for below in folder.iterdir():
+            if below.is_dir() and not below.name.startswith("."):
+                yield from _run_paths(below, depth - 1)
+
+
+def _read_run(path: Path, folder: Path) -> RunFolder:
+    config = read_object(path / "config.json")
+    settings = config.leaves()
+    for key in ("strategy.name", "seed"):
+        if key not in settings:
+            raise config.fault(f"no {key}", "the configuration of a run")
+    name = path.resolve().name if path == folder else path.relative_to(folder).as_posix()
+    return RunFolder(path, name, config.values, settings, _read_epochs(path), _read_summary(path))
+
+
+def _read_epochs(path: Path) -> tuple[Epoch, ...]:
+    """By number; a run that was resumed may have told an epoch twice, and the later line holds."""
+    if not (path / "metrics.jsonl").exists():
+        return ()
+    records = {record.whole("epoch"): record for record in read_lines(path / "metrics.jsonl")}
+    return tuple(Epoch(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
+
+
+def _read_summary(path: Path) -> Summary | None:
+    if not (path / "summary.json").exists():
+        return None
+    record = read_object(path / "summary.json")
+    dropped = record.texts("dropped_instances")
+    return Summary(_numbers(record, _SUMMARY), dropped, record.leaves("versions"), record.leaves("machine"))
+
+
+def _numbers(record: Record, keys: tuple[str, ...]) -> dict[str, float]:
+    return {key: record.number(key) for key in keys}

@@ -1,0 +1,123 @@
+"""The tables: a row a group with mean ± standard error, and the same columns with a row a run."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trainer.report.comparison import BASELINE, Comparison, Group, estimate, paired_gain
+from trainer.report.figure import Look, look
+from trainer.report.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number a run: its heading, the explanation shown on hovering, and whether the largest is marked."""
+
+    name: str
+    line: str
+    take: Callable[[RunFolder], float]
+    digits: int = 0
+    ranked: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as text; `best` marks the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; `note` stands beside the label."""
+
+    label: str
+    look: Look
+    note: str
+    cells: tuple[Cell, ...]
+
+
+COLUMNS = (
+    Column("test AP", "test average precision at the best-validation epoch", lambda r: r.result("test.ap"), 3, True),
+    Column("test ROC-AUC", "the same epoch's ROC-AUC", lambda r: r.result("test.roc_auc"), 3, True),
+    Column("last AP", "test average precision after the last epoch", lambda r: r.result("last.ap"), 3, True),
+    Column("best epoch", "epoch of the best validation AP, from 0", lambda r: r.result("best_epoch")),
+    Column("trained", "bags trained on, all epochs together", lambda r: r.result("bags.trained")),
+    Column("scored", "bags scored, all epochs together", lambda r: r.result("bags.scored")),
+    Column("select, s", "seconds selecting, as the trainer sees it", lambda r: r.total("seconds.select"), 1),
+    Column("train, s", "seconds training", lambda r: r.total("seconds.train"), 1),
+)
+GAIN = Column(f"above {BASELINE}", f"test AP above {BASELINE}'s, paired by seed", lambda r: math.nan, 3)
+
+
+def group_rows(comparison: Comparison) -> tuple[Row, ...]:
+    """A row a group, over its finished runs; the cell after test AP is what it gains on random."""
+    return tuple(_group_row(group, comparison) for group in comparison.groups)
+
+
+def run_rows(comparison: Comparison) -> tuple[Row, ...]:
+    """A row a run, with what an unfinished run already has."""
+    return tuple(_run_row(run, group) for group in comparison.groups for run in group.runs)
+
+
+def overview_rows(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
+    """Mean test AP of every group in every comparison, and over all of them."""
+    groups = {group.label: group for comparison in comparisons for group in comparison.groups}
+    rows = [(estimate(_means(label, comparisons)), group) for label, group in sorted(groups.items())]
+    ranked = sorted(rows, key=lambda row: -row[0].mean if row[0].count == len(comparisons) else math.inf)
+    return tuple(_overview_row(group, comparisons) for _, group in ranked)
+
+
+def state(run: RunFolder) -> str:
+    """Finished or not, and how far it came."""
+    told = len(run.epochs)
+    if run.summary:
+        return f"{told} epochs" if told != 1 else "1 epoch"
+    return f"unfinished after epoch {run.epochs[-1].number}" if told else "unfinished before the first epoch"
+
+
+def _group_row(group: Group, comparison: Comparison) -> Row:
+    cells = []
+    for column in COLUMNS:
+        mine = estimate(column.take(run) for run in group.finished)
+        best = column.ranked and mine.count > 0 and mine.mean >= _best(column, comparison)
+        cells.append(Cell(mine.text(column.digits), best and len(comparison.groups) > 1))
+    count = len(group.runs)
+    note = f"{len(group.finished)} of {count} runs" if len(group.finished) < count else f"{count} run" + "s" * (count > 1)
+    return Row(group.label, look(group), note, (cells[0], _gain(group, comparison), *cells[1:]))
+
+
+def _best(column: Column, comparison: Comparison) -> float:
+    means = [estimate(column.take(run) for run in group.finished).mean for group in comparison.groups]
+    return max(mean for mean in means if not math.isnan(mean))
+
+
+def _gain(group: Group, comparison: Comparison) -> Cell:
+    baseline = comparison.baseline(group)
+    if baseline is None or baseline is group:
+        return Cell("—")
+    return Cell(paired_gain(group, baseline).text(3, "+"))
+
+
+def _run_row(run: RunFolder, group: Group) -> Row:
+    cells = [Cell(estimate([column.take(run)]).text(column.digits)) for column in COLUMNS]
+    val = estimate([max((epoch.values["val.ap"] for epoch in run.epochs), default=math.nan)])
+    return Row(run.name, look(group), state(run), (Cell(val.text(3)), *cells))
+
+
+def _means(label: str, comparisons: Sequence[Comparison]) -> list[float]:
+    groups = [group for comparison in comparisons for group in comparison.groups if group.label == label]
+    return [group.result("test.ap").mean for group in groups]
+
+
+def _overview_row(group: Group, comparisons: Sequence[Comparison]) -> Row:
+    cells = []
+    for comparison in comparisons:
+        results = {other.label: other.result("test.ap") for other in comparison.groups}
+        means = [result.mean for result in results.values() if result.count]
+        mine = results.get(group.label)
+        cells.append(Cell(mine.text(3), mine.mean >= max(means, default=math.inf)) if mine else Cell("—"))
+    overall = estimate(_means(group.label, comparisons))
+    note = "" if overall.count == len(comparisons) else f"{overall.count} of {len(comparisons)}"
+    return Row(group.label, look(group), note, (Cell(overall.text(3)), *cells))
