@@ -34,6 +34,10 @@ class RoundsActor:
     def __repr__(self) -> str:
         return "coordinator"
 
+    def status(self) -> dict[str, Any]:  # Any: numbers and strings
+        """What it is."""
+        return {"name": repr(self), "pid": os.getpid()}
+
     def select(self, task: Task, round: Round, published: Published) -> Selection:
         """Run one round."""
         return self._coordinator.select(task, round, published)

@@ -60,8 +60,7 @@ class SoftmaxMax(Pooling):
 
     def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
         """log m - log Σ m with m_c = max_i p_ic, (N, K)."""
-        largest = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn).amax(1)
-        return largest.log_softmax(-1)
+        return _minus_inf(logits_NnK.log_softmax(-1), mask_Nn).amax(1).log_softmax(-1)
 
     def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
         """δ_i = Σ over the classes c won by instance i of (m_c / Σm - [c = y]) (e_c - p_i)."""

@@ -48,17 +48,14 @@ def test_natural_positives_are_hypergeometric() -> None:
     assert (np.abs(found - expected) < 5 * np.sqrt(expected) + 1).all()
 
 
-@given(
-    total=st.integers(1, 500),
-    bounds=st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted),
-)
+@given(total=st.integers(1, 500), bounds=st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted))
 def test_positives_per_bag_are_even_but_for_the_remainder(total: int, bounds: list[int]) -> None:
     low, high = bounds
     counts = positives_per_bag(total, 6, f"range:{low}-{high}").tolist()
-    each = total // sum(range(low, high + 1))
+    each, rest = total // sum(range(low, high + 1)), total % sum(range(low, high + 1))
     assert sum(counts) == total
-    assert min(counts.count(m) for m in range(low, high + 1)) >= each
-    assert len(counts) - each * (high - low + 1) <= (high + low) * (high - low + 1) // (2 * high) + 1
+    assert sorted(counts[: each * (high - low + 1)]) == sorted([*range(low, high + 1)] * each)
+    assert len(counts) == each * (high - low + 1) + -(-rest // high)
 
 
 @given(

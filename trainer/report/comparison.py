@@ -2,14 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from trainer.report.runs import RunFolder
 
 BASELINE = "random"
+
+K = TypeVar("K", bound=Hashable)
 
 _NOT_A_SETTING = {"recipe", "seed", "strategy.name"}
 
@@ -23,10 +27,11 @@ class Estimate:
     count: int
 
     def text(self, digits: int, sign: str = "") -> str:
-        """`0.912 ± 0.008`, or `—` where nothing is known."""
+        """`0.912 ± 0.008`, or `—` where nothing is known; counts that are all alike need no error."""
         if not self.count:
             return "—"
-        error = "" if math.isnan(self.error) else f" ± {self.error:,.{digits}f}"
+        silent = math.isnan(self.error) or (digits == 0 and self.error == 0)
+        error = "" if silent else f" ± {self.error:,.{digits}f}"
         return f"{self.mean:{sign},.{digits}f}".replace("-", "−") + error
 
 
@@ -89,20 +94,23 @@ def paired_gain(group: Group, baseline: Group) -> Estimate:
     return estimate(run.result("test.ap") - theirs[run.seed] for run in group.finished if run.seed in theirs)
 
 
+def overall(label: str, comparisons: Iterable[Comparison]) -> Estimate:
+    """A group's test AP over comparisons, each counted once with its mean over runs."""
+    groups = [group for comparison in comparisons for group in comparison.groups if group.label == label]
+    return estimate(group.result("test.ap").mean for group in groups)
+
+
 def compare(runs: Sequence[RunFolder]) -> tuple[Comparison, ...]:
     """The runs sorted into comparisons and groups; a group keeps its number in all comparisons."""
-    keys = differing(runs)
-    data = [key for key in keys if key.startswith("data.")]
-    naming = {strategy: _setting_keys(part) for strategy, part in _by(runs, ["strategy.name"]).items()}
-    named = {run.path: (run.strategy, _spell(run, naming[(run.strategy,)])) for run in runs}
-    number = {name: at for at, name in enumerate(sorted(set(named.values())))}
+    data = [key for key in differing(runs) if key.startswith("data.")]
+    names = _name_groups(runs)
+    number = {name: at for at, name in enumerate(sorted(set(names.values())))}
     comparisons = []
-    for members in _by(runs, data).values():
-        parts: dict[tuple[str, str], list[RunFolder]] = defaultdict(list)
-        for run in members:
-            parts[named[run.path]].append(run)
+    for members in _by(runs, lambda run: _values(run, data)).values():
+        parts = _by(members, lambda run: names[run.path])
         groups = [Group(*name, number[name], tuple(part)) for name, part in parts.items()]
-        comparisons.append(Comparison(_spell(members[0], data), tuple(sorted(groups, key=_rank))))
+        title = ", ".join(f"{key.removeprefix('data.')} {members[0].settings.get(key, '—')}" for key in data)
+        comparisons.append(Comparison(title, tuple(sorted(groups, key=_rank))))
     return tuple(comparisons)
 
 
@@ -112,19 +120,26 @@ def differing(runs: Sequence[RunFolder]) -> list[str]:
     return [key for key in every if len({run.settings.get(key) for run in runs}) > 1]
 
 
-def _setting_keys(runs: Sequence[RunFolder]) -> list[str]:
-    return [key for key in differing(runs) if key not in _NOT_A_SETTING and not key.startswith("data.")]
+def _name_groups(runs: Sequence[RunFolder]) -> dict[Path, tuple[str, str]]:
+    """Strategy and setting of every run; a setting spells the keys in which its strategy's runs differ."""
+    names: dict[Path, tuple[str, str]] = {}
+    for strategy, part in _by(runs, lambda run: run.strategy).items():
+        keys = [key for key in differing(part) if key not in _NOT_A_SETTING and not key.startswith("data.")]
+        for run in part:
+            values = zip(keys, _values(run, keys), strict=True)
+            names[run.path] = (strategy, ", ".join(f"{key}={value}" for key, value in values))
+    return names
 
 
-def _by(runs: Sequence[RunFolder], keys: Sequence[str]) -> dict[tuple[str, ...], list[RunFolder]]:
-    found: dict[tuple[str, ...], list[RunFolder]] = defaultdict(list)
+def _by(runs: Iterable[RunFolder], key: Callable[[RunFolder], K]) -> dict[K, list[RunFolder]]:
+    found: dict[K, list[RunFolder]] = defaultdict(list)
     for run in runs:
-        found[tuple(run.settings.get(key, "—") for key in keys)].append(run)
+        found[key(run)].append(run)
     return found
 
 
-def _spell(run: RunFolder, keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={run.settings.get(key, '—')}" for key in keys)
+def _values(run: RunFolder, keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(run.settings.get(key, "—") for key in keys)
 
 
 def _rank(group: Group) -> tuple[float, str]:

@@ -111,6 +111,11 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
 
 
+def whole_counts(axes: Axes) -> None:
+    """No ticks between whole numbers on the y axis, and few of them."""
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+
+
 def draw_line(axes: Axes, x: Floats, y: Floats, style: Look) -> None:
     """A line; a lone point is drawn as a dot."""
     marker = "o" if len(x) == 1 else ""

@@ -13,8 +13,8 @@ from common.data.bagset import BagSet
 from common.data.split import Split
 from common.errors import BadData, BadInput
 from trainer.report.comparison import Comparison, Group
-from trainer.report.plots import scored_selections
-from trainer.report.runs import Chosen, RunFolder, read_selections
+from trainer.report.runs import RunFolder
+from trainer.report.selections import Chosen, read_bag_ids, read_selection, scored_epochs, selected_epochs
 
 BagLookup = Callable[[RunFolder], Split]
 
@@ -67,42 +67,39 @@ def show_bags(comparison: Comparison, lookup: BagLookup | None) -> Pictures:
 
 
 def _shelves(group: Group, pool: BagSet) -> list[Shelf]:
-    run = group.shown
-    scored = scored_selections(run)
-    chosen = (scored or list(read_selections(run)))[-1:]
-    if not chosen or not len(chosen[0].index):
+    scored = scored_epochs(group.shown)
+    made = scored or selected_epochs(group.shown)
+    if not made:
         return []
-    last = chosen[0]
-    _require_same_bags(last, pool, run)
-    top = np.arange(min(SHOWN, len(last.index)))
-    end = np.arange(max(len(top), len(last.index) - SHOWN), len(last.index))
-    where = f"epoch {last.epoch} of {run.name}"
+    chosen = read_selection(group.shown, made[-1])
+    strips = _strips(chosen, pool, group.shown)
+    where = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
-        return [Shelf(group.label, f"picked without scores, {where}", _strips(last, pool, top))]
-    shelves = [Shelf(group.label, f"best ranked, {where}", _strips(last, pool, top))]
-    return shelves + [Shelf(group.label, f"last ranked, {where}", _strips(last, pool, end))] * (len(end) > 0)
+        return [Shelf(group.label, f"picked without scores, {where}", strips[:SHOWN])]
+    shelves = [(f"best ranked, {where}", strips[:SHOWN]), (f"last ranked, {where}", strips[SHOWN:])]
+    return [Shelf(group.label, caption, part) for caption, part in shelves if part]
 
 
-def _require_same_bags(chosen: Chosen, pool: BagSet, run: RunFolder) -> None:
-    """Pictures of other bags than those picked would be worse than none."""
-    same = chosen.index.max() < len(pool) and tuple(pool.bag_id(chosen.index)) == chosen.bag_id
-    if not same:
+def _strips(chosen: Chosen, pool: BagSet, run: RunFolder) -> tuple[Strip, ...]:
+    """The first and the last SHOWN bags; BadData if the data holds others than those picked."""
+    count = len(chosen.index)
+    ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
+    names = read_bag_ids(run, chosen.epoch)
+    inside = chosen.index.max(initial=-1) < len(pool)
+    if not inside or pool.bag_id(chosen.index[ranks]) != [names[rank] for rank in ranks]:
         remedy = "point data.root at what the run was trained on"
         raise BadData(f"other bags in the data than {run.name} picked", "the run's own bags", remedy)
+    return tuple(_strip(chosen, pool, rank, names[rank]) for rank in ranks)
 
 
-def _strips(chosen: Chosen, pool: BagSet, ranks: NDArray[np.int64]) -> tuple[Strip, ...]:
-    return tuple(_strip(chosen, pool, int(rank)) for rank in ranks)
-
-
-def _strip(chosen: Chosen, pool: BagSet, rank: int) -> Strip:
+def _strip(chosen: Chosen, pool: BagSet, rank: int, bag_id: str) -> Strip:
     rows = pool.rows_of(chosen.index[rank : rank + 1])
     pixels = _side_by_side([_picture(pool.instances.images[row]) for row in rows[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))
     names = ", ".join(pool.instances.classes[pool.instances.labels[row]] for row in rows)
     more = f", first {MOST_INSTANCES} of {len(rows)}" if len(rows) > MOST_INSTANCES else ""
     size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-    return Strip(_data_uri(pixels), *size, chosen.bag_id[rank], f"{chosen.score[rank]:.4g}{more}", names)
+    return Strip(_data_uri(pixels), *size, bag_id, f"{chosen.score[rank]:.4g}{more}", names)
 
 
 def _picture(image: _Pixels) -> _Pixels:

@@ -7,14 +7,26 @@ import numpy as np
 
 from common.types import Floats
 from trainer.report.comparison import Comparison, Group, estimate
-from trainer.report.figure import Key, Look, Plot, draw_band, draw_line, look, panel, to_svg, whole_numbers
-from trainer.report.runs import Chosen, Epoch, RunFolder, read_selection, read_selections
+from trainer.report.figure import (
+    Key,
+    Look,
+    Plot,
+    draw_band,
+    draw_line,
+    look,
+    panel,
+    to_svg,
+    whole_counts,
+    whole_numbers,
+)
+from trainer.report.runs import Epoch, RunFolder
+from trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
 
 MEAN = "Mean over runs; the band is ± one standard error."
-SCORE_KEYS = (Key(Look("grid"), "first scored"), Key(Look("c6", "6 2.5"), "middle"), Key(Look("c1"), "last"))
+SCORE_KEYS = (Key(Look("c0", "1.5 2"), "first scored"), Key(Look("c5", "6 2.5"), "middle"), Key(Look("c1"), "last"))
 STAGE_KEYS = (
     *(Key(Look("s1"), "scoring", False), Key(Look("s2"), "merging and picking", False)),
-    *(Key(Look("s3"), "learning from positives", False), Key(Look("s4"), "waiting", False)),
+    *(Key(Look("s3"), "learning from positives", False), Key(Look("s4"), "other selecting", False)),
     *(Key(Look("c5"), "training", False), Key(Look("c3"), "evaluating", False), Key(Look("c0"), "other", False)),
 )
 
@@ -76,7 +88,7 @@ def stage_plot(comparison: Comparison) -> Plot:
         for key, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
             axes.barh(at, seconds, 0.36, left, color=key.look.ink, linewidth=0)
             left += seconds
-        label = f"{group.label}   {left:,.1f} s"
+        label = f"{group.label}: {left:,.1f} s".encode("latin-1", "replace").decode("latin-1")  # what the font has
         axes.text(0, at - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
     return Plot("Seconds by stage", "Mean over runs.", to_svg(figure, f"Seconds by stage {comparison.title}"))
 
@@ -106,6 +118,8 @@ def _by_seconds(comparison: Comparison) -> Plot:
     for group in comparison.groups:
         spent = curve(group.runs, lambda epoch: epoch.values["seconds.total"])
         line = curve(group.runs, lambda epoch: epoch.values["val.ap"])
+        if not spent.mean.sum() > 0:
+            continue
         seconds = np.array([spent.mean[spent.x <= number].sum() for number in line.x])
         draw_line(axes, seconds, line.mean, look(group))
     note = "The same means against the clock: equal epochs are not equal cost."
@@ -119,16 +133,17 @@ def _picks(group: Group, most: int) -> Plot | None:
     width = max(1, -(-(most + 1) // 30))
     bags = np.mean(runs, axis=0)
     bars = np.add.reduceat(bags, np.arange(0, most + 1, width))
-    figure, axes = panel("times picked", "bags of the pool", 3.3, 2.2)
+    figure, axes = panel("times picked", "bags of the pool", 2.8, 2.0)
     axes.bar(np.arange(len(bars)) * width, bars, 0.8 * width, color=look(group).ink, align="center", linewidth=0)
     whole_numbers(axes)
+    whole_counts(axes)
     never = f"{bags[0] / bags.sum():.0%} of the pool never picked." if bags.sum() else ""
     return Plot(group.label, never, to_svg(figure, f"How often bags were picked by {group.label}"))
 
 
 def _times_picked(run: RunFolder, most: int) -> Floats | None:
     """How many bags were picked 0, 1, ... `most` times, (most + 1,); None without selections."""
-    picks = [chosen.index for chosen in read_selections(run)]
+    picks = list(picks_by_epoch(run))
     if not picks:
         return None
     times = np.unique(np.concatenate(picks), return_counts=True)[1]
@@ -139,29 +154,25 @@ def _times_picked(run: RunFolder, most: int) -> Floats | None:
 
 
 def _scores(group: Group) -> Plot | None:
-    scored = scored_selections(group.shown)
+    scored = scored_epochs(group.shown)
     if not scored:
         return None
-    kept = [scored[0], scored[len(scored) // 2], scored[-1]][-min(3, len(scored)) :]
-    every = np.concatenate([chosen.score[np.isfinite(chosen.score)] for chosen in kept])
-    edges = np.histogram_bin_edges(every, bins=24)
-    figure, axes = panel("score", "chosen bags", 3.3, 2.2)
-    for chosen, key in zip(kept, SCORE_KEYS[-len(kept) :], strict=True):
-        axes.stairs(np.histogram(chosen.score, edges)[0], edges, color=key.look.ink, linestyle=key.look.line, linewidth=1.6)
+    few = sorted({scored[0], scored[len(scored) // 2], scored[-1]})
+    kept = [read_selection(group.shown, epoch) for epoch in few]
+    scores = [chosen.score[np.isfinite(chosen.score)] for chosen in kept]
+    edges = np.histogram_bin_edges(np.concatenate(scores), bins=16)
+    figure, axes = panel("score", "chosen bags", 2.8, 2.0)
+    for values, key in zip(scores, SCORE_KEYS[-len(kept) :], strict=True):
+        bags = np.histogram(values, edges)[0]
+        axes.stairs(bags, edges, color=key.look.ink, linestyle=key.look.line, linewidth=1.6)
+    whole_counts(axes)
     epochs = ", ".join(str(chosen.epoch) for chosen in kept)
     note = f"Epochs {epochs} of {group.shown.name}."
     return Plot(group.label, note, to_svg(figure, f"Scores of the bags chosen by {group.label}"))
 
 
-def scored_selections(run: RunFolder) -> list[Chosen]:
-    """The selections that rest on scores of the model, in order; none for random."""
-    epochs = [epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0]
-    found = [read_selection(run, number) for number in epochs]
-    return [chosen for chosen in found if chosen is not None]
-
-
 def _stages(runs: Sequence[RunFolder]) -> list[float]:
-    """Mean seconds in the order of STAGE_KEYS; what a selection took beyond its stages is waiting."""
+    """Mean seconds in the order of STAGE_KEYS; what a selection took beyond its stages is other selecting."""
     return [float(part) for part in np.mean([_stages_of(run) for run in runs], axis=0)]
 
 

@@ -1,4 +1,4 @@
-"""Run folders as they lie on disk: configuration, a line an epoch, selections, and the summary."""
+"""Run folders as they lie on disk: configuration, a line an epoch, and the summary."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 
 from common.errors import BadData
-from common.types import Floats, Index
 from trainer.report.records import Record, read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
@@ -71,19 +68,14 @@ class RunFolder:
         """A number of the epochs summed over them; what an epoch doesn't tell counts as 0."""
         return float(np.nansum([epoch.values[key] for epoch in self.epochs]))
 
+    def highest(self, key: str) -> float:
+        """The largest number the epochs tell; NaN if they tell none."""
+        told = [epoch.values[key] for epoch in self.epochs if not math.isnan(epoch.values[key])]
+        return max(told, default=math.nan)
+
     def result(self, key: str) -> float:
         """A number of the summary; NaN while there is none."""
         return math.nan if self.summary is None else self.summary.values[key]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The bags of one selection, best first: `index` (k,), `bag_id` (k,), `score` (k,)."""
-
-    epoch: int
-    index: Index
-    bag_id: tuple[str, ...]
-    score: Floats
 
 
 def read_runs(folder: Path) -> tuple[RunFolder, ...]:
@@ -94,29 +86,6 @@ def read_runs(folder: Path) -> tuple[RunFolder, ...]:
         expected = "a run's folder (with a config.json), or one that has some up to three levels below"
         raise BadData(f"{folder} {what}", expected, "give the folder that a run was written to")
     return tuple(_read_run(path, folder) for path in found)
-
-
-def read_selection(run: RunFolder, epoch: int) -> Chosen | None:
-    """The selection made for `epoch`; None if there is none, since an older one was used again."""
-    path = run.path / "selections" / f"epoch={epoch:04d}.parquet"
-    if not path.exists():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(path, columns=["index", "bag_id", "score"])
-        index = table["index"].to_numpy().astype(np.int64)
-        return Chosen(epoch, index, tuple(table["bag_id"].to_pylist()), table["score"].to_numpy().astype(np.float64))
-    except (pyarrow.ArrowException, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadData(f"{path}: {reason}", "a selection with index, bag_id and score", "delete that file") from None
-
-
-def read_selections(run: RunFolder) -> Iterator[Chosen]:
-    """What each epoch was trained with, in order: an epoch that made no selection repeats the last."""
-    last: Chosen | None = None
-    for epoch in run.epochs:
-        last = read_selection(run, epoch.number) or last
-        if last is not None:
-            yield last
 
 
 def _run_paths(folder: Path, depth: int) -> Iterator[Path]:

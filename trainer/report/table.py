@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer.report.comparison import BASELINE, Comparison, Group, estimate, paired_gain
+from trainer.report.comparison import BASELINE, Comparison, Group, estimate, overall, paired_gain
 from trainer.report.figure import Look, look
 from trainer.report.runs import RunFolder
 
@@ -64,9 +64,15 @@ def run_rows(comparison: Comparison) -> tuple[Row, ...]:
 def overview_rows(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
     """Mean test AP of every group in every comparison, and over all of them."""
     groups = {group.label: group for comparison in comparisons for group in comparison.groups}
-    rows = [(estimate(_means(label, comparisons)), group) for label, group in sorted(groups.items())]
-    ranked = sorted(rows, key=lambda row: -row[0].mean if row[0].count == len(comparisons) else math.inf)
-    return tuple(_overview_row(group, comparisons) for _, group in ranked)
+    means = {label: overall(label, comparisons) for label in sorted(groups)}
+    ranked = sorted(means, key=lambda label: (-means[label].count, -means[label].mean))
+    return tuple(_overview_row(groups[label], comparisons) for label in ranked)
+
+
+def overview_columns(comparisons: Sequence[Comparison]) -> tuple[Column, ...]:
+    """The headings of `overview_rows`: the mean over all, then each comparison."""
+    titles = ["mean over all", *(comparison.title for comparison in comparisons)]
+    return tuple(Column(title, "", COLUMNS[0].take, 3, True) for title in titles)
 
 
 def state(run: RunFolder) -> str:
@@ -83,9 +89,12 @@ def _group_row(group: Group, comparison: Comparison) -> Row:
         mine = estimate(column.take(run) for run in group.finished)
         best = column.ranked and mine.count > 0 and mine.mean >= _best(column, comparison)
         cells.append(Cell(mine.text(column.digits), best and len(comparison.groups) > 1))
-    count = len(group.runs)
-    note = f"{len(group.finished)} of {count} runs" if len(group.finished) < count else f"{count} run" + "s" * (count > 1)
-    return Row(group.label, look(group), note, (cells[0], _gain(group, comparison), *cells[1:]))
+    return Row(group.label, look(group), _count(group), (cells[0], _gain(group, comparison), *cells[1:]))
+
+
+def _count(group: Group) -> str:
+    runs = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
+    return runs if group.finished == group.runs else f"{len(group.finished)} of {runs}"
 
 
 def _best(column: Column, comparison: Comparison) -> float:
@@ -102,22 +111,19 @@ def _gain(group: Group, comparison: Comparison) -> Cell:
 
 def _run_row(run: RunFolder, group: Group) -> Row:
     cells = [Cell(estimate([column.take(run)]).text(column.digits)) for column in COLUMNS]
-    val = estimate([max((epoch.values["val.ap"] for epoch in run.epochs), default=math.nan)])
+    val = estimate([run.highest("val.ap")])
     return Row(run.name, look(group), state(run), (Cell(val.text(3)), *cells))
 
 
-def _means(label: str, comparisons: Sequence[Comparison]) -> list[float]:
-    groups = [group for comparison in comparisons for group in comparison.groups if group.label == label]
-    return [group.result("test.ap").mean for group in groups]
-
-
 def _overview_row(group: Group, comparisons: Sequence[Comparison]) -> Row:
-    cells = []
-    for comparison in comparisons:
-        results = {other.label: other.result("test.ap") for other in comparison.groups}
-        means = [result.mean for result in results.values() if result.count]
-        mine = results.get(group.label)
-        cells.append(Cell(mine.text(3), mine.mean >= max(means, default=math.inf)) if mine else Cell("—"))
-    overall = estimate(_means(group.label, comparisons))
-    note = "" if overall.count == len(comparisons) else f"{overall.count} of {len(comparisons)}"
-    return Row(group.label, look(group), note, (Cell(overall.text(3)), *cells))
+    mean = overall(group.label, comparisons)
+    cells = [_overview_cell(group.label, comparison) for comparison in comparisons]
+    note = "" if mean.count == len(comparisons) else f"{mean.count} of {len(comparisons)}"
+    return Row(group.label, look(group), note, (Cell(mean.text(3)), *cells))
+
+
+def _overview_cell(label: str, comparison: Comparison) -> Cell:
+    results = {group.label: group.result("test.ap") for group in comparison.groups}
+    highest = max((result.mean for result in results.values() if result.count), default=math.inf)
+    mine = results.get(label)
+    return Cell(mine.text(3), mine.mean >= highest) if mine else Cell("—")

@@ -1,0 +1,65 @@
+"""One small Ray for all cluster tests, started once, and the bags and weights they share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.data.bagset import BagSet
+from common.data.catalogue import load_split
+from common.data.split import DataConfig
+from common.models.bag import BagClassifier
+from common.models.encoders import ModelConfig, make_model
+from common.types import Selection
+from service import NegativeSampler
+from service.strategies import STRATEGIES
+
+ROOT = Path(__file__).parents[2]
+K, EPOCH, SEED = 25, 2, 5
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    import ray
+
+    ray.init(
+        num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def bags() -> tuple[BagSet, BagSet]:
+    """The pool and the positives."""
+    split = load_split(DataConfig(bag_size=3, target="8"))
+    return split.pool, split.positives
+
+
+@pytest.fixture(scope="session")
+def model(bags: tuple[BagSet, BagSet]) -> BagClassifier:
+    return make_model(ModelConfig(), bags[0].instances.images.shape[1:], seed=3)
+
+
+@pytest.fixture(scope="session")
+def locally(bags: tuple[BagSet, BagSet], model: BagClassifier) -> dict[str, Selection]:
+    """Every strategy's selection, made in this process on one shard."""
+    found = {}
+    with NegativeSampler(bags[0], model, k=K, shards=1, positives=bags[1]) as sampler:
+        for name in STRATEGIES:
+            other = sampler.sibling(name, k=k_of(name), seed=SEED)
+            found[name] = other.select(model.state_dict(), EPOCH)
+    return found
+
+
+def k_of(name: str) -> int | None:
+    return None if name == "full" else K

@@ -1,0 +1,175 @@
+"""A user's own network as an embedder: its head, its answers, its gradients."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.errors import BadModel
+from common.models.adapt import AdaptedModule, Embedder, as_embedder
+from common.models.embed import Ask
+from common.types import Embedded, Need
+from common.weights import load_snapshot, take_snapshot
+from tests.unit.toys import MeanNet, vector_model, vectors
+
+BAGS = torch.stack(vectors([3] * 5)).double()
+INDEX = np.arange(5)
+FEATURES, GRADIENT = Ask(Need.FEATURES), Ask(Need.GRADIENT)
+Shape = Callable[[MeanNet, Tensor], Tensor]
+
+SHAPES: dict[str, tuple[int, Shape]] = {
+    "bags (N, D)": (2, lambda net, bags: net.fc(net.body(bags).tanh().mean(1))),
+    "instances (N, n, D)": (2, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
+    "instances (N·n, D)": (2, lambda net, bags: net.fc(net.body(bags.flatten(0, 1)).tanh()).view(len(bags), 3, -1).mean(1)),
+    "three classes": (3, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
+    "one logit (N, 1)": (1, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
+    "one logit (N,)": (1, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)[:, 0]),
+}  # fmt: skip
+ANSWERS: dict[str, Callable[[Tensor], object]] = {
+    "one answer for all": lambda logits: logits.mean(0, keepdim=True),
+    "no axis": lambda logits: logits.sum(),
+    "three axes": lambda logits: logits[..., None],
+    "a tuple": lambda logits: (logits, logits),
+    "nothing": lambda logits: None,
+}
+
+
+class Net(MeanNet):
+    """The toy network with another way from bags to logits."""
+
+    def __init__(self, classes: int, shape: Shape) -> None:
+        super().__init__(classes)
+        self.shape = shape
+
+    def forward(self, bags: Tensor) -> Tensor:
+        return self.shape(self, bags)
+
+
+def net_of(name: str) -> Net:
+    return Net(*SHAPES[name]).double().eval()  # type: ignore[no-any-return]  # torch's stub
+
+
+def two_columns(answer: Tensor) -> Tensor:
+    """Logits (N, K >= 2), one logit z being (0, z)."""
+    wide = answer[:, None] if answer.ndim == 1 else answer
+    return torch.cat([torch.zeros_like(wide), wide], 1) if wide.shape[1] == 1 else wide
+
+
+def embed(model: Embedder, ask: Ask, bags: Tensor = BAGS) -> Embedded:
+    with torch.inference_mode():
+        return model.embed(bags, np.arange(len(bags)), ask)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_logits_are_the_networks_answer(name: str) -> None:
+    net = net_of(name)
+    expected = two_columns(net(BAGS)).detach().numpy()
+    np.testing.assert_allclose(embed(as_embedder(net), FEATURES).logits, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_features_are_the_mean_input_of_the_head(name: str) -> None:
+    net = net_of(name)
+    expected = [net.body(bag).tanh().mean(0).tolist() for bag in BAGS]
+    np.testing.assert_allclose(embed(as_embedder(net), FEATURES).features, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_gradient_is_autograds(name: str) -> None:
+    net = net_of(name)
+    found = embed(as_embedder(net), GRADIENT)
+    assert found.gradient is not None
+    for bag, left, right in zip(BAGS, found.gradient.left, found.gradient.right, strict=True):
+        logits = two_columns(net(bag[None]))
+        loss = nn.functional.cross_entropy(logits, logits.argmax(1))
+        expected = torch.autograd.grad(loss, net.fc.weight)[0].numpy()
+        ours = np.outer(left, right)
+        # Two classes: one row times √2 stands for both; with a single logit that row is class 1's.
+        sign = -1.0 if len(expected) == 1 else 1.0
+        np.testing.assert_allclose(ours, sign * expected[:1] * 2**0.5 if len(ours) == 1 else expected, atol=1e-10)
+
+
+def test_a_bag_classifier_is_left_as_it_is() -> None:
+    model = vector_model()
+    assert as_embedder(model) is model
+
+
+def test_last_linear_layer_is_the_head_unless_named() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(18, 7), nn.ReLU(), nn.Linear(7, 2)).double()
+    assert embed(as_embedder(net), FEATURES).features.shape == (5, 7)
+    assert embed(as_embedder(net, head="1"), FEATURES).features.shape == (5, 18)
+
+
+def test_named_head_that_is_missing_lists_the_linear_layers() -> None:
+    with pytest.raises(BadModel, match="no linear layer 'fc3'; expected one of body, fc; correct head="):
+        as_embedder(MeanNet(), head="fc3")
+
+
+def test_network_without_a_linear_layer_is_bad() -> None:
+    with pytest.raises(BadModel, match=r"no nn\.Linear in Sequential"):
+        as_embedder(nn.Sequential(nn.Flatten()))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answer_of_another_shape_is_a_bad_model(name: str) -> None:
+    net = Net(2, lambda self, bags: ANSWERS[name](self.fc(self.body(bags).tanh()).mean(1))).double()  # type: ignore[arg-type, return-value]  # wrong on purpose
+    with pytest.raises(BadModel, match=r"for 5 bags; expected bag logits \(N, K\)"):
+        embed(as_embedder(net), FEATURES)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda net, bags: net.fc(net.body(bags).tanh()).mean(1).tanh(),
+        lambda net, bags: net.fc(net.body(bags).tanh()).amax(1),
+        lambda net, bags: net.fc(net.body(bags).tanh()).mean(1) * torch.tensor([1.0, 2.0]),
+    ],
+    ids=["tanh", "max", "scaled"],
+)
+def test_gradient_of_a_head_used_otherwise_is_a_bad_model(shape: Shape) -> None:
+    model = as_embedder(Net(2, shape).double())
+    assert embed(model, FEATURES).features.shape == (5, 4)
+    with pytest.raises(BadModel, match="not the head's output.*without gradients"):
+        embed(model, GRADIENT)
+
+
+def test_head_that_is_never_called_is_a_bad_model() -> None:
+    model = as_embedder(Net(2, lambda net, bags: net.body(bags).mean(1)[:, :2]).double())
+    with pytest.raises(BadModel, match="head that isn't used"):
+        embed(model, FEATURES)
+
+
+@pytest.mark.parametrize("rows", [4, 6, 10], ids=["ragged", "other ragged", "twice as many"])
+def test_head_inputs_that_are_not_equal_bags_are_a_bad_model(rows: int) -> None:
+    parts = [1] * 4 + [rows - 4] if rows > 4 else [1, 1, 1, 1, 0]
+
+    def ragged(net: MeanNet, bags: Tensor) -> Tensor:
+        logits = net.fc(net.body(bags[:, :1].expand(-1, 6, -1).flatten(0, 1)[:rows]).tanh())
+        return torch.stack([part.sum(0) for part in logits.split(parts)])
+
+    with pytest.raises(BadModel, match="head"):
+        embed(as_embedder(Net(2, ragged).double()), FEATURES)
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"])
+def test_copies_for_the_shards_work_alone(way: Callable[[Embedder], Embedder]) -> None:
+    model = as_embedder(MeanNet().double())
+    other = way(model)
+    np.testing.assert_array_equal(embed(other, FEATURES).features, embed(model, FEATURES).features)
+
+
+def test_weights_of_the_users_network_fit() -> None:
+    net = MeanNet().double()
+    model = as_embedder(copy.deepcopy(net))
+    net.fc.bias.data += 1.0
+    load_snapshot(model, take_snapshot(net.state_dict(), version=0))
+    np.testing.assert_allclose(embed(model, FEATURES).logits, net(BAGS).detach().numpy(), rtol=1e-12)
+
+
+def test_adapted_network_answers_as_before() -> None:
+    net = MeanNet().double()
+    assert torch.equal(AdaptedModule(copy.deepcopy(net))(BAGS), net(BAGS))

@@ -1,0 +1,169 @@
+"""CIFAR-10 in its forms: Hugging Face's parquet, the python batches, and what is broken in them."""
+
+import io
+import json
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from common.data.cifar10 import CLASSES, load
+from common.data.instances import Instances
+from common.data.split import DataConfig
+from common.errors import BadData
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+NAMES = tuple("abcdefghij")
+
+
+def png(level: int, side: int = 32) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((side, side, 3), level, dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write(path: Path, items: Sequence[bytes | None], column: str = "img", names: Sequence[str] = ()) -> None:
+    structs = [{"bytes": item, "path": None} for item in items]
+    table = pa.table({column: pa.array(structs, IMAGE), "label": np.arange(len(items)) % 10})
+    features = {"label": {"names": list(names), "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if names else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+GOOD = [png(level) for level in range(6)]
+
+
+def read(root: Path) -> tuple[Instances, Instances]:
+    return load(DataConfig(name="cifar10", root=str(root)))
+
+
+def parquet(root: Path, train: Sequence[bytes | None] = GOOD, **options: Any) -> Path:  # Any: those of `write`
+    write(root / "plain_text" / "train-00000-of-00001.parquet", train, **options)
+    write(root / "plain_text" / "test-00000-of-00001.parquet", GOOD[:2], **options)
+    return root
+
+
+@pytest.mark.parametrize("column", ["img", "image"])
+def test_parquet_is_read_with_either_column(tmp_path: Path, column: str) -> None:
+    train, test = read(parquet(tmp_path, column=column))
+    assert (train.images.shape, test.images.shape) == ((6, 3, 32, 32), (2, 3, 32, 32))
+    assert train.images[:, 0, 0, 0].tolist() == train.labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_parquet_of_several_files_is_read_in_order(tmp_path: Path) -> None:
+    parquet(tmp_path)
+    write(tmp_path / "plain_text" / "train-00001-of-00002.parquet", [png(77)])
+    assert read(tmp_path)[0].images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 77]
+
+
+@pytest.mark.parametrize(("names", "expected"), [(NAMES, NAMES), ((), CLASSES)])
+def test_class_names_come_from_the_parquets_schema(tmp_path: Path, names: Sequence[str], expected: object) -> None:
+    assert read(parquet(tmp_path, names=names))[0].classes == expected
+
+
+@pytest.mark.parametrize("broken", [GOOD[0][:60], b"", b"text", None, png(9, side=8)])
+def test_image_that_does_not_decode_is_dropped_and_listed(tmp_path: Path, broken: bytes | None) -> None:
+    train, _ = read(parquet(tmp_path, [GOOD[0], broken, GOOD[2]]))
+    assert train.labels.tolist() == train.images[:, 0, 0, 0].tolist() == [0, 2]
+    assert len(train.dropped) == 1
+    assert "row 1" in train.dropped[0]
+
+
+def test_row_without_an_image_is_dropped_and_listed(tmp_path: Path) -> None:
+    parquet(tmp_path)
+    table = pa.table({"img": pa.array([{"bytes": GOOD[0]}, None, {"bytes": GOOD[2]}], IMAGE), "label": [0, 1, 2]})
+    pq.write_table(table, tmp_path / "plain_text" / "train-00000-of-00001.parquet")
+    train, _ = read(tmp_path)
+    assert (train.labels.tolist(), len(train.dropped)) == ([0, 2], 1)
+
+
+def test_mostly_broken_images_are_bad_data(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="2 of 3 images"):
+        read(parquet(tmp_path, [GOOD[0], b"x", b"y"]))
+
+
+def test_parquet_without_rows_is_bad_data(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="parquet|no image"):
+        read(parquet(tmp_path, []))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"picture": [1], "label": [0]}, {"img": [{"bytes": GOOD[0]}], "fine_label": [0]}, {"img": [GOOD[0]], "label": [0]}],
+    ids=["no image column", "no label", "image column of bytes"],
+)
+def test_other_columns_are_bad_data_that_names_the_file(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+    pq.write_table(pa.table(columns), parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet")
+    with pytest.raises(BadData, match=r"train-00000-of-00001\.parquet.*label and img or image"):
+        read(tmp_path)
+
+
+def test_corrupt_parquet_is_bad_data_that_names_the_file(tmp_path: Path) -> None:
+    path = parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadData, match=r"train-00000-of-00001\.parquet unreadable.*a parquet file"):
+        read(tmp_path)
+
+
+def batches(root: Path) -> Path:
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
+        pixels = np.full((2, 3072), number, dtype=np.uint8)
+        pixels[:, :1024] += 100
+        content = {b"batch_label": b"toy", b"labels": [number, 9], b"data": pixels, b"filenames": [b"a", b"b"]}
+        (folder / name).write_bytes(pickle.dumps(content))
+    return root
+
+
+def test_python_batches_are_read_in_order(tmp_path: Path) -> None:
+    train, test = read(batches(tmp_path))
+    assert train.labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
+    assert (len(test), test.classes) == (2, CLASSES)
+
+
+def test_python_batches_are_channels_first(tmp_path: Path) -> None:
+    image = read(batches(tmp_path))[0].images[2]
+    assert [int(channel.min()) for channel in image] == [int(channel.max()) for channel in image] == [101, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"text", pickle.dumps([1]), pickle.dumps({b"labels": [1]}), pickle.dumps({b"data": b"xy", b"labels": [1]}),
+        pickle.dumps({b"data": np.zeros((2, 3072), dtype=np.uint8), b"labels": [1]}),
+    ],
+    ids=["empty", "text", "a list", "no data", "odd data", "a label too few"],
+)  # fmt: skip
+def test_broken_batch_is_bad_data_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    (batches(tmp_path) / "cifar-10-batches-py" / "data_batch_3").write_bytes(content)
+    with pytest.raises(BadData, match=r"data_batch_3.*python batch"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "missing"])
+def test_folder_without_any_form_is_bad_data(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(BadData, match=r"no train\*\.parquet and no python batches below .*data\.download=true"):
+        read(tmp_path / folder)
+
+
+def test_no_root_is_bad_data() -> None:
+    with pytest.raises(BadData, match=r"no data\.root"):
+        load(DataConfig(name="cifar10"))
+
+
+@pytest.mark.skipif(not (REAL / "test.parquet").exists(), reason="shared/data/cifar10 is not beside the checkout")
+def test_real_cifar10_has_its_classes_and_images(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").symlink_to(REAL / "test.parquet")
+    write(tmp_path / "train.parquet", GOOD, names=CLASSES)
+    _, test = read(tmp_path)
+    assert (test.images.shape, test.classes, test.dropped) == ((10_000, 3, 32, 32), CLASSES, ())
+    assert np.bincount(test.labels).tolist() == [1_000] * 10

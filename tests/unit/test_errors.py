@@ -1,0 +1,63 @@
+"""The error tree: whole sentences, and no loss on the way between processes."""
+
+import copy
+import pickle
+
+import pytest
+
+from common.errors import BadInput, Interrupted, NegsiftError, ServiceError, UnknownName
+
+SENTENCES = {
+    BadInput: ("640 asked for", "at most 512", "lower --set sampling.ratio"),
+    UnknownName: ("strategy", "bagde", ["badge", "random"]),
+    ServiceError: ("no answer from scorer-3", "look at the dashboard"),
+    Interrupted: ("epoch 3 is kept",),
+    NegsiftError: ("something",),
+}
+
+
+def tree(kind: type[NegsiftError]) -> list[type[NegsiftError]]:
+    return [kind] + [each for child in kind.__subclasses__() for each in tree(child)]
+
+
+def sample(kind: type[NegsiftError]) -> NegsiftError:
+    """An error of the kind, with the arguments of its nearest ancestor above."""
+    return kind(*next(SENTENCES[base] for base in kind.__mro__ if base in SENTENCES))  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", tree(NegsiftError))
+@pytest.mark.parametrize("way", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy], ids=["pickle", "copy"])
+def test_every_error_comes_back_as_itself(kind: type[NegsiftError], way: object) -> None:
+    error = sample(kind)
+    back = way(error)  # type: ignore[operator]  # one of the two above
+    assert (type(back), str(back), back.args, vars(back)) == (kind, str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize("kind", tree(BadInput))
+def test_bad_input_says_found_expected_and_remedy(kind: type[BadInput]) -> None:
+    error = sample(kind)
+    assert isinstance(error, BadInput)
+    assert str(error) == f"found {error.found}; expected {error.expected}; {error.remedy}"
+    assert all((error.found, error.expected, error.remedy))
+
+
+@pytest.mark.parametrize("kind", tree(BadInput))
+def test_bad_input_is_a_value_error(kind: type[BadInput]) -> None:
+    assert issubclass(kind, ValueError)
+
+
+def test_unknown_name_lists_the_known_and_the_nearest() -> None:
+    text = str(UnknownName("strategy", "bagde", ["random", "badge"]))
+    assert text == "found strategy 'bagde'; expected one of badge, random; did you mean 'badge'?"
+
+
+def test_unknown_name_near_to_none_just_lists() -> None:
+    assert str(UnknownName("strategy", "xyz", ["random"])).endswith("one of random; choose from that list")
+
+
+def test_service_error_says_what_to_do() -> None:
+    assert str(sample(ServiceError)) == "no answer from scorer-3; look at the dashboard"
+
+
+def test_interruption_says_what_is_saved() -> None:
+    assert str(sample(Interrupted)) == "interrupted; epoch 3 is kept"

@@ -1,0 +1,131 @@
+"""A folder of images per class: what is read, dropped, refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.data.images import load
+from common.data.instances import Instances
+from common.data.split import DataConfig
+from common.errors import BadData
+
+
+def paint(folder: Path, count: int, ending: str = "png", level: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.full((20, 24, 3), level, dtype=np.uint8)
+        pixels[0, 0] = number
+        Image.fromarray(pixels).save(folder / f"{level}-{number}.{ending}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    paint(tmp_path / "cat", 10, level=50)
+    paint(tmp_path / "dog", 10, "jpg", level=200)
+    return tmp_path
+
+
+def read(root: Path, size: int = 16) -> tuple[Instances, Instances]:
+    return load(DataConfig(name="images", root=str(root), image_size=size))
+
+
+def test_a_fifth_of_every_class_is_for_testing(root: Path) -> None:
+    train, test = read(root)
+    assert np.bincount(train.labels).tolist() == [8, 8]
+    assert np.bincount(test.labels).tolist() == [2, 2]
+
+
+def test_images_are_resized_and_labelled_by_their_folder(root: Path) -> None:
+    train, _ = read(root, size=16)
+    assert train.images.shape == (16, 3, 16, 16)
+    assert train.classes == ("cat", "dog")
+    assert [int(round(image.mean() / 50)) for image in train.images] == [4 if label else 1 for label in train.labels]
+
+
+def test_other_image_size_is_not_taken_from_the_cache(root: Path) -> None:
+    assert [read(root, size)[0].images.shape[-1] for size in (16, 32)] == [16, 32]
+
+
+def test_train_and_test_folders_are_kept_as_they_are(tmp_path: Path) -> None:
+    for part, count in (("train", 4), ("test", 3)):
+        paint(tmp_path / part / "cat", count)
+        paint(tmp_path / part / "dog", count)
+    assert [len(part) for part in read(tmp_path)] == [8, 6]
+
+
+def test_train_and_test_folders_with_other_classes_are_bad_data(tmp_path: Path) -> None:
+    paint(tmp_path / "train" / "cat", 3)
+    paint(tmp_path / "train" / "dog", 3)
+    paint(tmp_path / "test" / "ant", 3)
+    paint(tmp_path / "test" / "dog", 3)
+    with pytest.raises(BadData, match="ant"):
+        read(tmp_path)
+
+
+def test_smallest_folder_has_every_class_in_both_parts(tmp_path: Path) -> None:
+    for name in ("ant", "cat", "dog"):
+        paint(tmp_path / name, 2)
+    assert [sorted(set(part.labels.tolist())) for part in read(tmp_path)] == [[0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image at all", b"P6\n3i 32\n255\n", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x02IHDR\x00\x00"],
+    ids=["empty", "text", "header of a ppm", "header of a png"],
+)
+def test_corrupt_file_is_dropped_and_listed(root: Path, content: bytes) -> None:
+    (root / "cat" / "broken.png").write_bytes(content)
+    train, test = read(root)
+    assert len(train) + len(test) == 20
+    assert [line.split(":")[0] for line in train.dropped] == ["cat/broken.png"]
+
+
+def test_truncated_file_is_dropped_and_listed(root: Path) -> None:
+    path = sorted((root / "dog").iterdir())[0]
+    path.write_bytes(path.read_bytes()[:-300])
+    train, test = read(root)
+    assert len(train) + len(test) == 19
+    assert train.dropped[0].startswith(f"dog/{path.name}: ")
+
+
+@pytest.mark.parametrize(("broken", "refused"), [(20, False), (21, True)])
+def test_more_than_half_corrupt_is_bad_data(root: Path, broken: int, refused: bool) -> None:
+    for number in range(broken):
+        (root / "cat" / f"z{number:02d}.png").write_bytes(b"broken")
+    if not refused:
+        assert len(read(root)[0].dropped) == broken
+        return
+    with pytest.raises(BadData, match=r"21 of 41 images.*first: cat/z00\.png"):
+        read(root)
+
+
+def test_no_root_is_bad_data() -> None:
+    with pytest.raises(BadData, match=r"no data\.root.*data\.root=FOLDER"):
+        load(DataConfig(name="images"))
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"no folder .*missing.*two classes or more"):
+        read(tmp_path / "missing")
+
+
+def test_one_class_only_is_bad_data(tmp_path: Path) -> None:
+    paint(tmp_path / "cat", 3)
+    with pytest.raises(BadData, match="1 class folders in"):
+        read(tmp_path)
+
+
+def test_folders_without_images_are_bad_data(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("no image")
+    with pytest.raises(BadData, match="no image below"):
+        read(tmp_path)
+
+
+def test_class_with_a_single_image_is_bad_data(root: Path) -> None:
+    paint(root / "cow", 1)
+    with pytest.raises(BadData, match="1 images of class 'cow'; expected 2 or more"):
+        read(root)

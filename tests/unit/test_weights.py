@@ -1,0 +1,128 @@
+"""Snapshots of weights: copies, named by content, checked against the model."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.errors import BadWeights
+from common.types import Snapshot
+from common.weights import load_snapshot, take_snapshot
+
+
+def net() -> nn.Module:
+    """Weights, buffers and an integer counter."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+
+def changed(**entries: Any) -> dict[str, Tensor]:  # Any: tensors by "0_weight" for 0.weight
+    return net().state_dict() | {name.replace("_", ".", 1): value for name, value in entries.items()}
+
+
+def test_snapshot_is_not_reached_by_later_training() -> None:
+    model = net()
+    snapshot = take_snapshot(model.state_dict(), version=3)
+    before = snapshot.weights["0.weight"].copy()
+    with torch.no_grad():
+        model[0].weight.add_(1.0)  # type: ignore[index, operator]  # a Sequential
+    np.testing.assert_array_equal(snapshot.weights["0.weight"], before)
+
+
+def test_snapshot_of_arrays_is_a_copy_too() -> None:
+    array = np.ones(3)
+    snapshot = take_snapshot({"a": array}, version=0)
+    array[:] = 2.0
+    assert snapshot.weights["a"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_loaded_weights_are_those_taken() -> None:
+    source, target = net(), nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    load_snapshot(target, take_snapshot(source.state_dict(), version=0))
+    assert all(torch.equal(value, target.state_dict()[name]) for name, value in source.state_dict().items())
+
+
+def test_loading_does_not_alias_the_arrays() -> None:
+    model, snapshot = net(), take_snapshot(net().state_dict(), version=0)
+    for array in snapshot.weights.values():
+        array.flags.writeable = False
+    load_snapshot(model, snapshot)
+    with torch.no_grad():
+        model[0].weight.fill_(7.0)  # type: ignore[index, operator]  # a Sequential
+    assert 7.0 not in snapshot.weights["0.weight"]
+
+
+def test_digest_depends_on_content_only() -> None:
+    weights = net().state_dict()
+    arrays = {name: value.numpy() for name, value in weights.items()}
+    reference = take_snapshot(weights, version=0).digest
+    assert {take_snapshot(given, version).digest for given in (weights, arrays) for version in (0, 5)} == {reference}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"0_bias": torch.ones(4)},
+        {"0_bias": torch.full((4,), 1e-9)},
+        {"0_bias": torch.zeros(4, dtype=torch.float64)},
+        {"0_bias": torch.zeros(2, 2)},
+        {"1_num_batches_tracked": torch.tensor(1)},
+        {"3_bias": torch.zeros(4)},
+    ],
+    ids=["values", "tiny values", "type", "shape", "counter", "name"],
+)
+def test_digest_tells_other_content_apart(entries: dict[str, Tensor]) -> None:
+    plain = changed(**{"0_bias": torch.zeros(4)})
+    assert take_snapshot(plain, 0).digest != take_snapshot(plain | changed(**entries), 0).digest
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_named_and_counted(value: float) -> None:
+    bias = torch.tensor([0.0, value, 0.0, value])
+    with pytest.raises(BadWeights, match=r"2 of 4 values of '0\.bias' not finite; expected finite weights; training diverged"):
+        take_snapshot(changed(**{"0_bias": bias}), version=0)
+
+
+def test_integers_need_not_be_finite_floats() -> None:
+    assert take_snapshot({"count": torch.tensor(2**62)}, version=0).weights["count"] == 2**62
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
+def test_values_of_every_precision_come_back(dtype: torch.dtype) -> None:
+    source, target = net().to(dtype), net().to(dtype)
+    source[0].weight.data.mul_(-3.0)  # type: ignore[index, operator, union-attr]  # a Sequential
+    load_snapshot(target, take_snapshot(source.state_dict(), version=0))
+    assert torch.equal(target[0].weight, source[0].weight)  # type: ignore[index, arg-type]  # the same
+    assert target[0].weight.dtype == dtype  # type: ignore[index, union-attr]  # the same
+
+
+def load(weights: dict[str, Tensor]) -> Snapshot:
+    snapshot = take_snapshot(weights, version=0)
+    load_snapshot(net(), snapshot)
+    return snapshot
+
+
+def test_missing_entry_is_named() -> None:
+    weights = changed()
+    del weights["2.bias"]
+    with pytest.raises(BadWeights, match=r"weights '2\.bias' of shape none at all; expected \(2,\); publish the state_dict"):
+        load(weights)
+
+
+def test_entry_too_many_is_named() -> None:
+    with pytest.raises(BadWeights, match=r"weights '3\.bias' of shape \(4,\); expected no such entry"):
+        load(changed(**{"3_bias": torch.zeros(4)}))
+
+
+def test_entry_of_another_shape_is_named() -> None:
+    with pytest.raises(BadWeights, match=r"weights '0\.weight' of shape \(4, 5\); expected \(4, 3\)"):
+        load(changed(**{"0_weight": torch.zeros(4, 5)}))
+
+
+def test_of_several_misfits_always_the_same_is_named() -> None:
+    other = nn.Sequential(nn.Linear(9, 9), nn.BatchNorm1d(9), nn.Linear(9, 9)).state_dict()
+    with pytest.raises(BadWeights, match=r"weights '0\.weight'"):
+        load(other)

@@ -1,0 +1,74 @@
+"""The selections that lie in a run's folder, a Parquet file each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from common.errors import BadData
+from common.types import Floats, Index
+from trainer.report.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The bags picked for `epoch`, best first: `index` (k,), `score` (k,)."""
+
+    epoch: int
+    index: Index
+    score: Floats
+
+
+def read_selection(run: RunFolder, epoch: int) -> Chosen:
+    """The selection made for `epoch`, which must be there."""
+    table = _read(_file(run, epoch), ["index", "score"])
+    return Chosen(epoch, table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64))
+
+
+def read_bag_ids(run: RunFolder, epoch: int) -> tuple[str, ...]:
+    """The names of the bags picked for `epoch`, best first."""
+    return tuple(str(name) for name in _read(_file(run, epoch), ["bag_id"])["bag_id"].to_pylist())
+
+
+def picks_by_epoch(run: RunFolder) -> Iterator[Index]:
+    """The positions each epoch was trained with; an epoch that made no selection repeats the last."""
+    last: Index | None = None
+    for epoch in run.epochs:
+        if _file(run, epoch.number).exists():
+            last = _read(_file(run, epoch.number), ["index"])["index"].to_numpy()
+        if last is not None:
+            yield last
+
+
+def selected_epochs(run: RunFolder) -> list[int]:
+    """The epochs that a selection was made for."""
+    return [epoch.number for epoch in run.epochs if _file(run, epoch.number).exists()]
+
+
+def scored_epochs(run: RunFolder) -> list[int]:
+    """The epochs whose selection rests on scores of the model; none for random."""
+    told = {epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0}
+    return [number for number in selected_epochs(run) if number in told]
+
+
+def _file(run: RunFolder, epoch: int) -> Path:
+    return run.path / "selections" / f"epoch={epoch:04d}.parquet"
+
+
+def _read(path: Path, columns: list[str]) -> Any:  # Any: pyarrow is untyped
+    try:
+        table = pyarrow.parquet.ParquetFile(path).read(columns=columns)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _fault(path, str(error).splitlines()[0]) from None
+    missing = sorted(set(columns) - set(table.column_names))
+    if missing:
+        raise _fault(path, f"no column {missing[0]}")
+    return table
+
+
+def _fault(path: Path, found: str) -> BadData:
+    return BadData(f"{path}: {found}", "a selection with index, bag_id and score", "delete that file")
