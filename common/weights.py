@@ -32,7 +32,7 @@ def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
     """Copy the weights into `model`; raises BadWeights unless names and shapes are just its own."""
     have = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
-    for name in have.keys() | given.keys():
+    for name in {**have, **given}:
         if have.get(name) != given.get(name):
             raise BadWeights(
                 f"weights {name!r} of shape {given.get(name, 'none at all')}",

@@ -28,16 +28,16 @@ def spread_out(embedded: Embedded, round: Round) -> tuple[Index, Floats, int]:
     draws = uniform_keys(stream_key(round.seed, "badge", round.epoch), np.arange(round.k, dtype=np.int64))
     chosen: list[int] = []
     score: list[float] = []
-    nearest = rows.norm.copy()
-    for draw in draws:
-        row = int(nearest.argmax()) if not chosen else _draw(nearest, float(draw))
+    nearest = np.full(len(rows.norm), np.inf)
+    for draw in draws[: len(rows.norm)]:
+        row = _draw(nearest, float(draw)) if chosen else int(rows.norm.argmax())
         if row < 0:
             break
-        score.append(float(nearest[row]) * rows.unit)
+        score.append(float(nearest[row] if chosen else rows.norm[row]) * rows.unit)
         chosen.append(row)
         nearest = np.minimum(nearest, rows.distance_to(row))
         nearest[row] = 0.0
-    filled = round.k - len(chosen)
+    filled = min(round.k, len(rows.norm)) - len(chosen)
     chosen += _fill(embedded, chosen, round, filled)
     return np.array(chosen, dtype=np.int64), np.array(score + [0.0] * filled), filled
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from common.errors import BadInput
+from common.errors import BadInput, ServiceError
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Layout, Task
 from service.fleet import Stock
@@ -108,6 +108,7 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     tag = uuid.uuid4().hex[:6]
     held = ray.put(stock)
     scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
+    _await_start(scorers, config.start_s)
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
@@ -115,6 +116,25 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     return RayService(scorers, coordinator, held, line)
+
+
+def _await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
+    """Wait until every scorer answers; raises ServiceError for those that can't be placed or built."""
+    waiting = [scorer.status.remote() for scorer in scorers]
+    ready, missing = ray.wait(waiting, num_returns=len(waiting), timeout=limit_s)
+    if missing:
+        for scorer in scorers:
+            ray.kill(scorer)
+        free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        raise ServiceError(
+            f"{len(missing)} of {len(scorers)} scorers not started within {limit_s:g} s; the cluster has "
+            f"{free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free",
+            "stop another service, lower --set fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
+        )
+    try:
+        ray.get(ready)
+    except RayActorError as error:
+        raise ServiceError(f"a scorer can't be built ({error})", "see the cause above") from error
 
 
 def share_resources(have: dict[str, float], config: FleetConfig, shards: int) -> tuple[float, float]:

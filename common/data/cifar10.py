@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
-from common.data.instances import Instances, decode_once, require_half
+from common.data.instances import UNDECODABLE, Instances, decode_once, require_half
 from common.data.split import DataConfig
 from common.errors import BadData
 
@@ -52,13 +52,13 @@ def _load_part(root: Path, part: str) -> Instances:
 def _read_parquet(paths: Sequence[Path]) -> Instances:
     tables = [_read_table(path) for path in paths]
     column = next(name for name in ("img", "image") if name in tables[0].column_names)
-    encoded = [item["bytes"] for table in tables for item in table[column].to_pylist()]
+    encoded = [item and item["bytes"] for table in tables for item in table[column].to_pylist()]
     labels = np.concatenate([table["label"].to_numpy() for table in tables]).astype(np.int64)
     decoded, dropped = [], []
     for row, item in enumerate(tqdm(encoded, "decoding", disable=None, leave=False)):
         try:
             decoded.append((row, _decode(item)))
-        except (UnidentifiedImageError, OSError, TypeError) as error:
+        except UNDECODABLE as error:
             dropped.append(f"{paths[0].name} row {row}: {error}")
     require_half(len(decoded), dropped, paths[0].parent)
     kept = np.array([row for row, _ in decoded])
@@ -71,10 +71,11 @@ def _read_table(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{path} unreadable ({error})", "a parquet file", "fetch it anew") from None
-    if "label" not in table.column_names or not {"img", "image"} & set(table.column_names):
-        raise BadData(
-            f"columns {', '.join(table.column_names)} in {path}", "label and img or image", "rename the columns"
-        )
+    images = [table.schema.field(name).type for name in ("img", "image") if name in table.column_names]
+    if "label" not in table.column_names or not images or not pa.types.is_struct(images[0]):
+        columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
+        expected = "label and img or image, a struct of bytes and path"
+        raise BadData(f"columns {columns} in {path}", expected, "rename or rewrite the columns")
     return table
 
 
@@ -84,7 +85,9 @@ def _class_names(table: pa.Table) -> tuple[str, ...]:
     return tuple(names) if names else CLASSES
 
 
-def _decode(encoded: bytes) -> NDArray[np.uint8]:
+def _decode(encoded: bytes | None) -> NDArray[np.uint8]:
+    if encoded is None:
+        raise OSError("no image")
     image = Image.open(io.BytesIO(encoded)).convert("RGB")
     if image.size != (32, 32):
         raise OSError(f"image of {image.size[0]}x{image.size[1]}, not 32x32")
@@ -97,7 +100,7 @@ def _read_batches(paths: Sequence[Path]) -> Instances:
         try:
             batch = pickle.loads(path.read_bytes(), encoding="bytes")
             images.append(np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch[b"labels"], dtype=np.int64))
+            labels.append(np.asarray(batch[b"labels"], dtype=np.int64).reshape(len(images[-1])))
         except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
             raise BadData(f"{path} unreadable ({error})", "a CIFAR-10 python batch", "fetch it anew") from None
     return Instances(np.concatenate(labels), CLASSES, held=np.concatenate(images))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from common.data.instances import Instances, decode_once, require_half
+from common.data.instances import UNDECODABLE, Instances, decode_once, require_half
 from common.data.split import DataConfig
 from common.errors import BadData
 
@@ -27,14 +27,21 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
         raise BadData("no data.root", "a folder with a sub-folder a class", "add --set data.root=FOLDER")
     root = Path(config.root).expanduser()
     if (root / "train").is_dir() and (root / "test").is_dir():
-        return _load_folder(root / "train", config), _load_folder(root / "test", config)
+        train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
+        if train.classes != test.classes:
+            odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+            raise BadData(
+                f"class {odd} in one of train/ and test/ only", "the same classes in both", "add or remove it"
+            )
+        return train, test
     whole = _load_folder(root, config)
     counts = np.bincount(whole.labels, minlength=len(whole.classes))
     if counts.min() < 2:
         rare = whole.classes[int(counts.argmin())]
         raise BadData(f"{counts.min()} images of class {rare!r}", "2 or more", "add some or remove the class")
     rows = np.arange(len(whole))
-    train, test = train_test_split(rows, test_size=_TEST_SHARE, random_state=0, stratify=whole.labels)
+    share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
+    train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)
     return whole.subset(np.sort(train)), whole.subset(np.sort(test))
 
 
@@ -62,7 +69,7 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
         try:
             images.append(_decode(path, size))
             labels.append(label)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except UNDECODABLE as error:
             dropped.append(f"{path.relative_to(folder)}: {error}")
     require_half(len(images), dropped, folder)
     return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))

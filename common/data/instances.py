@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from common.errors import BadData
 
@@ -74,8 +75,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NEGSIFT_CACHE", default))
 
 
+UNDECODABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, TypeError)
+"""What Pillow raises for files that are no images, or broken ones."""
+
+
 def require_half(kept: int, dropped: list[str], source: Path) -> None:
     """Raise BadData if more than half of the items of `source` could not be decoded."""
+    if not kept and not dropped:
+        raise BadData(f"no image in {source}", "some", "correct --set data.root")
     if len(dropped) > kept:
         raise BadData(
             f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})",

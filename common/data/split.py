@@ -59,7 +59,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
     """The class meant by a name, or by a number in range."""
     if target in classes:
         return classes.index(target)
-    if target.isdigit() and int(target) < len(classes):
+    if target.isascii() and target.isdigit() and int(target) < len(classes):
         return int(target)
     raise UnknownName("class", target, (*classes, f"a number below {len(classes)}"))
 

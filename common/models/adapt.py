@@ -1,6 +1,8 @@
 """Any torch module that gives bag logits, as an embedder: its last linear layer's input is the feature."""
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,19 @@ from common.errors import BadModel
 from common.models.bag import BagClassifier
 from common.models.embed import Ask, gradient_labels, linear_gradient, pack
 from common.types import Embedded, Index, Need
+
+
+class Seen(threading.local):
+    """The head's inputs of this thread's last forward pass; a copy for another process starts empty."""
+
+    inputs: Tensor | None = None
+
+    def clear(self) -> None:
+        """Forget the last pass."""
+        self.inputs = None
+
+    def __reduce__(self) -> tuple[type["Seen"], tuple[()]]:
+        return Seen, ()
 
 
 class AdaptedModule(nn.Module):
@@ -23,7 +38,7 @@ class AdaptedModule(nn.Module):
         super().__init__()
         self.module = module
         self._head = find_head(module, head)
-        self._seen = threading.local()
+        self._seen = Seen()
         self._head.register_forward_pre_hook(self._keep)
 
     def forward(self, bags: Tensor) -> Tensor:
@@ -31,15 +46,23 @@ class AdaptedModule(nn.Module):
         answer: Tensor = self.module(bags)
         return answer
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:  # Any: nn.Module's own signature
+        """The module's own, so that its user's weights fit."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Into the module itself."""
+        return self.module.load_state_dict(state_dict, strict, assign)
+
     def embed(self, bags: BagBatch | Tensor, index: Index, ask: Ask) -> Embedded:
         """Logits (n, K), features (n, D) and, if asked, last-layer gradients of a batch of bags.
 
         Raises BadModel if the answer isn't one row of logits a bag, or if gradients are asked of a
         head whose outputs are neither the bag's logits nor average to them.
         """
-        raw = self._raw_logits(bags, len(index))
+        raw, inputs = self._run(bags, len(index))
         logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
-        inputs_NnD = self._seen.inputs.reshape(len(index), -1, self._seen.inputs.shape[-1])
+        inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])
         feats_ND = inputs_NnD.mean(1)
         if ask.need < Need.GRADIENT:
             return pack(index, logits_NK, feats_ND, None)
@@ -50,17 +73,25 @@ class AdaptedModule(nn.Module):
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._seen.inputs = inputs[0]
 
-    def _raw_logits(self, bags: BagBatch | Tensor, expected: int) -> Tensor:
-        self._seen.inputs = None
+    def _run(self, bags: BagBatch | Tensor, expected: int) -> tuple[Tensor, Tensor]:
+        self._seen.clear()
         raw = self.module(bags)
         if isinstance(raw, Tensor) and raw.ndim == 1:
             raw = raw[:, None]
         if not isinstance(raw, Tensor) or raw.ndim != 2 or len(raw) != expected:
             found = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise BadModel(f"an answer of {found} for {expected} bags", "bag logits (N, K)", "adapt the forward")
-        if self._seen.inputs is None or self._seen.inputs.numel() % expected:
-            raise BadModel("a head that isn't used once a batch", "one call of it", "name another with head=")
-        return raw
+        inputs = self._seen.inputs
+        if inputs is None:
+            raise BadModel("a head that isn't used", "one call of it a batch", "name another with head=")
+        rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
+        if rows not in (expected, expected * instances):
+            raise BadModel(
+                f"{rows} rows through the head for {expected} bags of {instances}",
+                "a row a bag or an instance",
+                "name another with head=",
+            )
+        return raw, inputs
 
     def _require_linear(self, inputs_NnD: Tensor, raw: Tensor) -> None:
         again = torch.nn.functional.linear(inputs_NnD.mean(1), self._head.weight, self._head.bias)

@@ -40,15 +40,15 @@ class SoftmaxMean(Pooling):
     def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
         """log p̄, (N, K)."""
         padded = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
-        count: Tensor = mask_Nn.sum(1, keepdim=True)
-        return torch.logsumexp(padded, 1) - count.log()
+        return torch.sub(padded.logsumexp(1), mask_Nn.sum(1, keepdim=True).log())
 
     def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
         """δ_i = (1/n) (p_iy / p̄_y) (p_i - e_y)."""
-        logs_NnK = logits_NnK.log_softmax(-1)
+        logs_NnK = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
         rows = torch.arange(len(label_N), device=label_N.device)
-        ratio_Nn = (logs_NnK[rows, :, label_N] - self(logits_NnK, share_Nn, mask_Nn)[rows, label_N][:, None]).exp()
-        scale_Nn = ratio_Nn * mask_Nn / mask_Nn.sum(1, keepdim=True)
+        pooled_NK: Tensor = self(logits_NnK, share_Nn, mask_Nn)
+        ratio_Nn = (logs_NnK[rows, :, label_N] - pooled_NK[rows, label_N][:, None]).exp()
+        scale_Nn = ratio_Nn / mask_Nn.sum(1, keepdim=True)
         instances, labels = logs_NnK.exp().flatten(0, 1), label_N.repeat_interleave(mask_Nn.shape[1])
         return scale_Nn[..., None] * residual(instances, labels).view_as(logits_NnK)
 

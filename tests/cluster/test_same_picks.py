@@ -1,29 +1,18 @@
-"""Local and Ray, any number of shards, processes killed on the way: the same selections, bit for bit."""
+"""On Ray, with any number of shards: the selections of one local shard, bit for bit."""
 
-import os
-import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
-from ray import cloudpickle
 
-from common.data.bagset import BagBatch, BagSet
+from common.data.bagset import BagSet
 from common.models.bag import BagClassifier
-from common.types import Embedded, Floats, Index, Round, Selection
+from common.types import Selection
 from service import NegativeSampler
 from service.strategies import STRATEGIES
-from service.strategies.base import Prepared
-from service.strategies.full import Full
-from service.strategies.random import Random
 
-K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
+K, EPOCH, SEED = 25, 2, 5
 pytestmark = pytest.mark.usefixtures("local_ray")
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def assert_same(one: Selection, other: Selection) -> None:
@@ -46,77 +35,3 @@ def test_picks_on_any_number_of_ray_shards_are_the_local_ones(
 ) -> None:
     other = sampler.sibling(name, k=None if name == "full" else K, seed=SEED)
     assert_same(other.select(model.state_dict(), EPOCH), locally[name])
-
-
-def die_once(marker: Path) -> None:
-    """Kill this process, without a word, unless the marker says that it has happened."""
-    try:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@dataclass(frozen=True)
-class DeadlyBags(BagSet):
-    """Bags whose reading kills the scorer, once."""
-
-    marker: Path = Path()
-
-    def gather(self, index: Index) -> BagBatch:
-        die_once(self.marker)
-        return super().gather(index)
-
-
-@dataclass(frozen=True)
-class DeadlyRandom(Random):
-    marker: Path = Path()
-
-    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
-        die_once(self.marker)
-        return super().score(embedded, prepared, round)
-
-
-@dataclass(frozen=True)
-class DeadlyFull(Full):
-    marker: Path = Path()
-
-    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
-        die_once(self.marker)
-        return super().score(embedded, prepared, round)
-
-
-@pytest.fixture(scope="module")
-def deadly(
-    bags: tuple[BagSet, BagSet], model: BagClassifier, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[NegativeSampler, Path]]:
-    """A sampler on two scorers, one of which dies in the middle of a round whenever the marker is gone."""
-    marker = tmp_path_factory.mktemp("deadly") / "died"
-    marker.touch()
-    pool = DeadlyBags(*(getattr(bags[0], field.name) for field in fields(bags[0])), marker=marker)
-    with NegativeSampler(pool, model, k=K, shards=2, positives=bags[1], fleet="ray") as sampler:
-        yield sampler, marker
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
-    name: str, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
-) -> None:
-    sampler, marker = deadly
-    strategy = {"random": DeadlyRandom(marker=marker), "full": DeadlyFull(marker=marker)}.get(name, name)
-    other = sampler.sibling(strategy, k=None if name == "full" else K, seed=SEED)
-    marker.unlink()
-    selection = other.select(model.state_dict(), EPOCH)
-    assert_same(selection, locally[name])
-    assert marker.exists()
-    assert selection.account.retries >= 1
-
-
-def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
-    deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
-) -> None:
-    service = deadly[0]._service
-    pid = ray.get(service.coordinator.status.remote(), timeout=DEADLINE_S)["pid"]
-    pending = deadly[0].sibling("badge", k=K, seed=SEED).submit(model.state_dict(), EPOCH)
-    os.kill(pid, signal.SIGKILL)
-    assert_same(pending.result(DEADLINE_S), locally["badge"])

@@ -31,7 +31,7 @@ class Estimate:
         if not self.count:
             return "—"
         silent = math.isnan(self.error) or (digits == 0 and self.error == 0)
-        error = "" if silent else f" ± {self.error:,.{digits}f}"
+        error = "" if silent else f"\u00a0±\u00a0{self.error:,.{digits}f}"
         return f"{self.mean:{sign},.{digits}f}".replace("-", "−") + error
 
 

@@ -8,7 +8,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from common.types import Floats
 from trainer.report.comparison import BASELINE, Group
@@ -40,8 +40,8 @@ _SLIMMING = (
     (r'(?<=<g) id="[^"]*"', ""),
     (r" font-family: [^;\"]*;?", ""),
     (r' transform="rotate\(-0 [^"]*"', ""),
-    (r"(\d\.\d\d)\d+", r"\1"),
     (r"\n\s*", "\n"),
+    (r"<g/>\n", ""),
 )
 
 
@@ -91,7 +91,7 @@ def look(group: Group) -> Look:
 
 def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
     """An empty panel, `width` by `height` inches; the y axis's title stands above it, to be read level."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     ink, grid = PALETTE["ink"][0], PALETTE["grid"][0]
     figure.patch.set_visible(False)
@@ -101,6 +101,8 @@ def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -
     axes.tick_params(colors=ink, labelsize=9, length=0, pad=5)
     axes.grid(axis="y", color=grid, linewidth=0.8)
     axes.set_axisbelow(True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
     axes.set_xlabel(x_title, color=ink, fontsize=9)
     axes.set_title(y_title, color=ink, fontsize=9, loc="left")
     return figure, axes
@@ -132,6 +134,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
 
     Text stays text in the page's font. Clip paths go, since nothing is drawn outside the axes.
     """
+    _leave_room(figure)
     stream = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
@@ -143,8 +146,28 @@ def to_svg(figure: Figure, label: str) -> Markup:
     return Markup('<svg {} role="img" aria-label="{}">').format(Markup(box[0]), label) + Markup(body)
 
 
+def _leave_room(figure: Figure) -> None:
+    """Margins for the texts around the axes; matplotlib's own layout engines take as long as the drawing."""
+    axes = figure.axes[0]
+    longest = max((len(_number(value)) for value in axes.get_yticks()), default=0)
+    width, height = figure.get_size_inches()
+    above = 0.28 if axes.get_title(loc="left") else 0.05
+    left = (0.08 * longest + 0.12) / width
+    figure.subplots_adjust(left, 0.44 / height, 1 - 0.12 / width, 1 - above / height)
+
+
 def _slim(body: str) -> str:
     """Shorter, and with the palette's variables for its colours."""
     for pattern, instead in _SLIMMING:
         body = re.sub(pattern, instead, body, flags=re.DOTALL)
-    return re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), body)
+    return re.sub("<[^>]*>", lambda tag: _slim_tag(tag[0]), body)
+
+
+def _slim_tag(tag: str) -> str:
+    """What stands between tags is text, such as a tick's number, and stays as it is."""
+    rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
+    return re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), rounded)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.6g}".replace("-", "−")

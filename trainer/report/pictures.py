@@ -1,6 +1,7 @@
 """Pictures of chosen bags: the hardest and the easiest of a run's last selection."""
 
 import base64
+import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def _shelves(group: Group, pool: BagSet) -> list[Shelf]:
     strips = _strips(chosen, pool, group.shown)
     where = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
-        return [Shelf(group.label, f"picked without scores, {where}", strips[:SHOWN])]
+        plain = tuple(dataclasses.replace(strip, score="") for strip in strips[:SHOWN])
+        return [Shelf(group.label, f"picked without scores, {where}", plain)]
     shelves = [(f"best ranked, {where}", strips[:SHOWN]), (f"last ranked, {where}", strips[SHOWN:])]
     return [Shelf(group.label, caption, part) for caption, part in shelves if part]
 

@@ -1,5 +1,6 @@
 """The panels of one comparison: learning curves, what was selected, and where the time went."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def stage_plot(comparison: Comparison) -> Plot:
         for key, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
             axes.barh(at, seconds, 0.36, left, color=key.look.ink, linewidth=0)
             left += seconds
-        label = f"{group.label}: {left:,.1f} s".encode("latin-1", "replace").decode("latin-1")  # what the font has
+        label = re.sub(r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s")  # the font hasn't everything
         axes.text(0, at - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
     return Plot("Seconds by stage", "Mean over runs.", to_svg(figure, f"Seconds by stage {comparison.title}"))
 
@@ -109,7 +110,8 @@ def _by_epoch(comparison: Comparison, key: str, title: str, y_title: str) -> Plo
         draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, look(group))
         draw_line(axes, line.x, line.mean, look(group))
     whole_numbers(axes)
-    return Plot(title, MEAN, to_svg(figure, f"{title} {comparison.title}"))
+    several = any(len(group.runs) > 1 for group in comparison.groups)
+    return Plot(title, MEAN if several else "", to_svg(figure, f"{title} {comparison.title}"))
 
 
 def _by_seconds(comparison: Comparison) -> Plot:

@@ -1,7 +1,7 @@
 """What the report says in words: the headline, the facts under it, and everything that went amiss."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

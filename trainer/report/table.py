@@ -45,8 +45,8 @@ COLUMNS = (
     Column("best epoch", "epoch of the best validation AP, from 0", lambda r: r.result("best_epoch")),
     Column("trained", "bags trained on, all epochs together", lambda r: r.result("bags.trained")),
     Column("scored", "bags scored, all epochs together", lambda r: r.result("bags.scored")),
-    Column("select, s", "seconds selecting, as the trainer sees it", lambda r: r.total("seconds.select"), 1),
-    Column("train, s", "seconds training", lambda r: r.total("seconds.train"), 1),
+    Column("select, s", "seconds selecting, as the trainer sees it", lambda r: r.total("seconds.select"), 2),
+    Column("train, s", "seconds training", lambda r: r.total("seconds.train"), 2),
 )
 GAIN = Column(f"above {BASELINE}", f"test AP above {BASELINE}'s, paired by seed", lambda r: math.nan, 3)
 

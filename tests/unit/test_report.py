@@ -1,0 +1,410 @@
+"""The report: its numbers, its safety, and what it says when something is missing or broken."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from common.data.bagset import BagSet, stack_bags
+from common.data.instances import Instances
+from common.data.split import Split
+from common.errors import BadData
+from trainer.report import RunFolder, write_report
+from trainer.report.comparison import compare, estimate, paired_gain
+from trainer.report.figure import Look, draw_line, panel, to_svg
+from trainer.report.pictures import show_bags
+from trainer.report.plots import curve
+from trainer.report.remarks import headline, settings, trouble_rows, warnings
+from trainer.report.runs import read_runs
+from trainer.report.selections import picks_by_epoch
+from trainer.report.table import group_rows, overview_rows
+
+POOL, K, EPOCHS = 20, 6, 3
+TEST_AP = {"random": (0.70, 0.74, 0.72), "badge": (0.80, 0.79, 0.84), "margin": (0.75, 0.70, 0.77)}
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+def pool_of(shape: tuple[int, ...] = (1, 4, 4), name: str = "train-class0") -> BagSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (POOL * 2, *shape), dtype=np.uint8)
+    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), held=pixels)
+    bags = list(np.arange(POOL * 2).reshape(POOL, 2))
+    return stack_bags(instances, bags, np.zeros(POOL, dtype=np.int64), name)
+
+
+def lookup(run: RunFolder) -> Split:
+    pool = pool_of()
+    return Split(pool, pool, pool, pool)
+
+
+def epoch_line(epoch: int, ap: float | None) -> dict[str, Any]:
+    seconds = {"prepare": 0.0, "score": 0.1, "merge": 0.1, "select": 0.3, "train": 1.0, "evaluate": 0.2, "total": 1.6}
+    counts = {"chosen": K, "pool": POOL, "scored": POOL, "dropped": 0, "filled": 0, "retries": 0}
+    shares = {"overlap": 0.5 if epoch else None, "coverage": 0.4}
+    val = {"ap": ap, "roc_auc": 0.8}
+    return {"epoch": epoch, "loss": 0.5, "val": val, "fresh": True, **counts, **shares, "seconds": seconds}
+
+
+def summary_of(test_ap: float) -> dict[str, Any]:
+    both = {"ap": test_ap, "roc_auc": 0.9}
+    bags = {"positive": K, "pool": POOL, "k": K, "trained": 36, "scored": 60}
+    said: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
+    return said | {"bags": bags, "dropped_instances": [], "versions": {"torch": "2.11", "git": "abc1234"}}
+
+
+def make_run(path: Path, strategy: str = "badge", seed: int = 0, **changes: Any) -> Path:
+    """A finished run; `changes` go into the configuration by dotted key with __ for the dot."""
+    config: dict[str, Any] = {"recipe": "toy", "seed": seed, "strategy": {"name": strategy}}
+    config |= {"data": {"name": "digits", "target": "0"}, "model": {"name": "cnn", "pooling": "max"}}
+    for key, value in changes.items():
+        section, name = key.split("__")
+        config.setdefault(section, {})[name] = value
+    (path / "selections").mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(config))
+    lines = [json.dumps(epoch_line(epoch, 0.5 + 0.1 * epoch)) for epoch in range(EPOCHS)]
+    (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (path / "summary.json").write_text(json.dumps(summary_of(TEST_AP.get(strategy, (0.6,) * 3)[seed])))
+    for epoch in range(EPOCHS):
+        choose(path, epoch, np.arange(epoch, epoch + K))
+    return path
+
+
+def choose(path: Path, epoch: int, index: np.ndarray[Any, Any]) -> None:
+    table = {"index": index, "bag_id": pool_of().bag_id(index), "score": np.linspace(1, 0, len(index))}
+    pq.write_table(pa.table(table), path / "selections" / f"epoch={epoch:04d}.parquet")
+
+
+def make_sweep(folder: Path, strategies: Sequence[str] = tuple(TEST_AP)) -> Path:
+    for strategy in strategies:
+        for seed in range(3):
+            make_run(folder / f"{strategy}-seed{seed}", strategy, seed)
+    return folder
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def text_of(folder: Path) -> str:
+    return write_report(folder, lookup).read_text()
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three strategies with three seeds each, with their report."""
+    folder = make_sweep(tmp_path_factory.mktemp("sweep"))
+    write_report(folder, lookup)
+    return folder
+
+
+class Nesting(HTMLParser):
+    """Fails on a tag that is closed out of turn; collects what `src`, `href` and the like refer to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.references += [value or "" for name, value in attrs if name.split(":")[-1] in ("src", "href", "srcset")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def parse(text: str) -> Nesting:
+    parser = Nesting()
+    parser.feed(text)
+    parser.close()
+    return parser
+
+
+def test_table_holds_mean_and_standard_error_computed_naively(sweep: Path) -> None:
+    text = (sweep / "report.html").read_text()
+    for values in TEST_AP.values():
+        mean = sum(values) / 3
+        error = math.sqrt(sum((value - mean) ** 2 for value in values) / 2) / math.sqrt(3)
+        assert f"{mean:.3f}\u00a0±\u00a0{error:.3f}</td>" in text
+
+
+def test_gain_on_random_is_paired_by_seed(sweep: Path) -> None:
+    (comparison,) = compare(read_runs(sweep))
+    badge, _, random = comparison.groups
+    gains = [mine - theirs for mine, theirs in zip(TEST_AP["badge"], TEST_AP["random"], strict=True)]
+    assert paired_gain(badge, random).mean == pytest.approx(np.mean(gains))
+    assert paired_gain(badge, random).error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3))
+
+
+def test_one_value_has_no_error_and_none_has_no_mean() -> None:
+    assert estimate([0.5]).text(2) == "0.50"
+    assert estimate([math.nan]).text(2) == "—"
+    assert estimate([0.25, math.nan, 0.75]).text(2) == "0.50\u00a0±\u00a00.25"
+
+
+def test_numbers_on_an_axis_are_not_cut() -> None:
+    figure, axes = panel("x", "y")
+    draw_line(axes, np.array([0.0, 1.0]), np.array([0.8375, 0.8625]), Look("c1"))
+    axes.set_yticks([0.8375, -0.000125])
+    svg = to_svg(figure, "ticks")
+    assert ">0.8375<" in svg
+    assert ">−0.000125<" in svg
+
+
+def test_figures_take_their_colours_from_the_page() -> None:
+    figure, axes = panel("x", "y")
+    draw_line(axes, np.array([0.0, 1.0]), np.array([0.0, 1.0]), Look("c1"))
+    assert "var(--c1)" in to_svg(figure, "line")
+    assert "#" not in to_svg(figure, "line")
+
+
+def test_best_of_each_ranked_column_is_marked(sweep: Path) -> None:
+    (comparison,) = compare(read_runs(sweep))
+    rows = group_rows(comparison)
+    assert [row.label for row in rows] == ["badge", "margin", "random"]
+    assert [row.cells[0].best for row in rows] == [True, False, False]
+
+
+def test_headline_names_the_best_and_random(sweep: Path) -> None:
+    said = headline(compare(read_runs(sweep)))
+    assert "badge has the highest test AP, 0.810\u00a0±\u00a00.015" in said
+    assert "random has 0.720\u00a0±\u00a00.012" in said
+
+
+def test_headline_owns_up_to_a_gain_within_its_error(tmp_path: Path) -> None:
+    runs = read_runs(make_sweep(tmp_path, ["random", "margin"]))
+    assert "these runs don't tell them apart" in headline(compare(runs))
+
+
+def test_curve_is_the_mean_over_runs_that_reached_the_epoch(tmp_path: Path) -> None:
+    for seed, last in ((0, 0.9), (1, 0.7)):
+        path = make_run(tmp_path / str(seed), seed=seed)
+        (path / "metrics.jsonl").write_text(json.dumps(epoch_line(0, last)) + "\n")
+    line = curve(read_runs(tmp_path), lambda epoch: epoch.values["val.ap"])
+    assert line.mean == pytest.approx([0.8])
+    assert line.error == pytest.approx([0.1])
+
+
+def test_epoch_without_a_selection_of_its_own_counts_the_last_again(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    (path / "selections" / "epoch=0001.parquet").unlink()
+    picks = list(picks_by_epoch(read_runs(path)[0]))
+    assert [list(index) for index in picks] == [[*range(6)], [*range(6)], [*range(2, 8)]]
+
+
+def test_runs_that_differ_in_a_setting_are_not_averaged(tmp_path: Path) -> None:
+    for rate in (0.1, 0.2):
+        make_run(tmp_path / str(rate), training__lr=rate)
+    runs = read_runs(tmp_path)
+    labels = [group.label for group in compare(runs)[0].groups]
+    assert labels == ["badge · training.lr=0.1", "badge · training.lr=0.2"]
+    assert warnings(runs) == ("The runs differ in more than strategy and seed: training.lr.",)
+    assert settings(runs).rows == (("0.1", ("0.1",)), ("0.2", ("0.2",)))
+
+
+def test_targets_are_compared_apart_and_together(tmp_path: Path) -> None:
+    for target in ("0", "1"):
+        for strategy in TEST_AP:
+            make_run(tmp_path / target / strategy, strategy, data__target=target)
+    comparisons = compare(read_runs(tmp_path))
+    assert [comparison.title for comparison in comparisons] == ["target 0", "target 1"]
+    assert overview_rows(comparisons)[0].cells[0].text == "0.800\u00a0±\u00a00.000"
+    assert "badge has the highest mean test AP, 0.800, and is the best in 2" in headline(comparisons)
+
+
+def test_runs_are_found_three_levels_below_and_not_inside_runs(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a" / "b" / "c")
+    make_run(run / "selections" / "copy")
+    assert [run.name for run in read_runs(tmp_path)] == ["a/b/c"]
+
+
+def test_page_is_well_formed_and_refers_to_nothing_outside(sweep: Path) -> None:
+    text = (sweep / "report.html").read_text()
+    parsed = parse(text)
+    assert parsed.open == []
+    assert all(reference.startswith(("data:", "#")) for reference in parsed.references)
+    assert not re.search(r"https?:|url\(|@import|<script", text)
+
+
+def test_several_sets_of_bags_make_a_well_formed_page(tmp_path: Path) -> None:
+    for target in ("0", "1"):
+        make_run(tmp_path / target, data__target=target)
+    text = text_of(tmp_path)
+    assert parse(text).open == []
+    assert "Test AP on each set of bags" in text
+
+
+def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>$\\frac{$ \u732b \x07 &amp;"
+    make_run(tmp_path / "one", evil, data__name=evil, training__note=evil)
+    change(make_run(tmp_path / "two", evil, 1) / "summary.json", dropped_instances=[evil], versions={evil: evil})
+    text = text_of(tmp_path)
+    assert "<script" not in text
+    assert parse(text).open == []
+
+
+def test_single_run_has_a_report_of_its_own(tmp_path: Path) -> None:
+    text = text_of(make_run(tmp_path / "lone"))
+    assert "badge has a test AP of 0.800 (one run" in text
+    assert "What was selected" in text
+
+
+def test_unfinished_run_is_shown_as_such_with_what_it_has(tmp_path: Path) -> None:
+    (make_run(tmp_path) / "summary.json").unlink()
+    text = text_of(tmp_path)
+    assert "unfinished after epoch 2" in text
+    assert "best validation AP so far is 0.700" in text
+
+
+def test_run_that_has_only_begun_is_shown(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "begun")
+    for path in (run / "summary.json", run / "metrics.jsonl", *(run / "selections").iterdir()):
+        path.unlink()
+    assert "unfinished before the first epoch" in text_of(tmp_path)
+
+
+def test_repeated_runs_are_told(tmp_path: Path) -> None:
+    for name in ("one", "copy"):
+        make_run(tmp_path / name)
+    assert "seed included: 1." in warnings(read_runs(tmp_path))[0]
+
+
+def test_metrics_that_are_null_are_told_and_left_out(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    (path / "metrics.jsonl").write_text(json.dumps(epoch_line(0, None)) + "\n" + json.dumps(epoch_line(1, 0.5)) + "\n")
+    assert "Epochs without a validation AP (undefined or not finite): 1." in warnings(read_runs(tmp_path))[0]
+
+
+def test_faults_of_a_run_are_listed(tmp_path: Path) -> None:
+    line = epoch_line(0, 0.5) | {"dropped": 3, "filled": 4, "retries": 5}
+    (make_run(tmp_path / "faulty") / "metrics.jsonl").write_text(json.dumps(line))
+    assert trouble_rows(read_runs(tmp_path)) == (("faulty", ("3", "4", "5", "1 epoch")),)
+
+
+def test_undecodable_instances_are_listed_and_a_long_list_is_folded(tmp_path: Path) -> None:
+    change(make_run(tmp_path) / "summary.json", dropped_instances=[f"{number}.png" for number in range(9)])
+    text = text_of(tmp_path)
+    assert "<li>8.png</li>" in text
+    assert "<summary>4 more</summary>" in text
+
+
+def test_pictures_are_of_the_best_and_last_ranked_bags(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    choose(tmp_path, 2, np.arange(POOL)[::-1].copy())
+    best, last = show_bags(compare(read_runs(tmp_path))[0], lookup).shelves
+    assert [strip.bag_id[-2:] for strip in best.strips] == ["19", "18", "17", "16", "15", "14"]
+    assert [strip.bag_id[-2:] for strip in last.strips] == ["05", "04", "03", "02", "01", "00"]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (2, 8, 8), (3, 300, 200)])
+def test_instances_of_any_image_shape_are_pictured(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    pool = pool_of(shape)
+    pictures = show_bags(compare(read_runs(make_run(tmp_path)))[0], lambda run: Split(pool, pool, pool, pool))
+    assert all(strip.source.startswith("data:image/png;base64,") for strip in pictures.shelves[0].strips)
+
+
+def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -> None:
+    line = epoch_line(0, 0.5) | {"scored": 0}
+    (make_run(tmp_path, "random") / "metrics.jsonl").write_text(json.dumps(line))
+    (shelf,) = show_bags(compare(read_runs(tmp_path))[0], lookup).shelves
+    assert shelf.caption.startswith("picked without scores")
+
+
+def refuse(run: RunFolder) -> Split:
+    raise BadData("no such folder", "a folder", "mount it")
+
+
+def other_bags(run: RunFolder) -> Split:
+    return dataclasses.replace(lookup(run), pool=pool_of(name="train-class1"))
+
+
+def too_few_bags(run: RunFolder) -> Split:
+    return dataclasses.replace(lookup(run), pool=pool_of().subset(np.arange(2)))
+
+
+@pytest.mark.parametrize(
+    ("bags", "reason"),
+    [
+        (None, "without access to the data"),
+        (refuse, "no such folder"),
+        (other_bags, "other bags in the data"),
+        (too_few_bags, "other bags in the data"),
+    ],
+)
+def test_missing_pictures_have_a_reason(tmp_path: Path, bags: Any, reason: str) -> None:
+    pictures = show_bags(compare(read_runs(make_run(tmp_path)))[0], bags)
+    assert not pictures.shelves
+    assert re.match(f"No pictures: .*{reason}", pictures.reason)
+
+
+def test_reason_for_missing_pictures_is_on_the_page(tmp_path: Path) -> None:
+    assert "No pictures: found no such folder" in write_report(make_run(tmp_path), refuse).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("metrics.jsonl", '{"epoch": 0}\n{"epo', "metrics.jsonl, line 2"),
+        ("metrics.jsonl", '{"epoch": 0}\n\n{"epoch": 1, "loss": "low"}', "metrics.jsonl, line 3"),
+        ("metrics.jsonl", '{"epoch": null}', "metrics.jsonl, line 1"),
+        ("metrics.jsonl", '{"epoch": 0, "val": 3}', "metrics.jsonl, line 1"),
+        ("config.json", '{"seed": 0,\n"strategy": }', "config.json, line 2"),
+        ("config.json", "[]", "config.json, line 1"),
+        ("config.json", '{"seed": 0}', "config.json, line 1: no strategy.name"),
+        ("summary.json", '{\n"test": {"ap": 1}', "summary.json, line 2"),
+        ("summary.json", '{"dropped_instances": 3}', "summary.json, line 1"),
+        ("selections/epoch=0000.parquet", "PAR", "epoch=0000.parquet"),
+    ],
+)
+def test_corrupt_file_is_named_with_its_line(tmp_path: Path, name: str, content: str, place: str) -> None:
+    (make_run(tmp_path) / name).write_text(content)
+    with pytest.raises(BadData, match=re.escape(place)):
+        write_report(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_bad_data(tmp_path: Path) -> None:
+    (make_run(tmp_path) / "metrics.jsonl").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(BadData, match=r"metrics\.jsonl"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(("make", "found"), [(True, "holds no run"), (False, "is not a folder")])
+def test_folder_without_runs_is_bad_data(tmp_path: Path, make: bool, found: str) -> None:
+    folder = tmp_path / "empty"
+    if make:
+        folder.mkdir()
+    with pytest.raises(BadData, match=found):
+        write_report(folder)
+
+
+def test_report_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    (tmp_path / "report.html").write_text("old")
+    assert write_report(tmp_path) == tmp_path / "report.html"
+    assert {path.name for path in tmp_path.iterdir()} == before | {"report.html"}
+
+
+def test_report_that_cannot_be_put_in_place_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (make_run(tmp_path) / "report.html").mkdir()
+    with pytest.raises(BadData, match="can't be written"):
+        write_report(tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_same_folder_gives_the_same_page(sweep: Path) -> None:
+    assert (sweep / "report.html").read_text() == text_of(sweep)
