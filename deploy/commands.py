@@ -24,7 +24,7 @@ from trainer.report import write_report
 
 def run_command(arguments: list[str]) -> None:
     """Parse the arguments and do what they ask; raises BadInput for anything that can't be done."""
-    chosen = _parser().parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     chosen.do(chosen)
 
@@ -37,9 +37,10 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"arguments that don't fit ({message})", self.format_usage().strip(), f"see {self.prog} --help")
 
 
-def _parser() -> Parser:
-    parser = Parser("python -m deploy", description="Choose, every epoch, the negative bags worth training on.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+def parser() -> Parser:
+    """All commands and their arguments."""
+    top = Parser("python -m deploy", description="Choose, every epoch, the negative bags worth training on.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     demo = commands.add_parser("demo", help="four strategies on handwritten digits, chosen by Ray actors")
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (%(default)s)")
     demo.set_defaults(do=lambda given: run_demo(given.out))
@@ -53,7 +54,7 @@ def _parser() -> Parser:
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=lambda given: print(write_report(given.folder, bags_of)))
-    return parser
+    return top
 
 
 def _train(given: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from common.data.bagset import BagBatch, BagSet
 from common.models.bag import BagClassifier
 from common.types import Embedded, Floats, Index, Round, Selection
 from service import NegativeSampler
+from service.setup import FleetConfig
 from service.strategies import STRATEGIES
 from service.strategies.base import Prepared
 from service.strategies.full import Full
@@ -78,7 +79,8 @@ def deadly(
     marker = tmp_path_factory.mktemp("deadly") / "died"
     marker.touch()
     pool = DeadlyBags(*(getattr(bags[0], field.name) for field in fields(bags[0])), marker=marker)
-    with NegativeSampler(pool, model, k=K, shards=2, positives=bags[1], fleet="ray") as sampler:
+    uncached = FleetConfig(cache_mb=0)
+    with NegativeSampler(pool, model, k=K, shards=2, positives=bags[1], fleet="ray", options=uncached) as sampler:
         yield sampler, marker
 
 

@@ -167,6 +167,7 @@ def _scores(group: Group) -> Plot | None:
     for values, key in zip(scores, SCORE_KEYS[-len(kept) :], strict=True):
         bags = np.histogram(values, edges)[0]
         axes.stairs(bags, edges, color=key.look.ink, linestyle=key.look.line, linewidth=1.6)
+    axes.locator_params(axis="x", nbins=4)
     whole_counts(axes)
     epochs = ", ".join(str(chosen.epoch) for chosen in kept)
     note = f"Epochs {epochs} of {group.shown.name}."

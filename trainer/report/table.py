@@ -66,7 +66,7 @@ def overview_rows(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
     groups = {group.label: group for comparison in comparisons for group in comparison.groups}
     means = {label: overall(label, comparisons) for label in sorted(groups)}
     ranked = sorted(means, key=lambda label: (-means[label].count, -means[label].mean))
-    return tuple(_overview_row(groups[label], comparisons) for label in ranked)
+    return tuple(_overview_row(groups[label], comparisons, label == ranked[0]) for label in ranked)
 
 
 def overview_columns(comparisons: Sequence[Comparison]) -> tuple[Column, ...]:
@@ -115,11 +115,11 @@ def _run_row(run: RunFolder, group: Group) -> Row:
     return Row(run.name, look(group), state(run), (Cell(val.text(3)), *cells))
 
 
-def _overview_row(group: Group, comparisons: Sequence[Comparison]) -> Row:
+def _overview_row(group: Group, comparisons: Sequence[Comparison], best: bool) -> Row:
     mean = overall(group.label, comparisons)
     cells = [_overview_cell(group.label, comparison) for comparison in comparisons]
     note = "" if mean.count == len(comparisons) else f"{mean.count} of {len(comparisons)}"
-    return Row(group.label, look(group), note, (Cell(mean.text(3)), *cells))
+    return Row(group.label, look(group), note, (Cell(mean.text(3), best), *cells))
 
 
 def _overview_cell(label: str, comparison: Comparison) -> Cell:

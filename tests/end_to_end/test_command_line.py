@@ -1,0 +1,189 @@
+"""The command line as its users meet it: in-process for what is told, in a process of its own for what is killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from deploy.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--set", "training.epochs=6", "--set", "data.image_size=16", "--set", "strategy.name=svm_margin"]
+
+
+def command(out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "deploy", "train", "digits", *QUICK, *more, "--out", str(out)]
+
+
+def start(out: Path, *more: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(out, *more), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+
+
+def read_until(process: "subprocess.Popen[str]", word: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(word):
+            return
+    raise AssertionError(f"no line {word!r}; {process.communicate()}")
+
+
+def results(folder: Path) -> dict[str, Any]:
+    summary = json.loads((folder / "summary.json").read_text())
+    return {key: summary[key] for key in ("epochs_run", "best_epoch", "val", "test", "last", "bags", "staleness")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    assert main(command(out)[3:]) == 0
+    return out
+
+
+def picks(folder: Path) -> list[list[int]]:
+    return [pq.read_table(path)["index"].to_pylist() for path in sorted(folder.glob("selections/*.parquet"))]
+
+
+@pytest.mark.parametrize("word", ["digits", "epoch  0", "epoch  3", "epoch  5"])
+def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undisturbed: Path, tmp_path: Path) -> None:
+    process = start(tmp_path / "run")
+    read_until(process, word)
+    process.kill()
+    process.communicate()
+    assert main(command(tmp_path / "run")[3:]) == 0
+    assert results(tmp_path / "run") == results(undisturbed)
+    assert picks(tmp_path / "run") == picks(undisturbed)
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tmp_path: Path) -> None:
+    process = start(tmp_path / "run")
+    read_until(process, "epoch  1")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command goes on from there\n", told)
+    assert main(command(tmp_path / "run")[3:]) == 0
+    assert results(tmp_path / "run") == results(undisturbed)
+
+
+def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
+    found = {path.name for path in undisturbed.iterdir()}
+    assert found == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
+    assert len((undisturbed / "metrics.jsonl").read_text().splitlines()) == 6
+    assert pq.read_table(undisturbed / "selections" / "epoch=0003.parquet").column_names == [
+        "index", "bag_id", "score", "weight",
+    ]  # fmt: skip
+
+
+def test_a_finished_run_is_not_repeated(undisturbed: Path) -> None:
+    before = (undisturbed / "summary.json").stat().st_mtime_ns
+    assert main(command(undisturbed)[3:]) == 0
+    assert (undisturbed / "summary.json").stat().st_mtime_ns == before
+
+
+def test_selections_resampled_every_third_epoch_are_reused_between(tmp_path: Path) -> None:
+    assert main(command(tmp_path / "run", "--set", "sampling.every=3")[3:]) == 0
+    chosen = picks(tmp_path / "run")
+    assert chosen[0] == chosen[1] == chosen[2] != chosen[3] == chosen[4]
+
+
+@pytest.mark.parametrize("setting", ["training.weighted=true", "model.pooling=attention", "data.density=natural"])
+def test_options_train(setting: str, tmp_path: Path) -> None:
+    assert main(command(tmp_path / "run", "--set", setting, "--set", "training.epochs=2")[3:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "digit"], "recipe 'digit'.*did you mean 'digits'"),
+        (["train", "digits", "--set", "strategy.name=badger"], "strategy 'badger'.*did you mean 'badge'"),
+        (["train", "digits", "--set", "stratgy.name=badge"], "key.*'stratgy'.*did you mean 'strategy'"),
+        (["train", "digits", "--set", "seed"], "KEY=VALUE"),
+        (["train", "digits", "--set", "seed=x"], "seed='x'.*type int"),
+        (["train", "digits", "--set", "data.target=12"], "class '12'"),
+        (["train", "digits", "--set", "data.name=digit"], "dataset 'digit'"),
+        (["train", "digits", "--set", "model.name=vgg"], "model 'vgg'"),
+        (["train", "digits", "--set", "model.pooling=max"], "pooling 'max'"),
+        (["train", "digits", "--set", "sampling.ratio=0.01"], "negatives asked for.*sampling.ratio"),
+        (["train", "digits", "--set", "sampling.ratio=0"], "ratio above 0"),
+        (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
+        (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
+        (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
+        (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite|nan"),
+        (["train", "cifar10"], "data.root"),
+        (["train", "cifar10", "--set", "data.root=nowhere"], r"train\*.parquet"),
+        (["train", "images", "--set", "data.root=nowhere"], "no folder nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["trian"], "arguments.*--help"),
+        ([], "COMMAND"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "run")] if arguments[:1] == ["train"] else []
+    assert main([*arguments, *out]) == 2
+    said = capsys.readouterr().err
+    assert re.search(told, said)
+    assert len(said.splitlines()) == 1
+
+
+def test_a_folder_of_another_run_is_not_touched(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command(undisturbed)[3:], "--set", "seed=7"]) == 2
+    assert "it differs in seed" in capsys.readouterr().err
+
+
+def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(command(tmp_path / "file" / "run")[3:]) == 2
+    assert "not writable" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trainer.folder.os.replace", full)
+    assert main(command(tmp_path / "run")[3:]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoint/last.pt", "metrics.jsonl"])
+def test_a_corrupt_run_folder_is_told(
+    name: str, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(command(tmp_path / "run", "--set", "training.epochs=1")[3:])
+    (tmp_path / "run" / "summary.json").unlink()
+    (tmp_path / "run" / name).write_text("{")
+    code = main(command(tmp_path / "run", "--set", "training.epochs=1")[3:])
+    assert (code, name in capsys.readouterr().err) in [(2, True), (0, False)]
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("cifar10-resnet18", "svm_margin", "softmax_max", "roc_auc", "sampling.ratio"))
+
+
+def test_an_intruder_with_a_rooms_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "trainer").mkdir()
+    (tmp_path / "trainer" / "__init__.py").write_text("")
+    answer = subprocess.run(
+        [sys.executable, "-c", "import trainer, sys; sys.path.insert(0, sys.argv[1]); "
+         "import deploy.__main__ as m; sys.exit(m.main(['list']))", str(ROOT)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert f"'trainer' in {tmp_path}" in answer.stderr
