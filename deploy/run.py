@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.config import from_dict, to_dict
+from common.config import from_dict, keys, to_dict
 from common.data.catalogue import load_split
 from common.data.split import DataConfig, Split
 from common.models.encoders import ModelConfig, make_model
@@ -23,6 +23,8 @@ from trainer.report import RunFolder as ReportedRun
 from trainer.trainer import Materials, Trainer
 
 log = logging.getLogger(__name__)
+FREE = set(keys(FleetConfig, "fleet.")) - {"fleet.block"}
+"""Keys that may change when a run is resumed: where scoring happens doesn't change the picks."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
@@ -36,7 +38,7 @@ class Workshop:
     def run(self, config: RunConfig, out: Path) -> Json:
         """Train to the end in the folder `out`, or go on there, and return the summary."""
         folder = RunFolder(out)
-        folder.claim(to_dict(config))
+        folder.claim(to_dict(config), free=FREE)
         done = folder.summary
         if done is not None:
             log.info("%s is finished already", out)

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,21 @@ class RunFolder:
         """What a finished run wrote at its end; None while unfinished."""
         return self._read_json("summary.json")
 
-    def claim(self, config: Json) -> None:
-        """Make the folder this run's; raises BadInput if it holds a run of another configuration."""
+    def claim(self, config: Json, free: Collection[str] = ()) -> None:
+        """Make the folder this run's; raises BadInput if it holds a run of another configuration.
+
+        The dotted keys in `free` may differ: they don't change the result.
+        """
         held = self._read_json("config.json")
         if held is None:
             self.write_json("config.json", config)
-        elif _flat(held) != _flat(json.loads(json.dumps(config))):
-            differing = ", ".join(sorted(_differences(_flat(held), _flat(json.loads(json.dumps(config))))))
+            return
+        differing = _differences(_flat(held), _flat(json.loads(json.dumps(config)))) - set(free)
+        if differing:
             raise BadInput(
-                f"another run in {self.path} (it differs in {differing})",
-                "an empty folder, or the same run",
-                "choose another --out, or remove it",
-            )
+                f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
+                "an empty folder, or the same run", "choose another --out, or remove it",
+            )  # fmt: skip
 
     def write_json(self, name: str, content: Json) -> None:
         """One JSON file; NaN becomes null."""

@@ -55,9 +55,8 @@ def main() -> None:
     rows: dict[str, list[Json]] = {}
     for group in given.only.split(","):
         for name, settings in GROUPS[group].items():
-            rows[name] = [
-                run(name, [*settings, f"data.root={given.root}", f"seed={seed}"], given.out) for seed in SEEDS
-            ]
+            common = [*settings, f"data.root={given.root}"]
+            rows[name] = [run(name, [*common, f"seed={seed}"], given.out) for seed in SEEDS]
             write(rows, Path(__file__).with_name("cifar10.md"))
 
 
@@ -76,7 +75,7 @@ def write(rows: dict[str, list[Json]], path: Path) -> None:
         "# CIFAR-10 image bags: SimpleCNN, class 0, mean_softmax and ratio 1 unless named, at most 12 epochs", "",
         f"{datetime.date.today()}, {found['machine']}, torch {found['torch']}; seeds {SEEDS}; mean ± standard error;",
         f"`{shlex.join(['python', '-m', 'tests.bench.cifar_table', '--root', 'FOLDER'])}`", "",
-        "| run | test AP, best epoch | ROC-AUC, best epoch | test AP, last epoch | bags trained | bags scored | seconds |",
+        "| run | test AP, best epoch | ROC-AUC, best epoch | test AP, last epoch | trained | scored | seconds |",
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {name} | {' | '.join(cells(runs))} |" for name, runs in rows.items()]
@@ -85,12 +84,9 @@ def write(rows: dict[str, list[Json]], path: Path) -> None:
 
 def cells(runs: list[Json]) -> list[str]:
     """A row's cells: means over the runs."""
-    spread = [
-        f"{mean(values):.3f} ± {stdev(values) / len(values) ** 0.5:.3f}"
-        for values in (
-            [one["test"]["ap"] for one in runs], [one["test"]["roc_auc"] for one in runs], [one["last"]["ap"] for one in runs]
-        )
-    ]  # fmt: skip
+    measured = (("test", "ap"), ("test", "roc_auc"), ("last", "ap"))
+    columns = [[one[part][metric] for one in runs] for part, metric in measured]
+    spread = [f"{mean(values):.3f} ± {stdev(values) / len(values) ** 0.5:.3f}" for values in columns]
     counts = [f"{round(mean(one['bags'][kind] for one in runs)):,}" for kind in ("trained", "scored")]
     return [*spread, *counts, f"{mean(one['seconds']['total'] for one in runs):.0f}"]
 

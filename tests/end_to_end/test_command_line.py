@@ -142,6 +142,10 @@ def test_a_folder_of_another_run_is_not_touched(undisturbed: Path, capsys: pytes
     assert "it differs in seed" in capsys.readouterr().err
 
 
+def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
+    assert main([*command(undisturbed)[3:], "--set", "fleet.shards=3"]) == 0
+
+
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
