@@ -92,6 +92,8 @@ def connect(dashboard: bool = False) -> None:
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would print, as an error, that scorers are built from an object that must be kept; RayService keeps it.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
     ray.init(
