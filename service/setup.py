@@ -12,14 +12,14 @@ from service.coordinator import Coordinator, Layout
 from service.fleet import LocalFleet, Stock
 from service.rounds import LocalService, Service
 
-KINDS = ("local", "ray")
+KINDS = ("auto", "local", "ray")
 
 
 @dataclass(frozen=True)
 class FleetConfig:
     """Where scoring happens."""
 
-    kind: str = knob("local", "local (threads of this process) or ray (actors)")
+    kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
     shards: int | None = knob(None, "shards of the pool; none: one a core, or one a GPU on Ray")
     block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit")
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is")
@@ -36,6 +36,11 @@ class FleetConfig:
         if self.block < 1 or (self.shards is not None and self.shards < 1):
             raise BadInput(f"fleet.block={self.block}, fleet.shards={self.shards}", "1 or more", "correct --set")
 
+    @property
+    def on_ray(self) -> bool:
+        """Whether scorers are Ray actors; `auto` says so within a Ray job, which sets RAY_ADDRESS."""
+        return self.kind == "ray" or (self.kind == "auto" and "RAY_ADDRESS" in os.environ)
+
     def shard_count(self) -> int:
         """The shards asked for, or one a core."""
         return self.shards or len(os.sched_getaffinity(0))
@@ -43,7 +48,7 @@ class FleetConfig:
 
 def start_service(stock: Stock, layout: Layout, config: FleetConfig) -> Service:
     """The service for one pool, ready to run rounds."""
-    if config.kind == "ray":
+    if config.on_ray:
         if importlib.util.find_spec("ray") is None:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
         from service.ray_service import start_ray_service  # imported here: a local fleet needs no Ray

@@ -133,7 +133,7 @@ def test_answer_of_another_shape_is_a_bad_model(name: str) -> None:
 def test_gradient_of_a_head_used_otherwise_is_a_bad_model(shape: Shape) -> None:
     model = as_embedder(Net(2, shape).double())
     assert embed(model, FEATURES).features.shape == (5, 4)
-    with pytest.raises(BadModel, match="not the head's output.*without gradients"):
+    with pytest.raises(BadModel, match=r"not the head's output.*without gradients"):
         embed(model, GRADIENT)
 
 
@@ -155,7 +155,9 @@ def test_head_inputs_that_are_not_equal_bags_are_a_bad_model(rows: int) -> None:
         embed(as_embedder(Net(2, ragged).double()), FEATURES)
 
 
-@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+)
 def test_copies_for_the_shards_work_alone(way: Callable[[Embedder], Embedder]) -> None:
     model = as_embedder(MeanNet().double())
     other = way(model)

@@ -93,7 +93,9 @@ def test_positives_sit_anywhere_in_a_bag() -> None:
     assert places == {0, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize("density", ["", "uniformly", "fixed", "fixed:0", "fixed:6", "range:3-2", "range:1-6", "fixed:-1"])
+@pytest.mark.parametrize(
+    "density", ["", "uniformly", "fixed", "fixed:0", "fixed:6", "range:3-2", "range:1-6", "fixed:-1"]
+)
 def test_unknown_density_is_bad_input_that_lists_the_forms(density: str) -> None:
     with pytest.raises(BadInput, match=r"found label density.*uniform, natural, fixed:m or range:a-b.*data\.density"):
         plan_bags(flags(100, 10), 5, density, seed=0)

@@ -97,7 +97,11 @@ def test_parquet_without_rows_is_bad_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "columns",
-    [{"picture": [1], "label": [0]}, {"img": [{"bytes": GOOD[0]}], "fine_label": [0]}, {"img": [GOOD[0]], "label": [0]}],
+    [
+        {"picture": [1], "label": [0]},
+        {"img": [{"bytes": GOOD[0]}], "fine_label": [0]},
+        {"img": [GOOD[0]], "label": [0]},
+    ],
     ids=["no image column", "no label", "image column of bytes"],
 )
 def test_other_columns_are_bad_data_that_names_the_file(tmp_path: Path, columns: dict[str, list[object]]) -> None:

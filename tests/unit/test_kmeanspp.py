@@ -41,7 +41,9 @@ def naive(products: list[list[int]], index: list[int], round: Round) -> tuple[li
     chosen[0] = norms.index(max(norms))
     while len(chosen) < round.k:
         weights = [
-            0 if row in chosen else min(sum((a - b) ** 2 for a, b in zip(products[row], products[c], strict=True)) for c in chosen)
+            0
+            if row in chosen
+            else min(sum((a - b) ** 2 for a, b in zip(products[row], products[c], strict=True)) for c in chosen)
             for row in range(len(products))
         ]
         if not sum(weights):
@@ -82,7 +84,10 @@ def test_scores_are_squared_distances_to_the_rows_before(factors: int) -> None:
     left, right = random.normal(size=(12, factors)), random.normal(size=(12, 4))
     chosen, score, _ = spread_out(pool_of(left, right), a_round(12))
     products = [np.outer(a, b) for a, b in zip(left, right, strict=True)]
-    before = [[products[row]] if not at else [products[row] - products[c] for c in chosen[:at]] for at, row in enumerate(chosen)]
+    before = [
+        [products[row]] if not at else [products[row] - products[c] for c in chosen[:at]]
+        for at, row in enumerate(chosen)
+    ]
     np.testing.assert_allclose(score, [min((gap**2).sum() for gap in gaps) for gaps in before], rtol=1e-4)
 
 
@@ -101,7 +106,9 @@ def test_second_and_third_rows_follow_the_squared_distances() -> None:
     assert chisquare([counts.get(pair, 0) for pair in expected], list(expected.values())).pvalue > 0.001
 
 
-@pytest.mark.parametrize(("rows", "filled"), [(np.zeros((6, 2)), 5), (np.ones((6, 2)), 5), (np.eye(6)[[0, 1, 0, 1, 0, 2]], 3)])
+@pytest.mark.parametrize(
+    ("rows", "filled"), [(np.zeros((6, 2)), 5), (np.ones((6, 2)), 5), (np.eye(6)[[0, 1, 0, 1, 0, 2]], 3)]
+)
 def test_duplicates_are_filled_and_counted(rows: np.ndarray, filled: int) -> None:
     chosen, score, found = spread_out(pool_of(np.ones((6, 1)), rows), a_round(6))
     assert sorted(chosen.tolist()) == list(range(6))

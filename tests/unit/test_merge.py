@@ -29,7 +29,12 @@ def test_top_k_is_the_head_of_the_sorted_list(score: list[float], k: int, order:
     assert found.tolist() == oracle(index, score, k)
 
 
-@given(score=SCORES, k=st.integers(0, 45), owner=st.lists(st.integers(0, 4), min_size=40, max_size=40), order=st.permutations(range(5)))
+@given(
+    score=SCORES,
+    k=st.integers(0, 45),
+    owner=st.lists(st.integers(0, 4), min_size=40, max_size=40),
+    order=st.permutations(range(5)),
+)
 def test_merge_of_any_split_in_any_order_is_top_k_of_the_whole(
     score: list[float], k: int, owner: list[int], order: list[int]
 ) -> None:

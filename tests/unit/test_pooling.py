@@ -112,7 +112,12 @@ def test_embedded_logits_are_the_models_own(pooling: str) -> None:
 
 @pytest.mark.parametrize(
     ("pooling", "classes", "label"),
-    [(pooling, classes, label) for pooling, classes in EVERY for label in ("pseudo", "known") if (classes, label) != (3, "known")],
+    [
+        (pooling, classes, label)
+        for pooling, classes in EVERY
+        for label in ("pseudo", "known")
+        if (classes, label) != (3, "known")
+    ],
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_closed_form_gradient_is_autograds(pooling: str, classes: int, label: str, seed: int) -> None:
@@ -129,7 +134,9 @@ def test_closed_form_gradient_is_autograds(pooling: str, classes: int, label: st
 def test_gradient_norm_is_autograds(pooling: str, classes: int) -> None:
     model, bags = double_model(pooling, classes), vectors(SIZES)
     found = embed(model, bags, PSEUDO)
-    expected = [np.linalg.norm(autograd_gradient(model, b, int(z.argmax()))) for b, z in zip(bags, found.logits, strict=True)]
+    expected = [
+        np.linalg.norm(autograd_gradient(model, b, int(z.argmax()))) for b, z in zip(bags, found.logits, strict=True)
+    ]
     assert found.gradient is not None
     np.testing.assert_allclose(found.gradient.norm, expected, rtol=1e-9)
 

@@ -50,7 +50,9 @@ def test_uniform_keys_do_not_depend_on_their_company() -> None:
     assert uniform_keys(7, index[::-1]).tolist() == alone[::-1]
 
 
-@pytest.mark.parametrize("other", [(1, "bags", 0), (0, "badge", 0), (0, "bags", 1), (-1, "bags", 0), (2**70, "bags", 0)])
+@pytest.mark.parametrize(
+    "other", [(1, "bags", 0), (0, "badge", 0), (0, "bags", 1), (-1, "bags", 0), (2**70, "bags", 0)]
+)
 def test_stream_keys_tell_seed_role_and_epoch_apart(other: tuple[int, str, int]) -> None:
     assert stream_key(*other) != stream_key(0, "bags", 0)
 

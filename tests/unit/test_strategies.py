@@ -92,7 +92,9 @@ def test_two_classes_are_ranked_as_the_paper_defines(name: str, gaps: list[float
 
 @given(rows=logits(2), k=st.integers(1, 40))
 def test_uncertainty_strategies_agree_on_two_classes(rows: list[list[float]], k: int) -> None:
-    chosen = [choose(STRATEGIES[name](), embedded(rows), a_round(min(k, len(rows)))).index.tolist() for name in UNCERTAIN]
+    chosen = [
+        choose(STRATEGIES[name](), embedded(rows), a_round(min(k, len(rows)))).index.tolist() for name in UNCERTAIN
+    ]
     assert chosen[0] == chosen[1] == chosen[2]
 
 
@@ -105,7 +107,9 @@ def test_three_classes_are_scored_as_the_paper_defines(name: str, rows: list[lis
 
 @pytest.mark.parametrize("name", [*UNCERTAIN, "kl_prob", "kl_embedding"])
 @given(rows=logits(3), k=st.integers(0, 40))
-def test_chosen_are_the_best_scores_with_ties_to_the_smaller_position(name: str, rows: list[list[float]], k: int) -> None:
+def test_chosen_are_the_best_scores_with_ties_to_the_smaller_position(
+    name: str, rows: list[list[float]], k: int
+) -> None:
     pool, strategy = embedded(rows, rows, shuffled(len(rows))), STRATEGIES[name]()
     found = choose(strategy, pool, a_round(k), pool)
     score = strategy.score(pool, strategy.prepare(pool, NOBODY), a_round(k)).tolist()
@@ -138,7 +142,9 @@ def test_gradient_embedding_wants_the_largest_gradient(classes: int, seed: int) 
     right[20:] = right[:10]
     left[20:] = left[:10]
     pool = Embedded(np.arange(30), np.zeros((30, classes)), right, Gradient(left, right))
-    norms = [round(math.sqrt(math.fsum(x * x for x in np.outer(a, b).flat)), 12) for a, b in zip(left, right, strict=True)]
+    norms = [
+        round(math.sqrt(math.fsum(x * x for x in np.outer(a, b).flat)), 12) for a, b in zip(left, right, strict=True)
+    ]
     assert choose(STRATEGIES["gradient_embedding"](), pool, a_round(17)).index.tolist() == best(norms, range(30), 17)
 
 
@@ -216,5 +222,7 @@ def test_label_is_taken_by_the_strategies_of_gradients_only(name: str) -> None:
     if name in ("badge", "gradient_embedding"):
         assert make_strategy(StrategyConfig(name, "known")).label == "known"
         return
-    with pytest.raises(BadInput, match=rf"strategy\.label=known with {name}; expected one of gradient_embedding, badge"):
+    with pytest.raises(
+        BadInput, match=rf"strategy\.label=known with {name}; expected one of gradient_embedding, badge"
+    ):
         make_strategy(StrategyConfig(name, "known"))

@@ -82,7 +82,9 @@ def test_digest_tells_other_content_apart(entries: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_weights_that_are_not_finite_are_named_and_counted(value: float) -> None:
     bias = torch.tensor([0.0, value, 0.0, value])
-    with pytest.raises(BadWeights, match=r"2 of 4 values of '0\.bias' not finite; expected finite weights; training diverged"):
+    with pytest.raises(
+        BadWeights, match=r"2 of 4 values of '0\.bias' not finite; expected finite weights; training diverged"
+    ):
         take_snapshot(changed(**{"0_bias": bias}), version=0)
 
 
@@ -108,7 +110,9 @@ def load(weights: dict[str, Tensor]) -> Snapshot:
 def test_missing_entry_is_named() -> None:
     weights = changed()
     del weights["2.bias"]
-    with pytest.raises(BadWeights, match=r"weights '2\.bias' of shape none at all; expected \(2,\); publish the state_dict"):
+    with pytest.raises(
+        BadWeights, match=r"weights '2\.bias' of shape none at all; expected \(2,\); publish the state_dict"
+    ):
         load(weights)
 
 

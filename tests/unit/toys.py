@@ -75,9 +75,7 @@ class MeanNet(nn.Module):
         return self.fc(self.body(bags).tanh()).mean(1)
 
 
-def embedded(
-    logits: Any, features: Any = None, index: Index | None = None
-) -> Embedded:  # Any: whatever numpy takes
+def embedded(logits: Any, features: Any = None, index: Index | None = None) -> Embedded:  # Any: whatever numpy takes
     """An Embedded of float32 arrays, at positions 0, 1, … unless told."""
     wide = np.asarray(logits, dtype=np.float32)
     deep = np.zeros((len(wide), 0), dtype=np.float32) if features is None else np.asarray(features, dtype=np.float32)
