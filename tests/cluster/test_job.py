@@ -1,0 +1,61 @@
+"""The same recipe as a Ray job on a cluster of its own: the local run's metrics, from the uploaded checkout."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RAY = str(Path(sys.executable).with_name("ray"))
+TRAIN = ["-m", "deploy", "train", "digits", "--set", "strategy.name=entropy", "--set", "training.epochs=4"]
+OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
+    "RAY_AUTH_MODE": "disabled"
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster started as a person would; its dashboard's address."""
+    port = free_port()
+    started = subprocess.Popen(
+        [
+            RAY, "start", "--head", "--block", f"--port={free_port()}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
+            f"--dashboard-port={port}", f"--metrics-export-port={free_port()}", "--disable-usage-stats",
+            f"--temp-dir={tmp_path_factory.mktemp('r')}",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE,
+    )  # fmt: skip
+    assert started.stdout is not None
+    for line in started.stdout:
+        if "--block" in line or "Next steps" in line:
+            break
+    yield f"http://127.0.0.1:{port}"
+    started.terminate()
+    started.communicate()
+
+
+def results(folder: Path) -> dict[str, Any]:
+    summary = json.loads((folder / "summary.json").read_text())
+    return {key: summary[key] for key in ("epochs_run", "best_epoch", "val", "test", "last", "bags")}
+
+
+def test_a_job_ends_with_the_metrics_of_the_local_run(head: str, tmp_path: Path) -> None:
+    job = [sys.executable, *TRAIN, "--out", str(tmp_path / "job")]
+    submit = [RAY, "job", "submit", "--address", head, "--working-dir", ".", "--", *job]
+    answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=OUTSIDE, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "Ray scorers" in answer.stdout
+    subprocess.run([sys.executable, *TRAIN, "--out", str(tmp_path / "local")], cwd=ROOT, env=OUTSIDE, check=True)
+    assert results(tmp_path / "job") == results(tmp_path / "local")
