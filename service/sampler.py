@@ -58,6 +58,7 @@ class NegativeSampler:
         target: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
+        _require_dataset(pool)
         chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
@@ -148,6 +149,14 @@ class Chosen:
         selection = self.pending.result(timeout_s)
         self.sampler._remember(selection.index)
         return dataclasses.replace(selection, staleness=self.epoch - selection.version)
+
+
+def _require_dataset(pool: object) -> None:
+    if isinstance(pool, (str, bytes)) or not (hasattr(pool, "__len__") and hasattr(pool, "__getitem__")):
+        raise BadInput(
+            f"a pool of type {type(pool).__name__}", "a map-style dataset of bags, with len() and [i]",
+            "wrap it in a torch Dataset",
+        )  # fmt: skip
 
 
 def _resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:

@@ -24,7 +24,7 @@ Shape = Callable[[MeanNet, Tensor], Tensor]
 SHAPES: dict[str, tuple[int, Shape]] = {
     "bags (N, D)": (2, lambda net, bags: net.fc(net.body(bags).tanh().mean(1))),
     "instances (N, n, D)": (2, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
-    "instances (N·n, D)": (2, lambda net, bags: net.fc(net.body(bags.flatten(0, 1)).tanh()).view(len(bags), 3, -1).mean(1)),
+    "instances (N·n, D)": (2, lambda net, bags: net.fc(net.body(bags.flatten(0, 1)).tanh()).view(-1, 3, 2).mean(1)),
     "three classes": (3, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
     "one logit (N, 1)": (1, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)),
     "one logit (N,)": (1, lambda net, bags: net.fc(net.body(bags).tanh()).mean(1)[:, 0]),

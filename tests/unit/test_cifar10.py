@@ -91,7 +91,7 @@ def test_mostly_broken_images_are_bad_data(tmp_path: Path) -> None:
 
 
 def test_parquet_without_rows_is_bad_data(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="parquet|no image"):
+    with pytest.raises(BadData, match="no image in"):
         read(parquet(tmp_path, []))
 
 

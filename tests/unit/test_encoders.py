@@ -63,7 +63,7 @@ def test_unknown_model_lists_the_models() -> None:
 
 
 def test_unknown_pooling_lists_the_poolings() -> None:
-    with pytest.raises(UnknownName, match="pooling 'mean'.*attention, mean_softmax, softmax_max, softmax_mean"):
+    with pytest.raises(UnknownName, match=r"pooling 'mean'.*attention, mean_softmax, softmax_max, softmax_mean"):
         make_model(ModelConfig(pooling="mean"), (3, 16, 16), seed=0)
 
 

@@ -34,36 +34,39 @@ def whole_units(rows: np.ndarray) -> list[list[int]]:
     return [[round(Fraction(float(x)) / step) for x in row] for row in rows]
 
 
-def naive(products: list[list[int]], index: list[int], round: Round) -> tuple[list[int], int]:
+def draw(weights: list[int], share: float) -> int:
+    """The first row at which the running sum reaches `share` of the whole."""
+    threshold, running = share * float(sum(weights)), 0
+    for row, weight in enumerate(weights):
+        running += weight
+        if running >= threshold:
+            return row
+    raise AssertionError("a share above 1")
+
+
+def naive(rows: list[list[int]], index: list[int], wanted: Round) -> tuple[list[int], int]:
     """The rows of sequential D² sampling in whole numbers, and how many only fill."""
-    key, chosen = stream_key(round.seed, "badge", round.epoch), [0]
-    norms = [sum(x * x for x in row) for row in products]
-    chosen[0] = norms.index(max(norms))
-    while len(chosen) < round.k:
-        weights = [
-            0
-            if row in chosen
-            else min(sum((a - b) ** 2 for a, b in zip(products[row], products[c], strict=True)) for c in chosen)
-            for row in range(len(products))
-        ]
+
+    def gap(one: int, other: int) -> int:
+        return sum((a - b) ** 2 for a, b in zip(rows[one], rows[other], strict=True))
+
+    key, norms = stream_key(wanted.seed, "badge", wanted.epoch), [sum(x * x for x in row) for row in rows]
+    chosen = [norms.index(max(norms))]
+    while len(chosen) < wanted.k:
+        weights = [min(gap(row, centre) for centre in chosen) for row in range(len(rows))]
         if not sum(weights):
             break
-        threshold, running = splitmix64(key, len(chosen)) * float(sum(weights)), 0
-        for row, weight in enumerate(weights):
-            running += weight
-            if running >= threshold:
-                chosen.append(row)
-                break
-    fill_key = stream_key(round.seed, "badge-fill", round.epoch)
-    free = sorted(set(range(len(products))) - set(chosen), key=lambda row: splitmix64(fill_key, index[row]))
-    return (chosen + free)[: round.k], max(0, round.k - len(chosen))
+        chosen.append(draw(weights, splitmix64(key, len(chosen))))
+    fill_key = stream_key(wanted.seed, "badge-fill", wanted.epoch)
+    free = sorted(set(range(len(rows))) - set(chosen), key=lambda row: splitmix64(fill_key, index[row]))
+    return (chosen + free)[: wanted.k], wanted.k - len(chosen)
 
 
 @given(rows=ROWS, share=st.floats(0.0, 1.0), epoch=st.integers(0, 3))
 def test_rows_are_those_of_naive_sampling(rows: np.ndarray, share: float, epoch: int) -> None:
-    pool, round = pool_of(np.ones((len(rows), 1)), rows), a_round(max(1, math.ceil(share * len(rows))), epoch)
-    chosen, _, filled = spread_out(pool, round)
-    assert (chosen.tolist(), filled) == naive(whole_units(rows), pool.index.tolist(), round)
+    pool, wanted = pool_of(np.ones((len(rows), 1)), rows), a_round(max(1, math.ceil(share * len(rows))), epoch)
+    chosen, _, filled = spread_out(pool, wanted)
+    assert (chosen.tolist(), filled) == naive(whole_units(rows), pool.index.tolist(), wanted)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -71,11 +74,11 @@ def test_factored_rows_are_those_of_naive_sampling_of_the_products(seed: int) ->
     random = np.random.default_rng(seed)
     left, right = random.normal(size=(30, 3)), random.normal(size=(30, 4))
     left[25:], right[25:] = left[:5], right[:5]
-    pool, round = pool_of(left, right), a_round(27, seed=seed)
+    pool, wanted = pool_of(left, right), a_round(27, seed=seed)
     pairs = zip(whole_units(left), whole_units(right), strict=True)
     products = [[a * b for a in one for b in other] for one, other in pairs]
-    chosen, _, filled = spread_out(pool, round)
-    assert (chosen.tolist(), filled) == naive(products, pool.index.tolist(), round)
+    chosen, _, filled = spread_out(pool, wanted)
+    assert (chosen.tolist(), filled) == naive(products, pool.index.tolist(), wanted)
 
 
 @pytest.mark.parametrize("factors", [1, 3])
@@ -170,12 +173,11 @@ def test_zeros_and_nothing_snap_to_themselves(shape: tuple[int, int]) -> None:
     assert not snapped.any()
 
 
-@pytest.mark.parametrize("scale", [2.0**-1074, 1e-200, 1e150])
+@pytest.mark.parametrize("scale", [2.0**-1070, 2.0**-600, 2.0**400, 1e150])
 def test_picks_do_not_depend_on_the_scale(scale: float) -> None:
     rows = np.random.default_rng(0).integers(-9, 10, (20, 3)).astype(np.float64)
     plain, scaled = (spread_out(pool_of(np.ones((20, 1)), rows * factor), a_round(8)) for factor in (1.0, scale))
-    step = math.frexp(scale)[0] == 0.5
-    assert not step or plain[0].tolist() == scaled[0].tolist()
+    assert plain[0].tolist() == scaled[0].tolist()
     assert np.isfinite(scaled[1]).all()
 
 

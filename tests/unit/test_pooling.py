@@ -161,7 +161,7 @@ def test_mean_softmax_gradient_norm_is_the_papers_closed_form() -> None:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_known_label_with_three_classes_is_bad_input(pooling: str) -> None:
-    with pytest.raises(BadInput, match="label=known with 3 classes.*use label=pseudo"):
+    with pytest.raises(BadInput, match=r"label=known with 3 classes.*use label=pseudo"):
         embed(double_model(pooling, 3), vectors(SIZES), KNOWN)
 
 

@@ -1,0 +1,181 @@
+"""NegativeSampler in this process, over every strategy: same picks on any shards, k of them, nothing else touched."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.models.bag import BagClassifier
+from common.models.encoders import simple_cnn
+from common.protocols import Sized
+from common.types import Selection
+from service import NegativeSampler
+from service.setup import FleetConfig
+from service.strategies import STRATEGIES
+from tests.unit.toys import (
+    BLOCK,
+    SHAPE,
+    MeanNet,
+    assert_same,
+    bag_set,
+    cnn,
+    select,
+    shared_bag_set,
+    vector_model,
+    vectors,
+)
+
+K = 9
+RAGGED = [1 + bag * 7 % 5 for bag in range(40)]
+Case = tuple[Sized, Sized, nn.Module]
+
+CASES: dict[str, Callable[[], Case]] = {
+    "equal": lambda: (bag_set([4] * 40), bag_set([4] * 11, seed=1, label=1), cnn()),
+    "ragged": lambda: (bag_set(RAGGED), bag_set([3, 1, 2, 5, 4], seed=1, label=1), cnn("softmax_mean")),
+    "shared": lambda: (shared_bag_set(40, 50), bag_set([3, 1, 2], seed=1, label=1), cnn("attention")),
+    "vectors": lambda: (vectors(RAGGED), vectors([2, 3, 4], seed=1), vector_model("softmax_max", classes=3)),
+    "own network": lambda: (vectors([3] * 40), vectors([3] * 7, seed=1), MeanNet()),
+}
+
+
+def run(case: Case, name: str, *, k: int = K, **options: Any) -> Selection:  # Any: those of `select`
+    pool, positives, model = case
+    return select(pool, model, name, None if name == "full" else k, positives=positives, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_selection_does_not_depend_on_shard_count(case: str, name: str) -> None:
+    given = CASES[case]()
+    one = run(given, name, shards=1, epoch=2)
+    for shards in (2, 3, 7, 16):
+        assert_same(run(given, name, shards=shards, epoch=2), one)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_selection_does_not_depend_on_what_was_selected_before(name: str) -> None:
+    pool, positives, model = given = CASES["ragged"]()
+    fresh = run(given, name, epoch=3)
+    options = FleetConfig(block=BLOCK)
+    with NegativeSampler(pool, model, strategy=name, k=K, shards=2, positives=positives, options=options) as sampler:
+        sampler.select(cnn("softmax_mean", seed=5).state_dict(), 0)
+        sampler.load_state_dict({"previous": None})
+        assert_same(sampler.select(model.state_dict(), 3), fresh)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_cache_too_small_for_anything_changes_nothing(name: str) -> None:
+    given = CASES["equal"]()
+    assert_same(run(given, name, options=FleetConfig(block=BLOCK, cache_mb=0)), run(given, name))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("k", [0, 1, K, 40])
+def test_exactly_k_distinct_positions_in_range(name: str, k: int) -> None:
+    chosen = run(CASES["equal"](), name, k=k).index
+    assert len(set(chosen.tolist())) == len(chosen) == (40 if name == "full" else k)
+    assert set(chosen.tolist()) <= set(range(40))
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if not STRATEGIES[name].whole])
+def test_best_come_first(name: str) -> None:
+    assert (np.diff(run(CASES["equal"](), name).score) <= 0.0).all()
+
+
+@pytest.mark.parametrize("name", ["random", "badge"])
+@pytest.mark.parametrize("change", [{"epoch": 1}, {"seed": 1}])
+def test_random_picks_change_with_epoch_and_seed(name: str, change: dict[str, int]) -> None:
+    given = CASES["equal"]()
+    assert run(given, name, **change).index.tolist() != run(given, name).index.tolist()
+
+
+@pytest.mark.parametrize("name", ["random", "badge"])
+def test_random_picks_come_again_with_the_same_epoch_and_seed(name: str) -> None:
+    assert_same(*(run(CASES["equal"](), name, epoch=4, seed=2) for _ in range(2)))
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].need])
+def test_scores_follow_the_weights_given(name: str) -> None:
+    pool, positives, _ = CASES["equal"]()
+    options: dict[str, Any] = {"strategy": name, "k": K, "positives": positives}  # Any: of several types
+    with NegativeSampler(pool, cnn(), **options) as sampler:
+        other = sampler.select(cnn(seed=7).state_dict(), 0)
+    assert_same(other, run((pool, positives, cnn(seed=7)), name, options=FleetConfig()))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_first_rounds_are_random_if_asked(name: str) -> None:
+    given, random = CASES["equal"](), run(CASES["equal"](), "random", k=K)
+    if name != "full":
+        assert_same(run(given, name, random_rounds=1), random)
+    assert_same(run(given, name, random_rounds=1, epoch=1), run(given, name, epoch=1))
+
+
+class NormNet(nn.Module):
+    """Batch normalisation and dropout: what scoring in training mode would change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, size = simple_cnn(SHAPE)
+        self.norm, self.drop, self.fc = nn.BatchNorm1d(size), nn.Dropout(0.5), nn.Linear(size, 2)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        feats = self.norm(self.encoder(bags.flatten(0, 1) / 255))
+        return self.fc(self.drop(feats)).view(*bags.shape[:2], -1).mean(1)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_selecting_leaves_the_model_as_it_was(name: str) -> None:
+    pool, positives, _ = CASES["equal"]()
+    model = NormNet().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run((pool, positives, model), name)
+    assert model.training
+    assert model.norm.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_users_network_gets_no_hooks() -> None:
+    pool, positives, model = CASES["own network"]()
+    run((pool, positives, model), "badge")
+    assert not any(part._forward_pre_hooks or part._forward_hooks for part in model.modules())
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_selecting_leaves_the_global_generators_as_they_were(name: str) -> None:
+    legacy = np.random.get_state  # noqa: NPY002  # the global generator is the point
+    before, numpy_before = torch.get_rng_state(), legacy()[1].tolist()  # type: ignore[index]  # a tuple
+    run(CASES["ragged"](), name)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert legacy()[1].tolist() == numpy_before  # type: ignore[index]  # the same
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_selecting_leaves_the_number_of_threads_as_it_was(name: str) -> None:
+    found: list[int] = []
+    before = torch.get_num_threads()
+    run(CASES["equal"](), name)
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert [torch.get_num_threads(), *found] == [before, before]
+
+
+def test_positives_are_never_chosen_from() -> None:
+    pool, positives, model = CASES["equal"]()
+    found = run((pool, positives, model), "kl_prob", k=40)
+    assert (len(found.index), found.account.scored) == (40, 40)
+
+
+def test_bag_classifier_is_still_the_users_own() -> None:
+    model = cnn()
+    assert isinstance(model, BagClassifier)
+    with NegativeSampler(bag_set([2] * 5), model, k=2, strategy="margin") as sampler:
+        published = {key: value.clone() for key, value in model.state_dict().items()}
+        nn.init.zeros_(model.head.weight)
+        before = sampler.select(published, 0)
+    assert_same(before, select(bag_set([2] * 5), cnn(), "margin", 2, options=FleetConfig()))

@@ -1,0 +1,152 @@
+"""What a pool may be: bags of any map-style dataset, ragged, or sharing instances."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Subset, TensorDataset
+
+from common.errors import BadData
+from common.models.bag import BagClassifier
+from common.models.pooling import make_pooling
+from service.strategies import STRATEGIES
+from tests.unit.toys import MeanNet, assert_same, bag_set, cnn, select, shared_bag_set, vector_model, vectors
+
+RAGGED = vectors([1 + bag * 7 % 5 for bag in range(20)])
+EQUAL = vectors([3] * 20)
+
+FORMS: dict[str, Callable[[Sequence[Tensor]], Any]] = {
+    "tuples": lambda bags: [(bag, number) for number, bag in enumerate(bags)],
+    "lists": lambda bags: [[bag, "label", None] for bag in bags],
+    "arrays": lambda bags: [bag.numpy() for bag in bags],
+    "arrays that can't be written": lambda bags: [frozen(bag.numpy()) for bag in bags],
+    "tuples of arrays": lambda bags: [(bag.numpy(), 0) for bag in bags],
+    "torch's Subset": lambda bags: Subset(list(bags), range(len(bags))),
+}
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bags", [RAGGED, EQUAL], ids=["ragged", "equal"])
+def test_bags_come_in_many_forms(form: str, bags: list[Tensor]) -> None:
+    model = vector_model()
+    assert_same(select(FORMS[form](bags), model, "badge", 5), select(bags, model, "badge", 5))
+
+
+def test_a_users_network_gets_equal_bags_stacked() -> None:
+    whole = torch.stack(EQUAL)
+    assert_same(select(TensorDataset(whole), MeanNet(), "badge", 5), select(EQUAL, MeanNet(), "badge", 5))
+
+
+def test_bag_set_is_the_same_pool_as_its_tensors() -> None:
+    pool = bag_set([1 + bag * 7 % 5 for bag in range(20)])
+    assert_same(select([pool[bag][0] for bag in range(20)], cnn(), "badge", 5), select(pool, cnn(), "badge", 5))
+
+
+def stack_named(items: Sequence[dict[str, Tensor]]) -> Tensor:
+    return torch.stack([item["bag"] for item in items])
+
+
+@pytest.mark.parametrize("model", [MeanNet(), vector_model()], ids=["own network", "bag classifier"])
+def test_collate_takes_bags_of_ones_own_form(model: nn.Module) -> None:
+    named = [{"bag": bag} for bag in EQUAL]
+    assert_same(select(named, model, "badge", 5, collate=stack_named), select(EQUAL, model, "badge", 5))
+
+
+class Padded(MeanNet):
+    """Takes (bags, mask), as a user's collate may make them."""
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:  # type: ignore[override]  # another form of bags
+        bags, mask = batch
+        return self.fc((self.body(bags).tanh() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+
+
+def pad(bags: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    mask = [torch.ones(len(bag)) for bag in bags]
+    return tuple(nn.utils.rnn.pad_sequence(part, batch_first=True) for part in (list(bags), mask))  # type: ignore[return-value]  # two
+
+
+def test_collate_makes_what_the_network_takes() -> None:
+    found = select(RAGGED, Padded(), "badge", 5, collate=pad)
+    alone = [Padded()(pad([bag])) for bag in RAGGED]
+    margins = [abs(float(logits[0, 1] - logits[0, 0])) for logits in alone]
+    assert len(found.index) == 5
+    assert select(RAGGED, Padded(), "margin", 5, collate=pad).index.tolist() == np.argsort(margins)[:5].tolist()
+
+
+class Tally:
+    """How many rows went through an encoder and all its copies."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def __deepcopy__(self, memo: object) -> "Tally":
+        return self
+
+
+class Counting(nn.Module):
+    """Flattens images and counts them."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self.tally = tally
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.tally.rows.append(len(images))
+        return images.flatten(1) / 255
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 16])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if not STRATEGIES[name].learns_from_positives])
+def test_shared_instances_are_encoded_once_a_round(name: str, shards: int) -> None:
+    pool, tally = shared_bag_set(40, 50), Tally()
+    model = BagClassifier(Counting(tally), nn.Linear(768, 2), make_pooling("mean_softmax", 768))
+    select(pool, model, name, None if name == "full" else 5, shards=shards)
+    assert sum(tally.rows) == (len(set(pool.rows.tolist())) if STRATEGIES[name].need else 0)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "badge"])
+@pytest.mark.parametrize("pooling", ["mean_softmax", "softmax_max", "attention"])
+def test_shared_instances_give_the_scores_of_bags_on_their_own(name: str, pooling: str) -> None:
+    pool, positives, model = shared_bag_set(40, 50), bag_set([3] * 9, seed=1), cnn(pooling)
+    plain = [pool[bag][0] for bag in range(40)]
+    k = 40 if name != "svm_margin" else 20
+    one, other = (select(bags, model, name, k, positives=positives) for bags in (pool, plain))
+    np.testing.assert_allclose(one.score, other.score, rtol=1e-4, atol=1e-6)
+
+
+def test_shared_instances_of_more_runs_than_one_are_put_together() -> None:
+    pool, model = shared_bag_set(300, 700), cnn()
+    one, two = (select(pool, model, "margin", 300, shards=shards) for shards in (1, 3))
+    assert len(set(pool.rows.tolist())) > 320
+    assert_same(one, two)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (torch.zeros(3, 7), r"item 13 of shape \(3, 7\) beside item 8 of \(3, 6\); expected instances of one shape"),
+        (torch.zeros(6), r"shape \(6,\) as pool item 13"),
+        (torch.zeros(0, 6), r"shape \(0, 6\) as pool item 13"),
+        ({"bag": 1}, r"dict as pool item 13; expected a tensor.*give collate="),
+        (None, "NoneType as pool item 13"),
+        ("bag", "str as pool item 13"),
+        ((), "tuple as pool item 13"),
+    ],
+)
+def test_item_that_is_no_bag_is_named(item: object, message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        select([*EQUAL[:13], item, *EQUAL[14:]], vector_model(), "margin", 3)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_ragged_bags_for_a_users_network_ask_for_collate() -> None:
+    with pytest.raises(BadData, match=r"bags of one shape; give collate=, or a BagClassifier for ragged bags"):
+        select(RAGGED, MeanNet(), "margin", 3)
