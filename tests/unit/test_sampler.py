@@ -147,7 +147,7 @@ def test_a_users_network_gets_no_hooks() -> None:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_selecting_leaves_the_global_generators_as_they_were(name: str) -> None:
-    legacy = np.random.get_state  # noqa: NPY002  # the global generator is the point
+    legacy = np.random.get_state  # the global generator is the point
     before, numpy_before = torch.get_rng_state(), legacy()[1].tolist()  # type: ignore[index]  # a tuple
     run(CASES["ragged"](), name)
     assert torch.equal(torch.get_rng_state(), before)

@@ -20,7 +20,6 @@ POOL, POSITIVES = vectors([3] * 30), vectors([3] * 6, seed=1)
 MODEL = vector_model()
 WEIGHTS = MODEL.state_dict()
 SCORED = [name for name in STRATEGIES if STRATEGIES[name].need]
-BADLY_TYPED: Any = "5"  # Any: wrong on purpose
 
 
 def sampler(strategy: str | Strategy = "margin", k: int | None = 5, **options: Any) -> NegativeSampler:  # Any: its own
@@ -48,7 +47,7 @@ def test_k_that_the_pool_cannot_give_is_bad_input(name: str, k: int) -> None:
 
 @pytest.mark.parametrize("k", [2.5, "5"])
 def test_k_that_is_no_whole_number_is_bad_input(k: Any) -> None:  # Any: wrong on purpose
-    with pytest.raises(BadInput, match=r"2\.5|'5'"):
+    with pytest.raises(BadInput, match="negatives asked for"):
         sampler(k=k)
 
 

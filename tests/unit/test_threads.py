@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from common.models.embed import Ask
-from common.types import Need
+from common.data.bagset import BagSet, stack_bags
+from common.models.encoders import ModelConfig, make_model
+from service.setup import FleetConfig
 from service.threads import block_workers
-from tests.unit.toys import bag_set, cnn
+from tests.unit.toys import assert_same, images, select
 
 
 @pytest.fixture(params=[1, 2])
@@ -42,17 +43,40 @@ def test_settings_of_other_threads_stay(outside: int) -> None:
         assert [torch.get_num_threads(), *found] == [outside, outside]
 
 
-def bits() -> list[bytes]:
-    """Five images through SimpleCNN: products that round differently on one thread and on two."""
-    pool, model = bag_set([1] * 5), cnn().eval()
+def pool() -> BagSet:
+    """Single images, five a block: some products in SimpleCNN round differently then on one thread and on two."""
+    rows = [np.array([row]) for row in range(20)]
+    return stack_bags(images(20, shape=(3, 32, 32)), rows, np.zeros(20, dtype=np.int64), "single")
+
+
+MODEL = make_model(ModelConfig(), (3, 32, 32), seed=0).eval()
+
+
+def features() -> bytes:
     with torch.inference_mode():
-        found = model.embed(pool.gather(np.arange(5)), np.arange(5), Ask(Need.FEATURES))
-    return [found.logits.tobytes(), found.features.tobytes()]
+        return MODEL.encoder(pool().gather(np.arange(5)).instances).numpy().tobytes()  # type: ignore[no-any-return]  # torch's stub
 
 
 def test_numbers_do_not_depend_on_the_threads_outside(outside: int) -> None:
     with block_workers(1) as alone:
-        expected = alone.submit(bits).result()
+        expected = alone.submit(features).result()
     torch.set_num_threads(3 - outside)
     with block_workers(2) as workers:
-        assert list(workers.map(lambda _: bits(), range(8))) == [expected] * 8
+        assert list(workers.map(lambda _: features(), range(4))) == [expected] * 4
+
+
+def test_workers_compute_alone_whatever_is_set_later(outside: int) -> None:
+    with block_workers(1) as alone:
+        expected = alone.submit(features).result()
+        torch.set_num_threads(3 - outside)
+        assert alone.submit(features).result() == expected
+
+
+def test_scores_do_not_depend_on_the_threads_outside() -> None:
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(select(pool(), MODEL, "badge", 6, options=FleetConfig(block=5)))
+    torch.set_num_threads(before)
+    assert_same(found[0], found[1])
+    assert_same(found[0], found[2])

@@ -1,0 +1,85 @@
+"""What goes wrong on Ray is told at once, as itself, and nothing hangs."""
+
+import sys
+
+import pytest
+import torch
+from ray import cloudpickle
+from torch import Tensor, nn
+
+from common.errors import BadData, BadInput, BadWeights, ServiceError
+from service import NegativeSampler
+from service.ray_service import share_resources
+from service.setup import FleetConfig
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+POOL = [torch.ones(5, 4) * position for position in range(30)]
+
+
+class Faulty(nn.Module):
+    """A model with a bug in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        raise KeyError("a bug of the user's")
+
+
+class Fine(Faulty):
+    def forward(self, bags: Tensor) -> Tensor:
+        answer: Tensor = self.head(bags).mean(1)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("have", "config", "shards", "expected"),
+    [
+        ({"CPU": 4.0}, FleetConfig(), 2, (1.0, 0.0)),
+        ({"CPU": 4.0}, FleetConfig(), 16, (0.25, 0.0)),
+        ({"CPU": 8.0, "GPU": 2.0}, FleetConfig(), 4, (1.0, 0.5)),
+        ({"CPU": 8.0, "GPU": 8.0}, FleetConfig(), 4, (1.0, 1.0)),
+        ({"CPU": 8.0, "GPU": 2.0}, FleetConfig(gpus_per_shard=0.25, cpus_per_shard=2.0), 4, (2.0, 0.25)),
+    ],
+)
+def test_scorers_share_what_the_cluster_has(
+    have: dict[str, float], config: FleetConfig, shards: int, expected: tuple[float, float]
+) -> None:
+    assert share_resources(have, config, shards) == expected
+
+
+def test_a_gpu_asked_for_where_there_is_none_is_told() -> None:
+    with pytest.raises(BadInput, match="2 scorers of 1 GPU each on a cluster with 0.*gpus_per_shard"):
+        share_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_users_bug_comes_out_as_itself() -> None:
+    model = Faulty()
+    with (
+        NegativeSampler(POOL, model, strategy="entropy", k=5, shards=1, fleet="ray") as sampler,
+        pytest.raises(KeyError, match="a bug of the user's"),
+    ):
+        sampler.select(model.state_dict(), 0)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_bad_weights_and_bad_bags_are_told_as_they_are_locally() -> None:
+    model = Fine()
+    with NegativeSampler([*POOL, torch.ones(3, 4)], model, strategy="entropy", k=5, shards=1, fleet="ray") as sampler:
+        with pytest.raises(BadWeights, match="'head.weight'"):
+            sampler.select({"head.bias": torch.zeros(2)}, 0)
+        with pytest.raises(BadData, match=r"item 30 of shape \(3, 4\)"):
+            sampler.select(model.state_dict(), 0)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_scorers_that_find_no_room_are_told_and_do_not_hang() -> None:
+    greedy = FleetConfig(cpus_per_shard=4.0)
+    hasty = FleetConfig(cpus_per_shard=1.0, start_s=3.0)
+    with (
+        NegativeSampler(POOL, Fine(), k=5, shards=1, fleet="ray", options=greedy),
+        pytest.raises(ServiceError, match="1 of 1 scorers not started within 3 s; the cluster has 0 CPU"),
+    ):
+        NegativeSampler(POOL, Fine(), k=5, shards=1, fleet="ray", options=hasty)
