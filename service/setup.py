@@ -25,7 +25,7 @@ class FleetConfig:
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is")
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1")
     deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error")
-    start_s: float = knob(120.0, "seconds Ray scorers may take to start before it is an error")
+    start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error")
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB")
     gather_mb: int = knob(4096, "embeddings the coordinator may gather for badge, in MiB")
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
