@@ -84,6 +84,11 @@ class Embedded:
         return Embedded(self.index[rows], self.logits[rows], self.features[rows], gradient)
 
     @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether a bag's logits and features are all finite, (n,)."""
+        return np.asarray(np.isfinite(self.logits).all(1) & np.isfinite(self.features).all(1), dtype=np.bool_)
+
+    @property
     def size_bytes(self) -> int:
         """Memory held by the arrays."""
         extra = 0 if self.gradient is None else self.gradient.left.nbytes + self.gradient.right.nbytes

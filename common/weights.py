@@ -19,6 +19,8 @@ def take_snapshot(weights: Weights, version: int) -> Snapshot:
 
     Raises BadWeights if a floating-point entry is not finite.
     """
+    if not isinstance(weights, Mapping):
+        raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "give model.state_dict()")
     arrays = {name: _to_numpy(value) for name, value in weights.items()}
     digest = hashlib.blake2b(digest_size=16)
     for name, array in arrays.items():

@@ -55,6 +55,9 @@ class Coordinator:
 
     def select(self, task: Task, round: Round, published: Any) -> Selection:  # Any: what the fleet's publish gave
         """The negatives of one round; exactly `round.k` of them, or an error."""
+        if not self._layout.pool:
+            none = np.zeros(0)
+            return Selection(np.zeros(0, dtype=np.int64), none, none, published.version)
         strategy = task.strategy_at(round.epoch)
         clock, retries = Clock(), self._fleet.retries
         if self._layout.share_instances and strategy.need > Need.NOTHING:
@@ -88,6 +91,7 @@ class Coordinator:
             return {}
         ask = Ask(strategy.need, strategy.label, round.target)
         positives = self._embed(published, "positives", ask, None)
+        _require_finite(positives)
         if not strategy.learns_from_negatives:
             return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
         return strategy.prepare(positives, self._embed(published, "pool", ask, self._in_use(round)))
@@ -132,11 +136,21 @@ class Clock:
 
 def check_round(k: int, pool: int) -> None:
     """Raise BadInput unless k negatives can be had of a pool of that size."""
-    if not 0 <= k <= pool:
+    if not isinstance(k, (int, np.integer)) or not 0 <= k <= pool:
         raise BadInput(
             f"{k} negatives asked for",
             f"between 0 and {pool}, the size of the pool",
             "raise --set sampling.ratio, enlarge the pool, or use strategy.name=full",
+        )
+
+
+def _require_finite(positives: Embedded) -> None:
+    sick = int((~positives.finite).sum())
+    if sick:
+        raise BadInput(
+            f"{sick} of {len(positives.index)} positive bags not finite",
+            "finite logits and features",
+            "look for NaN in the positives",
         )
 
 

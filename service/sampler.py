@@ -71,7 +71,7 @@ class NegativeSampler:
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20)
         layout = Layout(len(bags), config.gather_mb << 20, shares_instances(bags, embedder))
         self._service: Service = start_service(stock, layout, config)
-        self._owns_service = True
+        self._owns_service, self._life = True, Life()
         log.info(self._service.describe())
 
     def sibling(
@@ -101,6 +101,8 @@ class NegativeSampler:
         `version` says after how many epochs the weights were taken, `epoch` if it is left out; the
         selection's staleness is the difference.
         """
+        if self._life.over:
+            raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
         snapshot = take_snapshot(weights, epoch if version is None else version)
         pending = self._service.begin(self._task, dataclasses.replace(self._round, epoch=epoch), snapshot)
         return Chosen(self, pending, epoch)
@@ -117,7 +119,7 @@ class NegativeSampler:
         """Let go of the shards; a round under way is finished first. Once is enough, twice does no harm."""
         if self._owns_service:
             self._service.close()
-            self._owns_service = False
+            self._owns_service, self._life.over = False, True
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +136,13 @@ class NegativeSampler:
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
+
+
+@dataclass
+class Life:
+    """Whether the shards are gone; siblings share it."""
+
+    over: bool = False
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,9 @@ class Shard:
             if known is not None and isinstance(self._model, BagClassifier):
                 rows, sizes = shared_rows(source, index)
                 features = torch.from_numpy(known.at(rows)).to(self._device)
-                return self._model.pool(features, sizes, index, ask)
-            embedded = self._model.embed(move(source.batch(index), self._device), index, ask)
+                embedded = self._model.pool(features, sizes, index, ask)
+            else:
+                embedded = self._model.embed(move(source.batch(index), self._device), index, ask)
         if embedded.logits.shape[1] < 2:
             raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")
         return embedded

@@ -56,8 +56,8 @@ class BagSource:
 
 def as_bag(item: Any, position: int) -> Tensor:  # Any: the user's own form of a bag
     """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, or an empty bag."""
-    first = item[0] if isinstance(item, (tuple, list)) else item
-    bag = torch.from_numpy(first) if isinstance(first, np.ndarray) else first
+    first = item[0] if isinstance(item, (tuple, list)) and item else item
+    bag = torch.from_numpy(first if first.flags.writeable else first.copy()) if isinstance(first, np.ndarray) else first
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         found = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(

@@ -18,6 +18,7 @@ def block_workers(count: int) -> ThreadPoolExecutor:
 
     def settle() -> None:
         torch.set_num_threads(1)
+        torch.get_num_threads()  # settles it: else the first product here takes the number set outside
         ready.wait()
 
     for _ in range(count):

@@ -1,5 +1,6 @@
 """Any torch module that gives bag logits, as an embedder: its last linear layer's input is the feature."""
 
+import copy
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -108,7 +109,7 @@ Embedder = BagClassifier | AdaptedModule
 
 def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
     """`model` itself if it is a BagClassifier, else wrapped; raises BadModel without a linear head."""
-    return model if isinstance(model, BagClassifier) else AdaptedModule(model, head)
+    return model if isinstance(model, BagClassifier) else AdaptedModule(copy.deepcopy(model), head)
 
 
 def find_head(module: nn.Module, name: str | None) -> nn.Linear:

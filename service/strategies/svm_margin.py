@@ -17,6 +17,9 @@ class SvmMargin(Strategy):
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """The hyperplane w·h + b in unscaled features: w (D,), b (1,)."""
+        negatives = negatives.take(np.flatnonzero(negatives.finite))
+        if not len(negatives.index):
+            return {"normal": np.full(positives.features.shape[1], np.nan), "offset": np.zeros(1)}
         features = np.concatenate([positives.features, negatives.features]).astype(np.float64)
         label = np.repeat([1, 0], [len(positives.index), len(negatives.index)])
         scaler = StandardScaler().fit(features)

@@ -236,3 +236,21 @@ def test_closing_a_sibling_leaves_the_shards_alone() -> None:
     with sampler() as first:
         first.sibling("random", k=3).close()
         assert len(first.select(WEIGHTS, 0).index) == 5
+
+
+def test_a_closed_sampler_and_its_siblings_say_so() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    with NegativeSampler([torch.ones(3, 2)] * 4, model, k=2) as sampler:
+        sibling = sampler.sibling("entropy", k=1)
+    for closed in (sampler, sibling):
+        with pytest.raises(BadInput, match="a closed sampler"):
+            closed.select(model.state_dict(), 0)
+
+
+def test_a_model_in_place_of_its_weights_is_told() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    with (
+        NegativeSampler([torch.ones(3, 2)] * 4, model, k=2) as sampler,
+        pytest.raises(BadInput, match="weights of type Sequential.*model.state_dict"),
+    ):
+        sampler.select(model, 0)
