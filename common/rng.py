@@ -25,14 +25,17 @@ def generator(seed: int, role: str, epoch: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=stream_key(seed, role, epoch)))
 
 
-def uniform_keys(key: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One number in (0, 1] for each index, a hash of (key, index).
+def uniform_keys(
+    key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] | None = None
+) -> NDArray[np.float64]:
+    """One number in (0, 1] for each index, a hash of (key, index), or of (key + shift, index).
 
     The finaliser is splitmix64's (Steele, Lea and Flood, OOPSLA 2014); the top 53 bits are kept,
     so that the float64 result is exact. Shape of the result: that of `index`.
     """
     with np.errstate(over="ignore"):
         bits = index.astype(np.uint64) * _GOLDEN + np.uint64(key)
+        bits = bits if shift is None else bits + shift
         bits = (bits ^ (bits >> np.uint64(30))) * _MIX_A
         bits = (bits ^ (bits >> np.uint64(27))) * _MIX_B
         bits ^= bits >> np.uint64(31)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from common.types import Candidates, Embedded, Need, Round
-from service.kmeanspp import spread_out
+from service.kmeanspp_old import spread_out
 from service.strategies.base import Strategy
 
 

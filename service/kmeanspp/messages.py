@@ -1,0 +1,68 @@
+"""What the race's two sides say to each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.types import Floats, Index
+from service.kmeanspp.points import Points, nearest
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What rates are taken from: (|u| + radius)² while `radius` is given, else D² to the `centres`."""
+
+    centres: Points
+    radius: float | None = None
+
+    def rate(self, points: Points) -> Floats:
+        """The rate at which each of `points` arrives, in squared steps, (n,); the same bits everywhere."""
+        if self.radius is None:
+            return nearest(points, self.centres)
+        return np.asarray(np.square(np.sqrt(points.squares) + self.radius), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of time in the race of `key`; `low` 0 means from the beginning."""
+
+    key: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a shard's points are, in all: `best` is its first centre, or nothing where it has no point."""
+
+    count: int
+    norm_sum: float
+    square_sum: float
+    best: Points
+
+    def weight(self, radius: float) -> float:
+        """Σ (|u| + radius)²."""
+        return self.square_sum + 2.0 * radius * self.norm_sum + radius**2 * self.count
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a selection cost in messages: rounds, passes over all points, points sent, bytes either way."""
+
+    rounds: int = 0
+    passes: int = 0
+    points: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Positions in the order drawn, (k,), and their squared distances to those before, in squared steps.
+
+    The first one's is its squared norm. The last `filled` were drawn when all points left lay on centres.
+    """
+
+    index: Index
+    score: Floats
+    filled: int
+    traffic: Traffic

@@ -1,0 +1,59 @@
+"""When the race starts anew with fresh rates: a pure function of counts, so it can't depend on shards.
+
+Fresh rates cost one pass over the pool and save arrivals that would be thinned out. The rule is ski
+rental: pass when the arrivals since the last pass have cost as much as a pass would; and, looking
+ahead at fixed numbers of centres, when the waste to come would cost more than a pass does now.
+"""
+
+from dataclasses import dataclass
+
+_PASS_ROWS, _WALK_ROWS = 16, 64  # fixed costs of a pass and of an arrival, in distances
+_PASS_SHARE = 0.5  # a distance in a pass costs so much of one in the walk
+_FIRST_PASS = 16
+_FREE_ARRIVALS = 64
+_LEAST_WASTE = 1.3
+
+
+@dataclass
+class Schedule:
+    """Counts since the last checkpoint: `arrivals`, and the centres there were at it, `start`.
+
+    `by_norm` says that no pass was made yet and rates come from norms alone.
+    """
+
+    points: int
+    wanted: int
+    by_norm: bool = True
+    start: int = 0
+    arrivals: int = 0
+    _seen: tuple[int, int] = (1, 0)
+    _next: int = _FIRST_PASS
+
+    def begin(self, centres: int, by_norm: bool) -> None:
+        """A checkpoint with so many centres."""
+        self.by_norm, self.arrivals = by_norm, 0
+        self.start = 0 if by_norm else centres
+        self._look(centres)
+
+    def limit(self, centres: int) -> float:
+        """The number of arrivals since the checkpoint before which the next one is due."""
+        if centres == self.start and not self.by_norm:
+            return float("inf")
+        pass_cost = _PASS_SHARE * self.points * (centres - self.start + _PASS_ROWS)
+        return pass_cost / (centres + _WALK_ROWS) + _FREE_ARRIVALS
+
+    def due_after(self, centres: int, arrivals: int) -> bool:
+        """Whether a checkpoint is due now that there are `centres`, after `arrivals` since the last one."""
+        if centres < self._next:
+            return False
+        per_centre = (arrivals - self._seen[1]) / (centres - self._seen[0])
+        to_come = (self.wanted - centres) * (per_centre - _LEAST_WASTE)
+        mean_cost = (centres + self.wanted) / 2 + _WALK_ROWS
+        pass_cost = _PASS_SHARE * self.points * (centres - self.start + _PASS_ROWS)
+        self._look(centres, arrivals)
+        return (self.by_norm and centres >= _FIRST_PASS) or to_come * mean_cost > pass_cost
+
+    def _look(self, centres: int, arrivals: int = 0) -> None:
+        step = max(centres + 4, int(1.25 * centres))
+        self._seen = (centres, arrivals)
+        self._next = min(_FIRST_PASS, step) if self.by_norm and centres < _FIRST_PASS else step
