@@ -4,80 +4,80 @@ Whatever a question needs travels with it, so a shard that was restarted, or tha
 selections in turn, only repeats the work of the last pass. Memory beyond the points: 16 bytes a point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from common.rng import uniform_keys
 from common.types import Index
-from service.kmeanspp.kernels import Body, NumpyBody, slack
+from service.kmeanspp.loops import Loops, NumpyLoops, slack
 from service.kmeanspp.messages import Standing, Summary, Window
-from service.kmeanspp.points import Points, Steps, nearest, squared_norms
+from service.kmeanspp.points import Points, nearest, squared_norms
 
 _OVERSHOOT = 1e-3
+_CELLS = 1 << 22
 
 
 class Rows:
     """The points of one shard."""
 
-    def __init__(self, points: Points, body: Body | None = None) -> None:
-        self._points, self._body = points, body or NumpyBody()
-        self._squares = self._body.squares(points.factors)
-        self._bound = np.full(len(points), np.inf, dtype=np.float32)
+    def __init__(self, points: Points, body: Callable[[Points], Loops] = NumpyLoops) -> None:
+        self._points, self._loops, self._slack = points, body(points), slack(points.factors)
         self._covered = np.zeros(0, dtype=np.int64)
+
+    def held(self) -> Points:
+        """All of them."""
+        return self._points
 
     def summary(self, first_key: int | None) -> Summary:
         """Counts and sums, and the longest point (or, with a key, the one of the smallest hash); ties by index."""
         rows = self._longest() if first_key is None else self._by_hash(first_key, 1)
-        norms = np.sqrt(self._squares, dtype=np.float64)
-        return Summary(len(norms), float(norms.sum()), float(norms @ norms), self._points.take(rows))
+        squares = self._loops.squares
+        norm_sum, square_sum = np.sqrt(squares).sum(dtype=np.float64), squares.sum(dtype=np.float64)
+        return Summary(len(squares), float(norm_sum), float(square_sum), self._points.take(rows))
 
     def weigh(self, standing: Standing) -> float:
-        """The sum of all rates, at least; zero if and only if every point lies on a centre."""
-        return float(self._rates(standing).sum(dtype=np.float64))
+        """The sum of D² bounds; zero if and only if every point lies on a centre."""
+        self._stand(standing)
+        return self._loops.total()
 
     def arrivals(self, standing: Standing, window: Window) -> Points:
         """The points whose first arrival may lie in the window, and few others."""
-        rates = self._rates(standing)
-        times = (window.low * self._overshoot, window.high * self._overshoot)
-        return self._points.take(self._body.due(self._points.index, rates, window.key, times))
+        self._stand(standing)
+        overshoot = 1.0 + _OVERSHOOT + self._slack
+        times = (window.low * overshoot, window.high * overshoot)
+        return self._points.take(self._loops.due(standing.radius, window.key, times))
 
     def unordered(self, key: int, count: int) -> Index:
         """The `count` positions of the smallest hashes, or all there are."""
         return self._points.index[self._by_hash(key, count)]
 
-    @property
-    def _overshoot(self) -> float:
-        return 1.0 + _OVERSHOOT + slack(self._points.factors)
-
-    def _rates(self, standing: Standing) -> Steps:
+    def _stand(self, standing: Standing) -> None:
+        """Bring the bounds to the standing's centres; only those added since the last pass cost anything."""
         if standing.radius is not None:
-            rates: Steps = np.square(np.sqrt(self._squares) + np.float32(standing.radius))
-            return rates
+            return
         done = len(self._covered)
         if not np.array_equal(standing.centres.index[:done], self._covered):
-            self._bound[:], done = np.inf, 0
-        new = standing.centres.take(np.arange(done, len(standing.centres)))
+            self._loops.forget()
+            done = 0
+        new = standing.centres.take(slice(done, None))
         if len(new):
-            self._body.cover(self._points.factors, self._squares, new, self._bound)
+            self._loops.cover(new)
             self._settle_zeros(new)
-            self._covered = standing.centres.index
-        return self._bound
+        self._covered = standing.centres.index
 
     def _settle_zeros(self, centres: Points) -> None:
         """Set to 0 the bounds of points that lie on a centre; float32 can't tell them from very near ones."""
-        near = np.flatnonzero(self._bound <= np.float32(16.0 * slack(self._points.factors)) * self._squares)
-        for rows in np.array_split(near, max(1, len(near) * len(centres) >> 20)):
-            distance = nearest(self._points.take(rows), centres)
-            self._bound[rows[distance == 0.0]] = 0.0
+        near = self._loops.near(16.0 * self._slack)
+        for rows in np.array_split(near, 1 + len(near) * len(centres) // _CELLS):
+            self._loops.settle(rows[nearest(self._points.take(rows), centres) == 0.0])
 
     def _longest(self) -> Index:
-        if not len(self._squares):
+        squares = self._loops.squares
+        if not len(squares):
             return np.zeros(0, dtype=np.int64)
-        rows = np.flatnonzero(
-            self._squares >= self._squares.max() * np.float32(1.0 - 4.0 * slack(self._points.factors))
-        )
+        rows = np.flatnonzero(squares >= squares.max() * np.float32(1.0 - 4.0 * self._slack))
         exact = squared_norms(self._points.take(rows).exact)
         return rows[np.lexsort((self._points.index[rows], -exact))][:1]
 

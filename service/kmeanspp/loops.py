@@ -1,0 +1,113 @@
+"""What a shard does with every point it holds, in numpy: the portable body, and the form of all bodies.
+
+All of it is float32 and only ever an upper bound or a filter, so that bodies may round differently
+without changing a pick. Axes: n points, m centres, c columns.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from common.rng import uniform_keys
+from common.types import Array, Floats, Index
+from service.kmeanspp.points import Points, Steps
+
+_ROWS, _CELLS = 1 << 13, 1 << 20
+
+
+class Loops(Protocol):
+    """The loops over all points of a shard, wherever their memory is.
+
+    A `radius` stands for the rates (|u| + radius)²; None for the bounds, which begin at infinity.
+    """
+
+    squares: Steps
+    """|u|² of every point, (n,), within a relative error of `slack`."""
+
+    def cover(self, centres: Points) -> None:
+        """Lower the bounds to at least D² to `centres`, and at most a few `slack`s of |u|² + |c|² above it."""
+
+    def near(self, share: float) -> Index:
+        """Rows whose bound is above 0 and at most `share` of their |u|²."""
+
+    def settle(self, rows: Index) -> None:
+        """Set the bounds of `rows` to 0."""
+
+    def forget(self) -> None:
+        """All bounds to infinity."""
+
+    def total(self) -> float:
+        """The sum of all bounds."""
+
+    def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
+        """Rows whose first number in the race is due after times[0] (0: ever) and by times[1]."""
+
+
+def slack(factors: tuple[Array, ...]) -> float:
+    """ε with |fl(u·c) - u·c| ≤ ε |u| |c| for float32 products in any order of summation (Higham 2002, §3.1)."""
+    return float(sum(factor.shape[1] for factor in factors) + 8) * 2.0**-24
+
+
+def threshold(rate: Floats, time: float) -> Floats:
+    """The largest first number that may arrive by `time`: 1 - exp(-w t) ≤ w t, and 0 has the probability 2^-53."""
+    return rate * time + 2.0**-53
+
+
+class NumpyLoops:
+    """Matrix products by BLAS over runs of rows that stay in the cache."""
+
+    def __init__(self, points: Points) -> None:
+        self._points, self._slack = points, slack(points.factors)
+        self.squares: Steps = np.ones(len(points), dtype=np.float32)
+        for factor in points.factors:
+            self.squares *= np.einsum("nc,nc->n", factor, factor)
+        self._bound: Steps = np.full(len(points), np.inf, dtype=np.float32)
+
+    def cover(self, centres: Points) -> None:
+        """|u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c, the least over centres, where it is below the bound."""
+        minus_twice = (np.float32(-2.0) * centres.factors[0], *centres.factors[1:])
+        reach = (centres.squares * (1.0 + self._slack)).astype(np.float32)[:, None]
+        for rows in _runs(len(self._bound), len(centres)):
+            products = minus_twice[0] @ self._points.factors[0][rows].T
+            for theirs, mine in zip(minus_twice[1:], self._points.factors[1:], strict=True):
+                products *= theirs @ mine[rows].T
+            products += reach
+            least = products.min(0) + self.squares[rows] * np.float32(1.0 + 2.0 * self._slack)
+            np.minimum(self._bound[rows], least, out=self._bound[rows])
+
+    def near(self, share: float) -> Index:
+        """Rows whose bound is above 0 and at most `share` of their |u|²."""
+        return np.flatnonzero((self._bound > 0.0) & (self._bound <= np.float32(share) * self.squares))
+
+    def settle(self, rows: Index) -> None:
+        """Set the bounds of `rows` to 0."""
+        self._bound[rows] = 0.0
+
+    def forget(self) -> None:
+        """All bounds to infinity."""
+        self._bound[:] = np.inf
+
+    def total(self) -> float:
+        """The sum of all bounds."""
+        return float(self._bound.sum(dtype=np.float64))
+
+    def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
+        """Rows whose first number is due in between."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for rows in _runs(len(self.squares), 1):
+            number, rate = uniform_keys(key, self._points.index[rows]), self._rate(rows, radius)
+            hit = number <= threshold(rate, times[1])
+            if times[0] > 0.0:
+                hit &= number > threshold(rate, times[0])
+            found.append(np.flatnonzero(hit) + rows.start)
+        return np.concatenate(found)
+
+    def _rate(self, rows: slice, radius: float | None) -> Floats:
+        if radius is None:
+            return self._bound[rows].astype(np.float64)
+        return np.asarray(np.square(np.sqrt(self.squares[rows], dtype=np.float64) + radius), dtype=np.float64)
+
+
+def _runs(count: int, centres: int) -> list[slice]:
+    step = max(256, min(_ROWS, _CELLS // max(centres, 1)))
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
