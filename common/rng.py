@@ -25,9 +25,7 @@ def generator(seed: int, role: str, epoch: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=stream_key(seed, role, epoch)))
 
 
-def uniform_keys(
-    key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] | None = None
-) -> NDArray[np.float64]:
+def uniform_keys(key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] | None = None) -> NDArray[np.float64]:
     """One number in (0, 1] for each index, a hash of (key, index), or of (key + shift, index).
 
     The finaliser is splitmix64's (Steele, Lea and Flood, OOPSLA 2014); the top 53 bits are kept,

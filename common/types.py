@@ -161,13 +161,41 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What a selection cost in messages: rounds, passes over all points, points sent, bytes either way."""
+
+    rounds: int = 0
+    passes: int = 0
+    points: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What a strategy chose: candidates, best first; how many of them are mere filling; and what it cost.
+
+    `left_out` is the largest share of the probability, over all draws, that bags the strategy didn't
+    consider could have had; 0 where it considered them all.
+    """
+
+    candidates: Candidates
+    filled: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    left_out: float = 0.0
+
+
+@dataclass(frozen=True)
 class Account:
-    """What a selection cost: bags scored, bags dropped as not finite, rows filled, seconds by stage."""
+    """What a selection cost: bags scored, bags dropped as not finite, rows filled, calls repeated, messages,
+    seconds by stage; and the share of the draws that may have been missed (`Picked.left_out`).
+    """
 
     scored: int = 0
     dropped: int = 0
     filled: int = 0
     retries: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    left_out: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -16,11 +16,12 @@ from common.models.bag import BagClassifier
 from common.protocols import Sized
 from common.types import Index, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.coordinator import Layout, Task, check_round
+from service.coordinator import Task, check_round
 from service.fleet import Stock
 from service.instances import shares_instances
 from service.rounds import Pending, Service
 from service.setup import FleetConfig, start_service
+from service.shared_points import Layout
 from service.source import BagSource, Collate
 from service.strategies import StrategyConfig, make_strategy
 from service.strategies.base import Strategy
@@ -69,7 +70,8 @@ class NegativeSampler:
         self._task, self._sizes = Task(chosen, random_rounds), (len(bags), len(learnt))
         self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20)
-        layout = Layout(len(bags), config.gather_mb << 20, shares_instances(bags, embedder))
+        budgets = config.gather_mb << 20, config.held_mb << 20
+        layout = Layout(len(bags), *budgets, shares_instances(bags, embedder))
         self._service: Service = start_service(stock, layout, config)
         self._owns_service, self._life = True, Life()
         log.info(self._service.describe())

@@ -8,9 +8,10 @@ import torch
 
 from common.config import knob
 from common.errors import BadInput, UnknownName
-from service.coordinator import Coordinator, Layout
+from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
 from service.rounds import LocalService, Service
+from service.shared_points import Layout
 
 KINDS = ("auto", "local", "ray")
 
@@ -27,7 +28,8 @@ class FleetConfig:
     deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error")
     start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error")
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB")
-    gather_mb: int = knob(4096, "embeddings the coordinator may gather for badge, in MiB")
+    gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB")
+    held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB")
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from common.models.bag import BagClassifier
 from common.models.embed import Ask
 from common.types import Candidates, Embedded, Index, InstanceFeatures, Need, Round, Snapshot
 from common.weights import load_snapshot
+from service.bag_points import BagPoints, Grid, Measured, PointsAsk
 from service.instances import encode_rows, shared_rows
+from service.kmeanspp.bodies import fastest
 from service.merge import merge
 from service.partition import block_index
 from service.source import BagSource, move
@@ -61,11 +63,12 @@ class Shard:
         self._device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._digest, self._held_bytes = "", 0
         self._kept: dict[tuple[Part, int, Ask], Embedded] = {}
+        self._points: tuple[PointsAsk, BagPoints] | None = None
         self._lock = threading.Lock()
 
     def candidates(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         """This shard's best k bags for `strategy`."""
-        ask = Ask(strategy.need, strategy.label, round.target)
+        ask = strategy.ask(round)
 
         def score(block: int) -> Candidates:
             return strategy.candidates(self._block(snapshot, "pool", block, ask), prepared, round)
@@ -88,16 +91,44 @@ class Shard:
         merged = Embedded.merge(parts)
         return merged if wanted is None else merged.take(np.flatnonzero(np.isin(merged.index, wanted)))
 
+    def bag_bytes(self, snapshot: Snapshot, ask: Ask) -> int:
+        """What one bag's embedding takes, in bytes, by this shard's first block; 0 if it has none."""
+        blocks = self._holding.pool_blocks
+        first = self._block(snapshot, "pool", blocks[0], ask) if blocks else None
+        return first.size_bytes // len(first.index) if first else 0
+
+    def measure(self, snapshot: Snapshot, wanted: PointsAsk) -> Measured:
+        """This shard's bags as points, which are kept for `rows`."""
+        return self._points_of(snapshot, wanted).measured
+
+    def rows(self, snapshot: Snapshot, wanted: PointsAsk, grid: Grid, method: str, args: Sequence[Any]) -> Any:
+        """`Rows.method(*args)` of this shard's points on the grid."""
+        return getattr(self._points_of(snapshot, wanted).rows(grid, fastest()), method)(*args)
+
     def encode(self, snapshot: Snapshot) -> InstanceFeatures:
         """Features of this shard's share of the pool's instances, for pools whose bags share instances."""
         self._load(snapshot)
         assert isinstance(self._model, BagClassifier)  # the coordinator asks no other
         return encode_rows(self._model, self._holding.pool, self._holding.share, self._threads)
 
+    def _points_of(self, snapshot: Snapshot, wanted: PointsAsk) -> BagPoints:
+        self._load(snapshot)
+        if self._points is None or self._points[0] != wanted:
+            self._points = None  # its memory goes first
+
+            def embed(block: int) -> Embedded:
+                return self._block(snapshot, "pool", block, wanted.ask, keep=False)
+
+            blocks, source = self._holding.pool_blocks, self._holding.pool
+            held = sum(len(block_index(block, self._holding.block, len(source))) for block in blocks)
+            parts = self._threads.map(embed, blocks)
+            self._points = wanted, BagPoints(parts, held, wanted, self._cache_bytes)
+        return self._points[1]
+
     def _each(self, work: Callable[[int], object], blocks: Sequence[int]) -> list:  # type: ignore[type-arg]  # of what `work` gives
         return list(self._threads.map(work, blocks))
 
-    def _block(self, snapshot: Snapshot, part: Part, block: int, ask: Ask) -> Embedded:
+    def _block(self, snapshot: Snapshot, part: Part, block: int, ask: Ask, keep: bool = True) -> Embedded:
         self._load(snapshot)
         kept = self._kept.get((part, block, ask))
         if kept is not None:
@@ -106,7 +137,7 @@ class Shard:
         features = snapshot.features if part == "pool" else None
         embedded = self._embed(source, block_index(block, self._holding.block, len(source)), ask, features)
         with self._lock:
-            if self._held_bytes + embedded.size_bytes <= self._cache_bytes:
+            if keep and self._held_bytes + embedded.size_bytes <= self._cache_bytes:
                 self._kept[part, block, ask] = embedded
                 self._held_bytes += embedded.size_bytes
         return embedded
@@ -130,7 +161,7 @@ class Shard:
         with self._lock:
             if snapshot.digest != self._digest:
                 load_snapshot(self._model, snapshot)
-                self._digest, self._held_bytes = snapshot.digest, 0
+                self._digest, self._held_bytes, self._points = snapshot.digest, 0, None
                 self._kept.clear()
 
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from common.rng import uniform_keys
-from common.types import Array, Floats, Index
-from service.kmeanspp.points import Points, Steps
+from common.types import Floats, Index
+from service.kmeanspp.points import Factor, Points, Steps
 
 _ROWS, _CELLS = 1 << 13, 1 << 20
 
@@ -43,7 +43,7 @@ class Loops(Protocol):
         """Rows whose first number in the race is due after times[0] (0: ever) and by times[1]."""
 
 
-def slack(factors: tuple[Array, ...]) -> float:
+def slack(factors: tuple[Factor, ...]) -> float:
     """ε with |fl(u·c) - u·c| ≤ ε |u| |c| for float32 products in any order of summation (Higham 2002, §3.1)."""
     return float(sum(factor.shape[1] for factor in factors) + 8) * 2.0**-24
 

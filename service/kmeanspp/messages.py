@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.types import Floats, Index
+from common.types import Floats, Index, Traffic
 from service.kmeanspp.points import Points, nearest
 
 
@@ -43,16 +43,6 @@ class Summary:
     def weight(self, radius: float) -> float:
         """Σ (|u| + radius)²."""
         return self.square_sum + 2.0 * radius * self.norm_sum + radius**2 * self.count
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What a selection cost in messages: rounds, passes over all points, points sent, bytes either way."""
-
-    rounds: int = 0
-    passes: int = 0
-    points: int = 0
-    size_bytes: int = 0
 
 
 @dataclass(frozen=True)

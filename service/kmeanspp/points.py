@@ -9,14 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.types import Array, Floats, Index
+from common.types import Floats, Index
 
 Steps = NDArray[np.float32]
+Factor = NDArray[np.floating[Any]]
 _EXACT_BITS = 53
 _GRID_BITS = 20
 _CENTRES = 512
@@ -31,16 +32,15 @@ class Points:
     """
 
     index: Index
-    factors: tuple[Array, ...]
+    factors: tuple[Factor, ...]
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
         """All parts as one, sorted by index."""
         index = np.concatenate([part.index for part in parts])
         order = np.argsort(index, kind="stable")
-        columns = zip(*(part.factors for part in parts), strict=True)
-        factors: list[Array] = [np.concatenate(factor)[order] for factor in columns]
-        return cls(index[order], tuple(factors))
+        factors = zip(*(part.factors for part in parts), strict=True)
+        return cls(index[order], tuple(np.concatenate(columns)[order] for columns in factors))
 
     def take(self, rows: Index | slice) -> "Points":
         """Some of the points, by their row here."""
@@ -103,7 +103,8 @@ def nearest(points: Points, centres: Points) -> Floats:
         gaps = -2.0 * inner_products(some.exact, points.exact)
         gaps += some.squares[:, None]
         np.minimum(found, gaps.min(0) + points.squares, out=found)
-    return np.maximum(found, 0.0)
+    np.maximum(found, 0.0, out=found)
+    return found
 
 
 def grid_exponent(largest: float, columns: int) -> int:
@@ -114,7 +115,7 @@ def grid_exponent(largest: float, columns: int) -> int:
     return math.frexp(largest)[1] - bits
 
 
-def snap(values: Array, exponent: int) -> Steps:
+def snap(values: Factor, exponent: int) -> Steps:
     """`values` in whole steps of 2^exponent, in place where they are float32 already."""
     steps = values.astype(np.float32, copy=False)
     np.ldexp(steps, -exponent, out=steps)

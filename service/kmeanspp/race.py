@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from common.rng import stream_key, uniform_keys
-from common.types import Floats, Index
+from common.types import Floats, Index, Traffic
 from service.kmeanspp.clock import race_key
 from service.kmeanspp.known import Known
-from service.kmeanspp.messages import Spread, Standing, Summary, Traffic, Window
+from service.kmeanspp.messages import Spread, Standing, Summary, Window
 from service.kmeanspp.points import Points
 from service.kmeanspp.schedule import Schedule
 from service.kmeanspp.walk import Centres, Next, walk
@@ -31,8 +31,9 @@ _FIRST_CHUNK, _SPARE, _SURPLUS = 512, 64, 1.25
 class Pool(Protocol):
     """All points, wherever they are held."""
 
-    restarts: int
-    """How often a shard had to begin anew so far."""
+    @property
+    def restarts(self) -> int:
+        """How often a shard had to begin anew so far."""
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
         """`Rows.method(*args)` of every shard."""

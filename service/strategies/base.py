@@ -1,19 +1,24 @@
 """What a strategy is: a score for every bag, and perhaps something learnt from the positives first.
 
-A new strategy is a class in a file of its own that overrides `score` (and `prepare`, or, if it must
-see all bags at once, `pick`), and a row in `STRATEGIES`. Scores are larger for bags wanted more.
+A new strategy is a class in a file of its own that overrides `score` (and `prepare`), or `pick` if no
+score of one bag alone can say what it wants; and a row in `STRATEGIES`. Scores are larger for bags
+wanted more.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
-from common.types import Candidates, Embedded, Floats, Need, Round
+from common.models.embed import Ask
+from common.types import Candidates, Embedded, Floats, Need, Picked, Round
 from service.merge import top_k
+
+if TYPE_CHECKING:
+    from service.view import View
 
 Prepared = Mapping[str, NDArray[np.float64]]
 
@@ -31,8 +36,10 @@ class Strategy:
     """Whether `prepare` gets the positive bags' embeddings."""
     learns_from_negatives: ClassVar[bool] = False
     """Whether `prepare` gets those of the negatives in use (the last selection; k random ones at first)."""
-    whole: ClassVar[bool] = False
-    """Whether `pick` needs every bag's embedding in one place."""
+
+    def ask(self, round: Round) -> Ask:
+        """What to compute of every bag in a round."""
+        return Ask(self.need, self.label, round.target)
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """What is learnt once a round, before scoring; nothing by default."""
@@ -42,9 +49,9 @@ class Strategy:
         """One float64 for each bag of `embedded`; it may depend on no other bag but through `prepared`."""
         raise NotImplementedError
 
-    def pick(self, embedded: Embedded, round: Round) -> tuple[Candidates, int]:
-        """For `whole` strategies: k bags of all, best first, and how many of them were mere filling."""
-        raise NotImplementedError
+    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+        """k bags of the pool, best first: those of the highest score, unless a strategy knows better."""
+        return view.best(self, prepared, round)
 
     def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
         """The best k of these bags with the form of the scores checked; those not finite are dropped."""

@@ -16,6 +16,7 @@ from common.types import Selection
 from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import STRATEGIES
+from service.strategies.base import Strategy
 from tests.unit.toys import (
     BLOCK,
     SHAPE,
@@ -81,7 +82,7 @@ def test_exactly_k_distinct_positions_in_range(name: str, k: int) -> None:
     assert set(chosen.tolist()) <= set(range(40))
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if not STRATEGIES[name].whole])
+@pytest.mark.parametrize("name", [name for name, kind in STRATEGIES.items() if kind.pick is Strategy.pick])
 def test_best_come_first(name: str) -> None:
     assert (np.diff(run(CASES["equal"](), name).score) <= 0.0).all()
 

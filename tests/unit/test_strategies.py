@@ -16,7 +16,7 @@ from service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from service.strategies.base import Prepared, Strategy
 from service.strategies.svm_margin import SvmMargin
 from tests.unit.test_rng import splitmix64
-from tests.unit.toys import a_round, embedded
+from tests.unit.toys import HeldView, a_round, embedded
 
 UNCERTAIN = ["margin", "least_confidence", "entropy"]
 LOGIT = st.one_of(st.sampled_from([-200.0, -1.0, 0.0, 1.0, 200.0]), st.floats(-200.0, 200.0, width=32))
@@ -56,10 +56,8 @@ def kl(row: Sequence[float], others: Sequence[Sequence[float]]) -> float:
 
 
 def choose(strategy: Strategy, pool: Embedded, round: Round, positives: Embedded = NOBODY) -> Candidates:
-    if strategy.whole:
-        return strategy.pick(pool, round)[0]
     prepared = strategy.prepare(positives, NOBODY) if strategy.learns_from_positives else {}
-    return strategy.candidates(pool, prepared, round)
+    return strategy.pick(HeldView(pool), prepared, round).candidates
 
 
 def best(score: Sequence[float], index: Sequence[int], k: int) -> list[int]:
@@ -186,7 +184,7 @@ def test_bags_that_are_not_finite_are_dropped_and_counted(name: str) -> None:
     pool = Embedded(np.arange(12), sick.astype(np.float32), sick.astype(np.float32), gradient)
     healthy, strategy = embedded(rows, rows), make_strategy(StrategyConfig(name))
     prepared = strategy.prepare(healthy, embedded(-rows, -rows)) if strategy.learns_from_positives else {}
-    found = strategy.pick(pool, a_round(10))[0] if strategy.whole else strategy.candidates(pool, prepared, a_round(10))
+    found = strategy.pick(HeldView(pool), prepared, a_round(10)).candidates
     assert sorted(found.index.tolist()) == [0, 1, 3, 4, 5, 6, 8, 9, 10, 11]
     assert (found.seen, found.dropped) == (12, 2)
 

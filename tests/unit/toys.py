@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from common.data.bagset import BagSet, stack_bags
 from common.data.instances import Instances
 from common.models.bag import BagClassifier
+from common.models.embed import Ask
 from common.models.encoders import ModelConfig, make_model
 from common.models.pooling import make_pooling
 from common.protocols import Sized
-from common.types import Embedded, Index, Round, Selection
+from common.types import Embedded, Index, Picked, Round, Selection
 from service import NegativeSampler
+from service.bag_points import BagPoints, Grid, PointsAsk
+from service.kmeanspp.loops import NumpyLoops
 from service.setup import FleetConfig
-from service.strategies.base import Strategy
+from service.shared_points import Layout, SharedPoints
+from service.strategies.base import Prepared, Strategy
 
 BLOCK = 8
 SHAPE = (3, 16, 16)
@@ -80,6 +84,30 @@ def embedded(logits: Any, features: Any = None, index: Index | None = None) -> E
     wide = np.asarray(logits, dtype=np.float32)
     deep = np.zeros((len(wide), 0), dtype=np.float32) if features is None else np.asarray(features, dtype=np.float32)
     return Embedded(np.arange(len(wide), dtype=np.int64) if index is None else index, wide, deep)
+
+
+class HeldView:
+    """What a strategy sees where one shard holds a few bags whose embeddings are given."""
+
+    restarts = 0
+
+    def __init__(self, pool: Embedded) -> None:
+        self._pool = pool
+
+    def best(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
+        return Picked(strategy.candidates(self._pool, prepared, round))
+
+    def embed(self, part: str, ask: Ask, wanted: Index | None = None) -> Embedded:
+        return self._pool if wanted is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, wanted)))
+
+    def points(self, wanted: PointsAsk) -> SharedPoints:
+        self._held = BagPoints([self._pool], len(self._pool.index), wanted, 1 << 30)
+        parts = [self._held.measured]
+        self._grid = Grid.over(parts)
+        return SharedPoints(self, parts, self._grid, Layout(len(self._pool.index)))
+
+    def ask(self, method: str, *args: Any) -> list[Any]:  # Any: the method's
+        return [getattr(self._held.rows(self._grid, NumpyLoops), method)(*args)]
 
 
 def a_round(k: int, epoch: int = 0, seed: int = 0) -> Round:

@@ -1,0 +1,140 @@
+"""Bags as points for k-means++ and its kin: each shard's gradients or features, on one grid for all shards.
+
+Memory: 4 bytes a number, in a temporary memory-mapped file beyond what the shard may keep.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from common.models.embed import Ask
+from common.types import Array, Embedded, Index
+from service.kmeanspp import Points, Rows, grid_exponent, snap
+from service.kmeanspp.loops import Loops
+from service.kmeanspp.points import Steps
+
+
+@dataclass(frozen=True)
+class PointsAsk:
+    """Which points: the last layer's gradients, or the features it reads.
+
+    With `floor` (norm, index) only bags of a longer gradient, or as long and not behind `index`.
+    """
+
+    ask: Ask
+    of: Literal["gradient", "features"] = "gradient"
+    floor: tuple[float, int] | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A shard's points before there is a grid: bags seen, those dropped as not finite, points; and of each factor
+    the largest entry and the columns (nothing where the shard has no bag).
+    """
+
+    seen: int
+    dropped: int
+    count: int
+    largest: Sequence[float]
+    columns: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The steps on which all shards put their points: for each factor the power of two, and the columns."""
+
+    exponents: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @classmethod
+    def over(cls, parts: Sequence[Measured]) -> "Grid":
+        """The grid for all points together."""
+        held = [part for part in parts if part.columns]
+        columns = tuple(held[0].columns) if held else (1,)
+        largest = [max((part.largest[at] for part in held), default=0.0) for at in range(len(columns))]
+        return cls(tuple(map(grid_exponent, largest, columns)), columns)
+
+    @property
+    def square(self) -> float:
+        """A squared step, in the points' own units."""
+        return math.ldexp(1.0, 2 * sum(self.exponents))
+
+    @property
+    def point_bytes(self) -> int:
+        """What a point takes: its numbers and its position."""
+        return 4 * sum(self.columns) + 8
+
+
+class BagPoints:
+    """One shard's points, kept between the rounds of a selection."""
+
+    def __init__(self, parts: Iterable[Embedded], seen: int, wanted: PointsAsk, limit_bytes: int) -> None:
+        """`parts` hold `seen` bags in all, in the order of their index."""
+        room, dropped = _Room(seen, limit_bytes), 0
+        for part in parts:
+            rows, sick = _eligible(part, wanted)
+            room.add(part.index[rows], [factor[rows] for factor in _factors(part, wanted)])
+            dropped += sick
+        self._index, self._factors = room.index[: room.filled], [factor[: room.filled] for factor in room.factors]
+        largest = [float(max(factor.max(initial=0.0), -factor.min(initial=0.0))) for factor in self._factors]
+        columns = [factor.shape[1] for factor in self._factors]
+        self.measured = Measured(seen, dropped, room.filled, largest, columns)
+        self._rows: Rows | None = None
+
+    def rows(self, grid: Grid, body: Callable[[Points], Loops]) -> Rows:
+        """The points on the grid, which are snapped in place the first time."""
+        if self._rows is None:
+            raw = self._factors or [np.zeros((0, columns), dtype=np.float32) for columns in grid.columns]
+            snapped = tuple(snap(factor, exponent) for factor, exponent in zip(raw, grid.exponents, strict=True))
+            self._rows = Rows(Points(self._index, snapped), body)
+        return self._rows
+
+
+class _Room:
+    """Arrays for so many points, made when the first ones tell their shape."""
+
+    def __init__(self, count: int, limit_bytes: int) -> None:
+        self._count, self._limit_bytes, self.filled = count, limit_bytes, 0
+        self.index: Index = np.zeros(count, dtype=np.int64)
+        self.factors: list[Steps] = []
+
+    def add(self, index: Index, factors: Sequence[Steps]) -> None:
+        self.factors = self.factors or [self._array(factor.shape[1]) for factor in factors]
+        run = slice(self.filled, self.filled + len(index))
+        self.index[run] = index
+        for mine, theirs in zip(self.factors, factors, strict=True):
+            mine[run] = theirs
+        self.filled += len(index)
+
+    def _array(self, columns: int) -> Steps:
+        if 4 * columns * self._count <= self._limit_bytes:
+            return np.zeros((self._count, columns), dtype=np.float32)
+        with tempfile.TemporaryFile() as file:  # the mapping outlives it
+            return np.memmap(file, np.float32, "w+", shape=(self._count, columns))
+
+
+def _factors(part: Embedded, wanted: PointsAsk) -> list[Steps]:
+    """The points' factors, as float32: two classes' gradients are one product, more classes' stay two."""
+    if wanted.of == "features":
+        return [part.features.astype(np.float32, copy=False)]
+    assert part.gradient is not None  # the ask says so
+    left, right = part.gradient.left, part.gradient.right
+    both: list[Array] = [left * right] if left.shape[1] == 1 else [left, right]
+    with np.errstate(over="ignore"):
+        return [factor.astype(np.float32) for factor in both]
+
+
+def _eligible(part: Embedded, wanted: PointsAsk) -> tuple[Index, int]:
+    """Rows that are finite and above the floor, and how many are not finite."""
+    finite = np.ones(len(part.index), dtype=np.bool_)
+    for factor in _factors(part, wanted):
+        finite &= np.isfinite(factor).all(1)
+    sick = int((~finite).sum())
+    if wanted.floor is not None and part.gradient is not None:
+        norm, last = wanted.floor
+        finite &= (part.gradient.norm > norm) | ((part.gradient.norm == norm) & (part.index <= last))
+    return np.flatnonzero(finite), sick

@@ -1,0 +1,46 @@
+"""The pool as a strategy sees it in one round: the best of it, its embeddings, or its points on their shards."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from common.models.embed import Ask
+from common.types import Candidates, Embedded, Index, Picked, Round, Traffic
+from service.bag_points import Grid, PointsAsk
+from service.fleet import Fleet
+from service.merge import merge
+from service.shard import Part
+from service.shared_points import Layout, ShardPoints, SharedPoints
+from service.stopwatch import Stopwatch
+from service.strategies.base import Prepared, Strategy
+
+
+class View:
+    """One round's access to a fleet, with the weights `published`."""
+
+    def __init__(self, fleet: Fleet, published: Any, layout: Layout, watch: Stopwatch) -> None:  # Any: the fleet's
+        self._fleet, self._published, self._layout, self._watch = fleet, published, layout, watch
+
+    def best(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
+        """The k bags that `strategy` scores highest; each shard sends its own k at most."""
+        with self._watch.stage("score"):
+            parts: Sequence[Candidates] = self._fleet.ask("candidates", self._published, strategy, prepared, round)
+        sent = sum(len(part.index) for part in parts)
+        return Picked(merge(parts, round.k), traffic=Traffic(1, 0, sent, 16 * sent))
+
+    def embed(self, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded:
+        """The embeddings of the bags of a part, or of the `wanted` among them, in the order of their index.
+
+        Raises ServiceError if a whole pool's take more than the coordinator may gather.
+        """
+        with self._watch.stage("score"):
+            if part == "pool" and wanted is None:
+                self._layout.require_room(max(self._fleet.ask("bag_bytes", self._published, ask)), "a top-k strategy")
+            answers = self._fleet.ask("embed", self._published, part, ask, wanted)
+        return Embedded.merge([answer for answer in answers if answer is not None])
+
+    def points(self, wanted: PointsAsk) -> SharedPoints:
+        """The pool's bags as points on one grid; each shard keeps its own."""
+        with self._watch.stage("score"):
+            parts = self._fleet.ask("measure", self._published, wanted)
+        grid = Grid.over(parts)
+        return SharedPoints(ShardPoints(self._fleet, self._published, wanted, grid), parts, grid, self._layout)
