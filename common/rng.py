@@ -9,9 +9,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_A = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_B = np.uint64(0x94D049BB133111EB)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_A = np.uint64(0xBF58476D1CE4E5B9)
+MIX_B = np.uint64(0x94D049BB133111EB)
 
 
 def stream_key(seed: int, role: str, epoch: int = 0) -> int:
@@ -32,9 +32,9 @@ def uniform_keys(key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] |
     so that the float64 result is exact. Shape of the result: that of `index`.
     """
     with np.errstate(over="ignore"):
-        bits = index.astype(np.uint64) * _GOLDEN + np.uint64(key)
+        bits = index.astype(np.uint64) * GOLDEN + np.uint64(key)
         bits = bits if shift is None else bits + shift
-        bits = (bits ^ (bits >> np.uint64(30))) * _MIX_A
-        bits = (bits ^ (bits >> np.uint64(27))) * _MIX_B
+        bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
+        bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
         bits ^= bits >> np.uint64(31)
     return ((bits >> np.uint64(11)).astype(np.float64) + 1.0) * 2.0**-53

@@ -5,7 +5,7 @@ Memory: 4 bytes a number, in a temporary memory-mapped file beyond what the shar
 
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,6 @@ import numpy as np
 from common.models.embed import Ask
 from common.types import Array, Embedded, Index
 from service.kmeanspp import Points, Rows, grid_exponent, snap
-from service.kmeanspp.loops import Loops
 from service.kmeanspp.points import Steps
 
 
@@ -85,12 +84,12 @@ class BagPoints:
         self.measured = Measured(seen, dropped, room.filled, largest, columns)
         self._rows: Rows | None = None
 
-    def rows(self, grid: Grid, body: Callable[[Points], Loops]) -> Rows:
+    def rows(self, grid: Grid) -> Rows:
         """The points on the grid, which are snapped in place the first time."""
         if self._rows is None:
             raw = self._factors or [np.zeros((0, columns), dtype=np.float32) for columns in grid.columns]
             snapped = tuple(snap(factor, exponent) for factor, exponent in zip(raw, grid.exponents, strict=True))
-            self._rows = Rows(Points(self._index, snapped), body)
+            self._rows = Rows(Points(self._index, snapped))
         return self._rows
 
 

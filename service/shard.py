@@ -21,7 +21,6 @@ from common.types import Candidates, Embedded, Index, InstanceFeatures, Need, Ro
 from common.weights import load_snapshot
 from service.bag_points import BagPoints, Grid, Measured, PointsAsk
 from service.instances import encode_rows, shared_rows
-from service.kmeanspp.bodies import fastest
 from service.merge import merge
 from service.partition import block_index
 from service.source import BagSource, move
@@ -103,7 +102,7 @@ class Shard:
 
     def rows(self, snapshot: Snapshot, wanted: PointsAsk, grid: Grid, method: str, args: Sequence[Any]) -> Any:
         """`Rows.method(*args)` of this shard's points on the grid."""
-        return getattr(self._points_of(snapshot, wanted).rows(grid, fastest()), method)(*args)
+        return getattr(self._points_of(snapshot, wanted).rows(grid), method)(*args)
 
     def encode(self, snapshot: Snapshot) -> InstanceFeatures:
         """Features of this shard's share of the pool's instances, for pools whose bags share instances."""

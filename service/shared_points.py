@@ -10,7 +10,6 @@ from common.types import Candidates, Picked, Traffic
 from service.bag_points import Grid, Measured, PointsAsk
 from service.fleet import Fleet
 from service.kmeanspp import HeldRows, Points, Pool, Rows, Spread
-from service.kmeanspp.bodies import fastest
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class SharedPoints:
     @property
     def pool(self) -> Pool:
         """Where to race: in the coordinator if the points fit there, else on the shards. The picks are the same."""
-        return HeldRows(Rows(self.gathered, fastest())) if self._fit else self._shards
+        return HeldRows(Rows(self.gathered)) if self._fit else self._shards
 
     @cached_property
     def gathered(self) -> Points:

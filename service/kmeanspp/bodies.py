@@ -1,13 +1,30 @@
-"""Which body runs the loops over points: the fastest that is installed."""
+"""Which body runs the inner loops: numba's where it is installed and pays, else numpy's. The picks are the same."""
 
-from collections.abc import Callable
+import importlib.util
+from functools import cache
+from types import ModuleType
 
-from service.kmeanspp.loops import Loops, NumpyLoops
 from service.kmeanspp.points import Points
 
-Body = Callable[[Points], Loops]
+_LEAST_NUMBERS, _LEAST_PRODUCTS = 1 << 19, 1 << 21
 
 
-def fastest() -> Body:
-    """numba's where it is installed, else numpy's; the picks are the same."""
-    return NumpyLoops
+def pays(points: Points) -> bool:
+    """Whether a pool of these points is large enough to be worth the second that numba takes to load."""
+    return points.size_bytes >= 4 * _LEAST_NUMBERS and compiled() is not None
+
+
+def compiled_for(points: Points, centres: int) -> ModuleType | None:
+    """The compiled loops for points against so many centres, if they pay and take such points."""
+    products = len(points) * centres * points.factors[0].shape[1]
+    return compiled() if products >= _LEAST_PRODUCTS and len(points.factors) == 1 else None
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The compiled loops; None without numba."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    from service.kmeanspp import compiled as loops  # imported here: numba is optional, and slow to load
+
+    return loops

@@ -6,6 +6,7 @@ import numpy as np
 
 from common.types import Floats, Index
 from service.kmeanspp.clock import exponentials, marks
+from service.kmeanspp.messages import Due
 from service.kmeanspp.points import Points
 
 
@@ -33,11 +34,12 @@ class Known:
         self._key, self._clock = key, np.zeros(0)
         self._count = np.zeros(0, dtype=np.int64)
 
-    def add(self, points: Points, rate: Floats) -> None:
-        """More points; those of rate 0 never arrive."""
-        zeros = np.zeros(len(points), dtype=np.int64)
+    def add(self, due: Due) -> None:
+        """More points, but those that came before; those of rate 0 never arrive."""
+        new = np.flatnonzero(~np.isin(due.points.index, self.points.index))
+        points, zeros = due.points.take(new), np.zeros(len(new), dtype=np.int64)
         self.points = self.points.append(points)
-        self.rate = np.concatenate([self.rate, rate])
+        self.rate = np.concatenate([self.rate, due.rate[new]])
         self._clock = np.concatenate([self._clock, exponentials(self._key, points.index, zeros)])
         self._count = np.concatenate([self._count, zeros])
 

@@ -4,15 +4,20 @@ All of it is float32 and only ever an upper bound or a filter, so that bodies ma
 without changing a pick. Axes: n points, m centres, c columns.
 """
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from common.rng import uniform_keys
 from common.types import Floats, Index
+from service.kmeanspp.nearest import ByNorm
 from service.kmeanspp.points import Factor, Points, Steps
 
-_ROWS, _CELLS = 1 << 13, 1 << 20
+_ROWS, _CELLS, _NORM_RUN = 1 << 13, 1 << 20, 128
+_SHORT = 64
+NEAR = 16.0
+MANY_CENTRES = 32  # from here on it pays to visit points in the order of their norms, scattered as they are
 
 
 class Loops(Protocol):
@@ -24,11 +29,14 @@ class Loops(Protocol):
     squares: Steps
     """|u|² of every point, (n,), within a relative error of `slack`."""
 
-    def cover(self, centres: Points) -> None:
-        """Lower the bounds to at least D² to `centres`, and at most a few `slack`s of |u|² + |c|² above it."""
+    def cover(self, centres: Points) -> Index:
+        """Lower the bounds to at least D² to `centres`, and at most a few `slack`s of |u|² + |c|² above it.
 
-    def near(self, share: float) -> Index:
-        """Rows whose bound is above 0 and at most `share` of their |u|²."""
+        Gives the rows whose bound is above 0, but so small that they may lie on a centre.
+        """
+
+    def bound(self, rows: Index) -> Floats:
+        """The bounds of `rows`."""
 
     def settle(self, rows: Index) -> None:
         """Set the bounds of `rows` to 0."""
@@ -63,21 +71,45 @@ class NumpyLoops:
             self.squares *= np.einsum("nc,nc->n", factor, factor)
         self._bound: Steps = np.full(len(points), np.inf, dtype=np.float32)
 
-    def cover(self, centres: Points) -> None:
+    def cover(self, centres: Points) -> Index:
         """|u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c, the least over centres, where it is below the bound."""
-        minus_twice = (np.float32(-2.0) * centres.factors[0], *centres.factors[1:])
-        reach = (centres.squares * (1.0 + self._slack)).astype(np.float32)[:, None]
-        for rows in _runs(len(self._bound), len(centres)):
-            products = minus_twice[0] @ self._points.factors[0][rows].T
-            for theirs, mine in zip(minus_twice[1:], self._points.factors[1:], strict=True):
-                products *= theirs @ mine[rows].T
-            products += reach
-            least = products.min(0) + self.squares[rows] * np.float32(1.0 + 2.0 * self._slack)
-            np.minimum(self._bound[rows], least, out=self._bound[rows])
+        self._lower(ByNorm(centres))
+        limit, near = np.float32(NEAR * self._slack), [np.zeros(0, dtype=np.int64)]
+        for rows in _runs(len(self._bound), 1):
+            bound = self._bound[rows]
+            near.append(np.flatnonzero((bound > 0.0) & (bound <= limit * self.squares[rows])) + rows.start)
+        found: Index = np.concatenate(near)
+        return found
 
-    def near(self, share: float) -> Index:
-        """Rows whose bound is above 0 and at most `share` of their |u|²."""
-        return np.flatnonzero((self._bound > 0.0) & (self._bound <= np.float32(share) * self.squares))
+    def _lower(self, centres: ByNorm) -> None:
+        if len(centres) < MANY_CENTRES:
+            for rows in _runs(len(self._bound), len(centres)):
+                self._lower_rows(rows, centres.points)
+            return
+        norms = np.sqrt(self.squares, dtype=np.float64)
+        for start in range(0, len(norms), _NORM_RUN):
+            run = self._order[start : start + _NORM_RUN]
+            reach = np.sqrt(float(self._bound[run].max()))
+            near = centres.between(norms[run[0]] - reach, norms[run[-1]] + reach)
+            if len(near):
+                self._lower_rows(run, near)
+
+    def _lower_rows(self, rows: slice | Index, centres: Points) -> None:
+        own, theirs = self._points.take(rows).factors, centres.narrow.factors
+        products = own[0] @ (np.float32(-2.0) * theirs[0]).T
+        for mine, other in zip(own[1:], theirs[1:], strict=True):
+            products *= mine @ other.T
+        products += (centres.squares * (1.0 + self._slack)).astype(np.float32)
+        least = _least(products) + self.squares[rows] * np.float32(1.0 + 2.0 * self._slack)
+        self._bound[rows] = np.minimum(self._bound[rows], least)
+
+    @cached_property
+    def _order(self) -> Index:
+        return np.argsort(self.squares)
+
+    def bound(self, rows: Index) -> Floats:
+        """The bounds of `rows`."""
+        return self._bound[rows].astype(np.float64)
 
     def settle(self, rows: Index) -> None:
         """Set the bounds of `rows` to 0."""
@@ -106,6 +138,14 @@ class NumpyLoops:
         if radius is None:
             return self._bound[rows].astype(np.float64)
         return np.asarray(np.square(np.sqrt(self.squares[rows], dtype=np.float64) + radius), dtype=np.float64)
+
+
+def _least(products: Steps) -> Steps:
+    """The least of every row; numpy is slow along a short last axis."""
+    if products.shape[1] < _SHORT:
+        products = np.ascontiguousarray(products.T).T
+    least: Steps = products.min(1)
+    return least
 
 
 def _runs(count: int, centres: int) -> list[slice]:

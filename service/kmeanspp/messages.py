@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from common.types import Floats, Index, Traffic
-from service.kmeanspp.points import Points, nearest
+from service.kmeanspp.points import Points
 
 
 @dataclass(frozen=True)
@@ -15,11 +13,13 @@ class Standing:
     centres: Points
     radius: float | None = None
 
-    def rate(self, points: Points) -> Floats:
-        """The rate at which each of `points` arrives, in squared steps, (n,); the same bits everywhere."""
-        if self.radius is None:
-            return nearest(points, self.centres)
-        return np.asarray(np.square(np.sqrt(points.squares) + self.radius), dtype=np.float64)
+
+@dataclass(frozen=True)
+class Due:
+    """Points with the rates at which they arrive, in squared steps, (n,); the same bits on any shard."""
+
+    points: Points
+    rate: Floats
 
 
 @dataclass(frozen=True)

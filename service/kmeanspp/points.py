@@ -20,7 +20,6 @@ Steps = NDArray[np.float32]
 Factor = NDArray[np.floating[Any]]
 _EXACT_BITS = 53
 _GRID_BITS = 20
-_CENTRES = 512
 
 
 @dataclass(frozen=True)
@@ -88,22 +87,6 @@ def inner_products(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
     found: Floats = one[0] @ other[0].T
     for left, right in zip(one[1:], other[1:], strict=True):
         found *= left @ right.T
-    return found
-
-
-def nearest(points: Points, centres: Points) -> Floats:
-    """The squared distance of each point to the nearest centre, in squared steps, (n,); inf without a centre.
-
-    Formed as (|c|² - 2u·c) + |u|², in this order everywhere, and never below 0: two factors' products
-    are rounded, once.
-    """
-    found = np.full(len(points), np.inf)
-    for start in range(0, len(centres), _CENTRES):
-        some = centres.take(slice(start, start + _CENTRES))
-        gaps = -2.0 * inner_products(some.exact, points.exact)
-        gaps += some.squares[:, None]
-        np.minimum(found, gaps.min(0) + points.squares, out=found)
-    np.maximum(found, 0.0, out=found)
     return found
 
 

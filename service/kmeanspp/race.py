@@ -20,7 +20,7 @@ from common.rng import stream_key, uniform_keys
 from common.types import Floats, Index, Traffic
 from service.kmeanspp.clock import race_key
 from service.kmeanspp.known import Known
-from service.kmeanspp.messages import Spread, Standing, Summary, Window
+from service.kmeanspp.messages import Due, Spread, Standing, Summary, Window
 from service.kmeanspp.points import Points
 from service.kmeanspp.schedule import Schedule
 from service.kmeanspp.walk import Centres, Next, walk
@@ -79,9 +79,9 @@ class Books:
         """`Rows.method(*args)` of every shard."""
         answers = self._pool.ask(method, *args)
         down = sum(arg.centres.size_bytes for arg in args if isinstance(arg, Standing)) * len(answers)
-        sent = [answer for answer in answers if isinstance(answer, Points)]
+        sent = [answer.points for answer in answers if isinstance(answer, Due)]
         t, passes = self.traffic, int(method == "weigh")
-        up, points = sum(part.size_bytes for part in sent), sum(map(len, sent))
+        up, points = sum(part.size_bytes + 8 * len(part) for part in sent), sum(map(len, sent))
         self.traffic = Traffic(t.rounds + 1, t.passes + passes, t.points + points, t.size_bytes + up + down)
         return answers
 
@@ -124,9 +124,8 @@ class Race:
         """One stretch of time: the points due in it, their arrivals, the walk."""
         high = self._time + self._expected() / self._weight
         low = self._time if self._books.restarts == self._restarts else 0.0  # its bounds may differ from before
-        found = Points.merge(self._books.ask("arrivals", self._standing, Window(self._key, low, high)))
-        new = found.take(np.flatnonzero(~np.isin(found.index, self._known.points.index)))
-        self._known.add(new, self._standing.rate(new))
+        for due in self._books.ask("arrivals", self._standing, Window(self._key, low, high)):
+            self._known.add(due)
         arrivals, before = self._known.until(high), self._centres.count
         step = walk(self._known, arrivals, self._centres, self._schedule)
         self._time, self._kept = high, (self._centres.count - before + 0.5) / (len(arrivals) + 0.5)

@@ -11,20 +11,36 @@ import numpy as np
 
 from common.rng import uniform_keys
 from common.types import Index
+from service.kmeanspp.bodies import pays
 from service.kmeanspp.loops import Loops, NumpyLoops, slack
-from service.kmeanspp.messages import Standing, Summary, Window
-from service.kmeanspp.points import Points, nearest, squared_norms
+from service.kmeanspp.messages import Due, Standing, Summary, Window
+from service.kmeanspp.nearest import ByNorm, nearest
+from service.kmeanspp.points import Points, squared_norms
 
 _OVERSHOOT = 1e-3
 _CELLS = 1 << 22
 
 
+Body = Callable[[Points], Loops]
+
+
+def fastest(points: Points) -> Body:
+    """The body that suits such points."""
+    if not pays(points):
+        return NumpyLoops
+    from service.kmeanspp.numba_loops import NumbaLoops  # imported here: numba is optional, and slow to load
+
+    return NumbaLoops
+
+
 class Rows:
     """The points of one shard."""
 
-    def __init__(self, points: Points, body: Callable[[Points], Loops] = NumpyLoops) -> None:
-        self._points, self._loops, self._slack = points, body(points), slack(points.factors)
+    def __init__(self, points: Points, body: Body | None = None) -> None:
+        self._points, self._slack = points, slack(points.factors)
+        self._loops = (body or fastest(points))(points)
         self._covered = np.zeros(0, dtype=np.int64)
+        self._centres: ByNorm | None = None
 
     def held(self) -> Points:
         """All of them."""
@@ -42,12 +58,17 @@ class Rows:
         self._stand(standing)
         return self._loops.total()
 
-    def arrivals(self, standing: Standing, window: Window) -> Points:
-        """The points whose first arrival may lie in the window, and few others."""
+    def arrivals(self, standing: Standing, window: Window) -> Due:
+        """The points whose first arrival may lie in the window, and few others; with their rates."""
         self._stand(standing)
         overshoot = 1.0 + _OVERSHOOT + self._slack
         times = (window.low * overshoot, window.high * overshoot)
-        return self._points.take(self._loops.due(standing.radius, window.key, times))
+        rows = self._loops.due(standing.radius, window.key, times)
+        points = self._points.take(rows)
+        if standing.radius is not None:
+            return Due(points, np.square(np.sqrt(points.squares) + standing.radius))
+        assert self._centres is not None  # made for this standing
+        return Due(points, nearest(points, self._centres, self._loops.bound(rows)))
 
     def unordered(self, key: int, count: int) -> Index:
         """The `count` positions of the smallest hashes, or all there are."""
@@ -57,21 +78,21 @@ class Rows:
         """Bring the bounds to the standing's centres; only those added since the last pass cost anything."""
         if standing.radius is not None:
             return
-        done = len(self._covered)
-        if not np.array_equal(standing.centres.index[:done], self._covered):
+        done, centres = len(self._covered), standing.centres
+        if self._centres is not None and np.array_equal(centres.index, self._covered):
+            return
+        if not np.array_equal(centres.index[:done], self._covered):
             self._loops.forget()
             done = 0
-        new = standing.centres.take(slice(done, None))
-        if len(new):
-            self._loops.cover(new)
-            self._settle_zeros(new)
-        self._covered = standing.centres.index
+        new = centres.take(slice(done, None))
+        self._settle_zeros(self._loops.cover(new), new)
+        self._covered, self._centres = centres.index, ByNorm(centres)
 
-    def _settle_zeros(self, centres: Points) -> None:
+    def _settle_zeros(self, near: Index, centres: Points) -> None:
         """Set to 0 the bounds of points that lie on a centre; float32 can't tell them from very near ones."""
-        near = self._loops.near(16.0 * self._slack)
+        ordered = ByNorm(centres)
         for rows in np.array_split(near, 1 + len(near) * len(centres) // _CELLS):
-            self._loops.settle(rows[nearest(self._points.take(rows), centres) == 0.0])
+            self._loops.settle(rows[nearest(self._points.take(rows), ordered, self._loops.bound(rows)) == 0.0])
 
     def _longest(self) -> Index:
         squares = self._loops.squares

@@ -6,12 +6,14 @@ out already are dropped, the others are visited one by one. Axes: b arrivals, m 
 
 import enum
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from common.types import Floats
+from common.types import Floats, Index
 from service.kmeanspp.known import Arrivals, Known
-from service.kmeanspp.points import Points, inner_products, nearest
+from service.kmeanspp.nearest import ByNorm, nearest
+from service.kmeanspp.points import Points, inner_products
 from service.kmeanspp.schedule import Schedule
 
 _LEAST_BLOCK, _LARGEST_BLOCK = 96, 1024
@@ -55,55 +57,68 @@ class Centres:
 
 def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule) -> Next:
     """Visit arrivals until the centres are complete or a checkpoint is due."""
-    radius_square, start = centres.radius_square, 0
-    while start < len(arrivals):
+    radius_square, count = centres.radius_square, centres.count
+    earlier, visited = ByNorm(centres.since(schedule.start)), 0
+    while visited < len(arrivals):
         size = min(max(_LEAST_BLOCK, centres.count // 4), _LARGEST_BLOCK)
-        block = arrivals.take(slice(start, start + size))
-        step = _Visit(known, block, centres, schedule).run(radius_square)
+        block = arrivals.take(slice(visited, visited + size))
+        points, rate = known.points.take(block.row), known.rate[block.row]
+        distance = nearest(points, earlier, None if schedule.by_norm else rate)
+        distance = nearest(points, ByNorm(centres.since(count)), distance)
+        left = np.flatnonzero(block.mark * rate < distance)
+        rest = _Block(points.take(left), left, (block.mark * rate)[left], distance[left], len(block))
+        step = _visit(rest, centres, schedule, radius_square)
         if step is not Next.ARRIVALS:
             return step
-        start += size
+        visited += size
     return Next.PASS if schedule.arrivals >= schedule.limit(centres.count) else Next.ARRIVALS
 
 
-class _Visit:
-    """One block."""
+@dataclass(frozen=True)
+class _Block:
+    """What is left of `count` arrivals: points, their places among them, and what D² must exceed, and D², (m,)."""
 
-    def __init__(self, known: Known, block: Arrivals, centres: Centres, schedule: Schedule) -> None:
-        points, rate = known.points.take(block.row), known.rate[block.row]
-        threshold, distance = block.mark * rate, nearest(points, centres.since(schedule.start))
-        if not schedule.by_norm:
-            distance = np.minimum(distance, rate)
-        self._left = np.flatnonzero(threshold < distance)
-        self._points = points.take(self._left)
-        self._threshold, self._distance = threshold[self._left], distance[self._left]
-        self._count, self._centres, self._schedule = len(block), centres, schedule
+    points: Points
+    place: Index
+    threshold: Floats
+    distance: Floats
+    count: int
 
-    def run(self, radius_square: float) -> Next:
-        """Visit what is left of the block."""
-        before, gaps = self._schedule.arrivals, _gaps(self._points)
-        for at, place in enumerate(self._left.tolist()):
-            if before + place >= self._schedule.limit(self._centres.count):
-                return Next.PASS
-            if self._threshold[at] >= self._distance[at]:
-                continue
-            step = self._accept(at, before + place + 1, radius_square)
-            if step is not Next.ARRIVALS:
-                return step
-            np.minimum(self._distance, gaps[at], out=self._distance)
-        self._schedule.arrivals = before + self._count
-        return Next.ARRIVALS
 
-    def _accept(self, at: int, arrivals: int, radius_square: float) -> Next:
-        point, centres = self._points.take(slice(at, at + 1)), self._centres
-        centres.add(point, self._distance[at : at + 1])
-        self._schedule.arrivals = arrivals
-        if centres.count == centres.room:
-            return Next.NOTHING
-        if self._schedule.due_after(centres.count, arrivals):
-            return Next.PASS
-        smaller = centres.radius_square * _REBASE < radius_square
-        return Next.SMALLER_RADIUS if self._schedule.by_norm and smaller else Next.ARRIVALS
+def _visit(block: _Block, centres: Centres, schedule: Schedule, radius_square: float) -> Next:
+    """One by one: each centre found lowers the distances of those after it."""
+    kept, scores, gaps = [], [], _gaps(block.points)
+    before, step, threshold = schedule.arrivals, Next.ARRIVALS, block.threshold.tolist()
+    limit = schedule.limit(centres.count)
+    for at, place in enumerate(block.place.tolist()):
+        if before + place >= limit:
+            step = Next.PASS
+            break
+        score = float(block.distance[at])
+        if threshold[at] >= score:
+            continue
+        kept.append(at)
+        scores.append(score)
+        schedule.arrivals = before + place + 1
+        count, much_smaller = centres.count + len(kept), float(block.points.squares[at]) * _REBASE < radius_square
+        step = _after(count, centres.room, schedule, much_smaller)
+        if step is not Next.ARRIVALS:
+            break
+        np.minimum(block.distance, gaps[at], out=block.distance)
+        limit = schedule.limit(count)
+    if kept:
+        centres.add(block.points.take(np.array(kept)), scores)
+    if step is Next.ARRIVALS:
+        schedule.arrivals = before + block.count
+    return step
+
+
+def _after(count: int, room: int, schedule: Schedule, much_smaller: bool) -> Next:
+    if count == room:
+        return Next.NOTHING
+    if schedule.due_after(count, schedule.arrivals):
+        return Next.PASS
+    return Next.SMALLER_RADIUS if schedule.by_norm and much_smaller else Next.ARRIVALS
 
 
 def _gaps(points: Points) -> Floats:

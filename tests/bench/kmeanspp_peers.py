@@ -1,30 +1,31 @@
-"""Ways to seed k-means++, ours and others', each on one thread; and what a run of one costs.
+"""Ways to seed k-means++, ours and others', on one thread each; and what CPU time they take.
 
-Every one of them takes the same rows and gives the centres' rows, (m, d). Axes: n points, d columns,
-m centres, r factors' columns.
+All take the same rows (n, d) and give the centres' rows. Axes: n points, d columns, r of the other factor.
 """
 
 import importlib.util
-import resource
 import time
-import tracemalloc
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from statistics import median
+from typing import Any
 
 import faiss
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.stats import rv_discrete
 from sklearn.cluster import kmeans_plusplus
 
-from common.types import Floats, Traffic
-from service.kmeanspp import HeldRows, Points, Rows, Wanted, spread_out
-from service.kmeanspp.loops import NumpyLoops
+from common.types import Floats
+from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, spread_out
+from service.kmeanspp.loops import Loops, NumpyLoops
 from service.kmeanspp.points import Steps
 
-_BUDGET_S, _LEAST_CENTRES, _LONGEST_S = 1.0, 6, 20.0
+OURS_TIMES, PEERS_TIMES = 5, 3
+LEAST_CENTRES, _BUDGET_S, _LONGEST_S = 6, 1.0, 20.0
+Json = dict[str, Any]  # Any: JSON
+Body = Callable[[Points], Loops]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,150 @@ class Job:
 
 @dataclass(frozen=True)
 class Seeding:
-    """One way. `passes` says that each centre after the first costs the same."""
+    """One way; `passes` says that each centre after the first costs the same, a pass over all points."""
 
     name: str
-    centres: Callable[[Job], Steps]
-    passes: bool = True
+    find: Callable[[Job], Steps]
+    passes: bool = False
+    ours: bool = False
+
+    def planned(self, job: Job) -> int | None:
+        """The centres to run of a job: all, or as many as take a second; None if it would take over 20 s."""
+        if self.ours:
+            return job.wanted
+        if self.passes:
+            centre = self._spent(replace(job, count=LEAST_CENTRES)) / LEAST_CENTRES
+            return min(job.wanted, max(LEAST_CENTRES, int(_BUDGET_S / centre)))
+        fifth = self._spent(replace(job, count=max(1, job.wanted // 5)))
+        return job.wanted if 25 * fifth <= _LONGEST_S else None
+
+    def seconds(self, job: Job) -> float:
+        """CPU seconds of the job's `wanted` centres; what the first takes is counted once, the rest scaled."""
+        spent = self._spent(job)
+        if job.count == job.wanted:
+            return spent
+        first = self._spent(replace(job, count=1))
+        return first + (spent - first) * (job.wanted - 1) / (job.count - 1)
+
+    def _spent(self, job: Job) -> float:
+        start = time.process_time()
+        self.find(job)
+        return time.process_time() - start
+
+
+def measure(rows: Steps, wanted: int) -> Json:
+    """CPU seconds of every way, in turns; `run` centres were timed, None: too slow; and what messages ours took."""
+    ways, job = seedings(), Job(rows, wanted, wanted)
+    traffic = [asdict(race(body, job).traffic) for body in bodies().values()]  # compiles, too
+    run = {name: way.planned(job) for name, way in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name, count in run.items() if count}
+    for turn in range(OURS_TIMES):
+        for name in seconds:
+            if ways[name].ours or turn < PEERS_TIMES:
+                seconds[name].append(ways[name].seconds(replace(job, count=run[name] or wanted, seed=turn)))
+    medians = {name: median(times) for name, times in seconds.items()}
+    return {"run": run, "seconds": seconds, "median": medians, "traffic": traffic[-1]}
+
+
+def check(name: str, rows: Steps, wanted: int) -> Json:
+    """A full run beside what is scaled from a part, medians."""
+    way = seedings()[name]
+    part, times = way.planned(Job(rows, wanted, wanted)) or wanted, {}
+    for count in (part, wanted):
+        times[count] = median(way.seconds(Job(rows, wanted, count, seed)) for seed in range(PEERS_TIMES))
+    return {"name": name, "run": part, "scaled": times[part], "full": times[wanted]}
+
+
+def seedings() -> dict[str, Seeding]:
+    """Ours with every body there is, then the peers, by name."""
+    ours = [Seeding(f"ours, {name}", partial(by_race, body), ours=True) for name, body in bodies().items()]
+    peers = [
+        Seeding("FAISS k-means++", partial(by_faiss, faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS), passes=True),
+        Seeding("FAISS AFK-MC²", partial(by_faiss, faiss.ClusteringInitMethod_AFK_MC2)),
+        Seeding("scikit-learn", partial(by_sklearn, None), passes=True),
+        Seeding("scikit-learn, 1 trial", partial(by_sklearn, 1), passes=True),
+        Seeding("torch", by_torch, passes=True),
+        Seeding("BADGE", badge, passes=True),
+    ]
+    return {seeding.name: seeding for seeding in (*ours, *peers)}
+
+
+def bodies() -> dict[str, Body]:
+    """Our loops over points: numpy's, and numba's where both it and numba are there."""
+    found: dict[str, Body] = {"numpy": NumpyLoops}
+    if importlib.util.find_spec("numba"):
+        found["numba"] = importlib.import_module("service.kmeanspp.numba_loops").NumbaLoops
+    return found
+
+
+def one_thread() -> None:
+    """For what doesn't read OMP_NUM_THREADS."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+
+
+def race(body: Body, job: Job) -> Spread:
+    """Ours, in full."""
+    points = Points(np.arange(len(job.rows), dtype=np.int64), (job.rows,))
+    return spread_out(HeldRows(Rows(points, body)), Wanted(job.count, job.seed, 0))
+
+
+def by_race(body: Body, job: Job) -> Steps:
+    """Ours."""
+    return job.rows[race(body, job).index]
+
+
+def by_faiss(method: int, job: Job) -> Steps:
+    """FAISS's initialisation of its k-means; AFK-MC² with its chain of 50."""
+    columns = job.rows.shape[1]
+    start = faiss.ClusteringInitialization(columns, job.count)  # type: ignore[attr-defined]  # made by SWIG
+    start.method, start.seed = method, job.seed
+    centres = np.empty((job.count, columns), dtype=np.float32)
+    start.init_centroids(len(job.rows), faiss.swig_ptr(job.rows), faiss.swig_ptr(centres))
+    return centres
+
+
+def by_sklearn(trials: int | None, job: Job) -> Steps:
+    """scikit-learn's, the best of several candidates a centre; by default as many as for all the wanted ones."""
+    each = 2 + int(np.log(job.wanted)) if trials is None else trials
+    centres: Steps = kmeans_plusplus(job.rows, job.count, random_state=job.seed, n_local_trials=each)[0]
+    return centres
+
+
+def by_torch(job: Job) -> Steps:
+    """A product of the pool and the last centre, a minimum, a draw by torch.multinomial."""
+    rows, random = torch.from_numpy(job.rows), torch.Generator().manual_seed(job.seed)
+    squares = torch.einsum("nd,nd->n", rows, rows)
+    chosen, nearest = [int(squares.argmax())], torch.full((len(rows),), torch.inf)
+    for _ in range(1, job.count):
+        last = chosen[-1]
+        gaps = (squares + squares[last] - 2.0 * (rows @ rows[last])).clamp_(min=0.0)
+        gaps[last] = 0.0
+        nearest = torch.minimum(nearest, gaps)
+        chosen.append(int(torch.multinomial(nearest, 1, generator=random)))
+    return job.rows[chosen]
+
+
+def badge(job: Job) -> Steps:
+    """The seeding of BADGE (arXiv 1906.03671, algorithm 1), distances from factors: residuals of two classes, features.
+
+    Draws as its authors' code does, by a new scipy.stats.rv_discrete over all points each time.
+    """
+    left = np.tile(np.sqrt(np.array([0.5, 0.5], dtype=np.float32)), (len(job.rows), 1))
+    return job.rows[_badge(left, job.rows, job)]
+
+
+def _badge(left: Steps, right: Steps, job: Job) -> list[int]:
+    position, random = np.arange(len(right)), np.random.default_rng(job.seed)
+    squares = np.einsum("nr,nr->n", left, left) * np.einsum("nd,nd->n", right, right)
+    chosen, nearest = [int(squares.argmax())], np.full(len(right), np.inf)
+    for _ in range(1, job.count):
+        last = chosen[-1]
+        gaps = squares + squares[last] - 2.0 * (left @ left[last]) * (right @ right[last])
+        distance: Floats = np.sqrt(np.maximum(gaps, 0.0)).astype(np.float64)
+        nearest = np.minimum(nearest, distance)
+        nearest[chosen] = 0.0
+        weight = nearest**2
+        draw = rv_discrete(values=(position, weight / weight.sum()))
+        chosen.append(int(draw.rvs(random_state=random)))
+    return chosen

@@ -1,11 +1,16 @@
-"""The pools that the k-means++ benchmark seeds: gradient embeddings of CIFAR-10 bags, and made-up ones.
+"""The pools that the k-means++ benchmark seeds, CIFAR-10 bags' gradient embeddings and made-up ones; and
+what it finds on them besides times: memory and potentials.
 
 All are float32 in whole steps of the grid, so that ours and every peer read the same numbers. A
 smaller pool is the beginning of a larger one. Axes: n points, d columns, m centres.
 """
 
+import multiprocessing
+import tracemalloc
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
@@ -23,7 +28,12 @@ from common.rng import generator
 from common.types import Index, Need
 from service.kmeanspp import grid_exponent, snap
 from service.kmeanspp.points import Steps
+from tests.bench.kmeanspp_peers import LEAST_CENTRES, Job, one_thread, seedings
 
+KINDS = {
+    "real": "negative bags of five CIFAR-10 images drawn at random, gradients of a SimpleCNN trained for 300 steps",
+    "synth": "made up: rectified features near 12 dimensions with noise, times residuals from Beta(0.5, 3)",
+}
 REAL_COLUMNS = 84
 _BAG, _BATCH, _TRAINING_STEPS = 5, 32, 300
 _BLOCK, _RANK, _CELLS = 50_000, 12, 1 << 22
@@ -50,7 +60,6 @@ class Source:
     def _made(self) -> Path:
         path = self.cache / f"real-{self.largest}.npy"
         if not path.exists():
-            self.cache.mkdir(parents=True, exist_ok=True)
             np.save(path.with_suffix(".part.npy"), gradients(str(self.root), self.largest))
             path.with_suffix(".part.npy").rename(path)
         return path
@@ -66,8 +75,9 @@ def made_up(count: int, columns: int) -> Steps:
     basis = generator(0, "bench-basis").standard_normal((_RANK, columns), dtype=np.float32)
     found = np.empty((count, columns), dtype=np.float32)
     for block, start in enumerate(range(0, count, _BLOCK)):
-        part, noise, low, residual = found[start : start + _BLOCK], *(
-            generator(0, f"bench-{role}", block) for role in ("noise", "low", "residual")
+        part, noise, low, residual = (
+            found[start : start + _BLOCK],
+            *(generator(0, f"bench-{role}", block) for role in ("noise", "low", "residual")),
         )
         noise.standard_normal(out=part, dtype=np.float32)
         part *= np.float32(0.5)
@@ -117,6 +127,43 @@ def potential(rows: Steps, centres: Steps) -> float:
         nearest = np.einsum("nd,nd->n", part, part) + (reach - 2.0 * (part @ centres.T)).min(1)
         total += float(np.maximum(nearest, 0.0).sum(dtype=np.float64))
     return total
+
+
+def potentials(rows: Steps, wanted: int, seeds: int) -> dict[str, list[float]]:
+    """Potentials of every way's centres, and of centres drawn uniformly, over the mean of BADGE's; one a seed."""
+    found = {
+        name: [potential(rows, way.find(Job(rows, wanted, wanted, seed))) for seed in range(seeds)]
+        for name, way in seedings().items()
+    }
+    draws = [generator(0, "bench-uniform", seed).choice(len(rows), wanted, replace=False) for seed in range(seeds)]
+    found["uniform"] = [potential(rows, rows[draw]) for draw in draws]
+    unit = mean(found["BADGE"])
+    return {name: [value / unit for value in values] for name, values in found.items()}
+
+
+def extra_memory(name: str, source: Source, count: int, wanted: int) -> dict[str, float]:
+    """Peak MB beyond the pool's own while `name` seeds the one of 84 columns, in a fresh process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(_extra_memory, name, source, count, wanted).result()
+
+
+def _extra_memory(name: str, source: Source, count: int, wanted: int) -> dict[str, float]:
+    one_thread()
+    way, rows = seedings()[name], source.pool(count, REAL_COLUMNS)
+    way.find(Job(rows[:1_000].copy(), LEAST_CENTRES, LEAST_CENTRES))
+    job = Job(rows, wanted, LEAST_CENTRES if way.passes else wanted)
+    Path("/proc/self/clear_refs").write_text("5")  # the kernel's peak begins anew
+    before = _resident("VmRSS")
+    way.find(job)
+    resident = _resident("VmHWM") - before
+    tracemalloc.start()
+    way.find(job)
+    return {"run": job.count, "resident": resident, "traced": tracemalloc.get_traced_memory()[1] / 1e6}
+
+
+def _resident(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(field)) * 1.024e-3
 
 
 def _embed(model: BagClassifier, features: torch.Tensor) -> Steps:

@@ -17,7 +17,6 @@ from common.protocols import Sized
 from common.types import Embedded, Index, Picked, Round, Selection
 from service import NegativeSampler
 from service.bag_points import BagPoints, Grid, PointsAsk
-from service.kmeanspp.loops import NumpyLoops
 from service.setup import FleetConfig
 from service.shared_points import Layout, SharedPoints
 from service.strategies.base import Prepared, Strategy
@@ -107,7 +106,7 @@ class HeldView:
         return SharedPoints(self, parts, self._grid, Layout(len(self._pool.index)))
 
     def ask(self, method: str, *args: Any) -> list[Any]:  # Any: the method's
-        return [getattr(self._held.rows(self._grid, NumpyLoops), method)(*args)]
+        return [getattr(self._held.rows(self._grid), method)(*args)]
 
 
 def a_round(k: int, epoch: int = 0, seed: int = 0) -> Round:
