@@ -15,6 +15,7 @@ from common.models.embed import Ask
 from common.types import Array, Embedded, Index
 from service.kmeanspp import Points, Rows, grid_exponent, snap
 from service.kmeanspp.points import Steps
+from service.kmeanspp.rows import Body
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class BagPoints:
         self.measured = Measured(seen, dropped, room.filled, largest, columns)
         self._rows: Rows | None = None
 
-    def rows(self, grid: Grid) -> Rows:
+    def rows(self, grid: Grid, body: Body | None = None) -> Rows:
         """The points on the grid, which are snapped in place the first time."""
         if self._rows is None:
             raw = self._factors or [np.zeros((0, columns), dtype=np.float32) for columns in grid.columns]
             snapped = tuple(snap(factor, exponent) for factor, exponent in zip(raw, grid.exponents, strict=True))
-            self._rows = Rows(Points(self._index, snapped))
+            self._rows = Rows(Points(self._index, snapped), body)
         return self._rows
 
 

@@ -4,6 +4,7 @@ A block is always embedded as one batch and on one thread, so its numbers don't 
 shard holds it, on how many threads work, or on what was embedded before.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -21,6 +22,7 @@ from common.types import Candidates, Embedded, Index, InstanceFeatures, Need, Ro
 from common.weights import load_snapshot
 from service.bag_points import BagPoints, Grid, Measured, PointsAsk
 from service.instances import encode_rows, shared_rows
+from service.kmeanspp.torch_loops import TorchLoops
 from service.merge import merge
 from service.partition import block_index
 from service.source import BagSource, move
@@ -60,6 +62,8 @@ class Shard:
         self._holding, self._threads, self._cache_bytes = holding, threads, cache_bytes
         self._model = model.eval()
         self._device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        on_gpu = self._device.type == "cuda"
+        self._body = functools.partial(TorchLoops, device=self._device) if on_gpu else None
         self._digest, self._held_bytes = "", 0
         self._kept: dict[tuple[Part, int, Ask], Embedded] = {}
         self._points: tuple[PointsAsk, BagPoints] | None = None
@@ -102,7 +106,7 @@ class Shard:
 
     def rows(self, snapshot: Snapshot, wanted: PointsAsk, grid: Grid, method: str, args: Sequence[Any]) -> Any:
         """`Rows.method(*args)` of this shard's points on the grid."""
-        return getattr(self._points_of(snapshot, wanted).rows(grid), method)(*args)
+        return getattr(self._points_of(snapshot, wanted).rows(grid, self._body), method)(*args)
 
     def encode(self, snapshot: Snapshot) -> InstanceFeatures:
         """Features of this shard's share of the pool's instances, for pools whose bags share instances."""

@@ -8,10 +8,9 @@ ahead at fixed numbers of centres, when the waste to come would cost more than a
 from dataclasses import dataclass
 
 _PASS_ROWS, _WALK_ROWS = 16, 64  # fixed costs of a pass and of an arrival, in distances
-_PASS_SHARE = 0.5  # a distance in a pass costs so much of one in the walk
 _FIRST_PASS = 16
 _FREE_ARRIVALS = 64
-_LEAST_WASTE = 1.3
+_LEAST_WASTE = 2.0
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Schedule:
         """The number of arrivals since the checkpoint before which the next one is due."""
         if centres == self.start and not self.by_norm:
             return float("inf")
-        pass_cost = _PASS_SHARE * self.points * (centres - self.start + _PASS_ROWS)
+        pass_cost = self.points * (centres - self.start + _PASS_ROWS)
         return pass_cost / (centres + _WALK_ROWS) + _FREE_ARRIVALS
 
     def due_after(self, centres: int, arrivals: int) -> bool:
@@ -49,7 +48,7 @@ class Schedule:
         per_centre = (arrivals - self._seen[1]) / (centres - self._seen[0])
         to_come = (self.wanted - centres) * (per_centre - _LEAST_WASTE)
         mean_cost = (centres + self.wanted) / 2 + _WALK_ROWS
-        pass_cost = _PASS_SHARE * self.points * (centres - self.start + _PASS_ROWS)
+        pass_cost = self.points * (centres - self.start + _PASS_ROWS)
         self._look(centres, arrivals)
         return (self.by_norm and centres >= _FIRST_PASS) or to_come * mean_cost > pass_cost
 
