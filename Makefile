@@ -32,7 +32,7 @@ results: .venv/.ready
 # Exact versions of everything pyproject.toml asks for; run after changing it.
 lock:
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet "setuptools>=77" ".[cpu,dev]"
+	.venv-lock/bin/pip install --quiet "setuptools>=77" ".[cpu,fast,dev]"
 	.venv-lock/bin/pip freeze --exclude negsift > requirements.lock
 	rm -rf .venv-lock build *.egg-info
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.models.embed import Ask
 from common.types import Array, Embedded, Index
 from service.kmeanspp import Points, Rows, grid_exponent, snap
+from service.kmeanspp.messages import Moments
 from service.kmeanspp.points import Steps
 from service.kmeanspp.rows import Body
 
@@ -32,8 +34,8 @@ class PointsAsk:
 
 @dataclass(frozen=True)
 class Measured:
-    """A shard's points before there is a grid: bags seen, those dropped as not finite, points; and of each factor
-    the largest entry and the columns (nothing where the shard has no bag).
+    """A shard's points before there is a grid: bags seen, those dropped as not finite, points; of each factor the
+    largest entry and the columns (nothing where the shard has no bag); and the bags below the floor.
     """
 
     seen: int
@@ -41,6 +43,7 @@ class Measured:
     count: int
     largest: Sequence[float]
     columns: Sequence[int]
+    below: Moments
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,19 @@ class BagPoints:
 
     def __init__(self, parts: Iterable[Embedded], seen: int, wanted: PointsAsk, limit_bytes: int) -> None:
         """`parts` hold `seen` bags in all, in the order of their index."""
-        room, dropped = _Room(seen, limit_bytes), 0
+        room, dropped, below = _Room(seen, limit_bytes), 0, [Moments(0, 0.0, 0.0)]
         for part in parts:
-            rows, sick = _eligible(part, wanted)
-            room.add(part.index[rows], [factor[rows] for factor in _factors(part, wanted)])
-            dropped += sick
+            factors = _factors(part, wanted)
+            finite = np.logical_and.reduce([np.isfinite(factor).all(1) for factor in factors])
+            high = _above(part, wanted.floor)
+            rows = np.flatnonzero(finite & high)
+            room.add(part.index[rows], [factor[rows] for factor in factors])
+            dropped += int((~finite).sum())
+            below.append(_moments(part, finite & ~high))
         self._index, self._factors = room.index[: room.filled], [factor[: room.filled] for factor in room.factors]
         largest = [float(max(factor.max(initial=0.0), -factor.min(initial=0.0))) for factor in self._factors]
         columns = [factor.shape[1] for factor in self._factors]
-        self.measured = Measured(seen, dropped, room.filled, largest, columns)
+        self.measured = Measured(seen, dropped, room.filled, largest, columns, Moments.total(below))
         self._rows: Rows | None = None
 
     def rows(self, grid: Grid, body: Body | None = None) -> Rows:
@@ -128,13 +135,15 @@ def _factors(part: Embedded, wanted: PointsAsk) -> list[Steps]:
         return [factor.astype(np.float32) for factor in both]
 
 
-def _eligible(part: Embedded, wanted: PointsAsk) -> tuple[Index, int]:
-    """Rows that are finite and above the floor, and how many are not finite."""
-    finite = np.ones(len(part.index), dtype=np.bool_)
-    for factor in _factors(part, wanted):
-        finite &= np.isfinite(factor).all(1)
-    sick = int((~finite).sum())
-    if wanted.floor is not None and part.gradient is not None:
-        norm, last = wanted.floor
-        finite &= (part.gradient.norm > norm) | ((part.gradient.norm == norm) & (part.index <= last))
-    return np.flatnonzero(finite), sick
+def _above(part: Embedded, floor: tuple[float, int] | None) -> NDArray[np.bool_]:
+    """Whether a bag's gradient is beyond the floor, (n,)."""
+    if floor is None or part.gradient is None:
+        return np.ones(len(part.index), dtype=np.bool_)
+    norm = part.gradient.norm
+    return np.asarray((norm > floor[0]) | ((norm == floor[0]) & (part.index <= floor[1])), dtype=np.bool_)
+
+
+def _moments(part: Embedded, chosen: NDArray[np.bool_]) -> Moments:
+    if part.gradient is None or not chosen.any():
+        return Moments(0, 0.0, 0.0)
+    return Moments.of(np.square(part.gradient.norm[chosen]))

@@ -10,6 +10,7 @@ from common.types import Candidates, Picked, Traffic
 from service.bag_points import Grid, Measured, PointsAsk
 from service.fleet import Fleet
 from service.kmeanspp import HeldRows, Points, Pool, Rows, Spread
+from service.kmeanspp.messages import Moments
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class SharedPoints:
     def __init__(self, shards: ShardPoints, parts: Sequence[Measured], grid: Grid, layout: Layout) -> None:
         self._shards, self._parts, self._grid, self._layout = shards, parts, grid, layout
 
-    @property
+    @cached_property
     def pool(self) -> Pool:
         """Where to race: in the coordinator if the points fit there, else on the shards. The picks are the same."""
         return HeldRows(Rows(self.gathered)) if self._fit else self._shards
@@ -67,6 +68,16 @@ class SharedPoints:
         """All points in one place; raises ServiceError if they take more than the coordinator may gather."""
         self._layout.require_room(self._grid.point_bytes, "strategy.engine=exact")
         return Points.merge(self._shards.ask("held"))
+
+    @property
+    def square(self) -> float:
+        """A squared step of the grid, in the bags' own units."""
+        return self._grid.square
+
+    @property
+    def below(self) -> Moments:
+        """The bags below the floor, in their own units."""
+        return Moments.total(part.below for part in self._parts)
 
     def picked(self, spread: Spread, left_out: float = 0.0) -> Picked:
         """The bags drawn with their squared distances in the bags' own units, and the cost of all rounds."""

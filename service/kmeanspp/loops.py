@@ -47,6 +47,9 @@ class Loops(Protocol):
     def total(self) -> float:
         """The sum of all bounds."""
 
+    def top(self, count: int) -> tuple[Index, float]:
+        """The `count` rows of the largest bounds, or all, and the largest bound of the others, else 0."""
+
     def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
         """Rows whose first number in the race is due after times[0] (0: ever) and by times[1]."""
 
@@ -122,6 +125,14 @@ class NumpyLoops:
     def total(self) -> float:
         """The sum of all bounds."""
         return float(self._bound.sum(dtype=np.float64))
+
+    def top(self, count: int) -> tuple[Index, float]:
+        """The `count` rows of the largest bounds, or all, and the largest bound of the others."""
+        if count >= len(self._bound):
+            return np.arange(len(self._bound)), 0.0
+        order = np.argpartition(self._bound, len(self._bound) - count - 1)
+        least = len(order) - count
+        return order[least:], float(self._bound[order[least - 1]])
 
     def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
         """Rows whose first number is due in between."""

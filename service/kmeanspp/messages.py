@@ -1,8 +1,11 @@
 """What the race's two sides say to each other."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from common.types import Floats, Index, Traffic
+import numpy as np
+
+from common.types import Array, Floats, Index, Traffic
 from service.kmeanspp.points import Points
 
 
@@ -32,13 +35,33 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a shard's points are, in all: `best` is its first centre, or nothing where it has no point."""
+class Far:
+    """A shard's points of the largest bounds, with their D² in squared steps, and the largest bound of the others."""
+
+    points: Points
+    square: Floats
+    rest: float
+
+
+@dataclass(frozen=True)
+class Moments:
+    """How many points, the sum of their norms, and that of their squared norms."""
 
     count: int
     norm_sum: float
     square_sum: float
-    best: Points
+
+    @classmethod
+    def of(cls, squares: Array) -> "Moments":
+        """Those of points with these squared norms, (n,)."""
+        norms = np.sqrt(squares)
+        return cls(len(squares), float(norms.sum(dtype=np.float64)), float(squares.sum(dtype=np.float64)))
+
+    @classmethod
+    def total(cls, parts: Iterable["Moments"]) -> "Moments":
+        """Those of all parts together."""
+        counts, norms, squares = zip((0, 0.0, 0.0), *((p.count, p.norm_sum, p.square_sum) for p in parts), strict=True)
+        return cls(sum(counts), sum(norms), sum(squares))
 
     def weight(self, radius: float) -> float:
         """Σ (|u| + radius)²."""
@@ -46,13 +69,26 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What a shard's points are, in all: `best` is its first centre, or nothing where it has no point."""
+
+    moments: Moments
+    best: Points
+
+
+@dataclass(frozen=True)
 class Spread:
     """Positions in the order drawn, (k,), and their squared distances to those before, in squared steps.
 
-    The first one's is its squared norm. The last `filled` were drawn when all points left lay on centres.
+    The first one's is its squared norm. The last `filled` were drawn when all points left lay on `centres`,
+    the points of those before, in order (not all engines say).
     """
 
     index: Index
     score: Floats
     filled: int
-    traffic: Traffic
+    traffic: Traffic = field(default_factory=Traffic)
+    centres: Points | None = None
+
+
+EMPTY = Spread(np.zeros(0, dtype=np.int64), np.zeros(0), 0)

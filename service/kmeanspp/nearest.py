@@ -10,7 +10,7 @@ import numpy as np
 
 from common.types import Floats, Index
 from service.kmeanspp.bodies import compiled_for
-from service.kmeanspp.points import Points, inner_products
+from service.kmeanspp.points import Points, squared_gaps
 
 _RUN = 64
 _SAFE, _ROUNDING = 1.0 + 1e-9, 4e-11
@@ -58,6 +58,4 @@ def _lower(found: Floats, points: Points, rows: Index, centres: ByNorm) -> None:
     reach = np.sqrt(found[rows].max() * _SAFE + _ROUNDING * high * high)
     near = centres.between(low - reach, high + reach)
     if len(near):
-        gaps = -2.0 * inner_products(some.exact, near.exact)
-        gaps += near.squares
-        found[rows] = np.minimum(found[rows], gaps.min(1) + some.squares)
+        found[rows] = np.minimum(found[rows], squared_gaps(some, near).min(1))

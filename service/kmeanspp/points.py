@@ -90,6 +90,15 @@ def inner_products(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
     return found
 
 
+def squared_gaps(points: Points, centres: Points) -> Floats:
+    """|u - c|² for all pairs, (n, m): (|c|² - 2u·c) + |u|², in this order everywhere, and never below 0."""
+    gaps = -2.0 * inner_products(points.exact, centres.exact)
+    gaps += centres.squares
+    gaps += points.squares[:, None]
+    np.maximum(gaps, 0.0, out=gaps)
+    return gaps
+
+
 def grid_exponent(largest: float, columns: int) -> int:
     """The power of two that is one step, for entries up to `largest` in absolute value."""
     if largest == 0.0:

@@ -10,88 +10,33 @@ for all points once a centre. Rates come from norms at first, from a pass over t
 function of the points alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 import numpy as np
 
-from common.rng import stream_key, uniform_keys
-from common.types import Floats, Index, Traffic
 from service.kmeanspp.clock import race_key
 from service.kmeanspp.known import Known
-from service.kmeanspp.messages import Due, Spread, Standing, Summary, Window
-from service.kmeanspp.points import Points
+from service.kmeanspp.messages import EMPTY, Spread, Standing, Window
+from service.kmeanspp.pool import Pool, Start, Wanted
 from service.kmeanspp.schedule import Schedule
-from service.kmeanspp.walk import Centres, Next, walk
+from service.kmeanspp.walk import Next, walk
 
 _FIRST_CHUNK, _SPARE, _SURPLUS = 512, 64, 1.25
 
 
-class Pool(Protocol):
-    """All points, wherever they are held."""
-
-    @property
-    def restarts(self) -> int:
-        """How often a shard had to begin anew so far."""
-
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Rows.method(*args)` of every shard."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """So many centres; the first is the longest point, or, if `random_first`, any with equal chances."""
-
-    count: int
-    seed: int
-    epoch: int
-    random_first: bool = False
-
-
 def spread_out(pool: Pool, wanted: Wanted) -> Spread:
     """`wanted.count` points of the pool by D² sampling without replacement, or all points if there are fewer."""
-    books = Books(pool)
-    key = stream_key(wanted.seed, "badge-first", wanted.epoch) if wanted.random_first else None
-    summaries: list[Summary] = [found for found in books.ask("summary", key) if found.count]
-    count = min(wanted.count, sum(found.count for found in summaries))
-    if not count:
-        return Spread(np.zeros(0, dtype=np.int64), np.zeros(0), 0, books.traffic)
-    centres = Centres(_first(summaries, key), count)
-    Race(books, wanted, summaries, centres).run()
-    left = _fill(books, wanted, centres)
-    return Spread(np.concatenate([centres.index[: centres.count], left]), centres.scores, len(left), books.traffic)
-
-
-class Books:
-    """Asks the pool, and counts."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.traffic = Traffic()
-
-    @property
-    def restarts(self) -> int:
-        """How often a shard had to begin anew so far."""
-        return self._pool.restarts
-
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Rows.method(*args)` of every shard."""
-        answers = self._pool.ask(method, *args)
-        down = sum(arg.centres.size_bytes for arg in args if isinstance(arg, Standing)) * len(answers)
-        sent = [answer.points for answer in answers if isinstance(answer, Due)]
-        t, passes = self.traffic, int(method == "weigh")
-        up, points = sum(part.size_bytes + 8 * len(part) for part in sent), sum(map(len, sent))
-        self.traffic = Traffic(t.rounds + 1, t.passes + passes, t.points + points, t.size_bytes + up + down)
-        return answers
+    start = Start.of(pool, wanted)
+    if start is None:
+        return EMPTY
+    Race(start, wanted).run()
+    return start.complete(wanted)
 
 
 class Race:
     """From the first centre to the last that can be drawn."""
 
-    def __init__(self, books: Books, wanted: Wanted, summaries: Sequence[Summary], centres: Centres) -> None:
-        self._books, self._wanted, self._summaries, self._centres = books, wanted, summaries, centres
-        self._schedule = Schedule(sum(found.count for found in summaries), centres.room)
+    def __init__(self, start: Start, wanted: Wanted) -> None:
+        self._books, self._moments, self._centres = start.books, start.moments, start.centres
+        self._wanted, self._schedule = wanted, Schedule(self._moments.count, self._centres.room)
         self._checkpoint = 0
 
     def run(self) -> None:
@@ -114,7 +59,7 @@ class Race:
     def _by_norm(self) -> float:
         radius = float(np.sqrt(self._centres.radius_square))
         self._standing = Standing(self._centres.since(self._centres.count).narrow, radius)
-        return sum(found.weight(radius) for found in self._summaries)
+        return self._moments.weight(radius)
 
     def _by_pass(self) -> float:
         self._standing = Standing(self._centres.since(0).narrow)
@@ -136,21 +81,3 @@ class Race:
         room = self._schedule.limit(self._centres.count) - self._schedule.arrivals + _SPARE
         rest = _SURPLUS * (self._centres.room - self._centres.count) / self._kept
         return min(room, _FIRST_CHUNK if self._schedule.by_norm else rest)
-
-
-def _first(summaries: Sequence[Summary], key: int | None) -> Points:
-    """The longest of the shards' best points, or the one of the smallest hash; ties by index."""
-    best = Points.merge([found.best for found in summaries])
-    order: Floats = -best.squares if key is None else uniform_keys(key, best.index)
-    return best.take(np.lexsort((best.index, order))[:1])
-
-
-def _fill(books: Books, wanted: Wanted, centres: Centres) -> Index:
-    """What is missing, in the order of a hash of (seed, epoch, index)."""
-    missing = centres.room - centres.count
-    if not missing:
-        return np.zeros(0, dtype=np.int64)
-    key = stream_key(wanted.seed, "badge-fill", wanted.epoch)
-    index = np.concatenate(books.ask("unordered", key, centres.room))
-    free = np.setdiff1d(index, centres.index[: centres.count])
-    return free[np.lexsort((free, uniform_keys(key, free)))][:missing]

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from common.rng import uniform_keys
-from common.types import Index
+from common.types import Floats, Index
 from service.kmeanspp.bodies import pays
 from service.kmeanspp.loops import Loops, NumpyLoops, slack
-from service.kmeanspp.messages import Due, Standing, Summary, Window
+from service.kmeanspp.messages import Due, Far, Moments, Standing, Summary, Window
 from service.kmeanspp.nearest import ByNorm, nearest
 from service.kmeanspp.points import Points, squared_norms
 
 _OVERSHOOT = 1e-3
-_CELLS = 1 << 22
+_CELLS, _PART = 1 << 22, 1 << 16
 
 
 Body = Callable[[Points], Loops]
@@ -49,9 +49,7 @@ class Rows:
     def summary(self, first_key: int | None) -> Summary:
         """Counts and sums, and the longest point (or, with a key, the one of the smallest hash); ties by index."""
         rows = self._longest() if first_key is None else self._by_hash(first_key, 1)
-        squares = self._loops.squares
-        norm_sum, square_sum = np.sqrt(squares).sum(dtype=np.float64), squares.sum(dtype=np.float64)
-        return Summary(len(squares), float(norm_sum), float(square_sum), self._points.take(rows))
+        return Summary(Moments.of(self._loops.squares), self._points.take(rows))
 
     def weigh(self, standing: Standing) -> float:
         """The sum of D² bounds; zero if and only if every point lies on a centre."""
@@ -67,12 +65,29 @@ class Rows:
         points = self._points.take(rows)
         if standing.radius is not None:
             return Due(points, np.square(np.sqrt(points.squares) + standing.radius))
-        assert self._centres is not None  # made for this standing
-        return Due(points, nearest(points, self._centres, self._loops.bound(rows)))
+        return Due(points, self._squares_of(rows))
+
+    def farthest(self, standing: Standing, count: int) -> Far:
+        """The `count` points of the largest bounds of D², with their D²."""
+        self._stand(standing)
+        rows, rest = self._loops.top(count)
+        return Far(self._points.take(rows), self._squares_of(rows), rest)
+
+    def potential(self, standing: Standing) -> float:
+        """Σ D² to the centres, in squared steps."""
+        self._stand(standing)
+        rows = np.arange(len(self._loops.squares), dtype=np.int64)
+        parts = np.array_split(rows, 1 + len(rows) // _PART)
+        return float(sum(self._squares_of(part).sum() for part in parts))
 
     def unordered(self, key: int, count: int) -> Index:
         """The `count` positions of the smallest hashes, or all there are."""
         return self._points.index[self._by_hash(key, count)]
+
+    def _squares_of(self, rows: Index) -> Floats:
+        """D² of `rows` to the standing's centres."""
+        assert self._centres is not None  # made for this standing
+        return nearest(self._points.take(rows), self._centres, self._loops.bound(rows))
 
     def _stand(self, standing: Standing) -> None:
         """Bring the bounds to the standing's centres; only those added since the last pass cost anything."""

@@ -61,6 +61,14 @@ class TorchLoops:
         """The sum of all bounds."""
         return float(self._bound.sum(dtype=torch.float64))
 
+    def top(self, count: int) -> tuple[Index, float]:
+        """The `count` rows of the largest bounds, or all, and the largest bound of the others."""
+        if count >= len(self._bound):
+            return np.arange(len(self._bound)), 0.0
+        largest = self._bound.topk(count + 1)
+        rows: Index = largest.indices[:count].cpu().numpy()
+        return rows, float(largest.values[count])
+
     def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
         """Rows whose first number is due in between."""
         found = [np.zeros(0, dtype=np.int64)]

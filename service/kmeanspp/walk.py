@@ -13,7 +13,7 @@ import numpy as np
 from common.types import Floats, Index
 from service.kmeanspp.known import Arrivals, Known
 from service.kmeanspp.nearest import ByNorm, nearest
-from service.kmeanspp.points import Points, inner_products
+from service.kmeanspp.points import Points, squared_gaps
 from service.kmeanspp.schedule import Schedule
 
 _LEAST_BLOCK, _LARGEST_BLOCK = 96, 1024
@@ -87,7 +87,7 @@ class _Block:
 
 def _visit(block: _Block, centres: Centres, schedule: Schedule, radius_square: float) -> Next:
     """One by one: each centre found lowers the distances of those after it."""
-    kept, scores, gaps = [], [], _gaps(block.points)
+    kept, scores, gaps = [], [], squared_gaps(block.points, block.points)
     before, step, threshold = schedule.arrivals, Next.ARRIVALS, block.threshold.tolist()
     limit = schedule.limit(centres.count)
     for at, place in enumerate(block.place.tolist()):
@@ -119,11 +119,3 @@ def _after(count: int, room: int, schedule: Schedule, much_smaller: bool) -> Nex
     if schedule.due_after(count, schedule.arrivals):
         return Next.PASS
     return Next.SMALLER_RADIUS if schedule.by_norm and much_smaller else Next.ARRIVALS
-
-
-def _gaps(points: Points) -> Floats:
-    """Squared distances between all pairs, (m, m), formed as `nearest` does."""
-    gaps = -2.0 * inner_products(points.exact, points.exact)
-    gaps += points.squares[:, None]
-    gaps += points.squares
-    return np.maximum(gaps, 0.0, out=gaps)

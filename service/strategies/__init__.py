@@ -1,15 +1,20 @@
 """The strategies by name: one file each, one row each."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 
 from common.config import knob
 from common.errors import BadInput, UnknownName
 from common.types import Need
+from service.kmeanspp.engines import ENGINES
 from service.strategies.badge import Badge
+from service.strategies.badge_filtered import BadgeFiltered
 from service.strategies.base import Strategy
+from service.strategies.cluster_margin import ClusterMargin
 from service.strategies.entropy import Entropy
 from service.strategies.full import Full
 from service.strategies.gradient_embedding import GradientEmbedding
+from service.strategies.k_center import KCenter
 from service.strategies.kl_embedding import KlEmbedding
 from service.strategies.kl_prob import KlProb
 from service.strategies.least_confidence import LeastConfidence
@@ -25,6 +30,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "entropy": Entropy,
     "gradient_embedding": GradientEmbedding,
     "badge": Badge,
+    "badge_filtered": BadgeFiltered,
+    "k_center": KCenter,
+    "cluster_margin": ClusterMargin,
     "kl_prob": KlProb,
     "kl_embedding": KlEmbedding,
     "svm_margin": SvmMargin,
@@ -33,20 +41,43 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    """Which negatives are wanted."""
+    """Which negatives are wanted; each key but `name` is for the strategies that take it."""
 
     name: str = knob("random", "strategy: see `list`")
     label: str = knob("pseudo", "class that gradients are taken for: pseudo (the predicted one) or known")
+    engine: str = knob(
+        "exact", "badge's k-means++: exact, or on gathered gradients sequential, sklearn, faiss, faiss_afkmc2"
+    )
+    first: str = knob("norm", "badge's first bag: norm (the largest gradient) or random")
+    keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen")
+
+    def __post_init__(self) -> None:
+        for key, known in CHOICES.items():
+            if getattr(self, key) not in known:
+                raise UnknownName(f"strategy.{key}", getattr(self, key), known)
+        if self.keep < 1:
+            raise BadInput(f"strategy.keep={self.keep}", "1 or more", "correct --set")
+
+
+CHOICES: dict[str, Sequence[str]] = {
+    "label": ("pseudo", "known"),
+    "engine": ("exact", *ENGINES),
+    "first": ("norm", "random"),
+}
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:
-    """The strategy that `config` names; raises UnknownName, or BadInput for a label it can't use."""
+    """The strategy that `config` names; raises UnknownName, or BadInput for a key it doesn't take."""
     if config.name not in STRATEGIES:
         raise UnknownName("strategy", config.name, STRATEGIES)
-    if config.label not in ("pseudo", "known"):
-        raise UnknownName("strategy.label", config.label, ("pseudo", "known"))
     kind = STRATEGIES[config.name]
-    if config.label != "pseudo" and kind.need < Need.GRADIENT:
-        taking = ", ".join(name for name, other in STRATEGIES.items() if other.need == Need.GRADIENT)
-        raise BadInput(f"strategy.label=known with {config.name}", f"one of {taking}", "leave label alone")
-    return kind(label=config.label)
+    for key, value in asdict(config).items():
+        if key != "name" and value != getattr(StrategyConfig(), key) and not takes(kind, key):
+            taking = ", ".join(name for name, other in STRATEGIES.items() if takes(other, key))
+            raise BadInput(f"strategy.{key}={value} with {config.name}", f"one of {taking}", f"leave {key} alone")
+    return kind(**{key: value for key, value in asdict(config).items() if takes(kind, key)})
+
+
+def takes(kind: type[Strategy], key: str) -> bool:
+    """Whether a strategy has this key; the label only matters to those that look at gradients."""
+    return key in {each.name for each in fields(kind)} and (key != "label" or kind.need == Need.GRADIENT)

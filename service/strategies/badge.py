@@ -1,4 +1,4 @@
-"""BADGE (Ash et al., arXiv 1906.03671, Alg. 1): k-means++ centres among the last-layer gradients."""
+"""BADGE (Ash et al., ICLR 2020, arXiv 1906.03671, Alg. 1): k-means++ centres among the last-layer gradients."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from common.types import Need, Picked, Round
 from service.bag_points import PointsAsk
 from service.kmeanspp import Wanted, spread_out
+from service.kmeanspp.engines import ENGINES
 from service.strategies.base import Prepared, Strategy
 
 if TYPE_CHECKING:
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 class Badge(Strategy):
     """Large and diverse gradients: k-means++ on the gradients, the largest first."""
 
+    engine: str = "exact"
+    """`exact`: D² sampling in a few rounds, wherever the points are; else a row of ENGINES, which gathers them."""
+    first: str = "norm"
+    """The first centre: the largest gradient (`norm`, as the authors' code), or any (`random`, as k-means++)."""
+
     need = Need.GRADIENT
 
     def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""
         points = view.points(PointsAsk(self.ask(round)))
-        return points.picked(spread_out(points.pool, Wanted(round.k, round.seed, round.epoch)))
+        wanted = Wanted(round.k, round.seed, round.epoch, self.first == "random")
+        if self.engine == "exact":
+            return points.picked(spread_out(points.pool, wanted))
+        return points.picked(ENGINES[self.engine](points.gathered, wanted))

@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,18 @@ from ray import cloudpickle
 
 from common.data.bagset import BagBatch, BagSet
 from common.models.bag import BagClassifier
-from common.types import Embedded, Floats, Index, Round, Selection
+from common.types import Embedded, Floats, Index, Picked, Round, Selection
 from service import NegativeSampler
+from service.bag_points import PointsAsk
+from service.kmeanspp import Wanted, spread_out
 from service.setup import FleetConfig
+from service.shared_points import ShardPoints
 from service.strategies import STRATEGIES
+from service.strategies.badge import Badge
 from service.strategies.base import Prepared
 from service.strategies.full import Full
 from service.strategies.random import Random
+from service.view import View
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -71,6 +77,34 @@ class DeadlyFull(Full):
         return super().score(embedded, prepared, round)
 
 
+class KillingPool:
+    """A race's pool that kills a scorer just before one of its questions."""
+
+    def __init__(self, pool: ShardPoints, before: int) -> None:
+        self._pool, self._left = pool, before
+
+    @property
+    def restarts(self) -> int:
+        return self._pool.restarts
+
+    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
+        self._left -= 1
+        if self._left == 0:
+            scorer = self._pool._fleet._scorers[0]  # type: ignore[attr-defined]  # a RayFleet
+            os.kill(ray.get(scorer.status.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
+        return self._pool.ask(method, *args)
+
+
+@dataclass(frozen=True)
+class DeadlyBadge(Badge):
+    before: int = 1
+
+    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
+        points = view.points(PointsAsk(self.ask(round)))
+        pool = KillingPool(points.pool, self.before)  # type: ignore[arg-type]  # not gathered
+        return points.picked(spread_out(pool, Wanted(round.k, round.seed, round.epoch)))
+
+
 @pytest.fixture(scope="module")
 def deadly(
     bags: tuple[BagSet, BagSet], model: BagClassifier, tmp_path_factory: pytest.TempPathFactory
@@ -79,7 +113,7 @@ def deadly(
     marker = tmp_path_factory.mktemp("deadly") / "died"
     marker.touch()
     pool = DeadlyBags(*(getattr(bags[0], field.name) for field in fields(bags[0])), marker=marker)
-    uncached = FleetConfig(cache_mb=0)
+    uncached = FleetConfig(cache_mb=0, held_mb=0)
     with NegativeSampler(pool, model, k=K, shards=2, positives=bags[1], fleet="ray", options=uncached) as sampler:
         yield sampler, marker
 
@@ -95,6 +129,15 @@ def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
     selection = other.select(model.state_dict(), EPOCH)
     assert_same(selection, locally[name])
     assert marker.exists()
+    assert selection.account.retries >= 1
+
+
+@pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 6])
+def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged(
+    before: int, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
+) -> None:
+    selection = deadly[0].sibling(DeadlyBadge(before=before), k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert_same(selection, locally["badge"])
     assert selection.account.retries >= 1
 
 

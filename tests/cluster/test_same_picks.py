@@ -9,6 +9,7 @@ from common.data.bagset import BagSet
 from common.models.bag import BagClassifier
 from common.types import Selection
 from service import NegativeSampler
+from service.setup import FleetConfig
 from service.strategies import STRATEGIES
 
 K, EPOCH, SEED = 25, 2, 5
@@ -25,7 +26,9 @@ def assert_same(one: Selection, other: Selection) -> None:
 def sampler(
     request: pytest.FixtureRequest, bags: tuple[BagSet, BagSet], model: BagClassifier
 ) -> Iterator[NegativeSampler]:
-    with NegativeSampler(bags[0], model, k=K, shards=request.param, positives=bags[1], fleet="ray") as sampler:
+    apart = FleetConfig(held_mb=0)  # points stay on their shards; locally they were gathered
+    given = {"k": K, "shards": request.param, "positives": bags[1], "fleet": "ray", "options": apart}
+    with NegativeSampler(bags[0], model, **given) as sampler:
         yield sampler
 
 

@@ -13,6 +13,7 @@ from common.types import Need
 from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import STRATEGIES
+from service.strategies.badge import Badge
 from service.strategies.base import Strategy
 from tests.unit.toys import MeanNet, assert_same, cnn, select, shared_bag_set, vector_model, vectors
 
@@ -130,8 +131,23 @@ def test_one_logit_a_bag_is_a_bad_model(pool: Any) -> None:  # Any: either form 
 
 
 def test_embeddings_beyond_the_budget_are_an_error_that_says_so() -> None:
-    with pytest.raises(ServiceError, match=r"MiB of embeddings gathered, 0 allowed; raise --set fleet\.gather_mb"):
-        select(POOL, MODEL, "badge", 3, options=FleetConfig(block=8, gather_mb=0))
+    with pytest.raises(ServiceError, match=r"MiB of embeddings to gather, 0 allowed; raise --set fleet\.gather_mb"):
+        select(POOL, MODEL, Badge(engine="sequential"), 3, options=FleetConfig(block=8, gather_mb=0))
+
+
+def test_points_beyond_the_budget_stay_on_their_shards() -> None:
+    gathered = select(POOL, MODEL, "badge", 12)
+    apart = select(POOL, MODEL, "badge", 12, options=FleetConfig(block=8, gather_mb=0))
+    assert_same(apart, gathered)
+    assert (gathered.account.traffic.rounds, gathered.account.traffic.points) == (2, len(POOL))
+    assert apart.account.traffic.rounds > 2
+
+
+@pytest.mark.parametrize("engine", ["sequential", "sklearn", "faiss", "faiss_afkmc2"])
+def test_other_engines_select_on_gathered_points(engine: str) -> None:
+    one, other = (select(POOL, MODEL, Badge(engine=engine), 12, shards=shards) for shards in (1, 3))
+    assert_same(one, other)
+    assert len(one.index) == 12
 
 
 class BrokenError(Exception):

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from common.errors import BadInput, UnknownName
 from common.rng import stream_key
-from common.types import Candidates, Embedded, Floats, Gradient, Round
+from common.types import Candidates, Embedded, Floats, Gradient, Need, Round
 from service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from service.strategies.base import Prepared, Strategy
 from service.strategies.svm_margin import SvmMargin
@@ -206,7 +206,7 @@ def test_scores_of_another_form_are_bad_input_naming_the_strategy(score: Floats)
 
 
 def test_unknown_strategy_lists_the_strategies() -> None:
-    with pytest.raises(UnknownName, match=r"strategy 'bagde'.*badge, entropy, full.*did you mean 'badge'"):
+    with pytest.raises(UnknownName, match=r"strategy 'bagde'.*badge, badge_filtered, .*full.*did you mean 'badge'"):
         make_strategy(StrategyConfig("bagde"))
 
 
@@ -217,7 +217,7 @@ def test_unknown_label_lists_the_labels() -> None:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_label_is_taken_by_the_strategies_of_gradients_only(name: str) -> None:
-    if name in ("badge", "gradient_embedding"):
+    if STRATEGIES[name].need == Need.GRADIENT:
         assert make_strategy(StrategyConfig(name, "known")).label == "known"
         return
     with pytest.raises(

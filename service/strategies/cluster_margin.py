@@ -1,0 +1,68 @@
+"""Cluster-Margin (Citovsky et al., NeurIPS 2021, arXiv 2107.14263, Alg. 2)."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.cluster import AgglomerativeClustering
+
+from common.errors import BadInput
+from common.models.embed import Ask
+from common.rng import stream_key, uniform_keys
+from common.types import Array, Candidates, Index, Need, Picked, Round
+from service.strategies.base import Prepared, Strategy
+from service.strategies.margin import Margin
+
+if TYPE_CHECKING:
+    from service.view import View
+
+_MOST_CANDIDATES = 20_000
+
+
+@dataclass(frozen=True)
+class ClusterMargin(Strategy):
+    """The `keep`·k smallest margins, clustered by features; one of each cluster in turn, small clusters first."""
+
+    keep: int = 10
+
+    need = Need.FEATURES
+
+    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+        """Bags in the order of the turns; a bag's score is its margin's.
+
+        The paper clusters the pool's embeddings once; here weights change every epoch, so only the
+        candidates are clustered, anew: average linkage into k clusters.
+        """
+        best = view.best(Margin(), {}, replace(round, k=self.keep * round.k))
+        found = best.candidates
+        if len(found.index) > _MOST_CANDIDATES:
+            raise BadInput(
+                f"{len(found.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower --set strategy.keep or k"
+            )
+        if not len(found.index):
+            return best
+        order = np.argsort(found.index)
+        features = view.embed("pool", Ask(Need.FEATURES, self.label, round.target), found.index[order]).features
+        finite = np.isfinite(features).all(1)
+        index, score = found.index[order][finite], found.score[order][finite]
+        key = stream_key(round.seed, "cluster-margin", round.epoch)
+        rows = turns(clusters(features[finite], round.k), uniform_keys(key, index))[: round.k]
+        dropped = found.dropped + int((~finite).sum())
+        return replace(best, candidates=Candidates(index[rows], score[rows], found.seen, dropped))
+
+
+def clusters(features: Array, count: int) -> Index:
+    """The cluster of each row, (n,): average linkage of Euclidean distances, cut at `count` clusters."""
+    if count >= len(features):
+        return np.arange(len(features), dtype=np.int64)
+    labels: Index = AgglomerativeClustering(count, linkage="average").fit_predict(features.astype(np.float64))
+    return labels.astype(np.int64)
+
+
+def turns(cluster: Index, key: Array) -> Index:
+    """All rows, one of each cluster in turn: clusters by size, then by their smallest row; within one by `key`."""
+    _, first, member, size = np.unique(cluster, return_index=True, return_inverse=True, return_counts=True)
+    place = np.zeros(len(cluster), dtype=np.int64)
+    order = np.lexsort((key, member))
+    place[order] = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
+    return np.lexsort((first[member], size[member], place))
