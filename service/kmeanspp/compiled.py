@@ -17,19 +17,24 @@ Four = tuple[int, int, int, int]
 Sums = tuple[float, float, float, float]
 
 
-@njit(nogil=True, cache=True)
-def lower_by_all(x: Array, own: Array, c: Array, reach: Array, found: Array) -> None:
-    """found = min(found, own + min over all centres of (reach - 2 u·c)), for points in the order of memory."""
-    for at in range(0, len(own), 4):
-        i = _four(at, len(own))
-        for first in range(0, len(c), 4):
-            k = _four(first, len(c))
-            _lower(found, i, _products(x, i, c, k), (reach[k[0]], reach[k[1]], reach[k[2]], reach[k[3]]), own)
+@njit(fastmath=True, nogil=True, cache=True)
+def squares(x: Array) -> Array:
+    """|u|² of every point, (n,)."""
+    found = np.empty(len(x), x.dtype)
+    for i in range(len(x)):
+        total = x[i, 0] - x[i, 0]  # zero, of the array's own type
+        for j in range(x.shape[1]):
+            total += x[i, j] * x[i, j]
+        found[i] = total
+    return found
 
 
 @njit(nogil=True, cache=True)
 def lower_by_near(x: Array, own: Array, order: Index, c: Array, reach: Array, norms: Floats, found: Array) -> None:
-    """The same over centres near enough in norm to matter; `order` is the points' by norm, centres come in theirs."""
+    """found = min(found, own + min of (reach - 2 u·c) over the centres near enough in norm to matter).
+
+    `order` is the points' by norm; centres come in theirs, `norms`.
+    """
     for at in range(0, len(order), 4):
         a = _four(at, len(order))
         i = order[a[0]], order[a[1]], order[a[2]], order[a[3]]

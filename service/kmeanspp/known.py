@@ -9,6 +9,8 @@ from service.kmeanspp.clock import exponentials, marks
 from service.kmeanspp.messages import Due
 from service.kmeanspp.points import Points
 
+_CELLS = 1 << 20
+
 
 @dataclass(frozen=True)
 class Arrivals:
@@ -36,7 +38,7 @@ class Known:
 
     def add(self, due: Due) -> None:
         """More points, but those that came before; those of rate 0 never arrive."""
-        new = np.flatnonzero(~np.isin(due.points.index, self.points.index))
+        new = np.flatnonzero((due.rate > 0.0) & ~np.isin(due.points.index, self.points.index))
         points, zeros = due.points.take(new), np.zeros(len(new), dtype=np.int64)
         self.points = self.points.append(points)
         self.rate = np.concatenate([self.rate, due.rate[new]])
@@ -45,19 +47,25 @@ class Known:
 
     def until(self, time: float) -> Arrivals:
         """All arrivals up to `time` that were not given before, by time, position and count."""
-        rows, times, counts = [], [], []
-        with np.errstate(divide="ignore", invalid="ignore"):
-            running = np.flatnonzero((self.rate > 0.0) & (self._clock / self.rate <= time))
-            while len(running):
-                rows.append(running)
-                times.append(self._clock[running] / self.rate[running])
-                counts.append(self._count[running])
-                self._count[running] += 1
-                self._clock[running] += exponentials(self._key, self.points.index[running], self._count[running])
-                running = running[self._clock[running] / self.rate[running] <= time]
-        if not rows:
-            return Arrivals(np.zeros(0, dtype=np.int64), np.zeros(0))
-        row, count = np.concatenate(rows), np.concatenate(counts)
+        found = [(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=np.int64))]
+        turns, running = 1, np.flatnonzero(self._clock <= time * self.rate)
+        while len(running):
+            found.append(self._advance(running, turns, time))
+            running = running[self._clock[running] <= time * self.rate[running]]
+            turns = max(1, min(2 * turns, _CELLS // max(len(running), 1)))
+        row, times, count = (np.concatenate(parts) for parts in zip(*found, strict=True))
         position = self.points.index[row]
-        order = np.lexsort((count, position, np.concatenate(times)))
+        order = np.lexsort((count, position, times))
         return Arrivals(row[order], marks(self._key, position[order], count[order]))
+
+    def _advance(self, rows: Index, turns: int, time: float) -> tuple[Index, Floats, Index]:
+        """The row, time and count of each one's next arrivals up to `time`, at most `turns`; their clocks go on."""
+        count = self._count[rows, None] + np.arange(turns)
+        waits = exponentials(self._key, self.points.index[rows, None], count + 1)
+        clock = np.cumsum(np.concatenate([self._clock[rows, None], waits], axis=1), axis=1)
+        due = clock[:, :turns] <= time * self.rate[rows, None]
+        done = due.sum(1)
+        self._count[rows] += done
+        self._clock[rows] = clock[np.arange(len(rows)), done]
+        which, turn = np.nonzero(due)
+        return rows[which], clock[which, turn] / self.rate[rows[which]], count[which, turn]

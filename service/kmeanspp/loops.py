@@ -17,6 +17,7 @@ from service.kmeanspp.points import Factor, Points, Steps
 _ROWS, _CELLS, _NORM_RUN = 1 << 13, 1 << 20, 128
 _SHORT = 64
 NEAR = 16.0
+ROUNDED_UP = 1.0 + 2.0**-22  # so that float32 of it is no less than the number was
 MANY_CENTRES = 32  # from here on it pays to visit points in the order of their norms, scattered as they are
 
 
@@ -32,14 +33,14 @@ class Loops(Protocol):
     def cover(self, centres: Points) -> Index:
         """Lower the bounds to at least D² to `centres`, and at most a few `slack`s of |u|² + |c|² above it.
 
-        Gives the rows whose bound is above 0, but so small that they may lie on a centre.
+        Gives the rows whose bound is above 0, but so small that it may be mostly rounding.
         """
 
     def bound(self, rows: Index) -> Floats:
         """The bounds of `rows`."""
 
-    def settle(self, rows: Index) -> None:
-        """Set the bounds of `rows` to 0."""
+    def settle(self, rows: Index, squares: Floats) -> None:
+        """Set the bounds of `rows` to these D², (n,), or hardly more."""
 
     def forget(self) -> None:
         """All bounds to infinity."""
@@ -71,8 +72,12 @@ class NumpyLoops:
         self._points, self._slack = points, slack(points.factors)
         self.squares: Steps = np.ones(len(points), dtype=np.float32)
         for factor in points.factors:
-            self.squares *= np.einsum("nc,nc->n", factor, factor)
+            self.squares *= self._squares(factor)
         self._bound: Steps = np.full(len(points), np.inf, dtype=np.float32)
+
+    def _squares(self, factor: Steps) -> Steps:
+        found: Steps = np.einsum("nc,nc->n", factor, factor)
+        return found
 
     def cover(self, centres: Points) -> Index:
         """|u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c, the least over centres, where it is below the bound."""
@@ -114,9 +119,9 @@ class NumpyLoops:
         """The bounds of `rows`."""
         return self._bound[rows].astype(np.float64)
 
-    def settle(self, rows: Index) -> None:
-        """Set the bounds of `rows` to 0."""
-        self._bound[rows] = 0.0
+    def settle(self, rows: Index, squares: Floats) -> None:
+        """Set the bounds of `rows` to these D², or hardly more."""
+        self._bound[rows] = squares * ROUNDED_UP
 
     def forget(self) -> None:
         """All bounds to infinity."""

@@ -1,14 +1,18 @@
-"""A shard's loops compiled by numba: every row is read once a pass, and no array of n x m is made.
+"""A shard's loops for many points: torch's products where centres are few, numba where a loop is not a product.
 
 Bounds may differ from numpy's in the last bits; the picks don't.
 """
 
 import numpy as np
+import torch
 
 from common.types import Index
 from service.kmeanspp import compiled
 from service.kmeanspp.loops import MANY_CENTRES, NumpyLoops
 from service.kmeanspp.nearest import ByNorm
+from service.kmeanspp.points import Points, Steps
+
+_ROWS = 1 << 12
 
 
 class NumbaLoops(NumpyLoops):
@@ -20,14 +24,30 @@ class NumbaLoops(NumpyLoops):
         found: Index = compiled.due(self._points.index, rates, np.uint64(key), times, radius)
         return found
 
+    def _squares(self, factor: Steps) -> Steps:
+        return np.asarray(compiled.squares(factor), dtype=np.float32)
+
     def _lower(self, centres: ByNorm) -> None:
         if len(self._points.factors) > 1:
             super()._lower(centres)
-            return
-        own = self.squares * np.float32(1.0 + 2.0 * self._slack)
-        reach = (centres.points.squares * (1.0 + self._slack)).astype(np.float32)
-        x, c = self._points.factors[0], centres.points.narrow.factors[0]
-        if len(centres) < MANY_CENTRES:
-            compiled.lower_by_all(x, own, c, reach, self._bound)
+        elif len(centres) < MANY_CENTRES:
+            self._lower_by_products(centres.points)
         else:
-            compiled.lower_by_near(x, own, self._order, c, reach, centres.norms, self._bound)
+            own = self.squares * np.float32(1.0 + 2.0 * self._slack)
+            x, c = self._points.factors[0], centres.points.narrow.factors[0]
+            compiled.lower_by_near(x, own, self._order, c, self._reach(centres.points), centres.norms, self._bound)
+
+    def _lower_by_products(self, centres: Points) -> None:
+        """Every point with every centre; torch's product of few rows is quicker than numpy's."""
+        points, bound = torch.from_numpy(self._points.factors[0]), torch.from_numpy(self._bound)
+        squares, theirs = torch.from_numpy(self.squares), torch.from_numpy(-2.0 * centres.narrow.factors[0])
+        reach = torch.from_numpy(self._reach(centres))[:, None]
+        for start in range(0, len(bound), _ROWS):
+            rows = slice(start, start + _ROWS)
+            least = torch.addmm(reach, theirs, points[rows].T).amin(0)
+            least.add_(squares[rows], alpha=1.0 + 2.0 * self._slack)
+            torch.minimum(bound[rows], least, out=bound[rows])
+
+    def _reach(self, centres: Points) -> Steps:
+        reach: Steps = (centres.squares * (1.0 + self._slack)).astype(np.float32)
+        return reach

@@ -10,16 +10,18 @@ for all points once a centre. Rates come from norms at first, from a pass over t
 function of the points alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from service.kmeanspp.clock import race_key
 from service.kmeanspp.known import Known
-from service.kmeanspp.messages import EMPTY, Spread, Standing, Window
+from service.kmeanspp.messages import EMPTY, Due, Spread, Standing, Window
 from service.kmeanspp.pool import Pool, Start, Wanted
 from service.kmeanspp.schedule import Schedule
 from service.kmeanspp.walk import Next, walk
 
-_FIRST_CHUNK, _SPARE, _SURPLUS = 512, 64, 1.25
+_FIRST_CHUNK, _GROWTH, _SPARE, _SURPLUS = 512, 2, 64, 1.25
 
 
 def spread_out(pool: Pool, wanted: Wanted) -> Spread:
@@ -37,7 +39,7 @@ class Race:
     def __init__(self, start: Start, wanted: Wanted) -> None:
         self._books, self._moments, self._centres = start.books, start.moments, start.centres
         self._wanted, self._schedule = wanted, Schedule(self._moments.count, self._centres.room)
-        self._checkpoint = 0
+        self._checkpoint, self._radius_square = 0, np.inf
 
     def run(self) -> None:
         """Add centres until there are enough, or all points lie on one."""
@@ -57,7 +59,8 @@ class Race:
         return Next.ARRIVALS if weight > 0.0 else Next.NOTHING
 
     def _by_norm(self) -> float:
-        radius = float(np.sqrt(self._centres.radius_square))
+        self._radius_square = self._centres.radius_square
+        radius = float(np.sqrt(self._radius_square))
         self._standing = Standing(self._centres.since(self._centres.count).narrow, radius)
         return self._moments.weight(radius)
 
@@ -68,16 +71,26 @@ class Race:
     def _advance(self) -> Next:
         """One stretch of time: the points due in it, their arrivals, the walk."""
         high = self._time + self._expected() / self._weight
-        low = self._time if self._books.restarts == self._restarts else 0.0  # its bounds may differ from before
-        for due in self._books.ask("arrivals", self._standing, Window(self._key, low, high)):
+        for due in self._due_by(high):
             self._known.add(due)
         arrivals, before = self._known.until(high), self._centres.count
-        step = walk(self._known, arrivals, self._centres, self._schedule)
+        step = walk(self._known, arrivals, self._centres, self._schedule, self._radius_square)
         self._time, self._kept = high, (self._centres.count - before + 0.5) / (len(arrivals) + 0.5)
         return step
+
+    def _due_by(self, high: float) -> Sequence[Due]:
+        """The points due since the last stretch; if a shard has begun anew, its bounds may differ: since time 0."""
+        found: Sequence[Due] = []
+        if self._books.restarts == self._restarts:
+            found = self._books.ask("arrivals", self._standing, Window(self._key, self._time, high))
+        if self._books.restarts != self._restarts:
+            found = self._books.ask("arrivals", self._standing, Window(self._key, 0.0, high))
+        return found
 
     def _expected(self) -> float:
         """The arrivals to ask for: what the rest should take, but few more than up to the next checkpoint."""
         room = self._schedule.limit(self._centres.count) - self._schedule.arrivals + _SPARE
         rest = _SURPLUS * (self._centres.room - self._centres.count) / self._kept
-        return min(room, _FIRST_CHUNK if self._schedule.by_norm else rest)
+        if self._schedule.by_norm:
+            rest = max(_FIRST_CHUNK, min(rest, _GROWTH * self._schedule.arrivals))
+        return min(room, rest)

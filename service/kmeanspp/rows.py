@@ -100,14 +100,14 @@ class Rows:
             self._loops.forget()
             done = 0
         new = centres.take(slice(done, None))
-        self._settle_zeros(self._loops.cover(new), new)
+        self._settle(self._loops.cover(new), new)
         self._covered, self._centres = centres.index, ByNorm(centres)
 
-    def _settle_zeros(self, near: Index, centres: Points) -> None:
-        """Set to 0 the bounds of points that lie on a centre; float32 can't tell them from very near ones."""
+    def _settle(self, near: Index, centres: Points) -> None:
+        """Replace bounds that may be mostly rounding by D²: else points near a centre seem to arrive far too often."""
         ordered = ByNorm(centres)
         for rows in np.array_split(near, 1 + len(near) * len(centres) // _CELLS):
-            self._loops.settle(rows[nearest(self._points.take(rows), ordered, self._loops.bound(rows)) == 0.0])
+            self._loops.settle(rows, nearest(self._points.take(rows), ordered, self._loops.bound(rows)))
 
     def _longest(self) -> Index:
         squares = self._loops.squares

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 _PASS_ROWS, _WALK_ROWS = 16, 64  # fixed costs of a pass and of an arrival, in distances
 _FIRST_PASS = 16
 _FREE_ARRIVALS = 64
-_LEAST_WASTE = 2.0
+_WASTE = 2.0  # arrivals a centre that a pass leaves, as a rule; fewer while there are few centres
+_EARLY_WASTE = 1.25
 
 
 @dataclass
@@ -46,11 +47,11 @@ class Schedule:
         if centres < self._next:
             return False
         per_centre = (arrivals - self._seen[1]) / (centres - self._seen[0])
-        to_come = (self.wanted - centres) * (per_centre - _LEAST_WASTE)
+        saved = per_centre - (_EARLY_WASTE if self.by_norm else _WASTE)
         mean_cost = (centres + self.wanted) / 2 + _WALK_ROWS
         pass_cost = self.points * (centres - self.start + _PASS_ROWS)
         self._look(centres, arrivals)
-        return (self.by_norm and centres >= _FIRST_PASS) or to_come * mean_cost > pass_cost
+        return (self.wanted - centres) * saved * mean_cost > pass_cost
 
     def _look(self, centres: int, arrivals: int = 0) -> None:
         step = max(centres + 4, int(1.25 * centres))

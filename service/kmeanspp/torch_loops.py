@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.rng import GOLDEN, MIX_A, MIX_B
 from common.types import Floats, Index
-from service.kmeanspp.loops import NEAR, slack
+from service.kmeanspp.loops import NEAR, ROUNDED_UP, slack
 from service.kmeanspp.points import Points, Steps
 
 _CELLS = 1 << 26
@@ -49,9 +49,10 @@ class TorchLoops:
         chosen: Floats = self._bound[torch.from_numpy(rows).to(self._device)].double().cpu().numpy()
         return chosen
 
-    def settle(self, rows: Index) -> None:
-        """Set the bounds of `rows` to 0."""
-        self._bound[torch.from_numpy(rows).to(self._device)] = 0.0
+    def settle(self, rows: Index, squares: Floats) -> None:
+        """Set the bounds of `rows` to these D², or hardly more."""
+        bounds = torch.from_numpy(squares * ROUNDED_UP).to(self._device, torch.float32)
+        self._bound[torch.from_numpy(rows).to(self._device)] = bounds
 
     def forget(self) -> None:
         """All bounds to infinity."""

@@ -55,10 +55,12 @@ class Centres:
         return Points(self.index[run], tuple(factor[run] for factor in self._factors))
 
 
-def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule) -> Next:
-    """Visit arrivals until the centres are complete or a checkpoint is due."""
-    radius_square, count = centres.radius_square, centres.count
-    earlier, visited = ByNorm(centres.since(schedule.start)), 0
+def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule, radius_square: float) -> Next:
+    """Visit arrivals until the centres are complete or a checkpoint is due.
+
+    While rates come from norms, that is when a centre is much shorter than √`radius_square`, on which they rest.
+    """
+    count, visited, earlier = centres.count, 0, ByNorm(centres.since(schedule.start))
     while visited < len(arrivals):
         size = min(max(_LEAST_BLOCK, centres.count // 4), _LARGEST_BLOCK)
         block = arrivals.take(slice(visited, visited + size))

@@ -132,7 +132,7 @@ def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
     assert selection.account.retries >= 1
 
 
-@pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("before", [1, 2, 3, 4, 5])
 def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged(
     before: int, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:

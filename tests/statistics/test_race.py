@@ -1,0 +1,87 @@
+"""The race draws as D² sampling does: joint distributions of picks, and potentials on real gradients."""
+
+from collections import Counter
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare, ks_2samp
+
+from common.data.catalogue import load_split
+from common.data.split import DataConfig
+from common.models.embed import Ask
+from common.models.encoders import ModelConfig, make_model
+from common.types import Need
+from service.kmeanspp import HeldRows, Points, Rows, Wanted, grid_exponent, snap, spread_out
+from service.kmeanspp.engines import sequential
+from tests.unit.test_race import points_of
+
+DRAWS, SIGNIFICANT = 7_000, 0.001
+POOLS = {
+    "even": [[9, 0], [8, 1], [5, 5], [0, 2], [-3, -3], [1, 7]],
+    "of norms from 1 to 1,000": [[1_000, 0], [900, 30], [3, 1], [-2, 2], [0, 40], [1, 0]],
+    "in two clusters, one point twice": [[50, 50], [51, 49], [-50, -50], [-50, -50], [-48, -53], [0, 1]],
+}
+
+
+def chances(rows: np.ndarray, picks: int) -> dict[tuple[int, ...], float]:
+    """The probability of every order of the first `picks` rows, by enumeration; the first is the longest."""
+    gaps = ((rows[:, None] - rows[None]) ** 2).sum(2).astype(float)
+    first, found = int((rows**2).sum(1).argmax()), {}
+    for rest in permutations(set(range(len(rows))) - {first}, picks - 1):
+        chosen, chance = [first], 1.0
+        for row in rest:
+            weight = gaps[:, chosen].min(1)
+            chance *= weight[row] / weight.sum()
+            chosen.append(row)
+        found[tuple(chosen)] = chance
+    return found
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_the_first_three_picks_have_the_chances_of_d2_sampling(name: str) -> None:
+    rows = np.array(POOLS[name])
+    pool, expected = HeldRows(Rows(points_of(rows))), chances(rows, 3)
+    counts = Counter(tuple((spread_out(pool, Wanted(3, 0, epoch)).index - 5) // 3) for epoch in range(DRAWS))
+    likely = [order for order, chance in expected.items() if chance * DRAWS >= 5.0]
+    observed, wanted = [counts[order] for order in likely], [DRAWS * expected[order] for order in likely]
+    observed, wanted = [*observed, DRAWS - sum(observed)], [*wanted, DRAWS - sum(wanted)]
+    if wanted[-1] < 1e-6:
+        assert observed.pop() == 0
+        wanted.pop()
+    assert set(counts) <= {order for order, chance in expected.items() if chance > 0.0}
+    assert chisquare(observed, wanted, sum_check=False).pvalue > SIGNIFICANT
+
+
+def test_a_first_pick_at_random_is_uniform() -> None:
+    pool = HeldRows(Rows(points_of(np.array(POOLS["of norms from 1 to 1,000"]))))
+    first = [spread_out(pool, Wanted(1, 0, epoch, random_first=True)).index[0] for epoch in range(3_000)]
+    assert chisquare(list(Counter(first).values())).pvalue > SIGNIFICANT
+
+
+def real_gradients() -> Points:
+    """The gradient embeddings of the bags of handwritten digits, by a SimpleCNN, on the grid."""
+    pool = load_split(DataConfig(bag_size=2, target="8")).pool
+    model, index = make_model(ModelConfig(), pool.instances.images.shape[1:], seed=0), np.arange(len(pool))
+    gradient = model.eval().embed(pool.gather(index), index, Ask(Need.GRADIENT)).gradient
+    assert gradient is not None
+    rows = (gradient.left * gradient.right).astype(np.float32)
+    return Points(index, (snap(rows, grid_exponent(float(np.abs(rows).max()), rows.shape[1])),))
+
+
+def potential(points: Points, index: np.ndarray) -> float:
+    rows = points.exact[0]
+    return float(((rows[:, None] - rows[None, index]) ** 2).sum(2).min(1).sum())
+
+
+def test_potentials_on_real_gradients_are_those_of_the_sequential_loop() -> None:
+    points, runs = real_gradients(), 150
+    pool = HeldRows(Rows(points))
+    wanted = [Wanted(12, 0, epoch) for epoch in range(runs)]
+    ours, theirs = (
+        np.array([potential(points, draw(each).index) for each in wanted])
+        for draw in (lambda each: spread_out(pool, each), lambda each: sequential(points, each))
+    )
+    error = np.sqrt(ours.var(ddof=1) / runs + theirs.var(ddof=1) / runs)
+    assert abs(ours.mean() - theirs.mean()) < 3.5 * error
+    assert ks_2samp(ours, theirs).pvalue > SIGNIFICANT

@@ -1,0 +1,124 @@
+"""BADGE as a strategy: factored gradients of any scale, engines, filling, and what is not finite."""
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import BadInput
+from common.types import Embedded, Gradient
+from service import NegativeSampler
+from service.kmeanspp import Wanted, grid_exponent, snap
+from service.kmeanspp.engines import ENGINES
+from service.setup import FleetConfig
+from service.strategies.badge import Badge
+from tests.unit.test_engines import naive
+from tests.unit.toys import HeldView, MeanNet, a_round, assert_same, select, vector_model, vectors
+
+
+def pool_of(left: np.ndarray, right: np.ndarray) -> Embedded:
+    """Bags of these gradients at positions 5, 8, 11, …"""
+    nothing = np.zeros((len(left), 0), dtype=np.float32)
+    return Embedded(np.arange(len(left), dtype=np.int64) * 3 + 5, nothing, nothing, Gradient(left, right))
+
+
+def flat(rows: np.ndarray) -> Embedded:
+    """Gradients of two classes: one factor is the bags' residual."""
+    return pool_of(np.ones((len(rows), 1)), rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sequential_engine_draws_naively_from_the_products_of_the_factors(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    left, right = random.normal(size=(30, 3)), random.normal(size=(30, 4))
+    left[25:], right[25:] = left[:5], right[:5]
+    steps = [
+        snap(each.astype(np.float32), grid_exponent(float(np.abs(each).max()), each.shape[1])) for each in (left, right)
+    ]
+    one, other = (each.astype(np.int64).astype(object) for each in steps)
+    products = (one[:, :, None] * other[:, None, :]).reshape(30, -1)
+    found = Badge(engine="sequential").pick(HeldView(pool_of(left, right)), {}, a_round(27, seed=seed))
+    expected = naive(products, (np.arange(30) * 3 + 5).tolist(), Wanted(27, seed, 0))
+    assert (found.candidates.index.tolist(), found.filled) == expected
+
+
+@pytest.mark.parametrize("factors", [1, 3])
+@pytest.mark.parametrize("engine", ["exact", *ENGINES])
+def test_scores_are_squared_distances_in_the_gradients_own_units(engine: str, factors: int) -> None:
+    random = np.random.default_rng(factors)
+    left, right = 1e-3 * random.normal(size=(40, factors)), random.normal(size=(40, 4))
+    found = Badge(engine=engine).pick(HeldView(pool_of(left, right)), {}, a_round(12)).candidates
+    products = (left[:, :, None] * right[:, None, :]).reshape(40, -1)[(found.index - 5) // 3]
+    gaps = [((products[:at] - products[at]) ** 2).sum(1).min() for at in range(1, 12)]
+    np.testing.assert_allclose(found.score, [(products[0] ** 2).sum(), *gaps], rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2.0**-120, 2.0**-60, 2.0**60, 2.0**100])
+def test_picks_do_not_depend_on_the_scale(scale: float) -> None:
+    rows = np.random.default_rng(0).integers(-9, 10, (40, 3)).astype(np.float64)
+    plain, scaled = (Badge().pick(HeldView(flat(rows * factor)), {}, a_round(8)).candidates for factor in (1.0, scale))
+    assert plain.index.tolist() == scaled.index.tolist()
+    assert np.isfinite(scaled.score).all()
+
+
+def test_denormal_half_precision_gradients_are_told_apart() -> None:
+    rows = np.random.default_rng(0).permutation(40)[:, None].astype(np.float16) * np.float16(6e-8)
+    found = Badge().pick(HeldView(flat(rows.astype(np.float32))), {}, a_round(39))
+    assert found.filled == 0
+    assert len(set(found.candidates.index.tolist())) == 39
+
+
+@pytest.mark.parametrize(("sick", "k"), [(3, 3), (5, 1), (5, 5)])
+def test_too_few_finite_gradients_give_what_there_is(sick: int, k: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    rows[:sick] = [np.nan, np.inf, -np.inf]
+    found = Badge().pick(HeldView(flat(rows)), {}, a_round(k)).candidates
+    assert len(found.index) == len(found.score) == min(5 - sick, k)
+    assert (found.seen, found.dropped) == (5, sick)
+
+
+@pytest.mark.parametrize("k", [0, 1, 40])
+def test_a_pool_of_equal_bags_is_filled_and_the_selection_says_so(k: int) -> None:
+    pool = [torch.ones(3, 6)] * 40
+    chosen = select(pool, MeanNet(), "badge", k, shards=3)
+    assert len(set(chosen.index.tolist())) == k
+    assert chosen.account.filled == max(0, k - 1)
+
+
+@pytest.mark.parametrize("width", [1, 8_192])
+def test_one_feature_or_thousands(width: int) -> None:
+    pool = vectors([1] * 30, width=width)
+    chosen = [select(pool, vector_model(width=width), "badge", 12, shards=shards) for shards in (1, 3)]
+    assert_same(*chosen)
+
+
+def test_one_bag_is_the_pick() -> None:
+    assert select(vectors([2]), vector_model(), "badge", 1).index.tolist() == [0]
+
+
+def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> None:
+    pool = vectors([2] * 9)
+    with pytest.raises(BadInput, match="found 10 negatives asked for; expected between 0 and 9, the size of the pool"):
+        select(pool, vector_model(), "badge", 10)
+    pool[4] = torch.full((2, 6), torch.nan)
+    with pytest.raises(BadInput, match=r"8 bags with finite scores of 9; expected 9 at least; look for NaN"):
+        select(pool, vector_model(), "badge", 9)
+    assert 4 not in select(pool, vector_model(), "badge", 8).index
+
+
+@pytest.mark.parametrize(("label", "classes"), [("pseudo", 2), ("known", 2), ("pseudo", 3)])
+def test_on_shards_or_gathered_the_picks_are_the_same_and_the_messages_counted(label: str, classes: int) -> None:
+    pool, model = vectors([1, 2, 3] * 40), vector_model(classes=classes)
+    with (
+        NegativeSampler(
+            pool, model, strategy=Badge(label=label), k=30, shards=4, options=FleetConfig(block=8, held_mb=0)
+        ) as apart,
+        NegativeSampler(
+            pool, model, strategy=Badge(label=label), k=30, shards=4, options=FleetConfig(block=8)
+        ) as gathered,
+    ):
+        one, other = (sampler.select(model.state_dict(), 0) for sampler in (apart, gathered))
+    assert_same(one, other)
+    assert other.account.traffic.rounds == 2
+    assert other.account.traffic.points == 120
+    assert one.account.traffic.rounds > 2
+    assert one.account.traffic.size_bytes > 0
