@@ -6,7 +6,7 @@ from types import ModuleType
 
 from service.kmeanspp.points import Points
 
-_LEAST_NUMBERS, _LEAST_PRODUCTS = 1 << 19, 1 << 21
+_LEAST_NUMBERS, _LEAST_PRODUCTS = 1 << 19, 1 << 18
 
 
 def pays(points: Points) -> bool:

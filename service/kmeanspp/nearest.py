@@ -12,7 +12,7 @@ from common.types import Floats, Index
 from service.kmeanspp.bodies import compiled_for
 from service.kmeanspp.points import Points, squared_gaps
 
-_RUN = 64
+_RUN, _CELLS = 64, 1 << 14
 _SAFE, _ROUNDING = 1.0 + 1e-9, 4e-11
 
 
@@ -45,9 +45,10 @@ def nearest(points: Points, centres: ByNorm, bound: Floats | None = None) -> Flo
         compiled.lower_by_near(
             points.exact[0], points.squares, order, ours.exact[0], ours.squares, centres.norms, found
         )
-    else:
-        for start in range(0, len(order), _RUN):
-            _lower(found, points, order[start : start + _RUN], centres)
+    elif len(centres):
+        step = max(_RUN, _CELLS // len(centres))
+        for start in range(0, len(order), step):
+            _lower(found, points, order[start : start + step], centres)
     np.maximum(found, 0.0, out=found)
     return found
 

@@ -7,7 +7,7 @@ ahead at fixed numbers of centres, when the waste to come would cost more than a
 
 from dataclasses import dataclass
 
-_PASS_ROWS, _WALK_ROWS = 16, 64  # fixed costs of a pass and of an arrival, in distances
+_PASS_ROWS, _WALK_ROWS = 16, 512  # fixed costs of a pass and of an arrival, in distances
 _FIRST_PASS = 16
 _FREE_ARRIVALS = 64
 _WASTE = 2.0  # arrivals a centre that a pass leaves, as a rule; fewer while there are few centres

@@ -16,7 +16,7 @@ from service.kmeanspp.nearest import ByNorm, nearest
 from service.kmeanspp.points import Points, squared_gaps
 from service.kmeanspp.schedule import Schedule
 
-_LEAST_BLOCK, _LARGEST_BLOCK = 96, 1024
+_LEAST_BLOCK, _LARGEST_BLOCK, _FOUND = 96, 1024, 8
 _REBASE = 1.5**2
 
 
@@ -62,7 +62,8 @@ def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule,
     """
     count, visited, earlier = centres.count, 0, ByNorm(centres.since(schedule.start))
     while visited < len(arrivals):
-        size = min(max(_LEAST_BLOCK, centres.count // 4), _LARGEST_BLOCK)
+        apart = (visited + 1) // (centres.count - count + 1)
+        size = min(max(_LEAST_BLOCK, centres.count // 4, _FOUND * apart), _LARGEST_BLOCK)
         block = arrivals.take(slice(visited, visited + size))
         points, rate = known.points.take(block.row), known.rate[block.row]
         distance = nearest(points, earlier, None if schedule.by_norm else rate)

@@ -32,10 +32,10 @@ COLUMNS, POINTS, WANTED = (84, 512), (10_000, 50_000, 200_000, 1_000_000), (100,
 CHECKS = {(50_000, 84): "BADGE", (1_000_000, 84): "FAISS k-means++"}
 COMPARED, SEEDS, SHOWN = (50_000, 84), 3, 1_000
 COLOURS = {
-    "BADGE": "#cc79a7", "scikit-learn": "#e69f00", "scikit-learn, 1 trial": "#f0c75e", "torch": "#7a8594",
+    "BADGE, Python's sum": "#a5477a", "BADGE": "#cc79a7", "scikit-learn": "#e69f00", "scikit-learn, 1 trial": "#f0c75e", "torch": "#7a8594",
     "FAISS k-means++": "#009e73", "FAISS AFK-MC²": "#56b4e9", "ours, numpy": "#0072b2", "ours, numba": "#d55e00",
 }  # fmt: skip
-PEERS, CELL = list(COLOURS)[5::-1], ["d", "N", "k"]
+PEERS, CELL = list(COLOURS)[6::-1], ["d", "N", "k"]
 PACKAGES = ("numpy", "numba", "faiss-cpu", "scikit-learn", "scipy", "torch")
 Section = tuple[str, list[str], list[list[str]]]
 _LOG = logging.getLogger(__name__)
@@ -65,14 +65,19 @@ def main() -> None:
 
 def described(given: argparse.Namespace) -> ways.Json:
     """When, where and with what; and room for the rest."""
-    model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     flags = " --root FOLDER" * bool(given.root) + " --quick" * given.quick
     return {
         "date": str(datetime.date.today()), "command": f"python -m tests.bench.kmeanspp{flags}",
-        "cpu": model.partition(": ")[2],
+        "cpu": cpu_model(),
         "versions": versions() | {name: part.version for name in PACKAGES for part in distributions(name=name)},
         "cells": [], "checks": [], "potential": {}, "memory": [],
     }  # fmt: skip
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
 
 
 def measure_pool(source: Source, shape: tuple[int, int], wanted: Iterable[int], found: ways.Json) -> None:
@@ -119,7 +124,8 @@ def heading(found: ways.Json) -> list[str]:
         f"  {ways.LEAST_CENTRES}), and what all but the first took was scaled linearly. The others are full runs.",
         "- AFK-MC² (chain of 50) approximates D² sampling; – where it would take over 20 s. scikit-learn's default keeps",
         "  the best of 2 + ⌊ln k⌋ candidates, another distribution. FAISS and scikit-learn draw the first centre uniformly.",
-        "- BADGE is written anew from the paper, with numpy's sums where its authors' code has Python's.",
+        "- BADGE is written anew from the paper, drawing as its authors' code does: with numpy's sum of the weights, and with",
+        "  Python's, which theirs uses.",
         "", "![CPU seconds over N](kmeanspp.png)",
     ]  # fmt: skip
 
@@ -178,7 +184,7 @@ def plot(found: ways.Json) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     for panel, columns in zip(panels, COLUMNS, strict=True):
         cells = [c for c in found["cells"] if (c["columns"], c["wanted"]) == (columns, SHOWN)]
-        for (name, colour), marker in zip(COLOURS.items(), "os^vDPX*", strict=True):
+        for (name, colour), marker in zip(COLOURS.items(), "hos^vDPX*", strict=True):
             at = [(c["points"], c["median"][name]) for c in cells if name in c["median"]]
             if at:
                 width = 1.2 if name in PEERS else 2.4

@@ -103,7 +103,8 @@ def seedings() -> dict[str, Seeding]:
         Seeding("scikit-learn", partial(by_sklearn, None), passes=True),
         Seeding("scikit-learn, 1 trial", partial(by_sklearn, 1), passes=True),
         Seeding("torch", by_torch, passes=True),
-        Seeding("BADGE", badge, passes=True),
+        Seeding("BADGE", partial(badge, np.sum), passes=True),
+        Seeding("BADGE, Python's sum", partial(badge, sum), passes=True),
     ]
     return {seeding.name: seeding for seeding in (*ours, *peers)}
 
@@ -164,16 +165,17 @@ def by_torch(job: Job) -> Steps:
     return job.rows[chosen]
 
 
-def badge(job: Job) -> Steps:
+def badge(add_up: Callable[[Floats], float], job: Job) -> Steps:
     """The seeding of BADGE (arXiv 1906.03671, algorithm 1), distances from factors: residuals of two classes, features.
 
-    Draws as its authors' code does, by a new scipy.stats.rv_discrete over all points each time.
+    Draws as its authors' code does, by a new scipy.stats.rv_discrete over all points each time. Theirs adds up all
+    weights by Python's `sum`, which takes a third of its time; numpy's is kinder.
     """
     left = np.tile(np.sqrt(np.array([0.5, 0.5], dtype=np.float32)), (len(job.rows), 1))
-    return job.rows[_badge(left, job.rows, job)]
+    return job.rows[_badge(left, job.rows, job, add_up)]
 
 
-def _badge(left: Steps, right: Steps, job: Job) -> list[int]:
+def _badge(left: Steps, right: Steps, job: Job, add_up: Callable[[Floats], float]) -> list[int]:
     position, random = np.arange(len(right)), np.random.default_rng(job.seed)
     squares = np.einsum("nr,nr->n", left, left) * np.einsum("nd,nd->n", right, right)
     chosen, nearest = [int(squares.argmax())], np.full(len(right), np.inf)
@@ -184,6 +186,6 @@ def _badge(left: Steps, right: Steps, job: Job) -> list[int]:
         nearest = np.minimum(nearest, distance)
         nearest[chosen] = 0.0
         weight = nearest**2
-        draw = rv_discrete(values=(position, weight / weight.sum()))
+        draw = rv_discrete(values=(position, weight / add_up(weight)))
         chosen.append(int(draw.rvs(random_state=random)))
     return chosen

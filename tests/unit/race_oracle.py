@@ -65,7 +65,7 @@ class Oracle:
         while True:
             count = len(self.chosen)
             cost = len(self.rows) * (count - start + 16)
-            if (norms or count > start) and arrivals >= cost / (count + 64) + 64:
+            if (norms or count > start) and arrivals >= cost / (count + 512) + 64:
                 return False
             _, position, turn, i = heapq.heappop(clocks)
             total[i] += self.spell(key, i, turn + 1)
@@ -80,7 +80,7 @@ class Oracle:
             if count >= look:
                 saved = (arrivals - seen[1]) / (count - seen[0]) - (1.25 if norms else 2.0)
                 cost = len(self.rows) * (count - start + 16)
-                if (room - count) * saved * ((count + room) / 2 + 64) > cost:
+                if (room - count) * saved * ((count + room) / 2 + 512) > cost:
                     return False
                 seen, look = (count, arrivals), next_look(count, norms is not None)
             if norms and norms[i] * 1.5**2 < radius:
