@@ -6,21 +6,35 @@ import numpy as np
 
 from common.types import Candidates, Floats, Index
 
+_RUN = 1 << 20
+
 
 def top_k(index: Index, score: Floats, k: int) -> Index:
     """Rows of the k largest scores, best first; ties go to the smaller index. All rows if k exceeds them.
 
-    A partition finds the k-th score, so that only rows at or above it are sorted.
+    One pass in runs: rows below the k-th score so far are passed over, so nothing but the best is ever sorted.
     """
-    if k <= 0 or not len(score):
-        return np.zeros(0, dtype=np.int64)
-    if k < len(score):
-        threshold = np.partition(score, len(score) - k)[len(score) - k]
-        rows = np.flatnonzero(score >= threshold)
-    else:
-        rows = np.arange(len(score))
-    order = np.lexsort((index[rows], -score[rows]))
-    return rows[order[:k]].astype(np.int64)
+    rows, floor = np.zeros(0, dtype=np.int64), -np.inf
+    for start in range(0, len(score) if k > 0 else 0, _RUN):
+        run = score[start : start + _RUN]
+        new = np.flatnonzero(run >= floor) if len(rows) >= k else np.arange(len(run))
+        rows = np.concatenate([rows, new + start])
+        if len(rows) > 2 * k or start + _RUN >= len(score):
+            rows = rows[_best(index[rows], score[rows], k)]
+            floor = score[rows].min(initial=np.inf)
+    return rows[np.lexsort((index[rows], -score[rows]))]
+
+
+def _best(index: Index, score: Floats, k: int) -> Index:
+    """The same rows in no order: all above the k-th score, and those of it with the smallest positions."""
+    if k >= len(score):
+        return np.arange(len(score))
+    threshold = np.partition(score, len(score) - k)[len(score) - k]
+    above, tied = np.flatnonzero(score > threshold), np.flatnonzero(score == threshold)
+    room = k - len(above)
+    if room < len(tied):
+        tied = tied[np.argpartition(index[tied], room - 1)[:room]]
+    return np.concatenate([above, tied])
 
 
 def merge(parts: Sequence[Candidates], k: int) -> Candidates:

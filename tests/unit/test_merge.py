@@ -1,9 +1,11 @@
 """Exact top-k, within a shard and over shards; and the division into blocks."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import service.merge
 from common.types import Candidates
 from service.merge import merge, top_k
 from service.partition import block_count, block_index, share_blocks
@@ -25,8 +27,11 @@ def candidates(index: list[int], score: list[float], k: int) -> Candidates:
 def test_top_k_is_the_head_of_the_sorted_list(score: list[float], k: int, order: object) -> None:
     index = list(range(100, 100 + len(score)))
     order.shuffle(index)  # type: ignore[attr-defined]  # a random.Random
-    found = top_k(np.array(index, dtype=np.int64), np.array(score), k)
-    assert found.tolist() == oracle(index, score, k)
+    for run in (1, 7, 1 << 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service.merge, "_RUN", run)
+            found = top_k(np.array(index, dtype=np.int64), np.array(score), k)
+        assert found.tolist() == oracle(index, score, k)
 
 
 @given(
@@ -43,6 +48,12 @@ def test_merge_of_any_split_in_any_order_is_top_k_of_the_whole(
     whole = candidates(list(range(len(score))), score, k)
     assert (merged.index.tolist(), merged.score.tolist()) == (whole.index.tolist(), whole.score.tolist())
     assert (merged.seen, merged.dropped) == (len(score), 5)
+
+
+def test_positions_beyond_32_bits_stay_what_they_are() -> None:
+    index = np.array([2**62, 5, 2**40 + 1], dtype=np.int64)
+    found = merge([Candidates(index[rows], np.zeros(len(rows)), 3) for rows in ([0], [1, 2])], 3)
+    assert found.index.tolist() == [5, 2**40 + 1, 2**62]
 
 
 def test_scores_of_nothing_give_nothing() -> None:

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from threadpoolctl import threadpool_limits
 
 from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, race, spread_out, walk
 from service.kmeanspp import nearest as nearest_module
@@ -125,6 +126,17 @@ def test_picks_do_not_depend_on_the_size_of_blocks(size: int, monkeypatch: pytes
     monkeypatch.setattr(walk, "_LARGEST_BLOCK", size)
     monkeypatch.setattr(nearest_module, "_RUN", size)
     np.testing.assert_array_equal(spread_out(shards_of(points, 2), wanted).index, expected.index)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_picks_do_not_depend_on_threads(threads: int) -> None:
+    points, wanted = points_of(heavy_tailed(20_000, 40, seed=5)), Wanted(300, 0, 0)
+    outside = torch.get_num_threads()
+    with threadpool_limits(threads):
+        torch.set_num_threads(threads)
+        found = [spread_out(shards_of(points, 2, body), wanted).index.tolist() for body in BODIES.values()]
+        torch.set_num_threads(outside)
+    assert found == [spread_out(HeldRows(Rows(points)), wanted).index.tolist()] * len(BODIES)
 
 
 class Forgetful(HeldRows):
