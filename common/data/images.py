@@ -50,7 +50,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     if len(classes) < 2:
         found = f"{len(classes)} class folders in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of two classes or more", "correct --set data.root")
-    files = [(path, number) for number, name in enumerate(classes) for path in _images(folder / name)]
+    files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
     paths = [path for path, _ in files]
@@ -59,7 +59,8 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     return decode_once("images", paths, decode, names=names, size=config.image_size)
 
 
-def _images(folder: Path) -> Sequence[Path]:
+def images_below(folder: Path) -> Sequence[Path]:
+    """All image files in a folder and its sub-folders, by their ending, in order."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
 
 
