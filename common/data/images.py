@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
     images, labels, dropped = [], [], []
     for path, label in tqdm(files, "decoding", disable=None, leave=False):
         try:
-            images.append(_decode(path, size))
+            images.append(decode_image(path, size, size))
             labels.append(label)
         except UNDECODABLE as error:
             dropped.append(f"{path.relative_to(folder)}: {error}")
@@ -76,7 +77,8 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
     return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))
 
 
-def _decode(path: Path, size: int) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np.uint8]:
+    """An image as (3, height, width), resized if it must be; raises one of `UNDECODABLE` for a broken one."""
+    with Image.open(source) as image:
+        resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)

@@ -1,6 +1,7 @@
 """What bags must be before they are written, and files before they are read."""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from common.data.table.location import Location
-from common.data.table.manifest import File, Manifest
+from common.data.table.manifest import File
 from common.data.table.schema import SPLITS, Payload, read_payload
 from common.data.table.window import Window
 from common.errors import BadData
@@ -44,13 +45,14 @@ def check_bags(table: pa.Table, payload: Payload) -> None:
         raise BadData("a null among a bag's labels", "names, [] or a null instead of the list", "correct the source")
 
 
-def check_files(where: Location, manifest: Manifest) -> list[pq.FileMetaData]:
-    """The files' footers, once each file is as the manifest says by size, footer and schema; else BadData.
+def check_files(where: Location, files: Sequence[File], payload: Payload) -> list[tuple[File, pq.FileMetaData]]:
+    """Files with their footers, once each is as the manifest says by size, footer and schema; else BadData.
 
     Row groups' own bytes are compared with their hash when they are read, see `reader`.
     """
     with ThreadPoolExecutor(8, thread_name_prefix="negsift-open") as threads:
-        return list(threads.map(lambda file: check_file(where, file, manifest.payload), manifest.files))
+        footers = threads.map(lambda file: check_file(where, file, payload), files)
+        return list(zip(files, footers, strict=True))
 
 
 def check_file(where: Location, file: File, payload: Payload) -> pq.FileMetaData:

@@ -5,6 +5,7 @@ never changes. A manifest is a JSON file `manifest-000001.json`, written last, u
 """
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,7 @@ class Manifest:
     classes: tuple[str, ...]
     files: tuple[File, ...]
 
-    @property
+    @functools.cached_property
     def groups(self) -> tuple[tuple[int, int], ...]:
         """All row groups in order, each as (file, group in it)."""
         return tuple((number, group) for number, file in enumerate(self.files) for group in range(len(file.groups)))

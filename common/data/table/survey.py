@@ -63,7 +63,7 @@ class Survey:
 def survey(where: Location, manifest: Manifest) -> Survey:
     """Counts of a table whose files are as its manifest says; raises BadData otherwise."""
     counts = Survey()
-    files = list(zip(manifest.files, check_files(where, manifest), strict=True))
+    files = check_files(where, manifest.files, manifest.payload)
     for table in small_columns(where, files, ["labels", "split", "n_instances"]):
         counts.add(table)
     return counts
