@@ -103,7 +103,9 @@ def measure(table: Path, pool_mb: int, version: int, disk_mb: int) -> dict[str, 
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmHWM")
     start = time.perf_counter()
-    with NegativeSampler(table, network(0), strategy="entropy", k=K, shards=1, target_label="bird", options=options) as one:
+    with NegativeSampler(
+        table, network(0), strategy="entropy", k=K, shards=1, target_label="bird", options=options
+    ) as one:
         one.refresh(version)
         opening = time.perf_counter() - start
         seconds, stale = [], 0

@@ -172,4 +172,6 @@ def _require_label(manifest: Manifest, label: str | None) -> None:
 
 def _scan(where: Location, manifest: Manifest, files: Sequence[File], wanted: Wanted) -> tuple[bytes, ...]:
     checked = check_files(where, files, manifest.payload)
-    return tuple(wanted.rows(table) for table in small_columns(where, checked, ["labels", "split"]))
+    masks = tuple(wanted.rows(table) for table in small_columns(where, checked, ["labels", "split"]))
+    pa.default_memory_pool().release_unused()  # what was read goes back to the system
+    return masks

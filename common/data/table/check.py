@@ -50,7 +50,7 @@ def check_files(where: Location, files: Sequence[File], payload: Payload) -> lis
 
     Row groups' own bytes are compared with their hash when they are read, see `reader`.
     """
-    with ThreadPoolExecutor(8, thread_name_prefix="negsift-open") as threads:
+    with ThreadPoolExecutor(min(8, len(files)) or 1, thread_name_prefix="negsift-open") as threads:
         footers = threads.map(lambda file: check_file(where, file, payload), files)
         return list(zip(files, footers, strict=True))
 
@@ -63,7 +63,7 @@ def check_file(where: Location, file: File, payload: Payload) -> pq.FileMetaData
         raise BadData(f"{found} at {name}", f"{file.size_bytes:,} bytes, as its manifest says", _ANEW)
     begin = max(0, file.footer - _TAIL)
     tail = where.read(file.name, begin)
-    if hashlib.sha256(tail[file.footer - begin :]).hexdigest() != file.digest:
+    if hashlib.sha256(tail.slice(file.footer - begin)).hexdigest() != file.digest:
         raise BadData(f"{name} with another footer", "the content its manifest lists", _ANEW)
     metadata = pq.read_metadata(pa.PythonFile(Window(tail, begin), mode="r"))
     found_payload = read_payload(metadata.schema.to_arrow_schema(), name)

@@ -1,6 +1,8 @@
 """A row group decoded: its bags' numbers end to end, in memory or mapped from a file."""
 
 import io
+import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,16 +40,25 @@ class Chunk:
         return found.astype(np.float32 if found.dtype == np.float16 else found.dtype), sizes
 
 
-def decode(column: pa.ChunkedArray, payload: Payload) -> Chunk:
-    """A row group's payload, decoded. Raises BadData for an image that can't be."""
-    bags = column.combine_chunks()
-    if payload.column == "image":
-        return Chunk(_images(bags, payload), np.arange(len(bags) + 1, dtype=np.int64))
-    offsets = bags.offsets.to_numpy().astype(np.int64)
-    inner = bags.flatten()
-    if payload.column == "features":
-        return Chunk(inner.flatten().to_numpy().reshape(-1, *payload.shape), offsets - offsets[0])
-    return Chunk(_images(inner, payload), offsets - offsets[0])
+def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: int) -> Chunk:
+    """A row group of so many bags and instances from its payload, part by part, as numbers.
+
+    Raises BadData for an image that can't be decoded.
+    """
+    values = _room((instances, *payload.shape), payload.dtype)
+    offsets = np.zeros(rows + 1, dtype=np.int64)
+    row = filled = 0
+    for bags in parts:
+        inner = bags if payload.column == "image" else bags.flatten()
+        sizes = np.ones(len(bags), np.int64) if payload.column == "image" else bags.value_lengths().to_numpy()
+        offsets[row + 1 : row + 1 + len(bags)] = filled + np.cumsum(sizes)
+        into = values[filled : filled + len(inner)]
+        if payload.column == "features":
+            into[:] = inner.flatten().to_numpy().reshape(into.shape)
+        else:
+            _decode_images(inner, into)
+        row, filled = row + len(bags), filled + len(inner)
+    return Chunk(values, offsets)
 
 
 def decoded_bytes(payload: Payload, rows: int, instances: int) -> int:
@@ -55,14 +66,18 @@ def decoded_bytes(payload: Payload, rows: int, instances: int) -> int:
     return instances * payload.instance_bytes + 8 * (rows + 1)
 
 
-def _images(encoded: pa.StructArray, payload: Payload) -> Values:
-    """(M, 3, H, W) uint8."""
-    _, height, width = payload.shape
-    images = np.empty((len(encoded), *payload.shape), dtype=np.uint8)
+def _room(shape: tuple[int, ...], dtype: str) -> Values:
+    """An array that goes back to the system as soon as nobody holds it; a heap would keep its memory."""
+    size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(room, dtype).reshape(shape)
+
+
+def _decode_images(encoded: pa.StructArray, into: Values) -> None:
+    """Images (M, 3, H, W) uint8."""
     for place, data in enumerate(encoded.field("bytes")):
         try:
-            images[place] = decode_image(io.BytesIO(data.as_buffer()), height, width)
+            into[place] = decode_image(io.BytesIO(data.as_buffer()), *into.shape[2:])
         except UNDECODABLE as error:
             path = encoded.field("path")[place].as_py()
             raise BadData(f"image {path!r} undecodable ({error})", "an image", "build the table without it") from None
-    return images

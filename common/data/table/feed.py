@@ -10,19 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from common.data.bagset import BagBatch
 from common.data.table.cache import ChunkCache
 from common.data.table.chunk import Chunk, Values, decode, decoded_bytes
+from common.data.table.manifest import Group
 from common.data.table.reader import GroupReader
+from common.data.table.schema import Payload
 from common.errors import BadInput
 from common.types import Index
 
 if TYPE_CHECKING:
     from common.data.table.bags import TableBags
 
+_PART_BYTES = 1 << 20
+"""How much of a row group is decoded at a time."""
+_READING_BYTES = 48 << 20
+"""What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
 _PASSING = 3
 """Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
 
@@ -119,16 +126,22 @@ class Feed:
     def _size(self, number: int) -> int:
         manifest = self.bags.manifest
         group = manifest.group(manifest.groups[number])
-        return decoded_bytes(manifest.payload, group.rows, group.instances)
+        return held_bytes(manifest.payload, group)
 
     def _load(self, number: int) -> Held:
         manifest = self.bags.manifest
         place = manifest.groups[number]
         chunk = self._cache.find(manifest.group(place))
         if chunk is None:
-            column = self._reader.read(place, [manifest.payload.column])[manifest.payload.column]
-            chunk = self._cache.keep(manifest.group(place), decode(column, manifest.payload))
+            chunk = self._cache.keep(manifest.group(place), self._decode(place))
         return Held(chunk, self.bags.rows(number))
+
+    def _decode(self, place: tuple[int, int]) -> Chunk:
+        payload, group = self.bags.manifest.payload, self.bags.manifest.group(place)
+        rows = max(1, group.rows * _PART_BYTES // decoded_bytes(payload, group.rows, group.instances))
+        chunk = decode(self._reader.read(place, payload.column, rows), payload, group.rows, group.instances)
+        pa.default_memory_pool().release_unused()  # what was read goes back to the system
+        return chunk
 
 
 def require_room(bags: "TableBags", budget: Budget) -> int:
@@ -146,5 +159,10 @@ def require_room(bags: "TableBags", budget: Budget) -> int:
 def passing_bytes(bags: "TableBags") -> int:
     """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart."""
     payload, groups = bags.manifest.payload, [group for file in bags.manifest.files for group in file.groups]
-    decoded = max(decoded_bytes(payload, group.rows, group.instances) for group in groups)
-    return (_PASSING + 1) * decoded + max(group.size_bytes for group in groups)
+    largest = max(held_bytes(payload, group) for group in groups)
+    return (_PASSING + 1) * largest + max(group.size_bytes for group in groups) + _READING_BYTES
+
+
+def held_bytes(payload: Payload, group: Group) -> int:
+    """What a row group takes in memory: its numbers, and a number for each of its bags."""
+    return decoded_bytes(payload, group.rows, group.instances) + 8 * group.rows

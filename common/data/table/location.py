@@ -45,14 +45,14 @@ class Location:
             raise BadData(f"{self.name}, which can't be read ({error})", _KNOWN, "correct the path or URI") from None
         return sorted(info.base_name for info in found if info.type == FileType.File)
 
-    def read(self, file: str, start: int = 0, size: int | None = None) -> bytes:
+    def read(self, file: str, start: int = 0, size: int | None = None) -> pa.Buffer:
         """Bytes of a file, fewer where it ends sooner; raises BadData if it can't be read."""
         try:
             with self.fs.open_input_file(self.at(file)) as stream:
-                data: bytes = stream.read_at(stream.size() - start if size is None else size, start)
+                stream.seek(start)
+                return stream.read_buffer(size)
         except (pa.ArrowException, OSError) as error:
             raise BadData(f"{self.name}/{file}, which can't be read ({error})", "a file", "bring it back") from None
-        return data
 
     def size(self, file: str) -> int | None:
         """The size of a file in bytes; None where there is none."""

@@ -94,7 +94,7 @@ def read_manifest(where: Location, version: int | None = None) -> Manifest:
         raise BadData(f"no version {version} of {where.name}", f"one of {known[0]} to {known[-1]}", "ask for another")
     name = _NAME.format(version)
     try:
-        return _from_json(json.loads(where.read(name)))
+        return _from_json(json.loads(where.read(name).to_pybytes()))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise BadData(f"{where.name}/{name}, unreadable ({error!r})", f"a manifest of {SCHEMA}", _REBUILD) from None
 

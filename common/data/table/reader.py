@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,20 +21,24 @@ class GroupReader:
         self._where, self._manifest = where, manifest
         self._footer = functools.lru_cache(8)(self._read_footer)
 
-    def read(self, place: tuple[int, int], columns: list[str]) -> pa.Table:
-        """Columns of the row group at (file, group in it); raises BadData where its bytes aren't those written."""
+    def read(self, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
+        """A column of the row group at (file, group in it), some rows at a time, so that little is decoded at once.
+
+        Raises BadData, before any row, where the group's bytes aren't those written.
+        """
         file, group = self._manifest.files[place[0]], self._manifest.group(place)
         data = self._where.read(file.name, group.start, group.size_bytes)
         if hashlib.sha256(data).hexdigest() != group.digest:
-            what = "truncated" if len(data) < group.size_bytes else "changed"
+            what = "truncated" if data.size < group.size_bytes else "changed"
             raise BadData(
                 f"row group {place[1]} of {self._where.name}/{file.name} {what}",
                 "the content its manifest lists",
                 "bring the file back as it was, or build the table anew",
             )
         window = pa.PythonFile(Window(data, group.start, file.size_bytes), mode="r")
-        opened = pq.ParquetFile(window, metadata=self._footer(place[0]))
-        return opened.read_row_group(place[1], columns=columns, use_threads=False)
+        with pq.ParquetFile(window, metadata=self._footer(place[0]), pre_buffer=False) as opened:
+            for batch in opened.iter_batches(rows, row_groups=[place[1]], columns=[column], use_threads=False):
+                yield batch.column(0)
 
     def _read_footer(self, number: int) -> pq.FileMetaData:
         return check_file(self._where, self._manifest.files[number], self._manifest.payload)

@@ -8,9 +8,9 @@ class Window:
 
     closed = False
 
-    def __init__(self, data: bytes, start: int, size: int | None = None) -> None:
-        self._data, self._start, self._at = pa.py_buffer(data), start, 0
-        self._size = start + len(data) if size is None else size
+    def __init__(self, data: pa.Buffer, start: int, size: int | None = None) -> None:
+        self._data, self._start, self._at = data, start, 0
+        self._size = start + data.size if size is None else size
 
     def read_buffer(self, size: int = -1) -> pa.Buffer:
         """The next bytes, not copied; asks for bytes outside the window are an error of ours."""

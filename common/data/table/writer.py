@@ -28,10 +28,10 @@ class TableWriter:
     BadInput for a place that is taken, BadData for bags that don't fit the schema or the table.
     """
 
-    def __init__(self, where: Location, payload: Payload, *, append: bool = False, group_mb: int = GROUP_MB) -> None:
-        if not 1 <= group_mb <= MOST_MB:
-            raise BadInput(f"row groups of {group_mb} MiB", f"1 to {MOST_MB} MiB", "correct group_mb")
-        self._where, self._payload, self._limit = where, payload, group_mb << 20
+    def __init__(self, where: Location, payload: Payload, *, append: bool = False, group_mb: float = GROUP_MB) -> None:
+        if not 0 < group_mb <= MOST_MB:
+            raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
+        self._where, self._payload, self._limit = where, payload, int(group_mb * 2**20)
         self._before = _before(where, payload, append)
         self._schema = table_schema(payload)
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
