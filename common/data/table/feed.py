@@ -99,16 +99,14 @@ class Feed:
                 del self._passing[old]
             if number < self._last:
                 self._ask(number + 1)
-        try:
-            return future.result()
-        except BaseException:
-            self._forget(number)  # the next call tries again
-            raise
+        return future.result()
 
     def _ask(self, number: int) -> Future[Held]:
-        known = self._held.get(number) or self._passing.get(number)
-        if known:
-            return known
+        for kept in (self._held, self._passing):
+            if number in kept:
+                if kept[number].done() and kept[number].exception():  # what failed is tried again
+                    kept[number] = self._decoder.submit(self._load, number)
+                return kept[number]
         future, size = self._decoder.submit(self._load, number), self._size(number)
         if size <= self._room:
             self._room -= size
@@ -116,12 +114,6 @@ class Feed:
         else:
             self._passing[number] = future
         return future
-
-    def _forget(self, number: int) -> None:
-        with self._lock:
-            self._passing.pop(number, None)
-            if self._held.pop(number, None):
-                self._room += self._size(number)
 
     def _size(self, number: int) -> int:
         manifest = self.bags.manifest

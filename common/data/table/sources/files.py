@@ -20,7 +20,7 @@ def read_batches(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
     try:
         for batch in _csv(path, config) if path.suffix == ".csv" else _parquet(path):
             seen += batch.num_rows
-            _require_columns(batch, path, config)
+            _require_columns(batch.column_names, path, config)
             yield batch
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{path} unreadable ({error})", "a CSV with a header, or a parquet file", "repair it") from None
@@ -32,9 +32,8 @@ def read_csv(path: Path, config: BuildConfig) -> pa.Table:
     """A whole CSV of names and labels, all as text."""
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
-    table = pyarrow.csv.read_csv(path, convert_options=_types(names, {}))
-    _require_columns(table, path, config)
-    return table
+    _require_columns(names, path, config)
+    return pyarrow.csv.read_csv(path, convert_options=_types(names, {}))
 
 
 def label_column(names: Sequence[str], config: BuildConfig) -> str:
@@ -42,12 +41,12 @@ def label_column(names: Sequence[str], config: BuildConfig) -> str:
     return "labels" if config.label_column == "label" and "label" not in names else config.label_column
 
 
-def _require_columns(table: pa.Table, path: Path, config: BuildConfig) -> None:
-    needed = (config.id_column, label_column(table.column_names, config))
-    missing = [name for name in needed if name not in table.column_names]
+def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
+    needed = (config.id_column, label_column(names, config))
+    missing = [name for name in needed if name not in names]
     if missing:
         raise BadData(
-            f"{path} without column {', '.join(missing)} (it has {', '.join(table.column_names[:8])})",
+            f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})",
             "columns for the bag's name and its labels",
             "say which they are: --set id_column=NAME --set label_column=NAME",
         )
@@ -56,6 +55,7 @@ def _require_columns(table: pa.Table, path: Path, config: BuildConfig) -> None:
 def _csv(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
+    _require_columns(names, path, config)
     texts = (config.id_column, label_column(names, config), *OPTIONAL)
     numbers = {name: pa.float64() for name in names if name not in texts}
     with pyarrow.csv.open_csv(path, convert_options=_types(texts, numbers)) as opened:
