@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo test lint types bench-overhead results lock clean
+.PHONY: demo test lint types bench-overhead bench-pool results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
@@ -18,6 +18,9 @@ types: .venv/.ready
 
 bench-overhead: .venv/.ready
 	$(RUN) -m tests.bench.overhead
+
+bench-pool: .venv/.ready
+	$(RUN) -m tests.bench.big_pool
 
 results: .venv/.ready
 	$(RUN) -m tests.bench.cifar_table

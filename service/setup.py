@@ -32,7 +32,7 @@ class FleetConfig:
     gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB")
     held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB")
     pool_mb: int = knob(1024, "decoded bags of a table that a shard holds in memory, in MiB; others are streamed")
-    disk_mb: int = knob(8192, "decoded bags of a table that a shard keeps in $NEGSIFT_CACHE on disk, in MiB")
+    disk_mb: int = knob(8192, "decoded bags of tables kept in $NEGSIFT_CACHE by all shards of a machine, in MiB")
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:

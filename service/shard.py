@@ -59,7 +59,7 @@ class Holding:
     def at(self, edition: int) -> "Holding":
         """What the same shard holds of a version of the pool; the same as ever where the pool is no table."""
         feed = self.pool.dataset
-        if not isinstance(feed, Feed) or feed.bags.version == edition:
+        if not isinstance(feed, Feed) or edition in (0, feed.bags.version):
             return self
         source = dataclasses.replace(self.pool, dataset=feed.bags.at(edition))
         pool, blocks = source.share(self.share, self.block, feed.budget)

@@ -16,7 +16,7 @@ from common.data.table.bags import open_pool
 from common.data.table.build import build_table
 from common.data.table.location import Location
 from common.data.table.manifest import read_manifest, versions
-from common.data.table.schema import Payload, read_payload, table_schema
+from common.data.table.schema import ENCODED, Payload, read_payload, table_schema
 from common.data.table.sources.source import BuildConfig, as_labels
 from common.data.table.survey import describe_table, survey
 from common.data.table.writer import TableWriter
@@ -138,6 +138,18 @@ def test_images_are_decoded_as_pillow_does(tmp_path: Path) -> None:
         )
         expected = np.asarray(Image.open(path).resize((6, 6), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         np.testing.assert_array_equal(bag[0], expected)
+
+
+def test_a_bag_may_be_one_image(tmp_path: Path) -> None:
+    paths = sorted(pictures(tmp_path).rglob("*.png"))
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    names = [f"b{number}" for number in range(16)]
+    bags = pa.table({"bag_id": names, "labels": [[]] * 16, "image": pa.array(images, ENCODED)})
+    with TableWriter(Location.of(tmp_path / "one"), Payload("image", "uint8", (3, 10, 12)), group_mb=0.001) as writer:
+        writer.add(bags)
+    pool = open_pool(tmp_path / "one")
+    assert len(pool.manifest.groups) > 3
+    assert_bags(list(pool), [np.asarray(Image.open(path)).transpose(2, 0, 1)[None] for path in paths])
 
 
 def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Decoded bags within a budget: what is held, what passes by, what is kept on disk, and what is damaged."""
 
+import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,19 @@ def test_a_cached_file_cut_short_is_made_anew(pool: TableBags) -> None:
 def test_the_disk_takes_no_more_than_it_may(pool: TableBags) -> None:
     scan(Feed(pool, range(60), budget(pool, 0, 3000)))
     assert 1000 < sum(path.stat().st_size for path in (cache_folder() / "bags").iterdir()) <= 3000
+
+
+def test_files_unused_for_long_make_room(pool: TableBags) -> None:
+    folder = cache_folder() / "bags"
+    folder.mkdir(parents=True)
+    for name, age_s in (("old", 100_000), ("young", 1000)):
+        (folder / name).write_bytes(bytes(2000))
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    scan(Feed(pool, range(60), budget(pool, 0, 5000)))
+    names = {path.name for path in folder.iterdir()}
+    assert "old" not in names
+    assert "young" in names
+    assert len(names) > 2
 
 
 def test_a_full_disk_is_no_reason_to_stop(
