@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo test lint types bench-overhead bench-kmeanspp results lock clean
+.PHONY: demo test lint types bench-overhead bench-kmeanspp bench-pool results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
@@ -21,6 +21,9 @@ bench-overhead: .venv/.ready
 
 bench-kmeanspp: .venv/.ready
 	$(RUN) -m tests.bench.kmeanspp $(if $(CIFAR10),--root $(CIFAR10))
+
+bench-pool: .venv/.ready
+	$(RUN) -m tests.bench.big_pool
 
 results: .venv/.ready
 	$(RUN) -m tests.bench.cifar_table

@@ -114,6 +114,14 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Edition:
+    """A version of a pool that may be appended to, 0 for one that is no table; and how many bags it has."""
+
+    version: int
+    bags: int
+
+
+@dataclass(frozen=True)
 class Round:
     """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column."""
 
@@ -123,6 +131,7 @@ class Round:
     k: int
     target: int = 1
     previous: Index | None = None
+    edition: Edition | None = None
 
 
 @dataclass(frozen=True)
@@ -151,13 +160,15 @@ class InstanceFeatures:
 class Snapshot:
     """Weights of one version. `digest` names their content: equal digests give equal scores.
 
-    `features` are those of the pool's instances under these weights, where bags share instances.
+    `features` are those of the pool's instances under these weights, where bags share instances;
+    `edition` is the pool's version that they are to score.
     """
 
     version: int
     digest: str
     weights: Mapping[str, NDArray[np.generic]]
     features: InstanceFeatures | None = None
+    edition: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,7 +198,8 @@ class Picked:
 @dataclass(frozen=True)
 class Account:
     """What a selection cost: bags scored, bags dropped as not finite, rows filled, calls repeated, messages,
-    seconds by stage; and the share of the draws that may have been missed (`Picked.left_out`).
+    seconds by stage; the share of the draws that may have been missed (`Picked.left_out`); and the version
+    of the pool, 0 where it is no table.
     """
 
     scored: int = 0
@@ -197,6 +209,7 @@ class Account:
     traffic: Traffic = field(default_factory=Traffic)
     left_out: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    edition: int = 0
 
 
 @dataclass(frozen=True)

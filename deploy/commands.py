@@ -14,6 +14,7 @@ from common.errors import BadInput
 from common.models.encoders import MODELS
 from common.models.pooling import POOLINGS
 from deploy.demo import run_demo
+from deploy.pool import add_pool_commands
 from deploy.recipes import RECIPES, RunConfig, recipe
 from deploy.run import Workshop, bags_of
 from service.strategies import STRATEGIES
@@ -54,6 +55,7 @@ def parser() -> Parser:
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=lambda given: print(write_report(given.folder, bags_of)))
+    add_pool_commands(commands)
     return top
 
 

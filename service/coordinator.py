@@ -43,7 +43,8 @@ class Coordinator:
 
     def select(self, task: Task, round: Round, published: Any) -> Selection:  # Any: what the fleet's publish gave
         """The negatives of one round; exactly `round.k` of them, or an error."""
-        if not self._layout.pool:
+        layout = self._layout.of(round)
+        if not layout.pool:
             none = np.zeros(0)
             return Selection(np.zeros(0, dtype=np.int64), none, none, published.version)
         strategy = task.strategy_at(round.epoch)
@@ -51,20 +52,21 @@ class Coordinator:
         if self._layout.share_instances and strategy.need > Need.NOTHING:
             with watch.stage("score"):
                 published = self._encode_instances(published)
-        view = View(self._fleet, published, self._layout, watch)
+        view = View(self._fleet, published, layout, watch)
         with watch.stage("prepare"):
-            prepared = self._prepare(strategy, round, view)
+            prepared = self._prepare(strategy, round, view, layout.pool)
         with watch.stage("merge"):
             picked = strategy.pick(view, prepared, round)
         _require_enough(picked.candidates, round)
         account = Account(
             picked.candidates.seen if strategy.need else 0, picked.candidates.dropped, picked.filled,
             self._fleet.retries - retries, picked.traffic, picked.left_out, watch.seconds,
+            round.edition.version if round.edition else 0,
         )  # fmt: skip
         chosen = picked.candidates
         return Selection(chosen.index, chosen.score, np.ones(round.k), published.version, 0, account)
 
-    def _prepare(self, strategy: Strategy, round: Round, view: View) -> Prepared:
+    def _prepare(self, strategy: Strategy, round: Round, view: View, pool: int) -> Prepared:
         if not strategy.learns_from_positives:
             return {}
         ask = strategy.ask(round)
@@ -72,19 +74,20 @@ class Coordinator:
         _require_finite(positives)
         if not strategy.learns_from_negatives:
             return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
-        return strategy.prepare(positives, view.embed("pool", ask, self._in_use(round)))
-
-    def _in_use(self, round: Round) -> Index:
-        """The last selection, or k random positions where there is none yet."""
-        if round.previous is not None and len(round.previous):
-            return round.previous
-        everything = np.arange(self._layout.pool, dtype=np.int64)
-        keys = uniform_keys(stream_key(round.seed, "in-use", round.epoch), everything)
-        return everything[top_k(everything, keys, max(round.k, 1))]
+        return strategy.prepare(positives, view.embed("pool", ask, _in_use(round, pool)))
 
     def _encode_instances(self, published: Any) -> Any:
         parts = self._fleet.ask("encode", published)
         return self._fleet.extend(published, InstanceFeatures.merge(parts))
+
+
+def _in_use(round: Round, pool: int) -> Index:
+    """The last selection, or k random positions where there is none yet."""
+    if round.previous is not None and len(round.previous):
+        return round.previous
+    everything = np.arange(pool, dtype=np.int64)
+    keys = uniform_keys(stream_key(round.seed, "in-use", round.epoch), everything)
+    return everything[top_k(everything, keys, max(round.k, 1))]
 
 
 def check_round(k: int, pool: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from common.data.table.feed import Budget
 from common.models.adapt import Embedder
 from common.types import InstanceFeatures, Snapshot
 from service.partition import block_count, share_blocks
@@ -19,7 +20,10 @@ from service.threads import block_workers
 
 @dataclass(frozen=True)
 class Stock:
-    """All that shards are made from: both parts' bags, the architecture, and the cutting into blocks."""
+    """All that shards are made from: both parts' bags, the architecture, and the cutting into blocks.
+
+    `budget` is for each shard's decoded bags, where they are those of a table.
+    """
 
     pool: BagSource
     positives: BagSource
@@ -27,12 +31,14 @@ class Stock:
     shards: int
     block: int
     cache_bytes: int
+    budget: Budget
 
     def holding(self, number: int) -> Holding:
         """What shard `number` holds."""
-        pool = share_blocks(block_count(len(self.pool), self.block), self.shards)[number]
+        share = number, self.shards
+        pool, pool_blocks = self.pool.share(share, self.block, self.budget)
         positives = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
-        return Holding(self.pool, self.positives, pool, positives, self.block, (number, self.shards))
+        return Holding(pool, self.positives, pool_blocks, positives, self.block, share)
 
 
 class Fleet(Protocol):

@@ -1,12 +1,13 @@
 """Exact top-k of scored bags: within a shard, and over the shards' answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from common.types import Candidates, Floats, Index
 
 _RUN = 1 << 20
+_ROOM = 1 << 16
 
 
 def top_k(index: Index, score: Floats, k: int) -> Index:
@@ -44,3 +45,14 @@ def merge(parts: Sequence[Candidates], k: int) -> Candidates:
     rows = top_k(index, score, k)
     seen, dropped = sum(part.seen for part in parts), sum(part.dropped for part in parts)
     return Candidates(index[rows], score[rows], seen, dropped)
+
+
+def merge_all(parts: Iterable[Candidates], k: int) -> Candidates:
+    """As `merge`, but parts are let go of as they come: the memory is that of some k candidates."""
+    held, size = [Candidates(np.zeros(0, dtype=np.int64), np.zeros(0), 0)], 0
+    for part in parts:
+        held.append(part)
+        size += len(part.index) + 1
+        if size > 2 * k + _ROOM:
+            held, size = [merge(held, k)], k
+    return merge(held, k)

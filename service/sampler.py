@@ -5,6 +5,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from common.protocols import Sized
 from common.types import Index, Round, Selection
 from common.weights import Weights, take_snapshot
 from service.coordinator import Task, check_round
+from service.editions import edition_of, pool_of, positives_of, renew, stamp
 from service.fleet import Stock
 from service.instances import shares_instances
 from service.rounds import Pending, Service
@@ -33,8 +35,9 @@ log = logging.getLogger(__name__)
 class NegativeSampler:
     """Picks k bags of `pool` an epoch, on shards in this process (`fleet="local"`) or on Ray actors (`"ray"`).
 
-    `pool` and `positives` are map-style datasets of bags; `positives` is needed by strategies that
-    learn from them. `model` is a BagClassifier or any module giving bag logits (N, K) whose last
+    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which
+    they are the training bags negative or positive for `target_label`; `positives` is needed by
+    strategies that learn from them. `model` is a BagClassifier or any module giving bag logits (N, K) whose last
     linear layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be
     left out for `full`. The picks depend on pool, weights, strategy, k, seed and epoch, and on
     nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
@@ -44,7 +47,7 @@ class NegativeSampler:
 
     def __init__(
         self,
-        pool: Sized,
+        pool: Sized | str | Path,
         model: nn.Module,
         *,
         strategy: str | Strategy = "random",
@@ -52,28 +55,29 @@ class NegativeSampler:
         shards: int | None = None,
         seed: int = 0,
         fleet: str = "local",
-        positives: Sized | None = None,
+        positives: Sized | str | Path | None = None,
+        target_label: str | None = None,
         head: str | None = None,
         collate: Collate | None = None,
         random_rounds: int = 0,
         target: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
-        _require_dataset(pool)
         chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         embedder = as_embedder(model, head)
         ragged = isinstance(embedder, BagClassifier)
-        bags = BagSource(pool, collate, ragged)
-        learnt = BagSource(positives if positives is not None else (), collate, ragged)
-        self._task, self._sizes = Task(chosen, random_rounds), (len(bags), len(learnt))
+        bags = BagSource(pool_of(pool, target_label), collate, ragged)
+        learnt = BagSource(positives_of(positives, target_label), collate, ragged)
+        self._life = Life(bags.dataset)
+        self._task, self._positives = Task(chosen, random_rounds), len(learnt)
         self._round = self._first_round(k, seed, target)
-        stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20)
+        stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget)
         budgets = config.gather_mb << 20, config.held_mb << 20
         layout = Layout(len(bags), *budgets, shares_instances(bags, embedder))
         self._service: Service = start_service(stock, layout, config)
-        self._owns_service, self._life = True, Life()
+        self._owns_service = True
         log.info(self._service.describe())
 
     def sibling(
@@ -105,16 +109,35 @@ class NegativeSampler:
         """
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
-        snapshot = take_snapshot(weights, epoch if version is None else version)
-        pending = self._service.begin(self._task, dataclasses.replace(self._round, epoch=epoch), snapshot)
+        edition = edition_of(self.pool)
+        snapshot = stamp(take_snapshot(weights, epoch if version is None else version), edition)
+        k = _resolve_k(self._round.k, self._task.strategy, edition.bags)
+        asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition)
+        pending = self._service.begin(self._task, asked, snapshot)
         return Chosen(self, pending, epoch)
 
+    @property
+    def pool(self) -> Sized:
+        """The bags that selections are of; a table's know their ids: `sampler.pool.bag_id(chosen.index)`."""
+        return self._life.pool
+
+    def refresh(self, version: int | None = None) -> int:
+        """Take in a version of the pool's table, the newest by default, from the next `submit` on; its number.
+
+        Siblings do, too; a round under way ends with the version it began with. Positions stay what
+        they are. Raises BadInput where the pool is no table.
+        """
+        self._life.pool = renew(self.pool, version)
+        return self._life.pool.version
+
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
-        """All that later selections depend on besides the weights: the last selection."""
-        return {"previous": self._round.previous}
+        """All that later selections depend on besides the weights: the last selection, a table's version."""
+        return {"previous": self._round.previous, "edition": edition_of(self.pool).version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
+        if state.get("edition"):
+            self.refresh(state["edition"])
         self._remember(state["previous"])
 
     def close(self) -> None:
@@ -132,9 +155,8 @@ class NegativeSampler:
         self.close()
 
     def _first_round(self, k: int | None, seed: int, target: int) -> Round:
-        pool, positives = self._sizes
-        _require_positives(self._task.strategy, positives)
-        return Round("", 0, seed, _resolve_k(k, self._task.strategy, pool), target)
+        _require_positives(self._task.strategy, self._positives)
+        return Round("", 0, seed, _resolve_k(k, self._task.strategy, len(self.pool)), target)
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
@@ -142,8 +164,9 @@ class NegativeSampler:
 
 @dataclass
 class Life:
-    """Whether the shards are gone; siblings share it."""
+    """The pool as it is now, and whether the shards are gone; siblings share it."""
 
+    pool: Sized
     over: bool = False
 
 
@@ -160,14 +183,6 @@ class Chosen:
         selection = self.pending.result(timeout_s)
         self.sampler._remember(selection.index)
         return dataclasses.replace(selection, staleness=self.epoch - selection.version)
-
-
-def _require_dataset(pool: object) -> None:
-    if isinstance(pool, (str, bytes)) or not (hasattr(pool, "__len__") and hasattr(pool, "__getitem__")):
-        raise BadInput(
-            f"a pool of type {type(pool).__name__}", "a map-style dataset of bags, with len() and [i]",
-            "wrap it in a torch Dataset",
-        )  # fmt: skip
 
 
 def _resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:

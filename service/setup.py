@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from common.config import knob
+from common.data.table.feed import Budget
 from common.errors import BadInput, UnknownName
 from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
@@ -30,6 +31,8 @@ class FleetConfig:
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB")
     gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB")
     held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB")
+    pool_mb: int = knob(1024, "decoded bags of a table that a shard holds in memory, in MiB; others are streamed")
+    disk_mb: int = knob(8192, "decoded bags of tables kept in $NEGSIFT_CACHE by all shards of a machine, in MiB")
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:
@@ -42,6 +45,11 @@ class FleetConfig:
     def on_ray(self) -> bool:
         """Whether scorers are Ray actors; `auto` says so within a Ray job, which sets RAY_ADDRESS."""
         return self.kind == "ray" or (self.kind == "auto" and "RAY_ADDRESS" in os.environ)
+
+    @property
+    def budget(self) -> Budget:
+        """A shard's budget for decoded bags of a table."""
+        return Budget(self.pool_mb << 20, self.disk_mb << 20)
 
     def shard_count(self) -> int:
         """The shards asked for, or one a core."""

@@ -4,6 +4,7 @@ A block is always embedded as one batch and on one thread, so its numbers don't 
 shard holds it, on how many threads work, or on what was embedded before.
 """
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from common.data.table.feed import Feed
 from common.errors import BadModel
 from common.models.adapt import Embedder
 from common.models.bag import BagClassifier
@@ -23,8 +25,9 @@ from common.weights import load_snapshot
 from service.bag_points import BagPoints, Grid, Measured, PointsAsk
 from service.instances import encode_rows, shared_rows
 from service.kmeanspp.torch_loops import TorchLoops
-from service.merge import merge
+from service.merge import merge_all
 from service.partition import block_index
+from service.rolling import rolling_map
 from service.source import BagSource, move
 from service.strategies.base import Prepared, Strategy
 
@@ -53,6 +56,15 @@ class Holding:
         """The bags of one part."""
         return self.pool if part == "pool" else self.positives
 
+    def at(self, edition: int) -> "Holding":
+        """What the same shard holds of a version of the pool; the same as ever where the pool is no table."""
+        feed = self.pool.dataset
+        if not isinstance(feed, Feed) or edition in (0, feed.bags.version):
+            return self
+        source = dataclasses.replace(self.pool, dataset=feed.bags.at(edition))
+        pool, blocks = source.share(self.share, self.block, feed.budget)
+        return dataclasses.replace(self, pool=pool, pool_blocks=blocks)
+
 
 class Shard:
     """Embeds and scores what it holds; keeps the embeddings of the current weights within `cache_bytes`."""
@@ -76,8 +88,8 @@ class Shard:
         def score(block: int) -> Candidates:
             return strategy.candidates(self._block(snapshot, "pool", block, ask), prepared, round)
 
-        parts = self._each(score, self._holding.pool_blocks)
-        return merge(parts, round.k) if parts else Candidates(_NONE, np.zeros(0), 0)
+        self._load(snapshot)
+        return merge_all(rolling_map(self._threads, score, self._holding.pool_blocks), round.k)
 
     def embed(self, snapshot: Snapshot, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded | None:
         """The embeddings of this shard's bags of a part, or of the `wanted` among them; None if it has none."""
@@ -85,6 +97,7 @@ class Shard:
         def embed(block: int) -> Embedded:
             return self._block(snapshot, part, block, ask)
 
+        self._load(snapshot)
         blocks: Sequence[int] = self._holding.blocks(part)
         if wanted is not None:
             blocks = np.intersect1d(blocks, wanted // self._holding.block).tolist()
@@ -96,6 +109,7 @@ class Shard:
 
     def bag_bytes(self, snapshot: Snapshot, ask: Ask) -> int:
         """What one bag's embedding takes, in bytes, by this shard's first block; 0 if it has none."""
+        self._load(snapshot)
         blocks = self._holding.pool_blocks
         first = self._block(snapshot, "pool", blocks[0], ask) if blocks else None
         return first.size_bytes // len(first.index) if first else 0
@@ -164,8 +178,6 @@ class Shard:
         with self._lock:
             if snapshot.digest != self._digest:
                 load_snapshot(self._model, snapshot)
+                self._holding = self._holding.at(snapshot.edition)
                 self._digest, self._held_bytes, self._points = snapshot.digest, 0, None
                 self._kept.clear()
-
-
-_NONE = np.zeros(0, dtype=np.int64)

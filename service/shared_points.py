@@ -1,12 +1,13 @@
 """The pool's bags as points that shards hold: what a race asks, and what it drew in the bags' own units."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from common.errors import ServiceError
-from common.types import Candidates, Picked, Traffic
+from common.types import Candidates, Picked, Round, Traffic
 from service.bag_points import Grid, Measured, PointsAsk
 from service.fleet import Fleet
 from service.kmeanspp import HeldRows, Points, Pool, Rows, Spread
@@ -25,6 +26,10 @@ class Layout:
     gather_bytes: int = 4 << 30
     held_bytes: int = 64 << 20
     share_instances: bool = False
+
+    def of(self, round: Round) -> "Layout":
+        """The layout of the version of the pool that the round is for."""
+        return self if round.edition is None else dataclasses.replace(self, pool=round.edition.bags)
 
     def require_room(self, bag_bytes: int, instead: str) -> None:
         """Raise ServiceError if the whole pool, at so many bytes a bag, may not be gathered."""

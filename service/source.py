@@ -1,5 +1,6 @@
 """A pool as the shards see it: bags at given positions, as one batch the model takes."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor
 
 from common.data.bagset import BagBatch, BagSet
+from common.data.table.bags import TableBags
+from common.data.table.feed import Budget, Feed
 from common.errors import BadData
 from common.protocols import Sized
 from common.types import Index
+from service.partition import block_count, share_blocks
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag
 
@@ -33,12 +37,26 @@ class BagSource:
 
     def batch(self, index: Index) -> Any:  # Any: what `collate` makes
         """The bags at `index`; raises BadData naming the bag that doesn't fit the others."""
-        if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
+        if isinstance(self.dataset, (BagSet, TableBags, Feed)) and self.collate is None and self.ragged:
             return self.dataset.gather(index)
-        items = [self.dataset[int(position)] for position in index]
+        items = self._items(index)
         if self.collate is not None:
             return self.collate(items)
         return self._lay_out([as_bag(item, int(at)) for item, at in zip(items, index, strict=True)], index)
+
+    def share(self, share: tuple[int, int], block: int, budget: Budget) -> tuple["BagSource", range]:
+        """The blocks of share `share[0]` of `share[1]`, and the bags for them: those of a table within `budget`."""
+        blocks = share_blocks(block_count(len(self), block), share[1])[share[0]]
+        if not isinstance(self.dataset, TableBags):
+            return self, blocks
+        span = range(blocks.start * block, min(blocks.stop * block, len(self)))
+        return dataclasses.replace(self, dataset=Feed(self.dataset, span, budget)), blocks
+
+    def _items(self, index: Index) -> Sequence[Any]:
+        if isinstance(self.dataset, (TableBags, Feed)):
+            batch = self.dataset.gather(index)
+            return torch.split(batch.instances, batch.sizes.tolist())
+        return [self.dataset[int(position)] for position in index]
 
     def _lay_out(self, bags: Sequence[Tensor], index: Index) -> BagBatch | Tensor:
         first = bags[0].shape[1:] if self.ragged else bags[0].shape

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     if len(classes) < 2:
         found = f"{len(classes)} class folders in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of two classes or more", "correct --set data.root")
-    files = [(path, number) for number, name in enumerate(classes) for path in _images(folder / name)]
+    files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
     paths = [path for path, _ in files]
@@ -59,7 +60,8 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     return decode_once("images", paths, decode, names=names, size=config.image_size)
 
 
-def _images(folder: Path) -> Sequence[Path]:
+def images_below(folder: Path) -> Sequence[Path]:
+    """All image files in a folder and its sub-folders, by their ending, in order."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
 
 
@@ -67,7 +69,7 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
     images, labels, dropped = [], [], []
     for path, label in tqdm(files, "decoding", disable=None, leave=False):
         try:
-            images.append(_decode(path, size))
+            images.append(decode_image(path, size, size))
             labels.append(label)
         except UNDECODABLE as error:
             dropped.append(f"{path.relative_to(folder)}: {error}")
@@ -75,7 +77,8 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
     return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))
 
 
-def _decode(path: Path, size: int) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np.uint8]:
+    """An image as (3, height, width), resized if it must be; raises one of `UNDECODABLE` for a broken one."""
+    with Image.open(source) as image:
+        resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)

@@ -1,0 +1,177 @@
+"""The bags of a table that are negative, or positive, for one label: a map-style dataset, and a shard's source.
+
+Positions follow the manifest: its files, their row groups, their rows, of which those wanted count.
+Appending to the table leaves them as they are.
+"""
+
+import functools
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from common.data.bagset import BagBatch
+from common.data.table.check import check_files
+from common.data.table.feed import Budget, Feed
+from common.data.table.ids import read_ids
+from common.data.table.location import Location
+from common.data.table.manifest import File, Manifest, read_manifest
+from common.data.table.survey import small_columns
+from common.errors import BadData, BadInput, UnknownName
+from common.types import Index
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which bags: those labeled, positive for a label or not, whose split is train, or that have none."""
+
+    label: str | None
+    positive: bool = False
+
+    def rows(self, table: pa.Table) -> bytes:
+        """A row group's bags that are wanted, a bit each."""
+        labels = table["labels"].combine_chunks()
+        hit = np.zeros(len(labels), dtype=bool)
+        if self.label is not None:
+            named = pc.equal(labels.flatten(), self.label).to_numpy(zero_copy_only=False)
+            hit[pc.list_parent_indices(labels).to_numpy()[named]] = True
+        labeled = pc.is_valid(labels).to_numpy(zero_copy_only=False)
+        train = pc.fill_null(pc.equal(table["split"], "train"), True).to_numpy()
+        wanted = labeled & (hit == self.positive) & train
+        return np.packbits(wanted).tobytes()
+
+
+@dataclass(frozen=True)
+class TableBags:
+    """Bags of one version of a table. `masks` tells a row group's wanted rows, a bit each, group by group."""
+
+    where: Location
+    manifest: Manifest
+    wanted: Wanted
+    masks: tuple[bytes, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, position: int) -> Tensor:
+        """The bag at a position, (instances, ...): float32 features, or uint8 images."""
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"bag {position} of {len(self)}")
+        return self.__getitems__([position % len(self)])[0]
+
+    def __getitems__(self, positions: Sequence[int]) -> list[Tensor]:
+        """The bags at positions, in that order; torch's DataLoader asks so. Row groups are read one by one."""
+        index = np.asarray(positions, dtype=np.int64)
+        order = np.argsort(index, kind="stable")
+        batch = self._own.gather(index[order])
+        bags = torch.split(batch.instances, batch.sizes.tolist())
+        found = dict(zip(order.tolist(), bags, strict=True))
+        return [found[place] for place in range(len(index))]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[position] for position in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        return {key: value for key, value in self.__dict__.items() if key != "_feed"}
+
+    @functools.cached_property
+    def starts(self) -> Index:
+        """How many bags lie before each row group, and how many there are, (groups + 1,)."""
+        counts = [int.from_bytes(mask, "big").bit_count() for mask in self.masks]
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @property
+    def version(self) -> int:
+        """The manifest's."""
+        return self.manifest.version
+
+    def rows(self, group: int) -> Index:
+        """The rows of a row group that are wanted, ascending."""
+        return np.flatnonzero(np.unpackbits(np.frombuffer(self.masks[group], np.uint8)))
+
+    def groups_of(self, index: Index) -> Index:
+        """The row group that each position lies in."""
+        return np.searchsorted(self.starts, index, side="right").astype(np.int64) - 1
+
+    def bag_id(self, index: Index) -> list[str]:
+        """The ids of the bags at positions, in that order."""
+        index, names = np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
+        groups = self.groups_of(index)
+        for group in np.unique(groups):
+            file, number = self.manifest.groups[group]
+            places = np.flatnonzero(groups == group)
+            ids = read_ids(self.where, self.manifest.files[file], [number])
+            names[places] = ids.take(self.rows(group)[index[places] - self.starts[group]]).to_pylist()
+        return names.tolist()
+
+    def gather(self, index: Index) -> BagBatch:
+        """The bags at ascending positions, end to end."""
+        return self._own.gather(index)
+
+    def at(self, version: int | None) -> "TableBags":
+        """These bags in another version of the table, the newest by default; what is known is not read again."""
+        manifest = read_manifest(self.where, version)
+        if manifest.version == self.version:
+            return self
+        same = [one == other for one, other in zip(manifest.files, self.manifest.files, strict=False)]
+        shared = len(list(itertools.takewhile(bool, same)))
+        known = sum(len(file.groups) for file in manifest.files[:shared])
+        more = _scan(self.where, manifest, manifest.files[shared:], self.wanted)
+        return TableBags(self.where, manifest, self.wanted, self.masks[:known] + more)
+
+    @property
+    def _own(self) -> Feed:
+        """What `[i]` reads through, in every process its own: the cache on disk, and a few row groups in memory."""
+        if self.__dict__.get("_feed", (0, None))[0] != os.getpid():  # threads don't survive a fork
+            self.__dict__["_feed"] = os.getpid(), Feed(self, range(0), Budget.least(self))
+        feed: Feed = self.__dict__["_feed"][1]
+        return feed
+
+
+def open_pool(where: str | Path | Location, label: str | None = None) -> TableBags:
+    """The newest version's training bags that are negative for `label`; unlabeled bags are not.
+
+    `label` may be left out where bags have no labels at all. Raises BadData for files that aren't as the
+    manifest says or where no bag is left, UnknownName for a label that no bag has.
+    """
+    return _open(where, Wanted(label))
+
+
+def open_positives(where: str | Path | Location, label: str) -> TableBags:
+    """The newest version's training bags that are positive for `label`; raises as `open_pool` does."""
+    return _open(where, Wanted(label, positive=True))
+
+
+def _open(where: str | Path | Location, wanted: Wanted) -> TableBags:
+    place = Location.of(where)
+    manifest = read_manifest(place)
+    _require_label(manifest, wanted.label)
+    bags = TableBags(place, manifest, wanted, _scan(place, manifest, manifest.files, wanted))
+    if not len(bags):
+        kind = "positive" if wanted.positive else "negative"
+        found = f"no training bag {kind} for {wanted.label!r} among {manifest.rows:,} in {place.name}"
+        raise BadData(found, "one at least", "see `pool inspect` for its splits and labels")
+    return bags
+
+
+def _require_label(manifest: Manifest, label: str | None) -> None:
+    if label is None and manifest.classes:
+        known = ", ".join(manifest.classes)
+        raise BadInput("no target_label", f"one of {known}", "say for which label the pool's bags are negative")
+    if label is not None and label not in manifest.classes:
+        raise UnknownName("target_label", label, manifest.classes)
+
+
+def _scan(where: Location, manifest: Manifest, files: Sequence[File], wanted: Wanted) -> tuple[bytes, ...]:
+    checked = check_files(where, files, manifest.payload)
+    masks = tuple(wanted.rows(table) for table in small_columns(where, checked, ["labels", "split"]))
+    pa.default_memory_pool().release_unused()  # what was read goes back to the system
+    return masks

@@ -1,0 +1,46 @@
+"""From a source on disk to a version of a bag table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from common.data.table.location import Location
+from common.data.table.manifest import Manifest
+from common.data.table.sources.arrays import ENDINGS, open_arrays
+from common.data.table.sources.features import open_features
+from common.data.table.sources.images import open_images
+from common.data.table.sources.source import BuildConfig, Source
+from common.data.table.writer import TableWriter
+from common.errors import BadData, UnknownName
+
+SOURCES: dict[str, tuple[Callable[[Path, BuildConfig], Source], str]] = {
+    "images": (open_images, "a folder of images per class"),
+    "features": (open_features, "a CSV or parquet file of features"),
+    "arrays": (open_arrays, "a folder of npy, npz or h5 files, one a bag, with labels.csv"),
+}
+
+
+def build_table(where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False) -> Manifest:
+    """Make a table of what is at `source`, or append it to the one that is there; the new manifest.
+
+    Raises BadData and BadInput for a source, or a place, that doesn't do; then nothing is left behind.
+    """
+    opened = SOURCES[_kind(source, config)][0](source, config)
+    with TableWriter(Location.of(where), opened.payload, append=append, group_mb=config.group_mb) as writer:
+        writer.declare(config.classes)
+        for table in opened.tables:
+            writer.add(table)
+    return writer.made
+
+
+def _kind(source: Path, config: BuildConfig) -> str:
+    if not source.exists():
+        raise BadData(f"nothing at {source}", "a folder or a file", "correct --from")
+    if config.kind not in ("auto", *SOURCES):
+        raise UnknownName("kind", config.kind, ("auto", *SOURCES))
+    if config.kind != "auto":
+        return config.kind
+    if source.is_file():
+        if source.suffix in (".csv", ".parquet"):
+            return "features"
+        raise BadData(f"{source}", "a folder, a .csv or a .parquet", "convert it")
+    return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"

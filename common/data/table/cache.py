@@ -1,0 +1,85 @@
+"""Decoded row groups on local disk: a file each, named by the hash of what was decoded and how, and mapped.
+
+Files are written under another name and renamed, so a killed process leaves none half-made; every
+process and every task over the same table finds them there.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common.data.instances import cache_folder
+from common.data.table.chunk import Chunk, decoded_bytes
+from common.data.table.manifest import Group
+from common.data.table.schema import Payload
+
+log = logging.getLogger(__name__)
+_DAY_S = 86_400
+
+
+class ChunkCache:
+    """Files that take at most `limit_bytes`, those of all processes together, or none if it is 0.
+
+    Files that nobody used for a day make room for new ones.
+    """
+
+    def __init__(self, payload: Payload, limit_bytes: int) -> None:
+        self._payload, self._limit, self._folder = payload, limit_bytes, cache_folder() / "bags"
+
+    def find(self, group: Group) -> Chunk | None:
+        """The row group, mapped, if it is there whole."""
+        path, size = self._path(group), decoded_bytes(self._payload, group.rows, group.instances)
+        try:
+            if not self._limit or path.stat().st_size != size:
+                return None
+            os.utime(path)
+        except OSError:
+            return None
+        offsets = np.memmap(path, np.int64, "r", 0, (group.rows + 1,))
+        shape = (group.instances, *self._payload.shape)
+        values = np.memmap(path, self._payload.dtype, "r", offsets.nbytes, shape)
+        return Chunk(np.asarray(values), np.array(offsets))
+
+    def keep(self, group: Group, chunk: Chunk) -> Chunk:
+        """The row group, mapped from a new file if there is room for it on disk, else as it is."""
+        size = chunk.values.nbytes + chunk.offsets.nbytes
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._make_room(size):
+                return chunk
+            self._write(self._path(group), chunk)
+        except OSError as error:  # a full or read-only disk: no reason to stop
+            log.warning("no decoded bags are kept on disk from here on (%s)", error)
+            self._limit = 0
+            return chunk
+        return self.find(group) or chunk
+
+    def _make_room(self, size: int) -> bool:
+        files = [(path.stat(), path) for path in self._folder.iterdir()]
+        taken = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
+            if taken + size <= self._limit or time.time() - stat.st_mtime < _DAY_S:
+                break
+            path.unlink(missing_ok=True)
+            taken -= stat.st_size
+        return taken + size <= min(self._limit, taken + shutil.disk_usage(self._folder).free // 2)
+
+    def _path(self, group: Group) -> Path:
+        shape = "x".join(map(str, self._payload.shape))
+        return self._folder / f"{group.digest}-{self._payload.dtype}-{shape}.bags"
+
+    def _write(self, path: Path, chunk: Chunk) -> None:
+        handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(chunk.offsets.data)
+                stream.write(np.ascontiguousarray(chunk.values).data)
+            os.replace(made, path)
+        except BaseException:
+            Path(made).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,160 @@
+"""Bags decoded within a budget of memory: row groups that fit are held, the others come by, one ahead of need.
+
+A shard asks for its bags in the order of their positions, so what is decoded next is known, and a
+thread of its own decodes it while the last one is scored.
+"""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from common.data.bagset import BagBatch
+from common.data.table.cache import ChunkCache
+from common.data.table.chunk import Chunk, Values, decode, decoded_bytes
+from common.data.table.manifest import Group
+from common.data.table.reader import GroupReader
+from common.data.table.schema import Payload
+from common.errors import BadInput
+from common.types import Index
+
+if TYPE_CHECKING:
+    from common.data.table.bags import TableBags
+
+_PART_BYTES = 1 << 20
+"""How much of a row group is decoded at a time."""
+_READING_BYTES = 56 << 20
+"""What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
+_PASSING = 3
+"""Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a feed may take of memory, and of local disk for row groups decoded before."""
+
+    memory_bytes: int
+    disk_bytes: int = 0
+
+    @classmethod
+    def least(cls, bags: "TableBags") -> "Budget":
+        """Enough to read bags with, and room on disk for the rest."""
+        return cls(passing_bytes(bags), 8 << 30)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row group in memory: its numbers, and which of its rows are bags of the pool."""
+
+    chunk: Chunk
+    rows: Index
+
+
+class Feed:
+    """The bags of a table at `span` of positions, for threads that ask for runs of them in order.
+
+    With an empty span any bags may be asked for, and nothing is read ahead.
+    """
+
+    def __init__(self, bags: "TableBags", span: range, budget: Budget) -> None:
+        """Raises BadInput for a budget that the row groups passing by don't fit in."""
+        self.bags, self.budget = bags, budget
+        groups = np.unique(bags.groups_of(np.array([span[0], span[-1]]))) if span else np.zeros(0, np.int64)
+        self._last = int(groups[-1]) if len(groups) else -1
+        self._room = budget.memory_bytes - require_room(bags, budget)
+        self._reader = GroupReader(bags.where, bags.manifest)
+        self._cache = ChunkCache(bags.manifest.payload, budget.disk_bytes)
+        self._held: dict[int, Future[Held]] = {}
+        self._passing: dict[int, Future[Held]] = {}
+        self._lock = threading.Lock()
+        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="negsift-decode")
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def __getitem__(self, position: int) -> Tensor:
+        """The bag at a position."""
+        return self.gather(np.array([position])).instances
+
+    def gather(self, index: Index) -> BagBatch:
+        """The bags at ascending positions, end to end."""
+        groups = self.bags.groups_of(index)
+        parts = [self._gather(int(group), index[groups == group]) for group in np.unique(groups)]
+        values = np.concatenate([values for values, _ in parts]) if len(parts) > 1 else parts[0][0]
+        return BagBatch(torch.from_numpy(values), np.concatenate([sizes for _, sizes in parts]))
+
+    def _gather(self, group: int, index: Index) -> tuple[Values, Index]:
+        held = self._group(group)
+        return held.chunk.gather(held.rows[index - self.bags.starts[group]])
+
+    def _group(self, number: int) -> Held:
+        with self._lock:
+            future = self._ask(number)
+            for old in [group for group in self._passing if abs(group - number) > 1]:
+                del self._passing[old]
+            if number < self._last:
+                self._ask(number + 1)
+        return future.result()
+
+    def _ask(self, number: int) -> Future[Held]:
+        for kept in (self._held, self._passing):
+            if number in kept:
+                if kept[number].done() and kept[number].exception():  # what failed is tried again
+                    kept[number] = self._decoder.submit(self._load, number)
+                return kept[number]
+        future, size = self._decoder.submit(self._load, number), self._size(number)
+        if size <= self._room:
+            self._room -= size
+            self._held[number] = future
+        else:
+            self._passing[number] = future
+        return future
+
+    def _size(self, number: int) -> int:
+        manifest = self.bags.manifest
+        group = manifest.group(manifest.groups[number])
+        return held_bytes(manifest.payload, group)
+
+    def _load(self, number: int) -> Held:
+        manifest = self.bags.manifest
+        place = manifest.groups[number]
+        chunk = self._cache.find(manifest.group(place))
+        if chunk is None:
+            chunk = self._cache.keep(manifest.group(place), self._decode(place))
+        return Held(chunk, self.bags.rows(number))
+
+    def _decode(self, place: tuple[int, int]) -> Chunk:
+        payload, group = self.bags.manifest.payload, self.bags.manifest.group(place)
+        rows = max(1, group.rows * _PART_BYTES // decoded_bytes(payload, group.rows, group.instances))
+        chunk = decode(self._reader.read(place, payload.column, rows), payload, group.rows, group.instances)
+        pa.default_memory_pool().release_unused()  # what was read goes back to the system
+        return chunk
+
+
+def require_room(bags: "TableBags", budget: Budget) -> int:
+    """What row groups take that pass by, in bytes; raises BadInput where the budget is less."""
+    needed = passing_bytes(bags)
+    if needed > budget.memory_bytes:
+        raise BadInput(
+            f"a budget of {budget.memory_bytes / 2**20:.0f} MiB for decoded bags",
+            f"{needed / 2**20:.0f} at least, for row groups of this size",
+            "raise --set fleet.pool_mb, or build the table with a smaller group_mb",
+        )
+    return needed
+
+
+def passing_bytes(bags: "TableBags") -> int:
+    """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart."""
+    payload, groups = bags.manifest.payload, [group for file in bags.manifest.files for group in file.groups]
+    largest = max(held_bytes(payload, group) for group in groups)
+    return (_PASSING + 1) * largest + max(group.size_bytes for group in groups) + _READING_BYTES
+
+
+def held_bytes(payload: Payload, group: Group) -> int:
+    """What a row group takes in memory: its numbers, and a number for each of its bags."""
+    return decoded_bytes(payload, group.rows, group.instances) + 8 * group.rows

@@ -1,0 +1,77 @@
+"""One Parquet file being written: its row groups' bytes are hashed as they pass."""
+
+import hashlib
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.data.table.location import Location
+from common.data.table.manifest import File, Group
+
+
+class HashingSink:
+    """A stream that counts and hashes what is written to it; pyarrow writes to it as to a file."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:  # Any: pyarrow's output stream
+        self._stream, self.position, self._hash = stream, 0, hashlib.sha256()
+
+    def write(self, data: Any) -> int:  # Any: anything with the buffer interface
+        """Pass on and count."""
+        self._hash.update(data)
+        self._stream.write(data)
+        self.position += len(memoryview(data).cast("B"))
+        return len(memoryview(data).cast("B"))
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.position
+
+    def flush(self) -> None:
+        """Nothing is kept here."""
+
+    def cut(self) -> str:
+        """The hash of all bytes since the last cut."""
+        digest, self._hash = self._hash.hexdigest(), hashlib.sha256()
+        return digest
+
+
+class ParquetSink:
+    """A file under a hidden name, a row group a call."""
+
+    def __init__(self, where: Location, schema: pa.Schema) -> None:
+        self._where, self._hidden, self._groups = where, where.hidden(), list[Group]()
+        self._stream = where.fs.open_output_stream(where.at(self._hidden))
+        self._sink = HashingSink(self._stream)
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,
+            use_dictionary=["labels.list.element", "split", "group_id"],
+        )  # fmt: skip
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        return self._sink.position
+
+    def add(self, table: pa.Table) -> None:
+        """One row group."""
+        start, instances = (self._sink.position if self._groups else 0), int(table["n_instances"].to_numpy().sum())
+        self._writer.write_table(table, row_group_size=table.num_rows)
+        self._groups.append(Group(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
+
+    def finish(self, prefix: str) -> File:
+        """Close the file and name it after `prefix` and its content."""
+        self._writer.close()
+        self._stream.close()
+        digest = self._sink.cut()
+        content = hashlib.sha256("".join([*(group.digest for group in self._groups), digest]).encode()).hexdigest()
+        name = f"{prefix}-{content[:12]}.parquet"
+        self._where.publish(self._hidden, name)
+        return File(name, self._sink.position, digest, tuple(self._groups))
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._stream.close()
+        self._where.remove(self._hidden)

@@ -1,0 +1,75 @@
+"""CSV and parquet files as tables, some rows at a time: names and labels as text, all else in a CSV as numbers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from common.data.table.sources.source import BuildConfig
+from common.errors import BadData
+
+OPTIONAL = ("split", "group_id")
+_ROWS = 1 << 14
+
+
+def read_batches(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
+    """The file's rows; raises BadData for one that can't be read, or without rows, ids or labels."""
+    seen = 0
+    try:
+        for batch in _csv(path, config) if path.suffix == ".csv" else _parquet(path):
+            seen += batch.num_rows
+            _require_columns(batch.column_names, path, config)
+            yield batch
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{path} unreadable ({error})", "a CSV with a header, or a parquet file", "repair it") from None
+    if not seen:
+        raise BadData(f"no rows in {path}", "some", "correct --from")
+
+
+def read_csv(path: Path, config: BuildConfig) -> pa.Table:
+    """A whole CSV of names and labels, all as text."""
+    with pyarrow.csv.open_csv(path) as opened:
+        names = opened.schema.names
+    _require_columns(names, path, config)
+    return pyarrow.csv.read_csv(path, convert_options=_types(names, {}))
+
+
+def label_column(names: Sequence[str], config: BuildConfig) -> str:
+    """The column of labels: the one that is named, or `labels` where there is no `label`."""
+    return "labels" if config.label_column == "label" and "label" not in names else config.label_column
+
+
+def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
+    needed = (config.id_column, label_column(names, config))
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise BadData(
+            f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})",
+            "columns for the bag's name and its labels",
+            "say which they are: --set id_column=NAME --set label_column=NAME",
+        )
+
+
+def _csv(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
+    with pyarrow.csv.open_csv(path) as opened:
+        names = opened.schema.names
+    _require_columns(names, path, config)
+    texts = (config.id_column, label_column(names, config), *OPTIONAL)
+    numbers = {name: pa.float64() for name in names if name not in texts}
+    with pyarrow.csv.open_csv(path, convert_options=_types(texts, numbers)) as opened:
+        for batch in opened:
+            yield pa.Table.from_batches([batch])
+
+
+def _types(texts: Sequence[str], others: dict[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
+    return pyarrow.csv.ConvertOptions(
+        column_types={name: pa.string() for name in texts} | others, strings_can_be_null=True
+    )
+
+
+def _parquet(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as opened:
+        for batch in opened.iter_batches(_ROWS):
+            yield pa.Table.from_batches([batch])

@@ -1,0 +1,66 @@
+"""What a source gives, the knobs of all of them, and labels in whatever form they come."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from common.config import knob
+from common.data.table.schema import COLUMNS, Payload
+from common.errors import BadData, BadInput, UnknownName
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """How a source becomes bags."""
+
+    kind: str = knob("auto", "images, features, arrays, or auto: by what --from is")
+    dtype: str = knob("float32", "numbers of feature bags: float32, or float16 in half the space")
+    id_column: str = knob("bag_id", "column of a CSV or parquet that names the bag")
+    label_column: str = knob("label", "column of labels; `a;b` in a CSV for two, `[]` for none, empty: unlabeled")
+    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv among them")
+    bag_size: int = knob(5, "images: instances in a bag")
+    bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
+    image_size: int = knob(32, "images: height and width they are decoded to when read")
+    group_mb: int = knob(16, "payload in a row group, in MiB, at most 48; shards read and decode one at a time")
+    classes: tuple[str, ...] = knob((), "labels that may be a target though no bag has them, comma-separated")
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float16", "float32"):
+            raise UnknownName("dtype", self.dtype, ("float16", "float32"))
+        if min(self.bag_size, self.image_size) < 1:
+            found = f"bag_size={self.bag_size}, image_size={self.image_size}"
+            raise BadInput(found, "1 or more", "correct --set")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Bags of one payload, a table of some at a time."""
+
+    payload: Payload
+    tables: Iterator[pa.Table]
+
+
+def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column of labels as list<string>: lists as they are, numbers and truth values as one name each.
+
+    Text is split at semicolons; `[]` is no label at all, a null stays one. Raises BadData for other types.
+    """
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _whole(column).cast(COLUMNS["labels"])
+    if pa.types.is_boolean(kind):
+        column, kind = column.cast(pa.int8()), pa.int8()
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise BadData(f"labels of type {kind}", "text, whole numbers, truth values or lists of text", "convert them")
+    return pa.array([_names(text) for text in column.cast(pa.string()).to_pylist()], COLUMNS["labels"])
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None or not text.strip():
+        return None
+    return [] if text.strip() == "[]" else [name.strip() for name in text.split(";") if name.strip()]
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,99 @@
+"""What is in a table, from its small columns alone: splits, labels, sizes."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from common.data.table.check import check_files
+from common.data.table.location import Location
+from common.data.table.manifest import File, Manifest
+from common.data.table.reader import GroupReader
+from common.errors import BadData
+
+
+def small_columns(
+    where: Location, files: Sequence[tuple[File, pq.FileMetaData]], columns: list[str]
+) -> Iterator[pa.Table]:
+    """Columns of every row group of checked files, a table each; those a file lacks are null."""
+    for file, footer in files:
+        try:
+            with where.fs.open_input_file(where.at(file.name)) as stream:
+                opened = pq.ParquetFile(stream, metadata=footer)
+                for group in range(len(file.groups)):
+                    yield opened.read_row_group(group, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            found = f"{where.name}/{file.name} unreadable ({error})"
+            raise BadData(found, "the file its manifest lists", "bring it back, or build the table anew") from None
+
+
+@dataclass
+class Survey:
+    """Counts over a whole table."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    unlabeled: int = 0
+    unpositive: int = 0
+    sizes: Counter[int] = field(default_factory=Counter)
+
+    def add(self, table: pa.Table) -> None:
+        """Count one row group."""
+        labels = table["labels"]
+        lengths = pc.list_value_length(labels)
+        self.unlabeled += labels.null_count
+        self.unpositive += pc.sum(pc.equal(lengths, 0)).as_py() or 0
+        _count(self.labels, pc.list_flatten(labels))
+        _count(self.splits, table["split"])
+        _count(self.sizes, table["n_instances"])
+
+    @property
+    def size_range(self) -> tuple[int, int, int]:
+        """The smallest, the median and the largest bag, in instances."""
+        sizes = np.array(sorted(self.sizes))
+        ends = np.cumsum([self.sizes[size] for size in sizes])
+        return int(sizes[0]), int(sizes[np.searchsorted(ends, (ends[-1] + 1) // 2)]), int(sizes[-1])
+
+
+def survey(where: Location, manifest: Manifest) -> Survey:
+    """Counts of a table whose files are as its manifest says; raises BadData otherwise."""
+    counts = Survey()
+    files = check_files(where, manifest.files, manifest.payload)
+    for table in small_columns(where, files, ["labels", "split", "n_instances"]):
+        counts.add(table)
+    return counts
+
+
+def describe_table(where: Location, manifest: Manifest, counts: Survey) -> str:
+    """A table in a few lines, to be read."""
+    low, middle, high = counts.size_range
+    splits = ", ".join(f"{split or 'none'} {count:,}" for split, count in sorted(counts.splits.items()))
+    labels = [f"  {label}: {counts.labels[label]:,}" for label in manifest.classes]
+    largest = max(group.size_bytes for file in manifest.files for group in file.groups)
+    return "\n".join([
+        f"{where.name}: bags/1, version {manifest.version}",
+        f"{manifest.rows:,} bags of {manifest.instances:,} instances ({low} to {high} a bag, median {middle})",
+        f"payload {manifest.payload}",
+        f"{manifest.size_bytes:,} bytes in {len(manifest.files)} files, {len(manifest.groups)} row groups "
+        f"(the largest of {largest:,} bytes)",
+        f"splits: {splits}",
+        f"labels, with their positive bags ({counts.unpositive:,} bags have none, {counts.unlabeled:,} are unlabeled):",
+        *labels,
+    ])  # fmt: skip
+
+
+def verify(where: Location, manifest: Manifest) -> None:
+    """Read every byte; raises BadData for the first row group that isn't what was written."""
+    reader = GroupReader(where, manifest)
+    for place in manifest.groups:
+        next(reader.read(place, "bag_id", 1))
+
+
+def _count(counts: Counter[Any], column: pa.ChunkedArray) -> None:  # Any: what the column holds
+    for pair in pc.value_counts(column.combine_chunks()).to_pylist():
+        counts["" if pair["values"] is None else pair["values"]] += pair["counts"]

@@ -1,0 +1,56 @@
+"""Pools that may grow: a pool given by its path, its versions, and rounds and weights that name one.
+
+The version travels with every call, so a shard that was restarted can't answer for another one.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from common.data.table.bags import TableBags, open_pool, open_positives
+from common.errors import BadInput
+from common.protocols import Sized
+from common.types import Edition, Snapshot
+
+
+def pool_of(pool: Sized | str | Path, label: str | None) -> Sized:
+    """The pool itself, or the bags negative for `label` of the table at a path or URI; raises BadInput otherwise."""
+    if isinstance(pool, (str, Path)):
+        return open_pool(pool, label)
+    if isinstance(pool, bytes) or not (hasattr(pool, "__len__") and hasattr(pool, "__getitem__")):
+        raise BadInput(
+            f"a pool of type {type(pool).__name__}",
+            "a map-style dataset of bags, with len() and [i], or the path of a bag table",
+            "wrap it in a torch Dataset",
+        )
+    if label is not None and not isinstance(pool, TableBags):
+        raise BadInput(f"target_label={label!r} with a pool that is no path", "a path or URI", "leave it out")
+    return pool
+
+
+def positives_of(positives: Sized | str | Path | None, label: str | None) -> Sized:
+    """The positives themselves, none at all, or the bags positive for `label` of the table at a path or URI."""
+    if not isinstance(positives, (str, Path)):
+        return () if positives is None else positives
+    if label is None:
+        raise BadInput("positives by path without target_label", "the label they are positive for", "give it")
+    return open_positives(positives, label)
+
+
+def edition_of(pool: Sized) -> Edition:
+    """The version and the size of a pool."""
+    return Edition(pool.version if isinstance(pool, TableBags) else 0, len(pool))
+
+
+def stamp(snapshot: Snapshot, edition: Edition) -> Snapshot:
+    """The weights for one version of the pool; their digest tells versions apart, too."""
+    if not edition.version:
+        return snapshot
+    digest = f"{snapshot.digest}@{edition.version}"
+    return dataclasses.replace(snapshot, digest=digest, edition=edition.version)
+
+
+def renew(pool: Sized, version: int | None) -> TableBags:
+    """Another version of a table's bags, the newest by default; raises BadInput for any other pool."""
+    if not isinstance(pool, TableBags):
+        raise BadInput("a pool that is no bag table", "one given by its path or URI", "make one with `pool build`")
+    return pool.at(version)

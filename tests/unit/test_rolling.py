@@ -1,0 +1,67 @@
+"""Work with few answers waiting: the answers of a plain loop, in order, and an end at the first error."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.types import Candidates
+from service import merge
+from service.merge import merge_all
+from service.rolling import rolling_map
+
+
+@given(items=st.lists(st.integers(), max_size=100))
+def test_answers_come_in_order(items: list[int]) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        assert list(rolling_map(threads, lambda item: item + 1, items)) == [item + 1 for item in items]
+
+
+def test_work_is_begun_only_a_little_ahead() -> None:
+    begun: list[int] = []
+    with ThreadPoolExecutor(2) as threads:
+        answers = rolling_map(threads, begun.append, range(1000))
+        next(answers)
+        answers.close()  # type: ignore[attr-defined]  # a generator
+    assert len(begun) < 100
+
+
+def test_an_error_ends_the_work_and_comes_out() -> None:
+    begun: list[int] = []
+    gate = threading.Event()
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item:
+            gate.wait(10)
+        else:
+            raise KeyError("first")
+
+    with ThreadPoolExecutor(1) as threads:
+        with pytest.raises(KeyError, match="first"):
+            list(rolling_map(threads, work, range(1000)))
+        gate.set()
+    assert len(begun) < 5
+
+
+@given(scores=st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12), k=st.integers(0, 9))
+def test_letting_go_of_parts_changes_nothing(scores: list[list[int]], k: int) -> None:
+    starts = np.cumsum([0, *map(len, scores)])
+    parts = [
+        Candidates(np.arange(start, start + len(part)), np.array(part, float), len(part) + 1, 1)
+        for start, part in zip(starts, scores, strict=False)
+    ]
+    nothing = Candidates(np.zeros(0, np.int64), np.zeros(0), 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge, "_ROOM", 3)
+        found = merge_all(iter(parts), k)
+    expected = merge.merge([nothing, *parts], k)
+    np.testing.assert_array_equal(found.index, expected.index)
+    assert (found.score.tolist(), found.seen, found.dropped) == (
+        expected.score.tolist(),
+        expected.seen,
+        expected.dropped,
+    )

@@ -1,0 +1,334 @@
+"""Tables from folders, CSV, parquet and arrays: what comes out, what is told, and that nothing is left half-made."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from common.data.table.bags import open_pool
+from common.data.table.build import build_table
+from common.data.table.location import Location
+from common.data.table.manifest import read_manifest, versions
+from common.data.table.schema import ENCODED, Payload, read_payload, table_schema
+from common.data.table.sources.source import BuildConfig, as_labels
+from common.data.table.survey import describe_table, survey
+from common.data.table.writer import TableWriter
+from common.errors import BadData, BadInput, UnknownName
+from tests.unit.tables import as_table, assert_bags, random_bags, third_positive, write
+
+CSV = """bag_id,label,split,x,y
+a,cat,train,1,2
+a,cat,train,3,4.5
+b,dog;cat,train,5,6
+c,[],,7,8
+d,,train,9,10
+"""
+
+
+def built(source: Path, **settings: Any) -> Location:
+    where = Location.of(source.parent / "table")
+    build_table(where, source, BuildConfig(**settings))
+    return where
+
+
+def csv(folder: Path, text: str = CSV) -> Path:
+    (folder / "bags.csv").write_text(text)
+    return folder / "bags.csv"
+
+
+def rows(where: Location) -> dict[str, Any]:
+    table = pa.concat_tables(
+        pq.read_table(where.at(file.name), filesystem=where.fs) for file in read_manifest(where).files
+    )
+    return table.to_pydict()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_rows_of_a_csv_become_bags(tmp_path: Path, dtype: str) -> None:
+    found = rows(built(csv(tmp_path), dtype=dtype))
+    assert found["bag_id"] == ["a", "b", "c", "d"]
+    assert found["labels"] == [["cat"], ["dog", "cat"], [], None]
+    assert found["split"] == ["train", "train", None, "train"]
+    assert found["n_instances"] == [2, 1, 1, 1]
+    assert found["features"] == [[[1, 2], [3, 4.5]], [[5, 6]], [[7, 8]], [[9, 10]]]
+
+
+@given(data=st.data())
+def test_bags_of_any_size_survive_batches_of_any_size(data: Any) -> None:
+    from common.data.table.sources.instances import group_rows
+
+    sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=10))
+    ids = np.repeat(np.arange(len(sizes)), sizes).astype(str)
+    named = pa.table({"bag_id": ids.tolist(), "labels": as_labels(pa.array(ids.tolist()))})
+    feats = np.arange(2 * len(ids), dtype=np.float32).reshape(-1, 2)
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(ids) - 1)))) - {len(ids)})
+    edges = list(zip([0, *cuts], [*cuts, len(ids)], strict=True))
+    tables = list(group_rows((named.slice(low, high - low), feats[low:high]) for low, high in edges))
+    whole = pa.concat_tables(tables)
+    assert whole["bag_id"].to_pylist() == [str(number) for number in range(len(sizes))]
+    assert [len(bag) for bag in whole["features"].to_pylist()] == sizes
+    assert np.concatenate([np.array(bag) for bag in whole["features"].to_pylist()]).tolist() == feats.tolist()
+
+
+def nested(folder: Path) -> Path:
+    table = pa.table({"bag_id": ["a", "b"], "label": [1, 0], "features": [[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]})
+    pq.write_table(table, folder / "nested.parquet")
+    return folder / "nested.parquet"
+
+
+def flat(folder: Path) -> Path:
+    table = pa.table({"bag_id": ["a", "b", "b"], "label": [True, False, False], "features": [[1.0, 2], [3, 4], [5, 6]]})
+    pq.write_table(table, folder / "flat.parquet")
+    return folder / "flat.parquet"
+
+
+def arrays(folder: Path) -> Path:
+    (folder / "arrays").mkdir()
+    np.save(folder / "arrays" / "a.npy", np.array([[1, 2]], dtype=np.float32))
+    np.savez(folder / "arrays" / "b.npz", features=np.array([[3, 4], [5, 6]], dtype=np.float16))
+    (folder / "arrays" / "labels.csv").write_text("bag_id,label\na,1\nb,0\n")
+    return folder / "arrays"
+
+
+@pytest.mark.parametrize("source", [nested, flat, arrays])
+def test_feature_bags_come_in_many_forms(tmp_path: Path, source: Callable[[Path], Path]) -> None:
+    found = rows(built(source(tmp_path)))
+    assert (found["bag_id"], found["labels"]) == (["a", "b"], [["1"], ["0"]])
+    assert found["features"] == [[[1, 2]], [[3, 4], [5, 6]]]
+
+
+def pictures(folder: Path, splits: tuple[str, ...] = ("",), count: int = 8) -> Path:
+    random = np.random.default_rng(0)
+    for split in splits:
+        for name in ("cat", "dog"):
+            (folder / "images" / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (10, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / "images" / split / name / f"{number}.png")
+    return folder / "images"
+
+
+def test_images_become_bags_with_all_their_classes(tmp_path: Path) -> None:
+    where = built(pictures(tmp_path, ("train", "test")), bag_size=3, image_size=8)
+    found = rows(where)
+    assert found["n_instances"] == [3, 3, 3, 3, 3, 1] * 2
+    assert found["split"] == ["train"] * 6 + ["test"] * 6
+    for labels, images in zip(found["labels"], found["instances"], strict=True):
+        assert labels == sorted({Path(image["path"]).parts[-2] for image in images})
+    first = next(bag for bag in open_pool(where, "cat"))
+    assert (first.shape[1:], str(first.dtype)) == ((3, 8, 8), "torch.uint8")
+
+
+def test_images_are_decoded_as_pillow_does(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    where = built(source, bag_size=1, image_size=6)
+    pool = open_pool(where, "cat")
+    for bag, name in zip(pool, pool.bag_id(np.arange(len(pool))), strict=True):
+        path = source / next(
+            row[0]["path"]
+            for row, found in zip(*(rows(where)[key] for key in ("instances", "bag_id")), strict=True)
+            if found == name
+        )
+        expected = np.asarray(Image.open(path).resize((6, 6), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(bag[0], expected)
+
+
+def test_a_bag_may_be_one_image(tmp_path: Path) -> None:
+    paths = sorted(pictures(tmp_path).rglob("*.png"))
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    names = [f"b{number}" for number in range(16)]
+    bags = pa.table({"bag_id": names, "labels": [[]] * 16, "image": pa.array(images, ENCODED)})
+    with TableWriter(Location.of(tmp_path / "one"), Payload("image", "uint8", (3, 10, 12)), group_mb=0.001) as writer:
+        writer.add(bags)
+    pool = open_pool(tmp_path / "one")
+    assert len(pool.manifest.groups) > 3
+    assert_bags(list(pool), [np.asarray(Image.open(path)).transpose(2, 0, 1)[None] for path in paths])
+
+
+def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    (source / "cat" / "0.png").write_bytes(b"no image")
+    assert sum(rows(built(source))["n_instances"]) == 15
+    for number in range(1, 8):
+        (source / "dog" / f"{number}.png").write_bytes(b"no image")
+        (source / "cat" / f"{number}.png").write_bytes(b"no image")
+    with pytest.raises(BadData, match=r"15 of 16 images in .* undecodable"):
+        build_table(tmp_path / "other", source, BuildConfig())
+    assert not Location.of(tmp_path / "other").files()
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        (pa.array(["a;b", " c ", "", None, "[]"]), [["a", "b"], ["c"], None, None, []]),
+        (pa.array([0, 3, None], pa.int8()), [["0"], ["3"], None]),
+        (pa.array([True, False]), [["1"], ["0"]]),
+        (pa.array([["a"], [], None], pa.large_list(pa.string())), [["a"], [], None]),
+    ],
+)
+def test_labels_come_in_many_forms(column: pa.Array, labels: list[Any]) -> None:
+    assert as_labels(column).to_pylist() == labels
+
+
+def test_row_groups_hold_whole_bags_up_to_their_limit(tmp_path: Path) -> None:
+    bags = random_bags(200, dtype="float32", longest=9)
+    where = write(tmp_path / "pool", as_table(bags, third_positive(200)), group_mb=0.002)
+    limit, groups = int(0.002 * 2**20), [group for file in read_manifest(where).files for group in file.groups]
+    assert all(group.instances * 24 <= limit for group in groups)
+    assert all(limit - 9 * 24 < group.instances * 24 for group in groups[:-1])
+    assert sum(group.rows for group in groups) == 200
+
+
+def test_a_bag_larger_than_a_row_group_has_one_to_itself(tmp_path: Path) -> None:
+    bags = [np.ones((size, 6), np.float32) for size in (2, 500, 3)]
+    where = write(tmp_path / "pool", as_table(bags, [[], [], ["bird"]]), group_mb=0.001)
+    assert [group.rows for group in read_manifest(where).files[0].groups] == [1, 1, 1]
+    assert_bags(list(open_pool(where, "bird")), bags[:2])
+
+
+WRONG_CSV = {
+    "no rows": ("bag_id,label,x\n", "no rows in .*bags.csv"),
+    "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*--set label_column=NAME"),
+    "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*--set id_column=NAME"),
+    "no features": ("bag_id,label\na,1\n", "no column of features"),
+    "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
+    "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
+    "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
+    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels a bag"),
+    "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
+    "no name": ("bag_id,label,x\n,1,1\n", "a row without a bag_id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRONG_CSV)
+def test_a_csv_that_does_not_do_is_told_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    text, message = WRONG_CSV[kind]
+    with pytest.raises(BadData, match=message):
+        built(csv(tmp_path, text))
+    assert not Location.of(tmp_path / "table").files()
+
+
+def test_numbers_too_large_for_float16_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="70000 among the features; expected numbers that float16 holds"):
+        built(csv(tmp_path, "bag_id,label,x\na,1,70000\n"), dtype="float16")
+
+
+def test_arrays_of_two_widths_are_told(tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    np.save(source / "b2.npy", np.ones((2, 3)))
+    with pytest.raises(BadData, match="b2.npy of 3 features; expected 2, as in the first file"):
+        built(source)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: (root / "labels.csv").write_text("bag_id,label\na,1\nz,1\n"), r"1 bags of .* without a file \(first: z\)"),
+        (lambda root: (root / "labels.csv").unlink(), "no .*labels.csv; expected a file a bag, and labels.csv"),
+        (lambda root: (root / "b.npz").write_bytes(b"x"), "b.npz unreadable"),
+        (lambda root: np.save(root / "a.npy", np.ones(3)), r"float64\(3,\) in .*a.npy"),
+        (lambda root: (root / "a.npy").rename(root / "a.h5"), "no h5py installed"),
+    ],
+)  # fmt: skip
+def test_a_folder_of_arrays_that_does_not_do_is_told(tmp_path: Path, change: Any, message: str) -> None:
+    source = arrays(tmp_path)
+    change(source)
+    with pytest.raises(BadData, match=message):
+        built(source)
+
+
+@pytest.mark.parametrize("name", ["missing", "text.txt"])
+def test_a_source_of_no_known_kind_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.txt").write_text("")
+    with pytest.raises(BadData, match="nothing at|expected a folder, a .csv or a .parquet"):
+        built(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName)],
+)  # fmt: skip
+def test_knobs_out_of_range_are_told(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
+    with pytest.raises(kind):
+        built(csv(tmp_path), **settings)
+
+
+def test_a_place_that_is_taken_is_told(tmp_path: Path) -> None:
+    built(csv(tmp_path))
+    with pytest.raises(BadInput, match=r"a bag table at .* \(version 1\); expected an empty place; add --append"):
+        built(csv(tmp_path))
+
+
+def test_appending_makes_a_version_and_keeps_the_old_one(tmp_path: Path) -> None:
+    where = built(csv(tmp_path))
+    build_table(where, csv(tmp_path, CSV.replace("\n", "\nnew-").removesuffix("new-")), BuildConfig(), append=True)
+    first, second = (read_manifest(where, version) for version in versions(where))
+    assert (first.version, second.version, second.rows) == (1, 2, 8)
+    assert second.files[: len(first.files)] == first.files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CSV.replace(",x,y", ",x,y,z").replace("\n", ",1\n").replace("z,1", "z"), r"bags of features float32\[3\]; expected features float32\[2\]"),
+        (CSV, "bag_id 'a' more than once"),
+    ],
+)  # fmt: skip
+def test_a_failed_append_leaves_the_table_as_it_was(tmp_path: Path, text: str, message: str) -> None:
+    where = built(csv(tmp_path))
+    before = where.files()
+    with pytest.raises(BadData, match=message):
+        build_table(where, csv(tmp_path, text), BuildConfig(), append=True)
+    assert where.files() == before
+
+
+def interrupted(where: Location) -> None:
+    with TableWriter(where, Payload("features", "float16", (6,)), group_mb=1e-4) as writer:
+        writer.add(as_table(random_bags(50), third_positive(50)))
+        raise KeyboardInterrupt
+
+
+def test_a_writer_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(Location.of(tmp_path / "table"))
+    assert not list((tmp_path / "table").iterdir())
+
+
+def test_declared_classes_may_be_targets(tmp_path: Path) -> None:
+    where = built(csv(tmp_path), classes=("bird",))
+    assert len(open_pool(where, "bird")) == 3
+
+
+@pytest.mark.parametrize("column", ["bag_id", "labels", "n_instances", "features"])
+def test_a_file_without_a_column_is_told(column: str) -> None:
+    schema = table_schema(Payload("features", "float16", (6,)))
+    with pytest.raises(BadData, match=f"x.parquet without column .*{column}"):
+        read_payload(schema.remove(schema.get_field_index(column)), "x.parquet")
+
+
+def test_a_file_of_another_schema_is_told() -> None:
+    with pytest.raises(BadData, match="x.parquet of schema unknown; expected bags/1; build the table"):
+        read_payload(pa.schema([("bag_id", pa.string())]), "x.parquet")
+
+
+def test_a_column_of_another_type_is_told() -> None:
+    schema = table_schema(Payload("features", "float16", (6,)))
+    wrong = schema.set(schema.get_field_index("labels"), pa.field("labels", pa.string()))
+    with pytest.raises(BadData, match="x.parquet with labels of type string; expected list<"):
+        read_payload(wrong, "x.parquet")
+
+
+def test_a_table_is_described(tmp_path: Path) -> None:
+    where = built(csv(tmp_path))
+    manifest = read_manifest(where)
+    text = describe_table(where, manifest, survey(where, manifest))
+    for line in ("version 1", "4 bags of 5 instances (1 to 2 a bag, median 1)", "payload features float32[2]",
+                 "splits: none 1, train 3", "(1 bags have none, 1 are unlabeled)", "  cat: 2", "  dog: 1"):  # fmt: skip
+        assert line in text

@@ -1,0 +1,217 @@
+"""Decoded bags within a budget: what is held, what passes by, what is kept on disk, and what is damaged."""
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.data.instances import cache_folder
+from common.data.table import feed as feeding
+from common.data.table.bags import TableBags, open_pool
+from common.data.table.cache import ChunkCache
+from common.data.table.feed import Budget, Feed, passing_bytes
+from common.errors import BadData, BadInput
+from tests.unit.tables import as_table, negatives, random_bags, third_positive, write
+
+COUNT = 90
+BAGS, LABELS = random_bags(COUNT, seed=3), third_positive(COUNT)
+EXPECTED = negatives(BAGS, LABELS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    write(tmp_path / "pool", as_table(BAGS, LABELS))
+    return tmp_path
+
+
+@pytest.fixture
+def pool(folder: Path) -> TableBags:
+    return open_pool(folder / "pool", "bird")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> TableBags:
+    return open_pool(write(tmp_path_factory.mktemp("t") / "pool", as_table(BAGS, LABELS)), "bird")
+
+
+def budget(pool: TableBags, held: int = 0, disk: int = 0) -> Budget:
+    return Budget(passing_bytes(pool) + held, disk)
+
+
+@pytest.mark.parametrize("held", [0, 3000, 1 << 20])
+@pytest.mark.parametrize("disk", [0, 3000, 1 << 20])
+@given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20, unique=True))
+def test_bags_are_the_same_whatever_the_budget(shared: TableBags, held: int, disk: int, index: list[int]) -> None:
+    batch = Feed(shared, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
+    np.testing.assert_array_equal(batch.instances, np.concatenate([EXPECTED[place] for place in sorted(index)]))
+    assert batch.sizes.tolist() == [len(EXPECTED[place]) for place in sorted(index)]
+
+
+def scan(feed: Feed) -> list[torch.Tensor]:
+    return [feed.gather(np.arange(start, min(start + 8, 60))).instances for start in range(0, 60, 8)]
+
+
+def decoded(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The row groups that are decoded from now on."""
+    seen: list[int] = []
+    load = feed._load
+    monkeypatch.setattr(feed, "_load", lambda number: (seen.append(number), load(number))[1])
+    return seen
+
+
+def test_with_room_every_row_group_is_decoded_once(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(pool, range(60), budget(pool, 1 << 20))
+    seen = decoded(feed, monkeypatch)
+    assert all(torch.equal(*pair) for pair in zip(scan(feed), scan(feed), strict=True))
+    assert sorted(seen) == list(range(len(pool.manifest.groups)))
+
+
+def test_without_room_row_groups_pass_by_once_a_scan(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(pool, range(60), budget(pool))
+    seen = decoded(feed, monkeypatch)
+    scan(feed)
+    assert seen == list(range(len(pool.manifest.groups)))
+    assert len(feed._passing) <= feeding._PASSING
+    assert not feed._held
+
+
+def test_the_next_row_group_is_decoded_before_it_is_asked_for(pool: TableBags) -> None:
+    feed = Feed(pool, range(60), budget(pool))
+    feed.gather(np.array([0]))
+    assert feed._passing[1].result().chunk.values.size
+
+
+def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
+    last = int(pool.starts[1])
+    feed = Feed(pool, range(last), budget(pool))
+    feed.gather(np.array([0]))
+    assert list(feed._passing) == [0]
+
+
+def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> None:
+    room = 5000
+    feed = Feed(pool, range(60), budget(pool, room))
+    scan(feed)
+    held = sum(
+        each.result().chunk.values.nbytes + each.result().chunk.offsets.nbytes + each.result().rows.nbytes
+        for each in feed._held.values()
+    )
+    assert room / 2 < held <= room
+
+
+def test_a_budget_too_small_is_told(pool: TableBags) -> None:
+    with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected \d+ at least.*raise --set fleet.pool_mb"):
+        Feed(pool, range(60), Budget(1 << 20))
+
+
+def test_decoded_bags_are_found_on_disk_again(pool: TableBags, folder: Path) -> None:
+    before = scan(Feed(pool, range(60), budget(pool, 0, 1 << 20)))
+    for path in (folder / "pool").glob("*.parquet"):
+        path.unlink()
+    after = scan(Feed(pool, range(60), budget(pool, 0, 1 << 20)))
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_a_cached_file_cut_short_is_made_anew(pool: TableBags) -> None:
+    before = scan(Feed(pool, range(60), budget(pool, 0, 1 << 20)))
+    for path in (cache_folder() / "bags").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    after = scan(Feed(pool, range(60), budget(pool, 0, 1 << 20)))
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_the_disk_takes_no_more_than_it_may(pool: TableBags) -> None:
+    scan(Feed(pool, range(60), budget(pool, 0, 3000)))
+    assert 1000 < sum(path.stat().st_size for path in (cache_folder() / "bags").iterdir()) <= 3000
+
+
+def test_files_unused_for_long_make_room(pool: TableBags) -> None:
+    folder = cache_folder() / "bags"
+    folder.mkdir(parents=True)
+    for name, age_s in (("old", 100_000), ("young", 1000)):
+        (folder / name).write_bytes(bytes(2000))
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    scan(Feed(pool, range(60), budget(pool, 0, 5000)))
+    names = {path.name for path in folder.iterdir()}
+    assert "old" not in names
+    assert "young" in names
+    assert len(names) > 2
+
+
+def test_a_full_disk_is_no_reason_to_stop(
+    pool: TableBags, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ChunkCache, "_write", full)
+    assert len(scan(Feed(pool, range(60), budget(pool, 0, 1 << 20)))) == 8
+    assert caplog.text.count("no decoded bags are kept on disk from here on") == 1
+
+
+def one_file(folder: Path) -> Path:
+    return next((folder / "pool").glob("*.parquet"))
+
+
+def test_a_changed_byte_in_a_row_group_is_told_when_it_is_read(pool: TableBags, folder: Path) -> None:
+    data = bytearray(one_file(folder).read_bytes())
+    data[pool.manifest.files[0].groups[2].start + 50] ^= 1
+    one_file(folder).write_bytes(data)
+    with pytest.raises(BadData, match=r"row group 2 of .*parquet changed; expected the content its manifest lists"):
+        scan(Feed(pool, range(60), budget(pool)))
+
+
+def test_a_repaired_file_is_read_by_the_same_feed(pool: TableBags, folder: Path) -> None:
+    whole, feed = one_file(folder).read_bytes(), Feed(pool, range(60), budget(pool, 1 << 20))
+    one_file(folder).write_bytes(whole[:1000])
+    with pytest.raises(BadData, match=r"expected [\d,]+ bytes|row group . of .* truncated"):
+        scan(feed)
+    one_file(folder).write_bytes(whole)
+    assert len(scan(feed)) == 8
+
+
+DAMAGE: dict[str, tuple[Any, str]] = {
+    "cut short": (lambda data: data[:-100], r"{} bytes at .*parquet; expected {} bytes, as its manifest says"),
+    "gone": (lambda data: None, r"no file at .*parquet; expected [\d,]+ bytes"),
+    "another footer": (lambda data: data[:-20] + bytes(20), "with another footer; expected the content its manifest"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_files_that_do_not_match_their_manifest_are_told_on_opening(folder: Path, kind: str) -> None:
+    path, (change, message) = one_file(folder), DAMAGE[kind]
+    size, data = path.stat().st_size, change(path.read_bytes())
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(BadData, match=message.format(f"{size - 100:,}", f"{size:,}")):
+        open_pool(folder / "pool", "bird")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:200], "manifest-000001.json, unreadable"),
+        (lambda text: "[]", "manifest-000001.json, unreadable"),
+        (lambda text: text.replace("bags/1", "bags/7"), r"unreadable .*bags/7.*; expected a manifest of bags/1"),
+        (lambda text: re.sub(r'"shape": \[[^]]*\]', '"shape": [7]', text), r"features float16\[6\]; expected features float16\[7\]"),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_is_none_or_of_other_files_is_told(folder: Path, change: Any, message: str) -> None:
+    path = folder / "pool" / "manifest-000001.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(BadData, match=message):
+        open_pool(folder / "pool", "bird")
+
+
+def test_a_version_that_is_not_there_is_told(pool: TableBags) -> None:
+    with pytest.raises(BadData, match="no version 7 of .*; expected one of 1 to 1"):
+        pool.at(7)
