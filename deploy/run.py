@@ -77,7 +77,7 @@ class Workshop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for sampler in self._samplers.values():
-            sampler.close()
+            sampler.close(finish=kind is None)
 
 
 def bags_of(run: ReportedRun) -> Split:

@@ -61,7 +61,7 @@ class RayService:
         """What was set up, in one line."""
         return self._line
 
-    def close(self) -> None:
+    def close(self, finish: bool = True) -> None:
         """End the actors; Ray itself goes on."""
         for actor in (self.coordinator, *self.scorers):
             ray.kill(actor)

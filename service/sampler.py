@@ -16,16 +16,15 @@ from common.models.bag import BagClassifier
 from common.protocols import Sized
 from common.types import Index, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.coordinator import Task, check_round
+from service.checks import previous_of, require_dataset, require_positives, require_whole, resolve_k, resolve_strategy
+from service.coordinator import Task
 from service.fleet import Stock
 from service.instances import shares_instances
 from service.rounds import Pending, Service
 from service.setup import FleetConfig, start_service
 from service.shared_points import Layout
 from service.source import BagSource, Collate
-from service.strategies import StrategyConfig, make_strategy
 from service.strategies.base import Strategy
-from service.strategies.full import Full
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +58,15 @@ class NegativeSampler:
         target: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
-        _require_dataset(pool)
-        chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
+        for given, name in ((pool, "a pool"), (positives if positives is not None else (), "positives")):
+            require_dataset(given, name)
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         embedder = as_embedder(model, head)
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(pool, collate, ragged)
         learnt = BagSource(positives if positives is not None else (), collate, ragged)
-        self._task, self._sizes = Task(chosen, random_rounds), (len(bags), len(learnt))
+        self._task, self._sizes = Task(resolve_strategy(strategy), random_rounds), (len(bags), len(learnt))
         self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20)
         budgets = config.gather_mb << 20, config.held_mb << 20
@@ -84,8 +83,7 @@ class NegativeSampler:
         It ends with this one; closing it does nothing.
         """
         other = copy.copy(self)
-        chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
-        other._task, other._owns_service = Task(chosen, random_rounds), False
+        other._task, other._owns_service = Task(resolve_strategy(strategy), random_rounds), False
         other._round = other._first_round(k, seed, target)
         return other
 
@@ -105,6 +103,7 @@ class NegativeSampler:
         """
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
+        require_whole("epoch", epoch)
         snapshot = take_snapshot(weights, epoch if version is None else version)
         pending = self._service.begin(self._task, dataclasses.replace(self._round, epoch=epoch), snapshot)
         return Chosen(self, pending, epoch)
@@ -115,12 +114,15 @@ class NegativeSampler:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
-        self._remember(state["previous"])
+        self._remember(previous_of(state, self._sizes[0]))
 
-    def close(self) -> None:
-        """Let go of the shards; a round under way is finished first. Once is enough, twice does no harm."""
+    def close(self, finish: bool = True) -> None:
+        """Let go of the shards; a round under way is finished first, or given up unless `finish`.
+
+        Once is enough, twice does no harm.
+        """
         if self._owns_service:
-            self._service.close()
+            self._service.close(finish)
             self._owns_service, self._life.over = False, True
 
     def __enter__(self) -> Self:
@@ -129,12 +131,13 @@ class NegativeSampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(finish=kind is None)
 
     def _first_round(self, k: int | None, seed: int, target: int) -> Round:
         pool, positives = self._sizes
-        _require_positives(self._task.strategy, positives)
-        return Round("", 0, seed, _resolve_k(k, self._task.strategy, pool), target)
+        require_positives(self._task.strategy, positives)
+        require_whole("seed", seed)
+        return Round("", 0, seed, resolve_k(k, self._task.strategy, pool), target)
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
@@ -160,27 +163,3 @@ class Chosen:
         selection = self.pending.result(timeout_s)
         self.sampler._remember(selection.index)
         return dataclasses.replace(selection, staleness=self.epoch - selection.version)
-
-
-def _require_dataset(pool: object) -> None:
-    if isinstance(pool, (str, bytes)) or not (hasattr(pool, "__len__") and hasattr(pool, "__getitem__")):
-        raise BadInput(
-            f"a pool of type {type(pool).__name__}", "a map-style dataset of bags, with len() and [i]",
-            "wrap it in a torch Dataset",
-        )  # fmt: skip
-
-
-def _resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:
-    if isinstance(strategy, Full):
-        return pool
-    if k is None:
-        raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
-    check_round(k, pool)
-    return int(k)
-
-
-def _require_positives(strategy: Strategy, positives: int) -> None:
-    if strategy.learns_from_positives and not positives:
-        raise BadInput(
-            f"no positives for {type(strategy).__name__}", "the positive bags, from which it learns", "give positives="
-        )
