@@ -49,7 +49,7 @@ class Learner:
         return total / bags
 
     def score(self, bags: BagSet) -> Floats:
-        """How positive every bag is: the difference of its two logits, (n,)."""
+        """How positive every bag is: the difference of its two logits, (n,); BadInput if one is not finite."""
         self.model.eval()
         parts = []
         with torch.inference_mode():
@@ -57,7 +57,11 @@ class Learner:
                 index = np.arange(start, min(start + _EVALUATION_BATCH, len(bags)))
                 logits = self.model(bags.gather(index).to(self.device)).double()
                 parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
-        return np.concatenate(parts)
+        scores = np.concatenate(parts)
+        if not np.isfinite(scores).all():
+            found = f"{(~np.isfinite(scores)).sum()} of {len(scores)} bag scores not finite"
+            raise BadInput(found, "finite scores", "training diverged: lower --set training.lr")
+        return scores
 
     def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
         """Weights and optimiser."""
