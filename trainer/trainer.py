@@ -17,7 +17,7 @@ from common.types import Selection
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
-from trainer.loader import epoch_order, epoch_set
+from trainer.loader import Batches, epoch_order, epoch_set
 from trainer.metrics import Metrics, bag_metrics
 from trainer.progress import Progress
 
@@ -72,7 +72,7 @@ class Trainer:
         with self._stage("train"):
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            return self._with.learner.train(bags.batches(order, config.batch), epoch)
+            return self._with.learner.train(Batches(bags, order, config.batch), epoch)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
@@ -124,7 +124,7 @@ class Trainer:
 
     def _state(self) -> Json:
         previous = self._with.sampler.state_dict()["previous"]
-        held = None if previous is None else torch.from_numpy(previous)
+        held = None if previous is None else torch.tensor(previous)  # a copy: what came from Ray can't be written
         return {"progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(), "previous": held}
 
     def _resume(self) -> None:
