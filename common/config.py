@@ -5,21 +5,25 @@ them together; `--set a.b=value` reaches every field through `override`.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from common.errors import BadInput, UnknownName
+from common.knobs import Bounds
 
 T = TypeVar("T")
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def knob(default: Any, line: str) -> Any:  # Any: dataclasses.field is typed so, too
-    """A dataclass field with its default and the one line that `list` and errors show."""
-    return dataclasses.field(default=default, metadata={"line": line})
+def knob(  # Any: dataclasses.field is typed so, too
+    default: Any, line: str, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> Any:
+    """A dataclass field with its default, the one line that `list` and errors show, and a number's bounds."""
+    return dataclasses.field(default=default, metadata={"line": line, "bounds": Bounds(least, above, below)})
 
 
 def override(config: T, settings: Iterable[str]) -> T:
@@ -54,24 +58,31 @@ def from_dict(kind: type[T], values: Mapping[str, Any]) -> T:  # Any: JSON
     return kind(**built)
 
 
+def values(config: object, prefix: str = "") -> dict[str, str]:
+    """Every dotted key below a config, with its value as `--set` takes it."""
+    found: dict[str, str] = {}
+    for name in _settable(type(config)):
+        value = getattr(config, name)
+        nested = dataclasses.is_dataclass(value)
+        found |= values(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": _spell(value)}
+    return found
+
+
 def keys(kind: type[object], prefix: str = "") -> dict[str, str]:
     """Every dotted key below a config class, with its line of explanation."""
     found: dict[str, str] = {}
     hints = typing.get_type_hints(kind)
-    for field in _fields(kind):
-        name = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(hints[field.name]):
-            found |= keys(hints[field.name], f"{name}.")
-        else:
-            found[name] = field.metadata.get("line", "")
+    for name, field in _settable(kind).items():
+        nested = dataclasses.is_dataclass(hints[name])
+        found |= keys(hints[name], f"{prefix}{name}.") if nested else {f"{prefix}{name}": field.metadata["line"]}
     return found
 
 
 def _replace(config: T, path: list[str], text: str, key: str) -> T:
     name, rest = path[0], path[1:]
     hints = typing.get_type_hints(type(config))
-    if name not in {field.name for field in _fields(type(config))}:
-        raise UnknownName(f"key (in {key!r})", name, (field.name for field in _fields(type(config))))
+    if name not in _settable(type(config)):
+        raise UnknownName(f"key (in {key!r})", name, _settable(type(config)))
     value = getattr(config, name)
     if dataclasses.is_dataclass(value) and rest:
         return dataclasses.replace(config, **{name: _replace(value, rest, text, key)})  # type: ignore[type-var]  # T is a dataclass
@@ -97,6 +108,19 @@ def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for
 
 def _from_json(value: Any) -> Any:  # Any: JSON
     return tuple(value) if isinstance(value, list) else value
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_spell, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _settable(kind: type[object]) -> dict[str, dataclasses.Field[Any]]:  # Any: fields of any type
+    """The fields that `--set` reaches: knobs, and configs that hold some."""
+    hints = typing.get_type_hints(kind)
+    named = {field.name: field for field in _fields(kind)}
+    return {name: f for name, f in named.items() if "line" in f.metadata or dataclasses.is_dataclass(hints[name])}
 
 
 def _fields(kind: type[object]) -> tuple[dataclasses.Field[Any], ...]:  # Any: fields of any type

@@ -4,7 +4,6 @@ import os
 import sys
 
 from deploy.complaint import Complaint
-from deploy.house import check_house
 
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -12,22 +11,30 @@ EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
     try:
-        check_house()
-        from deploy.commands import run_command  # imported here: the house is checked first
+        return _run(arguments)
     except Complaint as complaint:
         return complain(complaint, EXIT_INPUT)
+    except KeyboardInterrupt:
+        return complain("interrupted; nothing was being trained", EXIT_INTERRUPTED)
+
+
+def _run(arguments: list[str]) -> int:
+    """Everything is imported here: after the house is checked, and where Ctrl-C is told like any other."""
+    from deploy.house import check_house
+
+    check_house()
     from common.errors import BadInput, Interrupted, ServiceError
+    from deploy.commands import run_command
 
     try:
         run_command(arguments)
+        sys.stdout.flush()
     except BadInput as error:
         return complain(error, EXIT_INPUT)
     except ServiceError as error:
         return complain(error, EXIT_OURS)
     except Interrupted as error:
         return complain(error, EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        return complain("interrupted; nothing was under way", EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone, e.g. `| head`
     return 0

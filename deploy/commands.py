@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from common.config import keys, override, to_dict
+from common.config import keys, override, to_dict, values
 from common.data.catalogue import DATASETS
 from common.errors import BadInput
 from common.models.encoders import MODELS
@@ -79,23 +79,40 @@ def describe(summary: Json) -> str:
     """A run's result in one line."""
     test, last = summary["test"], summary["last"]
     return (
-        f"{summary['strategy']}: test AP {test['ap']:.4f}, ROC-AUC {test['roc_auc']:.4f} at epoch "
-        f"{summary['best_epoch']}, the best in validation (last: {last['ap']:.4f}, {last['roc_auc']:.4f})"
+        f"{summary['strategy']}: test AP {_number(test['ap'])}, ROC-AUC {_number(test['roc_auc'])} at epoch "
+        f"{summary['best_epoch']}, the best in validation (last: {_number(last['ap'])}, {_number(last['roc_auc'])})"
     )
+
+
+def _number(value: float | None) -> str:
+    """Four digits; a measure that isn't defined on the test bags is NaN, or null once it is in a file."""
+    return "undefined" if value is None or value != value else f"{value:.4f}"
 
 
 def catalogue() -> str:
     """All tables with their one-line explanations."""
     tables = {
-        "recipes": {name: _first_line(make) for name, make in RECIPES.items()},
+        "recipes": {name: f"{_first_line(make)}{_changes(make())}" for name, make in RECIPES.items()},
         "strategies": {name: _first_line(kind) for name, kind in STRATEGIES.items()},
         "datasets": {name: line for name, (_, line) in DATASETS.items()},
         "models": {name: line for name, (_, line) in MODELS.items()},
         "poolings": POOLINGS,
         "metrics": METRICS,
-        "keys for --set": keys(RunConfig),
+        "keys for --set, with their defaults": _with_defaults(),
     }
     return "\n\n".join(_table(title, lines) for title, lines in tables.items())
+
+
+def _with_defaults() -> dict[str, str]:
+    default = values(RunConfig(""))
+    return {name: f"{line} ({default[name]})" for name, line in keys(RunConfig).items()}
+
+
+def _changes(config: RunConfig) -> str:
+    """What a recipe sets to something other than the default."""
+    default = values(RunConfig(""))
+    changed = [f"{name}={value}" for name, value in values(config).items() if value != default[name]]
+    return f" Sets {', '.join(changed)}." if changed else ""
 
 
 def _table(title: str, lines: dict[str, str]) -> str:

@@ -54,6 +54,9 @@ class Workshop:
         if config not in self._splits:
             self._splits[config] = load_split(config)
             log.info(describe_split(config, self._splits[config]))
+            dropped = dropped_instances(self._splits[config])
+            if dropped:
+                log.info("%d images left out, which could not be decoded; the first: %s", len(dropped), dropped[0])
         return self._splits[config]
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
@@ -77,7 +80,7 @@ class Workshop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for sampler in self._samplers.values():
-            sampler.close()
+            sampler.close(finish=kind is None)
 
 
 def bags_of(run: ReportedRun) -> Split:
@@ -94,9 +97,13 @@ def describe_split(config: DataConfig, split: Split) -> str:
     )
 
 
+def dropped_instances(split: Split) -> list[str]:
+    """What could not be decoded, each once: without a test set of their own both parts come of one table."""
+    return list(dict.fromkeys([*split.pool.instances.dropped, *split.test.instances.dropped]))
+
+
 def _facts(config: RunConfig, split: Split) -> Json:
-    dropped = [*split.pool.instances.dropped, *split.test.instances.dropped]
     return {
         "recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target,
-        "seed": config.seed, "dropped_instances": dropped, "versions": versions(),
+        "seed": config.seed, "dropped_instances": dropped_instances(split), "versions": versions(),
     }  # fmt: skip

@@ -10,18 +10,14 @@ from common.data.table.bags import TableBags, open_pool, open_positives
 from common.errors import BadInput
 from common.protocols import Sized
 from common.types import Edition, Snapshot
+from service.checks import require_dataset
 
 
 def pool_of(pool: Sized | str | Path, label: str | None) -> Sized:
     """The pool itself, or the bags negative for `label` of the table at a path or URI; raises BadInput otherwise."""
     if isinstance(pool, (str, Path)):
         return open_pool(pool, label)
-    if isinstance(pool, bytes) or not (hasattr(pool, "__len__") and hasattr(pool, "__getitem__")):
-        raise BadInput(
-            f"a pool of type {type(pool).__name__}",
-            "a map-style dataset of bags, with len() and [i], or the path of a bag table",
-            "wrap it in a torch Dataset",
-        )
+    require_dataset(pool, "a pool")
     if label is not None and not isinstance(pool, TableBags):
         raise BadInput(f"target_label={label!r} with a pool that is no path", "a path or URI", "leave it out")
     return pool
@@ -29,8 +25,11 @@ def pool_of(pool: Sized | str | Path, label: str | None) -> Sized:
 
 def positives_of(positives: Sized | str | Path | None, label: str | None) -> Sized:
     """The positives themselves, none at all, or the bags positive for `label` of the table at a path or URI."""
+    if positives is None:
+        return ()
     if not isinstance(positives, (str, Path)):
-        return () if positives is None else positives
+        require_dataset(positives, "positives")
+        return positives
     if label is None:
         raise BadInput("positives by path without target_label", "the label they are positive for", "give it")
     return open_positives(positives, label)

@@ -81,6 +81,6 @@ class LocalFleet:
         """The same weights together with the features of the pool's instances."""
         return dataclasses.replace(published, features=features)
 
-    def close(self) -> None:
-        """End the worker threads."""
-        self._threads.shutdown()
+    def close(self, finish: bool = True) -> None:
+        """End the worker threads; unless `finish`, blocks not begun are given up."""
+        self._threads.shutdown(cancel_futures=not finish)

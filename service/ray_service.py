@@ -18,6 +18,7 @@ from common.errors import BadInput, ServiceError
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
+from service.quiet import without_line
 from service.ray_fleet import Published, RayFleet, start_scorers
 from service.rounds import Pending
 from service.setup import FleetConfig
@@ -61,7 +62,7 @@ class RayService:
         """What was set up, in one line."""
         return self._line
 
-    def close(self) -> None:
+    def close(self, finish: bool = True) -> None:
         """End the actors; Ray itself goes on."""
         for actor in (self.coordinator, *self.scorers):
             ray.kill(actor)
@@ -97,10 +98,11 @@ def connect(dashboard: bool = False) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
-    ray.init(
-        namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
-        runtime_env=environment,
-    )  # fmt: skip
+    with without_line("Set ray log level from environment variable"):
+        ray.init(
+            namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
+            runtime_env=environment,
+        )  # fmt: skip
 
 
 def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayService:

@@ -1,6 +1,6 @@
 """Where rounds are run: the interface of a service, and the one inside this process."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +25,8 @@ class Service(Protocol):
     def describe(self) -> str:
         """What was set up, in one line."""
 
-    def close(self) -> None:
-        """Let go of everything; waits for a round under way."""
+    def close(self, finish: bool = True) -> None:
+        """Let go of everything; a round under way is finished first, or given up unless `finish`."""
 
 
 class LocalService:
@@ -44,9 +44,11 @@ class LocalService:
         """What was set up, in one line."""
         return self._line
 
-    def close(self) -> None:
-        """Finish what was begun and end the threads."""
-        self._thread.shutdown()
+    def close(self, finish: bool = True) -> None:
+        """Finish what was begun, or no more than the blocks in hand, and end the threads."""
+        if not finish:
+            self._fleet.close(finish)
+        self._thread.shutdown(cancel_futures=not finish)
         self._fleet.close()
 
 
@@ -58,4 +60,7 @@ class LocalPending:
 
     def result(self, timeout_s: float | None = None) -> Selection:
         """Wait for it; raises TimeoutError after `timeout_s`."""
-        return self.future.result(timeout_s)
+        done, _ = wait([self.future], timeout_s)
+        if not done:
+            raise TimeoutError(f"no selection within {timeout_s:g} s")
+        return self.future.result()

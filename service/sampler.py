@@ -17,7 +17,8 @@ from common.models.bag import BagClassifier
 from common.protocols import Sized
 from common.types import Index, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.coordinator import Task, check_round
+from service.checks import previous_of, require_positives, require_whole, resolve_k, resolve_strategy
+from service.coordinator import Task
 from service.editions import edition_of, pool_of, positives_of, renew, stamp
 from service.fleet import Stock
 from service.instances import shares_instances
@@ -25,9 +26,7 @@ from service.rounds import Pending, Service
 from service.setup import FleetConfig, start_service
 from service.shared_points import Layout
 from service.source import BagSource, Collate
-from service.strategies import StrategyConfig, make_strategy
 from service.strategies.base import Strategy
-from service.strategies.full import Full
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,6 @@ class NegativeSampler:
         target: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
-        chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         embedder = as_embedder(model, head)
@@ -71,7 +69,7 @@ class NegativeSampler:
         bags = BagSource(pool_of(pool, target_label), collate, ragged)
         learnt = BagSource(positives_of(positives, target_label), collate, ragged)
         self._life = Life(bags.dataset)
-        self._task, self._positives = Task(chosen, random_rounds), len(learnt)
+        self._task, self._positives = Task(resolve_strategy(strategy), random_rounds), len(learnt)
         self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget)
         budgets = config.gather_mb << 20, config.held_mb << 20
@@ -88,8 +86,7 @@ class NegativeSampler:
         It ends with this one; closing it does nothing.
         """
         other = copy.copy(self)
-        chosen = make_strategy(StrategyConfig(strategy)) if isinstance(strategy, str) else strategy
-        other._task, other._owns_service = Task(chosen, random_rounds), False
+        other._task, other._owns_service = Task(resolve_strategy(strategy), random_rounds), False
         other._round = other._first_round(k, seed, target)
         return other
 
@@ -109,9 +106,10 @@ class NegativeSampler:
         """
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
+        require_whole("epoch", epoch)
         edition = edition_of(self.pool)
         snapshot = stamp(take_snapshot(weights, epoch if version is None else version), edition)
-        k = _resolve_k(self._round.k, self._task.strategy, edition.bags)
+        k = resolve_k(self._round.k, self._task.strategy, edition.bags)
         asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition)
         pending = self._service.begin(self._task, asked, snapshot)
         return Chosen(self, pending, epoch)
@@ -136,14 +134,17 @@ class NegativeSampler:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
-        if state.get("edition"):
+        if isinstance(state, Mapping) and state.get("edition"):
             self.refresh(state["edition"])
-        self._remember(state["previous"])
+        self._remember(previous_of(state, len(self.pool)))
 
-    def close(self) -> None:
-        """Let go of the shards; a round under way is finished first. Once is enough, twice does no harm."""
+    def close(self, finish: bool = True) -> None:
+        """Let go of the shards; a round under way is finished first, or given up unless `finish`.
+
+        Once is enough, twice does no harm.
+        """
         if self._owns_service:
-            self._service.close()
+            self._service.close(finish)
             self._owns_service, self._life.over = False, True
 
     def __enter__(self) -> Self:
@@ -152,11 +153,12 @@ class NegativeSampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(finish=kind is None)
 
     def _first_round(self, k: int | None, seed: int, target: int) -> Round:
-        _require_positives(self._task.strategy, self._positives)
-        return Round("", 0, seed, _resolve_k(k, self._task.strategy, len(self.pool)), target)
+        require_positives(self._task.strategy, self._positives)
+        require_whole("seed", seed)
+        return Round("", 0, seed, resolve_k(k, self._task.strategy, len(self.pool)), target)
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
@@ -183,19 +185,3 @@ class Chosen:
         selection = self.pending.result(timeout_s)
         self.sampler._remember(selection.index)
         return dataclasses.replace(selection, staleness=self.epoch - selection.version)
-
-
-def _resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:
-    if isinstance(strategy, Full):
-        return pool
-    if k is None:
-        raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
-    check_round(k, pool)
-    return int(k)
-
-
-def _require_positives(strategy: Strategy, positives: int) -> None:
-    if strategy.learns_from_positives and not positives:
-        raise BadInput(
-            f"no positives for {type(strategy).__name__}", "the positive bags, from which it learns", "give positives="
-        )

@@ -9,6 +9,7 @@ import torch
 from common.config import knob
 from common.data.table.feed import Budget
 from common.errors import BadInput, UnknownName
+from common.knobs import check_knobs
 from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
 from service.rounds import LocalService, Service
@@ -22,24 +23,25 @@ class FleetConfig:
     """Where scoring happens."""
 
     kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
-    shards: int | None = knob(None, "shards of the pool; none: one a core, or one a GPU on Ray")
-    block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit")
-    gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is")
-    cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1")
-    deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error")
-    start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error")
-    cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB")
-    gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB")
-    held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB")
-    pool_mb: int = knob(1024, "decoded bags of a table that a shard holds in memory, in MiB; others are streamed")
-    disk_mb: int = knob(8192, "decoded bags of tables kept in $NEGSIFT_CACHE by all shards of a machine, in MiB")
+    shards: int | None = knob(None, "shards of the pool; none: one a core, or one a GPU on Ray", least=1)
+    block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit", least=1)
+    gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
+    cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
+    deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error", above=0)
+    start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
+    cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
+    gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
+    held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB", least=0)
+    pool_mb: int = knob(
+        1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
+    )
+    disk_mb: int = knob(8192, "MiB of decoded tables that all shards of a machine keep in $NEGSIFT_CACHE", least=0)
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UnknownName("fleet.kind", self.kind, KINDS)
-        if self.block < 1 or (self.shards is not None and self.shards < 1):
-            raise BadInput(f"fleet.block={self.block}, fleet.shards={self.shards}", "1 or more", "correct --set")
+        check_knobs(self, "fleet")
 
     @property
     def on_ray(self) -> bool:

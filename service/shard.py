@@ -7,13 +7,14 @@ shard holds it, on how many threads work, or on what was embedded before.
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from common.data.table.feed import Feed
 from common.errors import BadModel
@@ -32,6 +33,7 @@ from service.source import BagSource, move
 from service.strategies.base import Prepared, Strategy
 
 Part = Literal["pool", "positives"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,22 @@ class Shard:
 
             blocks, source = self._holding.pool_blocks, self._holding.pool
             held = sum(len(block_index(block, self._holding.block, len(source))) for block in blocks)
-            parts = self._threads.map(embed, blocks)
+            parts = self._in_parallel(embed, blocks)
             self._points = wanted, BagPoints(parts, held, wanted, self._cache_bytes)
         return self._points[1]
 
-    def _each(self, work: Callable[[int], object], blocks: Sequence[int]) -> list:  # type: ignore[type-arg]  # of what `work` gives
-        return list(self._threads.map(work, blocks))
+    def _each(self, work: Callable[[int], T], blocks: Sequence[int]) -> list[T]:
+        return list(self._in_parallel(work, blocks))
+
+    def _in_parallel(self, work: Callable[[int], T], blocks: Sequence[int]) -> Iterator[T]:
+        """`work` of every block, in their order; in a terminal with a bar, if it takes longer than a moment."""
+        number, shards = self._holding.share
+        told = f"scoring, shard {number + 1} of {shards}"
+        bar = tqdm(total=len(blocks), desc=told, disable=None, leave=False, unit="block", delay=1)
+        with bar:
+            for part in self._threads.map(work, blocks):
+                bar.update()
+                yield part
 
     def _block(self, snapshot: Snapshot, part: Part, block: int, ask: Ask, keep: bool = True) -> Embedded:
         self._load(snapshot)

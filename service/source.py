@@ -1,6 +1,7 @@
 """A pool as the shards see it: bags at given positions, as one batch the model takes."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,16 +59,22 @@ class BagSource:
             return torch.split(batch.instances, batch.sizes.tolist())
         return [self.dataset[int(position)] for position in index]
 
+    @functools.cached_property
+    def _first(self) -> Tensor:
+        """The bag that all others must fit, whichever block they are in."""
+        return as_bag(self.dataset[0], 0)
+
     def _lay_out(self, bags: Sequence[Tensor], index: Index) -> BagBatch | Tensor:
-        first = bags[0].shape[1:] if self.ragged else bags[0].shape
+        first, whole = self._first, not self.ragged
         for bag, position in zip(bags, index, strict=True):
-            if (bag.shape[1:] if self.ragged else bag.shape) != first:
+            odd = bag.shape[1:] != first.shape[1:]
+            if odd or (whole and bag.shape != first.shape):
                 raise BadData(
-                    f"item {position} of shape {tuple(bag.shape)} beside item {index[0]} of {tuple(bags[0].shape)}",
-                    "instances of one shape" if self.ragged else "bags of one shape",
-                    "repair the item" if self.ragged else "give collate=, or a BagClassifier for ragged bags",
+                    f"item {position} of shape {tuple(bag.shape)} beside item 0 of {tuple(first.shape)}",
+                    "bags of one shape" if whole else "instances of one shape",
+                    "repair the item" if odd else "give collate=, or a BagClassifier for ragged bags",
                 )
-        if not self.ragged:
+        if whole:
             return torch.stack(list(bags))
         return BagBatch(torch.cat(list(bags)), np.array([len(bag) for bag in bags], dtype=np.int64))
 

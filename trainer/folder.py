@@ -1,5 +1,6 @@
 """A run's folder. Every file is written under a temporary name and renamed: it is whole, or not there."""
 
+import io
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from common.errors import BadData, BadInput
 from common.types import Selection
 
 Json = dict[str, Any]  # Any: JSON
+_OWN = {"selections", "checkpoint", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class RunFolder:
         return self._read_json("summary.json")
 
     def claim(self, config: Json, free: Collection[str] = ()) -> None:
-        """Make the folder this run's; raises BadInput if it holds a run of another configuration.
+        """Make the folder this run's; raises BadInput if it holds a run of another configuration, or folders.
 
         The dotted keys in `free` may differ: they don't change the result.
         """
         held = self._read_json("config.json")
         if held is None:
+            self._require_no_folders()
             self.write_json("config.json", config)
             return
         differing = _differences(_flat(held), _flat(json.loads(json.dumps(config)))) - set(free)
@@ -64,7 +67,9 @@ class RunFolder:
 
     def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
         """The checkpoint."""
-        self._write("checkpoint/last.pt", lambda path: torch.save(dict(state), path))
+        made = io.BytesIO()  # torch writing to a file says of a full disk no more than "unexpected pos"
+        torch.save(dict(state), made)
+        self._write("checkpoint/last.pt", lambda path: path.write_bytes(made.getbuffer()))
 
     def load(self) -> Json | None:
         """The checkpoint, or None if there is none; raises BadData if it can't be read."""
@@ -76,6 +81,16 @@ class RunFolder:
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise BadData(f"{path} unreadable ({error})", "a checkpoint", f"remove {self.path} to start anew") from None
         return state
+
+    def _require_no_folders(self) -> None:
+        """A folder with folders in it is somebody's home, or holds other runs."""
+        inside = sorted(p.name for p in self.path.glob("*/") if p.is_dir() and p.name[0] != "." and p.name not in _OWN)
+        if inside:
+            more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
+            raise BadInput(
+                f"the folders {', '.join(inside[:3])}{more} in {self.path.resolve()}",
+                "an empty folder, or one that is not there yet", "choose another --out",
+            )  # fmt: skip
 
     def _read_json(self, name: str) -> Json | None:
         path = self.path / name
@@ -91,9 +106,14 @@ class RunFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(made)
             os.replace(made, path)
-        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        except OSError as error:
             _remove(made)
-            raise BadInput(f"{path} not writable ({error})", "room and permission to write", "choose --out") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            remedy = "free some space or choose another --out"
+            raise BadInput(f"{path} not writable ({reason})", "a folder with room and permission", remedy) from error
+        except BaseException:  # such as Ctrl-C: it goes on, but leaves nothing half-written
+            _remove(made)
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,6 @@
 """A model with its optimiser: one epoch of training, and scores of bags."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from common.models.bag import BagClassifier
 from common.rng import stream_key
 from common.types import Floats
 from trainer.config import TrainingConfig
-from trainer.loader import Batch
+from trainer.loader import Batch, Batches
 
 _EVALUATION_BATCH = 128
 
@@ -30,7 +29,7 @@ class Learner:
         self._seed = seed
         self._optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
-    def train(self, batches: Iterable[Batch], epoch: int) -> float:
+    def train(self, batches: Batches, epoch: int) -> float:
         """One pass over the batches; the mean loss of a bag.
 
         Torch's generator is seeded from (seed, epoch) and restored, so that a resumed run sees the
@@ -41,7 +40,7 @@ class Learner:
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(stream_key(self._seed, "train", epoch) >> 1)
-            for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch"):
+            for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1):
                 total += self._step(batch) * len(batch.bags)
                 bags += len(batch.bags)
         if not math.isfinite(total):
@@ -49,15 +48,20 @@ class Learner:
         return total / bags
 
     def score(self, bags: BagSet) -> Floats:
-        """How positive every bag is: the difference of its two logits, (n,)."""
+        """How positive every bag is: the difference of its two logits, (n,); BadInput if one is not finite."""
         self.model.eval()
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(bags), _EVALUATION_BATCH):
+            starts = range(0, len(bags), _EVALUATION_BATCH)
+            for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
                 index = np.arange(start, min(start + _EVALUATION_BATCH, len(bags)))
                 logits = self.model(bags.gather(index).to(self.device)).double()
                 parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
-        return np.concatenate(parts)
+        scores = np.concatenate(parts)
+        if not np.isfinite(scores).all():
+            found = f"{(~np.isfinite(scores)).sum()} of {len(scores)} bag scores not finite"
+            raise BadInput(found, "finite scores", "training diverged: lower --set training.lr")
+        return scores
 
     def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
         """Weights and optimiser."""

@@ -28,12 +28,26 @@ class EpochSet:
     bags: BagSet
     weight: Floats
 
-    def batches(self, order: Index, size: int) -> Iterator[Batch]:
-        """The bags in `order`, `size` at a time; the last batch may be smaller."""
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            label, weight = torch.from_numpy(self.bags.label[rows]), torch.from_numpy(self.weight[rows])
-            yield Batch(self.bags.gather(rows), label, weight.float())
+    def batch(self, rows: Index) -> Batch:
+        """Some of the bags."""
+        label, weight = torch.from_numpy(self.bags.label[rows]), torch.from_numpy(self.weight[rows])
+        return Batch(self.bags.gather(rows), label, weight.float())
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The bags of `whole` in `order`, `size` at a time; the last batch may be smaller."""
+
+    whole: EpochSet
+    order: Index
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        starts = range(0, len(self.order), self.size)
+        return (self.whole.batch(self.order[start : start + self.size]) for start in starts)
 
 
 def epoch_set(positives: BagSet, pool: BagSet, selection: Selection) -> EpochSet:

@@ -17,7 +17,7 @@ from common.types import Selection
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
-from trainer.loader import epoch_order, epoch_set
+from trainer.loader import Batches, epoch_order, epoch_set
 from trainer.metrics import Metrics, bag_metrics
 from trainer.progress import Progress
 
@@ -42,13 +42,16 @@ class Trainer:
         self._with, self._training, self._sampling, self._seed = materials, training, sampling, seed
         self._progress = Progress(np.zeros(len(materials.split.pool), dtype=np.bool_))
         self._seconds: dict[str, float] = {}
+        self._saved = 0
         self._resume()
 
     @property
     def saved(self) -> str:
         """What an interruption leaves, in words."""
-        done = self._progress.next_epoch
-        return f"{done} epochs are saved in {self._with.folder.path}; the same command goes on from there"
+        if not self._saved:
+            return "no epoch is saved yet; the same command starts anew"
+        done = "1 epoch is" if self._saved == 1 else f"{self._saved} epochs are"
+        return f"{done} saved in {self._with.folder.path}; the same command goes on from there"
 
     def epochs(self) -> Iterator[int]:
         """The epochs still to train; ends early when validation has stopped improving."""
@@ -69,7 +72,7 @@ class Trainer:
         with self._stage("train"):
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            return self._with.learner.train(bags.batches(order, config.batch), epoch)
+            return self._with.learner.train(Batches(bags, order, config.batch), epoch)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
@@ -88,6 +91,7 @@ class Trainer:
         folder.write_selection(epoch, selection, self._with.split.pool.bag_id(selection.index))
         folder.write_metrics(self._progress.history)
         folder.save(self._state())
+        self._saved = self._progress.next_epoch
         log.info(epoch_line(line))
 
     def finish(self) -> Json:
@@ -120,7 +124,7 @@ class Trainer:
 
     def _state(self) -> Json:
         previous = self._with.sampler.state_dict()["previous"]
-        held = None if previous is None else torch.from_numpy(previous)
+        held = None if previous is None else torch.tensor(previous)  # a copy: what came from Ray can't be written
         return {"progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(), "previous": held}
 
     def _resume(self) -> None:
@@ -137,7 +141,8 @@ class Trainer:
         self._with.learner.load_state_dict(state["learner"])
         previous: Any = state["previous"]
         self._with.sampler.load_state_dict({"previous": None if previous is None else previous.numpy()})
-        log.info("going on after epoch %d", self._progress.next_epoch - 1)
+        self._saved = self._progress.next_epoch
+        log.info("going on after epoch %d", self._saved - 1)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -1,23 +1,19 @@
 """CIFAR-10 (Krizhevsky 2009), from whichever of its three forms lies in `data.root`."""
 
-import io
-import json
-import pickle
-from collections.abc import Sequence
+import http.client
+import tarfile
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from PIL import Image
-from tqdm import tqdm
-
-from common.data.instances import UNDECODABLE, Instances, decode_once, require_half
+from common.data.batches import read_batches
+from common.data.instances import Instances, decode_once
+from common.data.parquet import read_parquet
 from common.data.split import DataConfig
-from common.errors import BadData
+from common.errors import BadData, BadInput
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIDE = 32
+
+_BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
@@ -25,85 +21,42 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
 
     `data.root` holds Hugging Face's parquet files (`train*.parquet` and `test*.parquet`, at any depth,
     with an `img` or `image` column), or the official python batches; with `data.download=true`
-    torchvision fetches the latter. Raises BadData where neither is found or a file is broken.
+    torchvision fetches the latter if neither is there. Raises BadData where none is found or a file is broken.
     """
     if config.root is None:
         raise BadData("no data.root", "the folder that holds CIFAR-10", "add --set data.root=FOLDER")
+    if config.image_size != SIDE:
+        raise BadInput(f"data.image_size={config.image_size} with cifar10", f"{SIDE}", "leave data.image_size alone")
     root = Path(config.root).expanduser()
-    if config.download:
+    if config.download and not (_parquet(root, "train") or _batches(root, "train")):
         _download(root)
-    return _load_part(root, "train"), _load_part(root, "test")
+    train, test = _load_part(root, "train"), _load_part(root, "test")
+    if train.classes != test.classes:
+        raise BadData(f"other classes in test than in train files below {root}", "the same", "fetch them anew")
+    return train, test
 
 
 def _load_part(root: Path, part: str) -> Instances:
-    parquet = sorted(root.rglob(f"{part}*.parquet"))
+    parquet, batches = _parquet(root, part), _batches(root, part)
     if parquet:
-        return decode_once("cifar10", parquet, lambda: _read_parquet(parquet), part=part)
-    batches = sorted(root.rglob("data_batch_[1-5]" if part == "train" else "test_batch"))
-    if batches:
-        return decode_once("cifar10", batches, lambda: _read_batches(batches), part=part)
+        return decode_once("cifar10", parquet, lambda: read_parquet(parquet, CLASSES, SIDE), part=part)
+    missing = set(_BATCHES[part]) - {path.name for path in batches}
+    if not missing:
+        return decode_once("cifar10", batches, lambda: read_batches(batches, CLASSES, SIDE), part=part)
+    nothing = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
     raise BadData(
-        f"no {part}*.parquet and no python batches below {root}",
-        "CIFAR-10 in one of these forms",
+        f"no {', '.join(sorted(missing))} beside {batches[0]}" if batches else nothing,
+        "the folder of CIFAR-10, in parquet or all python batches",
         "correct --set data.root, or add --set data.download=true when online",
     )
 
 
-def _read_parquet(paths: Sequence[Path]) -> Instances:
-    tables = [_read_table(path) for path in paths]
-    column = next(name for name in ("img", "image") if name in tables[0].column_names)
-    encoded = [item and item["bytes"] for table in tables for item in table[column].to_pylist()]
-    labels = np.concatenate([table["label"].to_numpy() for table in tables]).astype(np.int64)
-    decoded, dropped = [], []
-    for row, item in enumerate(tqdm(encoded, "decoding", disable=None, leave=False)):
-        try:
-            decoded.append((row, _decode(item)))
-        except UNDECODABLE as error:
-            dropped.append(f"{paths[0].name} row {row}: {error}")
-    require_half(len(decoded), dropped, paths[0].parent)
-    kept = np.array([row for row, _ in decoded])
-    images = np.stack([image for _, image in decoded])
-    return Instances(labels[kept], _class_names(tables[0]), tuple(dropped), held=images)
+def _parquet(root: Path, part: str) -> list[Path]:
+    return sorted(path for path in root.rglob(f"{part}*.parquet") if not path.is_dir())
 
 
-def _read_table(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "fetch it anew") from None
-    images = [table.schema.field(name).type for name in ("img", "image") if name in table.column_names]
-    if "label" not in table.column_names or not images or not pa.types.is_struct(images[0]):
-        columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
-        expected = "label and img or image, a struct of bytes and path"
-        raise BadData(f"columns {columns} in {path}", expected, "rename or rewrite the columns")
-    return table
-
-
-def _class_names(table: pa.Table) -> tuple[str, ...]:
-    stored = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = stored.get("info", {}).get("features", {}).get("label", {}).get("names")
-    return tuple(names) if names else CLASSES
-
-
-def _decode(encoded: bytes | None) -> NDArray[np.uint8]:
-    if encoded is None:
-        raise OSError("no image")
-    image = Image.open(io.BytesIO(encoded)).convert("RGB")
-    if image.size != (32, 32):
-        raise OSError(f"image of {image.size[0]}x{image.size[1]}, not 32x32")
-    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
-
-
-def _read_batches(paths: Sequence[Path]) -> Instances:
-    images, labels = [], []
-    for path in paths:
-        try:
-            batch = pickle.loads(path.read_bytes(), encoding="bytes")
-            images.append(np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch[b"labels"], dtype=np.int64).reshape(len(images[-1])))
-        except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
-            raise BadData(f"{path} unreadable ({error})", "a CIFAR-10 python batch", "fetch it anew") from None
-    return Instances(np.concatenate(labels), CLASSES, held=np.concatenate(images))
+def _batches(root: Path, part: str) -> list[Path]:
+    return sorted(path for name in _BATCHES[part] for path in root.rglob(name))
 
 
 def _download(root: Path) -> None:
@@ -111,7 +64,6 @@ def _download(root: Path) -> None:
 
     try:
         CIFAR10(str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        raise BadData(
-            f"download failed ({error})", "a connection", "fetch CIFAR-10 by hand and set data.root"
-        ) from None
+    except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
+        expected, remedy = f"a connection, and room in {root}", "fetch CIFAR-10 by hand and set data.root"
+        raise BadData(f"download failed ({error})", expected, remedy) from None

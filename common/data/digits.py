@@ -7,14 +7,17 @@ from sklearn.model_selection import train_test_split
 
 from common.data.instances import Instances
 from common.data.split import DataConfig
+from common.errors import BadInput
 
 _LEVELS = 16
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
-    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, f = image_size // 8 by repetition."""
+    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, f = image_size / 8 by repetition."""
+    factor, rest = divmod(config.image_size, 8)
+    if rest:
+        raise BadInput(f"data.image_size={config.image_size} with digits", "a multiple of 8", "correct --set")
     found = load_digits()
-    factor = max(1, config.image_size // 8)
     pixels = np.rint(found.images * 255 / _LEVELS).astype(np.uint8)
     images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]
     labels = found.target.astype(np.int64)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
@@ -15,14 +15,16 @@ from common.data.split import DataConfig
 from common.errors import BadData
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+_NO_CLASSES = {"__MACOSX"}
 _TEST_SHARE = 0.2
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
     """Training and test images, (M, 3, image_size, image_size) uint8.
 
-    Without `train/` and `test/` folders a fifth of every class becomes the test set. Images that
-    don't decode are dropped and listed; more than half is BadData.
+    Without `train/` and `test/` folders a fifth of every class becomes the test set. Hidden files and
+    folders are no images and no classes. Images that don't decode are dropped and listed; more than
+    half is BadData.
     """
     if config.root is None:
         raise BadData("no data.root", "a folder with a sub-folder a class", "add --set data.root=FOLDER")
@@ -39,7 +41,8 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     counts = np.bincount(whole.labels, minlength=len(whole.classes))
     if counts.min() < 2:
         rare = whole.classes[int(counts.argmin())]
-        raise BadData(f"{counts.min()} images of class {rare!r}", "2 or more", "add some or remove the class")
+        many = "1 image" if counts.min() == 1 else "no image"
+        raise BadData(f"{many} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
     rows = np.arange(len(whole))
     share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)
@@ -47,9 +50,10 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
 
 
 def _load_folder(folder: Path, config: DataConfig) -> Instances:
-    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    classes = _classes(folder) if folder.is_dir() else ()
     if len(classes) < 2:
-        found = f"{len(classes)} class folders in {folder}" if folder.is_dir() else f"no folder {folder}"
+        many = "no class folder" if not classes else "1 class folder"
+        found = f"{many} in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of two classes or more", "correct --set data.root")
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
@@ -57,12 +61,18 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     paths = [path for path, _ in files]
     names = [str(path.relative_to(folder)) for path in paths]
     decode = lambda: _decode_all(folder, files, classes, config.image_size)  # noqa: E731  # one line says it
-    return decode_once("images", paths, decode, names=names, size=config.image_size)
+    return decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = (path.name for path in folder.iterdir() if path.is_dir())
+    return tuple(sorted(name for name in names if name[0] != "." and name not in _NO_CLASSES))
 
 
 def images_below(folder: Path) -> Sequence[Path]:
-    """All image files in a folder and its sub-folders, by their ending, in order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    """All image files in a folder and its sub-folders, by their ending, in order; hidden ones are passed over."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_dir())
+    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:
@@ -80,5 +90,18 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
 def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np.uint8]:
     """An image as (3, height, width), resized if it must be; raises one of `UNDECODABLE` for a broken one."""
     with Image.open(source) as image:
-        resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        upright = ImageOps.exif_transpose(_eight_bits(image))
+        resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits scaled to 8, which Pillow would cut off at 255; transparency kept out of palettes."""
+    if image.mode == "P" and image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode[0] not in "IF":
+        return image
+    deep = np.asarray(image)
+    if image.mode == "F" or deep.min() < 0 or deep.max() >= 1 << 16:
+        raise ValueError(f"pixels of {deep.dtype} from {deep.min():g} to {deep.max():g}, not of 8 or 16 bits")
+    return Image.fromarray((deep >> 8).astype(np.uint8))

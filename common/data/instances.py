@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from common.errors import BadData
+from common.errors import BadData, BadInput
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,18 @@ Decode = Callable[[], Instances]
 
 
 def decode_once(kind: str, sources: Iterable[Path], decode: Decode, **parameters: object) -> Instances:
-    """`decode()`'s table, from the cache if the same sources were decoded before with the same parameters."""
+    """`decode()`'s table, from the cache if the same sources were decoded before with the same parameters.
+
+    What is broken in the cache is decoded anew; raises BadInput where the cache can't be written.
+    """
     folder = cache_folder() / f"{kind}-{_fingerprint(sources, parameters)}"
-    if not (folder / "table.json").exists():
+    held = _open(folder)
+    if held is None:
         _store(decode(), folder)
-    described = json.loads((folder / "table.json").read_text())
-    labels = np.load(folder / "labels.npy")
-    classes, dropped = tuple(described["classes"]), tuple(described["dropped"])
-    return Instances(labels, classes, dropped, path=folder / "images.npy")
+        held = _open(folder)
+    if held is None:
+        raise BadData(f"{folder} unreadable", "the table just written there", "check the disk")
+    return held
 
 
 def cache_folder() -> Path:
@@ -91,25 +95,55 @@ def require_half(kept: int, dropped: list[str], source: Path) -> None:
         )
 
 
+def require_labels(labels: NDArray[np.int64], classes: tuple[str, ...], source: Path) -> NDArray[np.int64]:
+    """The labels, if they are numbers of the classes; raises BadData."""
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+        found = f"labels from {labels.min()} to {labels.max()} in {source}"
+        raise BadData(found, f"numbers of the {len(classes)} classes, from 0", "correct the labels, or remove the rows")
+    return labels
+
+
 def _fingerprint(sources: Iterable[Path], parameters: dict[str, object]) -> str:
     digest = hashlib.blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=10)
     for source in sources:
-        digest.update(source.name.encode())
-        with source.open("rb") as stream:
-            while part := stream.read(1 << 20):
-                digest.update(part)
+        digest.update(os.fsencode(source.name))
+        try:
+            with source.open("rb") as stream:
+                while part := stream.read(1 << 20):
+                    digest.update(part)
+        except OSError as error:  # whoever decodes it meets the same and tells it
+            digest.update(str(error.errno).encode())
     return digest.hexdigest()
 
 
-def _store(table: Instances, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+def _open(folder: Path) -> Instances | None:
     try:
-        np.save(made / "images.npy", table.images)
-        np.save(made / "labels.npy", table.labels)
-        described = {"classes": table.classes, "dropped": table.dropped}
-        (made / "table.json").write_text(json.dumps(described))
-        if not folder.exists():
+        described = json.loads((folder / "table.json").read_text())
+        labels = np.load(folder / "labels.npy")
+        classes, dropped = tuple(described["classes"]), tuple(described["dropped"])
+        table = Instances(labels, classes, dropped, path=folder / "images.npy")
+        return table if len(table.images) == len(labels) else None
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _store(table: Instances, folder: Path) -> None:
+    pixels = table.images
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as held:
+            made = Path(held) / folder.name
+            made.mkdir()
+            np.save(made / "images.npy", pixels)
+            np.save(made / "labels.npy", table.labels)
+            described = {"classes": table.classes, "dropped": table.dropped}
+            (made / "table.json").write_text(json.dumps(described))
+            shutil.rmtree(folder, ignore_errors=True)
             made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        reason, size_mb = error.strerror or error, -(-pixels.nbytes // 2**20)
+        raise BadInput(
+            f"{folder.parent}, where decoded images are kept, not writable ({reason})",
+            f"a folder with {size_mb:,} MiB free",
+            "set the environment variable NEGSIFT_CACHE to one",
+        ) from error

@@ -10,6 +10,7 @@ from common.data.bags import plan_bags
 from common.data.bagset import BagSet
 from common.data.instances import Instances
 from common.errors import BadInput, UnknownName
+from common.knobs import check_knobs
 from common.rng import generator
 from common.types import Index
 
@@ -19,14 +20,17 @@ class DataConfig:
     """Which instances, and how bags are made of them."""
 
     name: str = knob("digits", "dataset: see `list`")
-    root: str | None = knob(None, "folder or file the dataset is read from")
+    root: str | None = knob(None, "folder the dataset is read from")
     target: str = knob("0", "the positive class, by number or name")
-    bag_size: int = knob(5, "instances in a bag")
+    bag_size: int = knob(5, "instances in a bag", least=1)
     density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
     bag_seed: int = knob(0, "seed of the bags and of the validation split; independent of the run's seed")
-    val_share: float = knob(0.1, "share of the training bags kept for validation")
-    image_size: int = knob(32, "height and width images are decoded to")
+    val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
+    image_size: int = knob(32, "height and width images are decoded to", least=1)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
+
+    def __post_init__(self) -> None:
+        check_knobs(self, "data")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
         return classes.index(target)
     if target.isascii() and target.isdigit() and int(target) < len(classes):
         return int(target)
-    raise UnknownName("class", target, (*classes, f"a number below {len(classes)}"))
+    raise UnknownName("class", target, classes)
 
 
 def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:
@@ -72,8 +76,6 @@ def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> B
 
 
 def _stratified(label: Index, config: DataConfig) -> Index:
-    if not 0.0 < config.val_share < 1.0:
-        raise BadInput(f"data.val_share={config.val_share}", "a share between 0 and 1", "correct --set")
     random = generator(config.bag_seed, "validation")
     chosen = [random.permutation(np.flatnonzero(label == kind)) for kind in (0, 1)]
     return np.sort(np.concatenate([kind[: max(1, round(len(kind) * config.val_share))] for kind in chosen]))
@@ -85,5 +87,5 @@ def _require_kinds(kept: BagSet, val: BagSet, config: DataConfig) -> None:
             raise BadInput(
                 f"too few {word} bags to train and to validate on",
                 f"two {word} bags or more",
-                f"give more instances than class {config.target!r} has, or smaller bags",
+                "give more instances, smaller bags (data.bag_size) or another data.val_share",
             )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 
 from common.config import knob
 from common.errors import BadInput, UnknownName
+from common.knobs import check_knobs
 from common.types import Need
 from service.kmeanspp.engines import ENGINES
 from service.strategies.badge import Badge
@@ -49,14 +50,13 @@ class StrategyConfig:
         "exact", "badge's k-means++: exact, or on gathered gradients sequential, sklearn, faiss, faiss_afkmc2"
     )
     first: str = knob("norm", "badge's first bag: norm (the largest gradient) or random")
-    keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen")
+    keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen", least=1)
 
     def __post_init__(self) -> None:
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
                 raise UnknownName(f"strategy.{key}", getattr(self, key), known)
-        if self.keep < 1:
-            raise BadInput(f"strategy.keep={self.keep}", "1 or more", "correct --set")
+        check_knobs(self, "strategy")
 
 
 CHOICES: dict[str, Sequence[str]] = {

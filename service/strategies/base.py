@@ -55,7 +55,8 @@ class Strategy:
 
     def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
         """The best k of these bags with the form of the scores checked; those not finite are dropped."""
-        score = self.score(embedded, prepared, round)
+        with np.errstate(invalid="ignore", over="ignore"):  # bags not finite are counted below
+            score = self.score(embedded, prepared, round)
         if score.shape != embedded.index.shape or score.dtype != np.float64:
             raise BadInput(
                 f"scores {score.dtype}{score.shape} from {type(self).__name__}",

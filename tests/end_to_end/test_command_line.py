@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deploy.__main__ import main
+from deploy.commands import describe
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--set", "training.epochs=6", "--set", "data.image_size=16", "--set", "strategy.name=svm_margin"]
@@ -75,6 +76,27 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tm
     assert results(tmp_path / "run") == results(undisturbed)
 
 
+def test_ctrl_c_while_starting_is_one_line_and_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.house.check_house", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "negsift: interrupted; nothing was being trained\n"
+
+
+def test_a_folder_that_holds_runs_is_not_made_one(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(undisturbed.parent)[3:]) == 2
+    assert "the folders undisturbed in" in capsys.readouterr().err
+
+
+def test_a_measure_that_is_undefined_is_said_to_be() -> None:
+    summary = {"strategy": "random", "best_epoch": 0, "test": {"ap": 1.0, "roc_auc": None}}
+    assert "ROC-AUC undefined at epoch 0" in describe(summary | {"last": summary["test"]})
+
+
 def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
     found = {path.name for path in undisturbed.iterdir()}
     assert found == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
@@ -114,11 +136,18 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "digits", "--set", "model.name=vgg"], "model 'vgg'"),
         (["train", "digits", "--set", "model.pooling=max"], "pooling 'max'"),
         (["train", "digits", "--set", "sampling.ratio=0.01"], "negatives asked for.*sampling.ratio"),
-        (["train", "digits", "--set", "sampling.ratio=0"], "ratio above 0"),
+        (["train", "digits", "--set", "sampling.ratio=0"], "sampling.ratio=0.0; expected a number above 0"),
+        (["train", "digits", "--set", "sampling.ratio=nan"], "sampling.ratio=nan; expected a number above 0"),
+        (["train", "digits", "--set", "sampling.ratio=1e-320"], "negatives asked for.*sampling.ratio"),
+        (["train", "digits", "--set", "sampling.ratio=1e9"], "no negative left.*44 positive bags.*lower --set"),
+        (["train", "digits", "--set", "training.epochs=0"], "training.epochs=0; expected 1 or more"),
+        (["train", "digits", "--set", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
+        (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of data, fleet"),
         (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
         (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
         (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
-        (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite|nan"),
+        (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite.*training.lr"),
+        (["train", "digits", "--set", "training.lr=1e11", "--set", "training.batch=99"], "finite.*training.lr"),
         (["train", "cifar10"], "data.root"),
         (["train", "cifar10", "--set", "data.root=nowhere"], r"train\*.parquet"),
         (["train", "images", "--set", "data.root=nowhere"], "no folder nowhere"),

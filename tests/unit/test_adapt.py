@@ -175,3 +175,11 @@ def test_weights_of_the_users_network_fit() -> None:
 def test_adapted_network_answers_as_before() -> None:
     net = MeanNet().double()
     assert torch.equal(AdaptedModule(copy.deepcopy(net))(BAGS), net(BAGS))
+
+
+@pytest.mark.parametrize(
+    ("model", "found"), [(None, "a NoneType"), ("resnet18", "a str"), (MeanNet, "the class MeanNet")]
+)
+def test_what_is_no_network_is_a_bad_model(model: object, found: str) -> None:
+    with pytest.raises(BadModel, match=rf"found {found} as model; expected a torch\.nn\.Module"):
+        as_embedder(model)  # type: ignore[arg-type]  # wrong on purpose

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import pickle
 from collections.abc import Sequence
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from common.data.catalogue import load_split
 from common.data.cifar10 import CLASSES, load
 from common.data.instances import Instances
 from common.data.split import DataConfig
-from common.errors import BadData
+from common.errors import BadData, BadInput
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 NAMES = tuple("abcdefghij")
@@ -106,7 +109,7 @@ def test_parquet_without_rows_is_bad_data(tmp_path: Path) -> None:
 )
 def test_other_columns_are_bad_data_that_names_the_file(tmp_path: Path, columns: dict[str, list[object]]) -> None:
     pq.write_table(pa.table(columns), parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet")
-    with pytest.raises(BadData, match=r"train-00000-of-00001\.parquet.*label and img or image"):
+    with pytest.raises(BadData, match=r"train-00000-of-00001\.parquet.*label, integers, and img or image"):
         read(tmp_path)
 
 
@@ -171,3 +174,93 @@ def test_real_cifar10_has_its_classes_and_images(tmp_path: Path) -> None:
     _, test = read(tmp_path)
     assert (test.images.shape, test.classes, test.dropped) == ((10_000, 3, 32, 32), CLASSES, ())
     assert np.bincount(test.labels).tolist() == [1_000] * 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 10], "labels from 0 to 10 in .*of the 10 classes"), ([-1, 0, 1], "labels from -1 to 1"),
+        ([0, None, 1], "1 of 3 rows in .* without a label"), (["0", "1", "2"], "label: string.*label, integers"),
+        ([0.0, 1.0, 2.0], "label: double.*label, integers"),
+    ],
+)  # fmt: skip
+def test_labels_that_number_no_class_are_bad_data(tmp_path: Path, labels: list[object], message: str) -> None:
+    table = pa.table({"img": pa.array([{"bytes": item} for item in GOOD[:3]], IMAGE), "label": labels})
+    pq.write_table(table, parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet")
+    with pytest.raises(BadData, match=message):
+        read(tmp_path)
+
+
+def test_files_may_name_their_image_column_differently(tmp_path: Path) -> None:
+    parquet(tmp_path, column="img")
+    write(tmp_path / "plain_text" / "train-00001-of-00002.parquet", [png(77), b"x"], column="image")
+    train, _ = read(tmp_path)
+    assert train.images[-1].max() == 77
+    assert [line.split(":")[0] for line in train.dropped] == ["train-00001-of-00002.parquet row 1"]
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    (parquet(tmp_path) / "train-gone.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadData, match=r"train-gone\.parquet unreadable"):
+        read(tmp_path)
+
+
+def test_a_missing_batch_is_named(tmp_path: Path) -> None:
+    (batches(tmp_path) / "cifar-10-batches-py" / "data_batch_4").unlink()
+    with pytest.raises(BadData, match=r"no data_batch_4 beside .*data_batch_1; expected .*all python batches"):
+        read(tmp_path)
+
+
+def test_labels_of_a_batch_number_the_classes(tmp_path: Path) -> None:
+    content = {b"data": np.zeros((2, 3072), dtype=np.uint8), b"labels": [3, 10]}
+    (batches(tmp_path) / "cifar-10-batches-py" / "data_batch_2").write_bytes(pickle.dumps(content))
+    with pytest.raises(BadData, match="labels from 3 to 10 in .*data_batch_2"):
+        read(tmp_path)
+
+
+class Program:
+    """Pickles as a call of any function."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:  # Any: a function
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
+    content = {b"data": Program(tmp_path / "made"), b"labels": [1]}
+    (batches(tmp_path) / "cifar-10-batches-py" / "data_batch_2").write_bytes(pickle.dumps(content))
+    with pytest.raises(BadData, match=r"data_batch_2 unreadable \(it wants to make a posix\.mkdir\)"):
+        read(tmp_path)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_batches_of_every_pickle_protocol_are_read(tmp_path: Path, protocol: int) -> None:
+    content = {b"data": np.full((2, 3072), 7, dtype=np.uint8), b"labels": [3, 5]}
+    for path in (batches(tmp_path) / "cifar-10-batches-py").iterdir():
+        path.write_bytes(pickle.dumps(content, protocol))
+    assert read(tmp_path)[1].labels.tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("error", [OSError("unreachable"), RuntimeError("corrupted"), IncompleteRead(b"")])
+def test_a_failed_download_is_bad_data(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", fail)
+    with pytest.raises(BadData, match="download failed.*expected a connection.*fetch CIFAR-10 by hand"):
+        load(DataConfig(name="cifar10", root=str(tmp_path), download=True))
+    assert len(load(DataConfig(name="cifar10", root=str(parquet(tmp_path)), download=True))[0]) == 6
+
+
+def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"found the file .*train-00000-of-00001\.parquet; expected the folder"):
+        read(parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet")
+
+
+def test_an_image_size_that_would_be_ignored_is_refused() -> None:
+    for name, size in (("cifar10", 64), ("digits", 20)):
+        with pytest.raises(BadInput, match=rf"data\.image_size={size} with {name}"):
+            load_split(DataConfig(name=name, root="anywhere", image_size=size))

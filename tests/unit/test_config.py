@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import from_dict, keys, knob, override, to_dict
+from common.config import from_dict, keys, knob, override, to_dict, values
 from common.errors import BadInput, UnknownName
 
 
@@ -126,10 +126,10 @@ def test_config_comes_back_from_json(config: Outer) -> None:
     assert from_dict(Outer, json.loads(json.dumps(to_dict(config)))) == config
 
 
-@pytest.mark.parametrize("values", [{"sead": 1}, {"inner": {"sead": 1}}])
-def test_stored_key_of_another_version_is_unknown(values: dict[str, Any]) -> None:
+@pytest.mark.parametrize("stored", [{"sead": 1}, {"inner": {"sead": 1}}])
+def test_stored_key_of_another_version_is_unknown(stored: dict[str, Any]) -> None:
     with pytest.raises(UnknownName, match="configuration key 'sead'"):
-        from_dict(Outer, values)
+        from_dict(Outer, stored)
 
 
 def test_missing_stored_keys_take_their_defaults() -> None:
@@ -145,6 +145,25 @@ def test_keys_are_dotted_and_explained() -> None:
 @settings(max_examples=15)
 @given(config=CONFIGS)
 def test_every_key_can_be_set_to_what_it_is(config: Outer) -> None:
-    values = to_dict(config)
-    texts = {name: str(value) for name, value in values["inner"].items() if isinstance(value, (int, float))}
-    assert to_dict(override(config, [f"inner.{name}={text}" for name, text in texts.items()])) == values
+    held = to_dict(config)
+    texts = {name: str(value) for name, value in held["inner"].items() if isinstance(value, (int, float))}
+    assert to_dict(override(config, [f"inner.{name}={text}" for name, text in texts.items()])) == held
+
+
+@dataclass(frozen=True)
+class Named(Outer):
+    """Has a field that is no knob."""
+
+    name: str = ""
+
+
+def test_a_field_that_is_no_knob_cannot_be_set() -> None:
+    assert set(keys(Named)) == set(keys(Outer))
+    with pytest.raises(UnknownName, match=r"key \(in 'name'\) 'name'; expected one of inner, seed"):
+        override(Named(), ["name=x"])
+
+
+def test_values_are_spelt_as_they_are_set() -> None:
+    found = values(Outer(Inner(on=True, steps=(4, 5))))
+    assert (found["inner.on"], found["inner.limit"], found["inner.steps"]) == ("true", "none", "4,5")
+    assert override(Outer(), [f"{key}={value}" for key, value in found.items()]) == Outer(Inner(on=True, steps=(4, 5)))

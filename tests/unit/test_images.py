@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.images import load
+from common.data.images import _decode, load
 from common.data.instances import Instances
 from common.data.split import DataConfig
 from common.errors import BadData
@@ -113,7 +113,7 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_one_class_only_is_bad_data(tmp_path: Path) -> None:
     paint(tmp_path / "cat", 3)
-    with pytest.raises(BadData, match="1 class folders in"):
+    with pytest.raises(BadData, match="1 class folder in"):
         read(tmp_path)
 
 
@@ -127,5 +127,88 @@ def test_folders_without_images_are_bad_data(tmp_path: Path) -> None:
 
 def test_class_with_a_single_image_is_bad_data(root: Path) -> None:
     paint(root / "cow", 1)
-    with pytest.raises(BadData, match="1 images of class 'cow'; expected 2 or more"):
+    with pytest.raises(BadData, match="1 image of class 'cow'; expected 2 or more"):
         read(root)
+
+
+def test_hidden_files_and_folders_are_neither_images_nor_classes(root: Path) -> None:
+    for folder in (".git", "__MACOSX", "cat/.ipynb_checkpoints"):
+        paint(root / folder, 3)
+    for name in (".DS_Store", "cat/.DS_Store", "cat/._0-0.png", "dog/.hidden.png"):
+        (root / name).write_bytes(b"no image")
+    train, test = read(root)
+    assert (train.classes, len(train) + len(test), train.dropped) == (("cat", "dog"), 20, ())
+
+
+def test_linked_class_folders_and_files_are_followed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    linked = tmp_path_factory.mktemp("linked")
+    for name in ("cat", "dog"):
+        (linked / name).symlink_to(root / name)
+    assert [len(part) for part in read(linked)] == [len(part) for part in read(root)]
+
+
+def test_dangling_link_is_dropped_and_listed_and_a_folder_with_an_images_name_is_not_read(root: Path) -> None:
+    (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "cat" / "folder.png").mkdir()
+    train, _ = read(root)
+    assert [line.split(":")[0] for line in train.dropped] == ["cat/gone.png"]
+
+
+def test_class_folder_without_images_is_bad_data(root: Path) -> None:
+    read(root)
+    (root / "void").mkdir()
+    with pytest.raises(BadData, match=f"no image of class 'void'; expected 2 or more; add some or remove {root}/void"):
+        read(root)
+
+
+def decoded(tmp_path: Path, image: Image.Image, name: str = "odd.png", **options: object) -> np.ndarray:
+    path = tmp_path / name
+    image.save(path, **options)
+    return _decode(path, 16)
+
+
+RAMP = np.linspace(0, 255, 16 * 16).astype(np.uint8).reshape(16, 16)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_mode_of_image_keeps_its_brightness(mode: str, tmp_path: Path) -> None:
+    grey = Image.fromarray(RAMP)
+    deep = Image.fromarray(RAMP.astype(np.uint16) << 8)
+    image = deep if mode == "I;16" else grey.convert("RGB").convert(mode)
+    found = decoded(tmp_path, image, "odd.tif" if mode == "CMYK" else "odd.png")
+    assert found.shape == (3, 16, 16)
+    assert np.abs(found.mean((0, 2)) - RAMP.mean(1)).max() < (130 if mode == "1" else 20)
+
+
+def test_palette_with_transparency_is_read_without_a_warning(tmp_path: Path) -> None:
+    image = Image.fromarray(RAMP).convert("P")
+    found = decoded(tmp_path, image, transparency=bytes([0] * 10 + [255] * 200))
+    assert np.abs(found[0].astype(int) - RAMP).max() < 3
+
+
+def test_first_picture_of_an_animation_is_taken(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((16, 16), level, dtype=np.uint8)) for level in (200, 10)]
+    assert decoded(tmp_path, frames[0], "film.gif", save_all=True, append_images=frames[1:]).min() == 200
+
+
+def test_photograph_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    found = decoded(tmp_path, Image.fromarray(RAMP), "photo.png", exif=exif)
+    np.testing.assert_array_equal(found[0], RAMP[::-1, ::-1])
+
+
+@pytest.mark.parametrize("pixels", [RAMP.astype(np.float32) / 255, RAMP.astype(np.int32) << 16], ids=["float", "deep"])
+def test_pixels_of_no_known_depth_are_dropped_and_listed(root: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(root / "cat" / "odd.tif")
+    train, _ = read(root)
+    assert [line.split(":")[0] for line in train.dropped] == ["cat/odd.tif"]
+    assert "not of 8 or 16 bits" in train.dropped[0]
+
+
+def test_file_names_may_be_of_any_script(root: Path) -> None:
+    paint(root / "Käfer 日本", 4, level=90)
+    Image.fromarray(RAMP).save(root / "Käfer 日本" / "été 🐞.PNG")
+    train, test = read(root)
+    assert train.classes == ("Käfer 日本", "cat", "dog")
+    assert len(train) + len(test) == 25

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common.data.instances import Instances, cache_folder, decode_once
+from common.errors import BadInput
 from tests.unit.toys import images
 
 
@@ -110,3 +111,33 @@ def test_cache_is_in_the_users_cache_folder_unless_told(monkeypatch: pytest.Monk
     monkeypatch.delenv("NEGSIFT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
     assert cache_folder() == Path("/some/where/negsift")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "table.json"])
+@pytest.mark.parametrize("keep", [0, 0.5, None], ids=["empty", "half", "gone"])
+def test_a_broken_table_is_decoded_anew(name: str, keep: float | None, source: Path) -> None:
+    decoder = Decoder()
+    path = decode_once("toy", [source], decoder).path
+    assert path is not None
+    broken = path.with_name(name)
+    content = broken.read_bytes()
+    broken.unlink() if keep is None else broken.write_bytes(content[: int(len(content) * keep)])
+    assert len(decode_once("toy", [source], decoder).images) == 3
+    assert decoder.calls == 2
+
+
+@pytest.mark.parametrize("place", ["source.bin/cache", "/proc/cache"])
+def test_a_cache_that_cannot_be_written_is_bad_input(place: str, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(source.parent / place))
+    with pytest.raises(BadInput, match="where decoded images are kept, not writable.*1 MiB free.*NEGSIFT_CACHE"):
+        decode_once("toy", [source], Decoder())
+
+
+def test_a_full_disk_leaves_no_table(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("common.data.instances.np.save", full)
+    with pytest.raises(BadInput, match="No space left on device"):
+        decode_once("toy", [source], Decoder())
+    assert not list(source.parent.glob("cache/*"))

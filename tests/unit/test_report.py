@@ -57,7 +57,11 @@ def summary_of(test_ap: float) -> dict[str, Any]:
     both = {"ap": test_ap, "roc_auc": 0.9}
     bags = {"positive": K, "pool": POOL, "k": K, "trained": 36, "scored": 60}
     said: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
-    return said | {"bags": bags, "dropped_instances": [], "versions": {"torch": "2.11", "git": "abc1234"}}
+    return said | {
+        "bags": bags,
+        "dropped_instances": [],
+        "versions": {"torch": "2.11", "git": "abc1234", "machine": "2 cores"},
+    }
 
 
 def make_run(path: Path, strategy: str = "badge", seed: int = 0, **changes: Any) -> Path:

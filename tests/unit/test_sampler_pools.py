@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset, TensorDataset
 
-from common.errors import BadData
+from common.errors import BadData, BadInput
 from common.models.bag import BagClassifier
 from common.models.pooling import make_pooling
 from service.strategies import STRATEGIES
@@ -132,7 +132,7 @@ def test_shared_instances_of_more_runs_than_one_are_put_together() -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (torch.zeros(3, 7), r"item 13 of shape \(3, 7\) beside item 8 of \(3, 6\); expected instances of one shape"),
+        (torch.zeros(3, 7), r"item 13 of shape \(3, 7\) beside item 0 of \(3, 6\); expected instances of one shape"),
         (torch.zeros(6), r"shape \(6,\) as pool item 13"),
         (torch.zeros(0, 6), r"shape \(0, 6\) as pool item 13"),
         ({"bag": 1}, r"dict as pool item 13; expected a tensor.*give collate="),
@@ -149,3 +149,18 @@ def test_item_that_is_no_bag_is_named(item: object, message: str) -> None:
 def test_ragged_bags_for_a_users_network_ask_for_collate() -> None:
     with pytest.raises(BadData, match=r"bags of one shape; give collate=, or a BagClassifier for ragged bags"):
         select(RAGGED, MeanNet(), "margin", 3)
+
+
+@pytest.mark.parametrize("model", [vector_model(), MeanNet()], ids=["ragged", "equal"])
+def test_item_of_another_shape_is_named_though_its_whole_block_has_that_shape(model: nn.Module) -> None:
+    with pytest.raises(BadData, match=r"item (8|16) of shape \(3, 7\) beside item 0 of \(3, 6\).*repair the item"):
+        select([*EQUAL[:8], *vectors([3] * 12, width=7)], model, "margin", 3)
+
+
+@pytest.mark.parametrize("given", [{"a": torch.ones(3, 6)}, "folder", None, iter(())], ids=repr)
+def test_pool_and_positives_that_are_no_datasets_are_bad_input(given: Any) -> None:  # Any: wrong on purpose
+    with pytest.raises(BadInput, match="found a pool of type .*expected a map-style dataset"):
+        select(given, vector_model(), "margin", 1)
+    if given is not None:
+        with pytest.raises(BadInput, match="found positives of type"):
+            select(EQUAL, vector_model(), "margin", 1, positives=given)

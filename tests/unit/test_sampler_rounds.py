@@ -1,6 +1,8 @@
 """NegativeSampler from round to round: state, overlap, closing, and what it refuses."""
 
+import os
 import time
+from concurrent.futures import CancelledError
 from typing import Any
 
 import numpy as np
@@ -207,7 +209,7 @@ class Slow(Strategy):
 def test_result_that_takes_too_long_is_a_timeout() -> None:
     with sampler(Slow()) as given:
         pending = given.submit(WEIGHTS, 0)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match="no selection within 0 s"):
             pending.result(0.0)
         with pytest.raises(BrokenError, match="late"):
             pending.result()
@@ -270,3 +272,52 @@ def test_a_model_in_place_of_its_weights_is_told() -> None:
         pytest.raises(BadInput, match="weights of type Sequential.*model.state_dict"),
     ):
         sampler.select(model, 0)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_bags_that_are_not_finite_are_left_out_with_a_users_network_too(name: str) -> None:
+    sick = [bag * float("nan") if number in (4, 20) else bag for number, bag in enumerate(POOL)]
+    found = select(sick, MeanNet(), name, 28, positives=POSITIVES)
+    assert set(found.index.tolist()) == set(range(30)) - {4, 20}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [(3, "found a int as strategy"), (Badge, "found the class Badge as strategy"), (None, "None")],
+)
+def test_strategy_that_is_none_is_bad_input(strategy: Any, message: str) -> None:  # Any: wrong on purpose
+    with pytest.raises(BadInput, match=message):
+        sampler(strategy)
+
+
+@pytest.mark.parametrize("seed", [None, "0", 0.5])
+def test_seed_and_epoch_are_whole_numbers(seed: Any) -> None:  # Any: wrong on purpose
+    with pytest.raises(BadInput, match=r"seed=.*a whole number"):
+        sampler(seed=seed)
+    with sampler() as given, pytest.raises(BadInput, match=r"epoch=.*a whole number"):
+        given.select(WEIGHTS, seed)
+
+
+@pytest.mark.parametrize("state", [None, {}, {"previous": np.array([30])}, {"previous": np.array([-1])}], ids=repr)
+def test_state_of_another_sampler_is_bad_input(state: Any) -> None:  # Any: wrong on purpose
+    with sampler() as given, pytest.raises(BadInput, match="a state"):
+        given.load_state_dict(state)
+
+
+class Patient(Strategy):
+    """Takes its time with every block."""
+
+    need = Need.NOTHING
+
+    def score(self, embedded: Any, *_: Any) -> Any:  # Any: the base's types
+        time.sleep(0.05)
+        return np.zeros(len(embedded.index))
+
+
+def test_an_exception_in_the_users_loop_gives_up_the_round_under_way() -> None:
+    given, start = sampler(Patient(), options=FleetConfig(block=1), shards=1), time.monotonic()
+    pending = given.submit(WEIGHTS, 0)
+    given.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert time.monotonic() - start < 0.05 * len(POOL) / (os.cpu_count() or 1)
+    with pytest.raises((CancelledError, RuntimeError)):
+        pending.result()

@@ -98,7 +98,7 @@ def test_unknown_class_lists_the_classes(target: str) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 2.0, float("nan")])
 def test_validation_share_out_of_range_is_bad_input(share: float) -> None:
-    with pytest.raises(BadInput, match=r"data\.val_share.*between 0 and 1"):
+    with pytest.raises(BadInput, match=r"data\.val_share.*a number above 0 and below 1"):
         split(val_share=share)
 
 

@@ -45,7 +45,7 @@ def facts(runs: Sequence[RunFolder]) -> tuple[tuple[str, str], ...]:
         ("seeds", _few(seeds)),
         ("last written", _written(runs)),
         ("versions", _merged([summary.versions for summary in summaries])),
-        ("machine", _merged([summary.machine for summary in summaries])),
+        ("machine", _few(sorted({summary.machine for summary in summaries}), " / ")),
     )
     return tuple((name, text) for name, text in told if text)
 

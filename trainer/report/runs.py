@@ -40,7 +40,7 @@ class Summary:
     values: Mapping[str, float]
     dropped_instances: tuple[str, ...]
     versions: Mapping[str, str]
-    machine: Mapping[str, str]
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ def _read_summary(path: Path) -> Summary | None:
     if not (path / "summary.json").exists():
         return None
     record = read_object(path / "summary.json")
-    dropped = record.texts("dropped_instances")
-    return Summary(_numbers(record, _SUMMARY), dropped, record.leaves("versions"), record.leaves("machine"))
+    dropped, versions = record.texts("dropped_instances"), dict(record.leaves("versions"))
+    machine = versions.pop("machine", "")
+    return Summary(_numbers(record, _SUMMARY), dropped, versions, machine)
 
 
 def _numbers(record: Record, keys: tuple[str, ...]) -> dict[str, float]:

@@ -1,0 +1,58 @@
+"""Bounds and types of knobs: every number of a run's configuration is checked at birth and told by its key."""
+
+import math
+
+import pytest
+
+from common.config import override, values
+from common.errors import BadInput
+from common.knobs import Bounds
+from deploy.recipes import RunConfig
+from service.setup import FleetConfig
+
+SMALL = ["training.epochs=0", "training.batch=0", "training.patience=0", "sampling.every=0", "data.bag_size=0"]
+SMALL += ["data.image_size=0", "fleet.block=0", "fleet.shards=0", "strategy.keep=0"]
+NEGATIVE = ["sampling.random_rounds=-1", "training.weight_decay=-1", "fleet.cache_mb=-1", "fleet.gather_mb=-1"]
+ZERO = ["sampling.ratio=0", "training.lr=0", "fleet.deadline_s=0", "fleet.start_s=-1", "data.val_share=0"]
+
+
+def refused(setting: str) -> str:
+    with pytest.raises(BadInput) as told:
+        override(RunConfig(""), [setting])
+    return str(told.value)
+
+
+@pytest.mark.parametrize("setting", SMALL)
+def test_counts_are_one_or_more(setting: str) -> None:
+    assert refused(setting) == f"found {setting}; expected 1 or more; correct --set {setting.partition('=')[0]}"
+
+
+@pytest.mark.parametrize("setting", [*NEGATIVE, *ZERO])
+def test_sizes_and_rates_have_their_bounds(setting: str) -> None:
+    key = setting.partition("=")[0]
+    assert f"found {key}=" in refused(setting)
+    assert ("0 or more" if setting in NEGATIVE else "a number above 0") in refused(setting)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", [key for key, value in values(RunConfig("")).items() if "." in value])
+def test_no_number_may_be_infinite_or_nan(key: str, number: str) -> None:
+    assert refused(f"{key}={number}").startswith(f"found {key}={number}; expected")
+
+
+@pytest.mark.parametrize("shards", [1.5, "2", True])
+def test_value_of_another_type_is_told(shards: int) -> None:
+    with pytest.raises(BadInput, match=r"fleet\.shards=.*expected a value of type int"):
+        FleetConfig(shards=shards)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        (Bounds(), "a finite number"), (Bounds(least=1), "1 or more"), (Bounds(above=0), "a number above 0"),
+        (Bounds(above=0, below=1), "a number above 0 and below 1"),
+    ],
+)  # fmt: skip
+def test_bounds_say_what_they_want(bounds: Bounds, text: str) -> None:
+    assert str(bounds) == text
+    assert not bounds.hold(math.nan)

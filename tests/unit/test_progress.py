@@ -1,0 +1,37 @@
+"""A run's progress and batches: what is kept of a selection, and how many batches an epoch has."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from common.types import Selection
+from tests.unit.toys import bag_set
+from trainer.loader import Batches, EpochSet
+from trainer.progress import Progress
+
+
+@pytest.fixture
+def warns() -> Iterator[None]:
+    torch.set_warn_always(True)  # else only the first of a process is told
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("warns")
+def test_a_selection_that_cannot_be_written_is_kept_without_a_warning() -> None:
+    arrays = np.arange(3), np.zeros(3), np.ones(3)
+    for array in arrays:
+        array.flags.writeable = False
+    held = Progress(np.zeros(5, dtype=np.bool_), selection=Selection(*arrays, 0)).state_dict()
+    assert held["selection"][0].tolist() == [0, 1, 2]
+    assert Progress.from_state(held).selection is not None
+
+
+@pytest.mark.parametrize(("size", "batches"), [(1, 7), (2, 4), (7, 1), (50, 1)])
+def test_batches_know_how_many_they_are(size: int, batches: int) -> None:
+    bags = bag_set([2] * 7)
+    found = Batches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
+    assert len(found) == len(list(found)) == batches
+    assert sum(len(batch.bags) for batch in found) == 7
