@@ -13,6 +13,7 @@ from common.data.catalogue import DATASETS
 from common.errors import BadInput
 from common.models.encoders import MODELS
 from common.models.pooling import POOLINGS
+from common.models.psla import CLIP_MODELS
 from deploy.demo import run_demo
 from deploy.recipes import RECIPES, RunConfig, recipe
 from deploy.run import Workshop, bags_of
@@ -84,11 +85,13 @@ def describe(summary: Json) -> str:
 
 def catalogue() -> str:
     """All tables with their one-line explanations."""
+    models = {name: line for name, (_, line) in MODELS.items()}
+    models |= {name: line for name, (_, _, line) in CLIP_MODELS.items()}
     tables = {
         "recipes": {name: _first_line(make) for name, make in RECIPES.items()},
         "strategies": {name: _first_line(kind) for name, kind in STRATEGIES.items()},
         "datasets": {name: line for name, (_, line) in DATASETS.items()},
-        "models": {name: line for name, (_, line) in MODELS.items()},
+        "models": models,
         "poolings": POOLINGS,
         "metrics": METRICS,
         "keys for --set": keys(RunConfig),

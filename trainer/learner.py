@@ -10,25 +10,23 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from common.data.bagset import BagSet
 from common.errors import BadInput
-from common.models.bag import BagClassifier
+from common.protocols import Bags
 from common.rng import stream_key
 from common.types import Floats
 from trainer.config import TrainingConfig
 from trainer.loader import Batch
 
-_EVALUATION_BATCH = 128
-
 
 class Learner:
     """Trains `model` with Adam on the cross-entropy of bag logits."""
 
-    def __init__(self, model: BagClassifier, config: TrainingConfig, seed: int) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig, seed: int) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model: nn.Module = model.to(self.device)
-        self._seed = seed
-        self._optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self._seed, self._config = seed, config
+        betas = (config.beta1, config.beta2)
+        self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
     def train(self, batches: Iterable[Batch], epoch: int) -> float:
         """One pass over the batches; the mean loss of a bag.
@@ -37,24 +35,26 @@ class Learner:
         same dropout. Raises BadInput once the loss is not finite.
         """
         self.model.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(stream_key(self._seed, "train", epoch) >> 1)
             for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch"):
-                total += self._step(batch) * len(batch.bags)
-                bags += len(batch.bags)
+                total += self._step(batch) * len(batch.label)
+                bags += len(batch.label)
         if not math.isfinite(total):
             raise BadInput(f"a loss of {total} in epoch {epoch}", "a finite loss", "lower --set training.lr")
         return total / bags
 
-    def score(self, bags: BagSet) -> Floats:
+    def score(self, bags: Bags) -> Floats:
         """How positive every bag is: the difference of its two logits, (n,)."""
         self.model.eval()
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(bags), _EVALUATION_BATCH):
-                index = np.arange(start, min(start + _EVALUATION_BATCH, len(bags)))
+            for start in range(0, len(bags), self._config.evaluation_batch):
+                index = np.arange(start, min(start + self._config.evaluation_batch, len(bags)))
                 logits = self.model(bags.gather(index).to(self.device)).double()
                 parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
         return np.concatenate(parts)
@@ -70,7 +70,10 @@ class Learner:
 
     def _step(self, batch: Batch) -> float:
         label, weight = batch.label.to(self.device), batch.weight.to(self.device)
-        losses = cross_entropy(self.model(batch.bags.to(self.device)), label, reduction="none")
+        wanted = torch.stack([1 - label, label], 1) if label.is_floating_point() else label
+        with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
+            logits = self.model(batch.bags.to(self.device))
+        losses = cross_entropy(logits.float(), wanted, reduction="none")
         loss = (losses * weight).mean()
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -1,25 +1,14 @@
 """ClipClassifier: a clip is a bag whose instances are the time steps that the model itself makes of it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.data.audio.config import ClipForm
 from common.errors import BadModel
 from common.models.attention import EDGE, AttentionHead
 from common.models.embed import Ask, gradient_labels, pack, to_numpy
 from common.types import Embedded, Gradient, Index, Need
-
-
-@dataclass(frozen=True)
-class ClipForm:
-    """What a clip's features are: `frames` x `mels`, and their mean and standard deviation in training clips."""
-
-    frames: int
-    mels: int
-    mean: float
-    std: float
 
 
 class Standardise(nn.Module):

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import efficientnet_b2
 
+from common.data.audio.config import ClipForm
 from common.errors import BadInput, UnknownName
 from common.models.attention import AttentionHead
-from common.models.clip import ClipClassifier, ClipForm
+from common.models.clip import ClipClassifier
 from common.models.encoders import ModelConfig
 from common.rng import stream_key
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from common.data.audio.config import ClipForm
 from common.errors import BadInput, BadModel, UnknownName
 from common.models.attention import AttentionHead
-from common.models.clip import ClipClassifier, ClipForm
+from common.models.clip import ClipClassifier
 from common.models.embed import Ask
 from common.models.encoders import ModelConfig
 from common.models.psla import CLIP_MODELS, make_clip_model
