@@ -5,6 +5,7 @@ the authors' has TensorFlow's padding. Its weights are random unless a checkpoin
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,14 +37,15 @@ class Psla(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Five 3x3 convolutions with BatchNorm: (N, frames, mels) to steps (N, frames / 16, 128)."""
+    """Five convolutions, four of them with stride 2: (N, frames, mels) to steps (N, frames / 16, 128)."""
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128)) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        widths = (1, 16, 32, 64, 96, 128)
         layers: list[nn.Module] = []
-        for before, width in zip((1, *widths), widths, strict=False):
-            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if width != widths[-1] else []
+        for number, (before, width) in enumerate(pairwise(widths)):
+            size, stride = (5 if number == 0 else 3), (1 if width == widths[-1] else 2)
+            layers += [nn.Conv2d(before, width, size, stride, size // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         self.features = nn.Sequential(*layers)
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def encode(samples: NDArray[np.float64], rate: int = RATE, kind: str = "WAV", su
 
 def clip_id(number: int) -> str:
     """Ids of every kind: beginning with -, _, Y or a digit, and holding them."""
-    return f"{'-_Y9'[number % 4]}a_{number:04d}-_Z"
+    return f"{'-_Y9'[number % 4]}a_{number:05d}-_Z"
 
 
 def tags_of(number: int) -> tuple[str, ...]:

@@ -85,9 +85,10 @@ def read_vocabulary(root: Path, wanted: str, segments: Sequence[Segment], told: 
 
     `told` are display names that came with the list; those of `class_labels_indices.csv` take precedence.
     """
-    names, ontology = {**told, **read_names(root)}, read_ontology(root)
+    index, ontology = read_names(root), read_ontology(root)
+    names = {**told, **index}
     counts = Counter(tag for segment in segments for tag in segment.tags)
-    every = [*names, *sorted(counts.keys() - names.keys())]
+    every = [*index, *sorted(counts.keys() - index.keys())]
     if wanted == "audioset40":
         mids = list(AUDIOSET40)
     elif wanted == "all":

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.data.audio.recording import Recording
-from common.data.audioset.files import find_file, index_folder
+from common.data.audioset.files import Folder, find_file, index_folder
 from common.data.audioset.segments import Segment, read_segments
 from common.errors import BadData
 
@@ -53,10 +53,10 @@ def read_lists(root: Path, train_set: str) -> tuple[Listing, Listing]:
     )  # fmt: skip
 
 
-def _match(path: Path, folder: Mapping[str, object]) -> Listing:
+def _match(path: Path, folder: Folder) -> Listing:
     segments, recordings, missing = [], [], []
     for segment in read_segments(path):
-        file, remark = find_file(segment, folder)  # type: ignore[arg-type]  # a Folder
+        file, remark = find_file(segment, folder)
         if file is None:
             missing.append(f"{segment.name}: {remark}")
             continue
