@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from common.data import audioset, cifar10, digits, images
+from common.data import audio_demo, audioset, cifar10, digits, images
 from common.data.audioset.clips import Clips
 from common.data.audioset.split import split_clips
 from common.data.instances import Instances
@@ -12,6 +12,7 @@ from common.errors import UnknownName
 Load = Callable[[DataConfig], tuple[Instances, Instances]] | Callable[[DataConfig], tuple[Clips, Clips]]
 
 DATASETS: dict[str, tuple[Load, str]] = {
+    "audio-demo": (audio_demo.load, "synthesised clips, written as FLAC files in AudioSet's form"),
     "audioset": (audioset.load, "AudioSet, or clips in its form, from CSV and files or from parquet in data.root"),
     "cifar10": (cifar10.load, "CIFAR-10 from parquet or python batches in data.root"),
     "digits": (digits.load, "scikit-learn's handwritten digits, embedded"),
