@@ -1,9 +1,12 @@
 """Where rooms meet: what the trainer asks of a sampler, and what a pool may offer."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from common.types import Selection
+from torch import Tensor
+
+from common.data.bagset import BagBatch
+from common.types import Index, Selection
 from common.weights import Weights
 
 
@@ -28,3 +31,43 @@ class Sized(Protocol):
 
     def __getitem__(self, position: int, /) -> Any:  # Any: the user's own form of a bag
         """The bag at `position`."""
+
+
+class Bags(Sized, Protocol):
+    """A labelled set of bags that gives many at once: a `BagSet` of images, a `ClipSet` of sounds."""
+
+    @property
+    def instances(self) -> "Described":
+        """The table that the bags are made of."""
+
+    @property
+    def name(self) -> str:
+        """The set's, ending in `class` and the target's number."""
+
+    @property
+    def label(self) -> Index:
+        """0 or 1 for every bag, (n,)."""
+
+    def gather(self, index: Index) -> BagBatch | Tensor:
+        """The bags at `index` as one batch of the model's input."""
+
+    def subset(self, index: Index) -> Self:
+        """The bags at `index`, in that order."""
+
+    def joined(self, other: Self) -> Self:
+        """These bags, then the other's."""
+
+    def bag_id(self, index: Index) -> list[str]:
+        """Names of bags, unique among all sets of a dataset."""
+
+
+class Described(Protocol):
+    """What a run tells of its data: the names of the classes and what was left out, with the reason."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by number."""
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """A line for everything missing or undecodable."""

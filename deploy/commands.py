@@ -13,6 +13,7 @@ from common.data.catalogue import DATASETS
 from common.errors import BadInput
 from common.models.encoders import MODELS
 from common.models.pooling import POOLINGS
+from common.models.psla import CLIP_MODELS
 from deploy.demo import run_demo
 from deploy.pool import add_pool_commands
 from deploy.recipes import RECIPES, RunConfig, recipe
@@ -91,11 +92,13 @@ def _number(value: float | None) -> str:
 
 def catalogue() -> str:
     """All tables with their one-line explanations."""
+    models = {name: line for name, (_, line) in MODELS.items()}
+    models |= {name: line for name, (_, _, line) in CLIP_MODELS.items()}
     tables = {
         "recipes": {name: f"{_first_line(make)}{_changes(make())}" for name, make in RECIPES.items()},
         "strategies": {name: _first_line(kind) for name, kind in STRATEGIES.items()},
         "datasets": {name: line for name, (_, line) in DATASETS.items()},
-        "models": {name: line for name, (_, line) in MODELS.items()},
+        "models": models,
         "poolings": POOLINGS,
         "metrics": METRICS,
         "keys for --set, with their defaults": _with_defaults(),

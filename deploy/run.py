@@ -6,10 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from torch import nn
+
 from common.config import from_dict, keys, to_dict
+from common.data.audioset.clips import ClipSet
+from common.data.bagset import BagSet
 from common.data.catalogue import load_split
 from common.data.split import DataConfig, Split
 from common.models.encoders import ModelConfig, make_model
+from common.models.psla import make_clip_model
+from common.protocols import Bags
 from deploy.recipes import RunConfig
 from deploy.versions import versions
 from service import NegativeSampler
@@ -20,7 +26,7 @@ from trainer.fit import fit
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
 from trainer.report import RunFolder as ReportedRun
-from trainer.trainer import Materials, Trainer
+from trainer.trainer import Materials, Schedule, Trainer
 
 log = logging.getLogger(__name__)
 FREE = set(keys(FleetConfig, "fleet.")) - {"fleet.block"}
@@ -44,10 +50,9 @@ class Workshop:
             log.info("%s is finished already", out)
             return done
         split = self.split(config.data)
-        shape = split.pool.instances.images.shape[1:]
-        learner = Learner(make_model(config.model, shape, config.seed), config.training, config.seed)
+        learner = Learner(model_for(split.pool, config), config.training, config.seed)
         materials = Materials(split, learner, self._sampler(config, split), folder, _facts(config, split))
-        return fit(Trainer(materials, config.training, config.sampling, config.seed))
+        return fit(Trainer(materials, Schedule(config.training, config.sampling, config.augment), config.seed))
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""
@@ -66,10 +71,9 @@ class Workshop:
         rounds = config.sampling.random_rounds
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, random_rounds=rounds)
-        model = make_model(config.model, split.pool.instances.images.shape[1:], config.seed)
         self._samplers[shared] = NegativeSampler(
-            split.pool, model, strategy=strategy, k=k, seed=config.seed, positives=split.positives,
-            random_rounds=rounds, fleet=config.fleet.kind, options=config.fleet,
+            split.pool, model_for(split.pool, config), strategy=strategy, k=k, seed=config.seed,
+            positives=split.positives, random_rounds=rounds, fleet=config.fleet.kind, options=config.fleet,
         )  # fmt: skip
         return self._samplers[shared]
 
@@ -81,6 +85,14 @@ class Workshop:
     ) -> None:
         for sampler in self._samplers.values():
             sampler.close(finish=kind is None)
+
+
+def model_for(bags: Bags, config: RunConfig) -> nn.Module:
+    """The untrained model that `config` names, for bags of images or for clips."""
+    if isinstance(bags, ClipSet):
+        return make_clip_model(config.model, bags.form, config.seed)
+    assert isinstance(bags, BagSet)  # there is no other kind
+    return make_model(config.model, bags.instances.images.shape[1:], config.seed)
 
 
 def bags_of(run: ReportedRun) -> Split:

@@ -39,7 +39,19 @@ class TrainingConfig:
     lr: float = knob(1e-3, "Adam's learning rate", above=0, below=1e12)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
     patience: int = knob(5, "epochs without a better validation AP before stopping", least=1)
+    beta1: float = knob(0.9, "Adam's decay of the mean of gradients", least=0, below=1)
+    beta2: float = knob(0.999, "Adam's decay of the mean of their squares", least=0, below=1)
+    halve_from: int = knob(0, "epochs before the learning rate is halved for the first time; 0: never", least=0)
+    halve_every: int = knob(5, "epochs between later halvings", least=1)
     weighted: bool = knob(False, "draw bags with replacement, both labels equally often")
+    mixed_precision: bool = knob(False, "bfloat16 in training where it pays, on a GPU")
+    evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
 
     def __post_init__(self) -> None:
         check_knobs(self, "training")
+
+    def learning_rate(self, epoch: int) -> float:
+        """`lr`, halved after `halve_from` epochs and every `halve_every` epochs after that."""
+        if not self.halve_from or epoch < self.halve_from:
+            return self.lr
+        return float(self.lr * 0.5 ** (1 + (epoch - self.halve_from) // self.halve_every))

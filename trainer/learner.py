@@ -1,6 +1,7 @@
 """A model with its optimiser: one epoch of training, and scores of bags."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,52 +10,53 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from common.data.bagset import BagSet
 from common.errors import BadInput
-from common.models.bag import BagClassifier
+from common.protocols import Bags
 from common.rng import stream_key
 from common.types import Floats
 from trainer.config import TrainingConfig
-from trainer.loader import Batch, Batches
-
-_EVALUATION_BATCH = 128
+from trainer.loader import Batch
 
 
 class Learner:
     """Trains `model` with Adam on the cross-entropy of bag logits."""
 
-    def __init__(self, model: BagClassifier, config: TrainingConfig, seed: int) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig, seed: int) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model: nn.Module = model.to(self.device)
-        self._seed = seed
-        self._optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self._seed, self._config = seed, config
+        betas = (config.beta1, config.beta2)
+        self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
-    def train(self, batches: Batches, epoch: int) -> float:
+    def train(self, batches: Iterable[Batch], epoch: int) -> float:
         """One pass over the batches; the mean loss of a bag.
 
         Torch's generator is seeded from (seed, epoch) and restored, so that a resumed run sees the
         same dropout. Raises BadInput once the loss is not finite.
         """
         self.model.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(stream_key(self._seed, "train", epoch) >> 1)
             for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1):
-                total += self._step(batch) * len(batch.bags)
-                bags += len(batch.bags)
+                total += self._step(batch) * len(batch.label)
+                bags += len(batch.label)
         if not math.isfinite(total):
             raise BadInput(f"a loss of {total} in epoch {epoch}", "a finite loss", "lower --set training.lr")
         return total / bags
 
-    def score(self, bags: BagSet) -> Floats:
+    def score(self, bags: Bags) -> Floats:
         """How positive every bag is: the difference of its two logits, (n,); BadInput if one is not finite."""
         self.model.eval()
-        parts = []
+        size, parts = self._config.evaluation_batch, []
         with torch.inference_mode():
-            starts = range(0, len(bags), _EVALUATION_BATCH)
-            for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
-                index = np.arange(start, min(start + _EVALUATION_BATCH, len(bags)))
+            for start in tqdm(
+                range(0, len(bags), size), "evaluating", disable=None, leave=False, unit="batch", delay=1
+            ):
+                index = np.arange(start, min(start + size, len(bags)))
                 logits = self.model(bags.gather(index).to(self.device)).double()
                 parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
         scores = np.concatenate(parts)
@@ -74,7 +76,10 @@ class Learner:
 
     def _step(self, batch: Batch) -> float:
         label, weight = batch.label.to(self.device), batch.weight.to(self.device)
-        losses = cross_entropy(self.model(batch.bags.to(self.device)), label, reduction="none")
+        wanted = torch.stack([1 - label, label], 1) if label.is_floating_point() else label
+        with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
+            logits = self.model(batch.bags.to(self.device))
+        losses = cross_entropy(logits.float(), wanted, reduction="none")
         loss = (losses * weight).mean()
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

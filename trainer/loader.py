@@ -7,16 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.bagset import BagBatch, BagSet
+from common.data.bagset import BagBatch
+from common.protocols import Bags
 from common.rng import generator
 from common.types import Floats, Index, Selection
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Bags with their labels (n,) and loss weights (n,)."""
+    """Bags with their labels (n,), int64, or float between 0 and 1 for mixtures, and loss weights (n,)."""
 
-    bags: BagBatch
+    bags: BagBatch | Tensor
     label: Tensor
     weight: Tensor
 
@@ -25,7 +26,7 @@ class Batch:
 class EpochSet:
     """S = S+ ∪ S-, the bags of one epoch, with the loss weight of each (|S|,)."""
 
-    bags: BagSet
+    bags: Bags
     weight: Floats
 
     def batch(self, rows: Index) -> Batch:
@@ -50,7 +51,7 @@ class Batches:
         return (self.whole.batch(self.order[start : start + self.size]) for start in starts)
 
 
-def epoch_set(positives: BagSet, pool: BagSet, selection: Selection) -> EpochSet:
+def epoch_set(positives: Bags, pool: Bags, selection: Selection) -> EpochSet:
     """All positives, weighing 1 each, and the selected negatives with their own weights."""
     weight = np.concatenate([np.ones(len(positives)), selection.weight])
     return EpochSet(positives.joined(pool.subset(selection.index)), weight)

@@ -14,6 +14,7 @@ from common.data.split import Split
 from common.errors import BadInput
 from common.protocols import Sampler
 from common.types import Selection
+from trainer.augment import AugmentConfig, augmented
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
@@ -35,11 +36,21 @@ class Materials:
     facts: Json
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How a run goes."""
+
+    training: TrainingConfig
+    sampling: SamplingConfig
+    augment: AugmentConfig
+
+
 class Trainer:
     """One run. Its state is saved after every epoch; a new Trainer on the same folder goes on from there."""
 
-    def __init__(self, materials: Materials, training: TrainingConfig, sampling: SamplingConfig, seed: int) -> None:
-        self._with, self._training, self._sampling, self._seed = materials, training, sampling, seed
+    def __init__(self, materials: Materials, schedule: Schedule, seed: int) -> None:
+        self._with, self._seed = materials, seed
+        self._training, self._sampling, self._augment = schedule.training, schedule.sampling, schedule.augment
         self._progress = Progress(np.zeros(len(materials.split.pool), dtype=np.bool_))
         self._seconds: dict[str, float] = {}
         self._saved = 0
@@ -72,7 +83,9 @@ class Trainer:
         with self._stage("train"):
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            return self._with.learner.train(Batches(bags, order, config.batch), epoch)
+            plain = Batches(bags, order, config.batch)
+            mixed = augmented(bags, order, config.batch, self._augment, (self._seed, epoch))
+            return self._with.learner.train(mixed if self._augment.wanted else plain, epoch)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 
-from common.data import cifar10, digits, images
+from common.data import audio_demo, audioset, cifar10, digits, images
+from common.data.audioset.clips import Clips
+from common.data.audioset.split import split_clips
 from common.data.instances import Instances
 from common.data.split import DataConfig, Split, split_bags
 from common.errors import UnknownName
 
-Load = Callable[[DataConfig], tuple[Instances, Instances]]
+Load = Callable[[DataConfig], tuple[Instances, Instances]] | Callable[[DataConfig], tuple[Clips, Clips]]
 
 DATASETS: dict[str, tuple[Load, str]] = {
+    "audio-demo": (audio_demo.load, "synthesised clips, written as FLAC files in AudioSet's form"),
+    "audioset": (audioset.load, "AudioSet, or clips in its form, from CSV and files or from parquet in data.root"),
     "cifar10": (cifar10.load, "CIFAR-10 from parquet or python batches in data.root"),
     "digits": (digits.load, "scikit-learn's handwritten digits, embedded"),
     "images": (images.load, "a folder of images per class in data.root"),
@@ -21,4 +25,8 @@ def load_split(config: DataConfig) -> Split:
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
     train, test = DATASETS[config.name][0](config)
+    if isinstance(train, Clips) and isinstance(test, Clips):
+        return split_clips(train, test, config)
+    assert isinstance(train, Instances)  # there is no other kind of table
+    assert isinstance(test, Instances)
     return split_bags(train, test, config)

@@ -1,16 +1,18 @@
 """Train, validation and test bags for one target class, each built the same way."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from common.config import knob
+from common.data.audio.config import AudioConfig
 from common.data.bags import plan_bags
 from common.data.bagset import BagSet
 from common.data.instances import Instances
 from common.errors import BadInput, UnknownName
 from common.knobs import check_knobs
+from common.protocols import Bags
 from common.rng import generator
 from common.types import Index
 
@@ -28,6 +30,7 @@ class DataConfig:
     val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
     image_size: int = knob(32, "height and width images are decoded to", least=1)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
+    audio: AudioConfig = field(default_factory=AudioConfig)
 
     def __post_init__(self) -> None:
         check_knobs(self, "data")
@@ -37,10 +40,10 @@ class DataConfig:
 class Split:
     """The three sets; `train` is divided into `positives` and the `pool` of negatives."""
 
-    positives: BagSet
-    pool: BagSet
-    val: BagSet
-    test: BagSet
+    positives: Bags
+    pool: Bags
+    val: Bags
+    test: Bags
 
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from common.data.bagset import BagBatch
 from common.errors import BadModel
 from common.models.bag import BagClassifier
+from common.models.clip import ClipClassifier
 from common.models.embed import Ask, gradient_labels, linear_gradient, pack
 from common.types import Embedded, Index, Need
 
@@ -105,13 +106,13 @@ class AdaptedModule(nn.Module):
             )
 
 
-Embedder = BagClassifier | AdaptedModule
+Embedder = BagClassifier | ClipClassifier | AdaptedModule
 
 
 def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
-    """`model` itself if it is a BagClassifier, else wrapped; raises BadModel without a linear head."""
+    """`model` itself if it is one of our classifiers, else wrapped; raises BadModel without a linear head."""
     _require_module(model)
-    return model if isinstance(model, BagClassifier) else AdaptedModule(copy.deepcopy(model), head)
+    return model if isinstance(model, (BagClassifier, ClipClassifier)) else AdaptedModule(copy.deepcopy(model), head)
 
 
 def _require_module(model: object) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.images import _decode, load
+from common.data.images import decode_image, load
 from common.data.instances import Instances
 from common.data.split import DataConfig
 from common.errors import BadData
@@ -164,7 +164,7 @@ def test_class_folder_without_images_is_bad_data(root: Path) -> None:
 def decoded(tmp_path: Path, image: Image.Image, name: str = "odd.png", **options: object) -> np.ndarray:
     path = tmp_path / name
     image.save(path, **options)
-    return _decode(path, 16)
+    return decode_image(path, 16, 16)
 
 
 RAMP = np.linspace(0, 255, 16 * 16).astype(np.uint8).reshape(16, 16)

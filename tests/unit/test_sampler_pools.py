@@ -157,7 +157,7 @@ def test_item_of_another_shape_is_named_though_its_whole_block_has_that_shape(mo
         select([*EQUAL[:8], *vectors([3] * 12, width=7)], model, "margin", 3)
 
 
-@pytest.mark.parametrize("given", [{"a": torch.ones(3, 6)}, "folder", None, iter(())], ids=repr)
+@pytest.mark.parametrize("given", [{"a": torch.ones(3, 6)}, b"folder", None, iter(())], ids=repr)
 def test_pool_and_positives_that_are_no_datasets_are_bad_input(given: Any) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match="found a pool of type .*expected a map-style dataset"):
         select(given, vector_model(), "margin", 1)

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.data.audioset.clips import ClipSet
 from common.data.bagset import BagSet
 from common.data.split import Split
 from common.errors import BadData, BadInput
+from common.protocols import Bags
 from trainer.report.comparison import Comparison, Group
 from trainer.report.runs import RunFolder
 from trainer.report.selections import Chosen, read_bag_ids, read_selection, scored_epochs, selected_epochs
+from trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, picture_clip
 
 BagLookup = Callable[[RunFolder], Split]
 
@@ -28,7 +31,10 @@ _Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Strip:
-    """One bag as a picture of its instances side by side; `source` is a data URI, sizes are in CSS pixels."""
+    """One bag as a picture, of its instances side by side, or of a clip's spectrogram; sizes are in CSS pixels.
+
+    `source` is a data URI, and so is `sound`, "" where there is nothing to hear.
+    """
 
     source: str
     width: int
@@ -36,6 +42,7 @@ class Strip:
     bag_id: str
     score: str
     told: str
+    sound: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def show_bags(comparison: Comparison, lookup: BagLookup | None) -> Pictures:
     return Pictures(tuple(shelves), "" if shelves else "No pictures: no selection was made yet.")
 
 
-def _shelves(group: Group, pool: BagSet) -> list[Shelf]:
+def _shelves(group: Group, pool: Bags) -> list[Shelf]:
     scored = scored_epochs(group.shown)
     made = scored or selected_epochs(group.shown)
     if not made:
@@ -82,7 +89,7 @@ def _shelves(group: Group, pool: BagSet) -> list[Shelf]:
     return [Shelf(group.label, caption, part) for caption, part in shelves if part]
 
 
-def _strips(chosen: Chosen, pool: BagSet, run: RunFolder) -> tuple[Strip, ...]:
+def _strips(chosen: Chosen, pool: Bags, run: RunFolder) -> tuple[Strip, ...]:
     """The first and the last SHOWN bags; BadData if the data holds others than those picked."""
     count = len(chosen.index)
     ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
@@ -94,7 +101,11 @@ def _strips(chosen: Chosen, pool: BagSet, run: RunFolder) -> tuple[Strip, ...]:
     return tuple(_strip(chosen, pool, rank, names[rank]) for rank in ranks)
 
 
-def _strip(chosen: Chosen, pool: BagSet, rank: int, bag_id: str) -> Strip:
+def _strip(chosen: Chosen, pool: Bags, rank: int, bag_id: str) -> Strip:
+    if isinstance(pool, ClipSet):
+        clip, score = picture_clip(pool, int(chosen.index[rank])), f"{chosen.score[rank]:.4g}"
+        return Strip(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.told, clip.sound)
+    assert isinstance(pool, BagSet)  # there is no other kind
     rows = pool.rows_of(chosen.index[rank : rank + 1])
     pixels = _side_by_side([_picture(pool.instances.images[row]) for row in rows[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))

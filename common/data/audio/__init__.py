@@ -1,0 +1,1 @@
+"""Sound: decoding, log-mel features, and the cache of both."""

@@ -1,0 +1,63 @@
+"""The knobs of audio data, and the form of a clip's features."""
+
+from dataclasses import dataclass
+
+from common.config import knob
+from common.errors import BadInput, UnknownName
+from common.knobs import check_knobs
+
+TRAIN_SETS = ("balanced", "unbalanced")
+PSLA_STATS = (-4.6476, 4.5699)
+"""Mean and standard deviation of AudioSet's log-mel at 16 kHz with 128 bands (PSLA's code)."""
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Which clips, and what is made of them. The defaults are those of PSLA."""
+
+    train_set: str = knob("balanced", "AudioSet's training list: balanced or unbalanced")
+    classes: str = knob("audioset40", "class list: audioset40, all, top:K, or a file with a mid or name a line")
+    only_listed: bool = knob(True, "leave out clips without a class of the list")
+    exclude_descendants: bool = knob(False, "keep clips of the target's descendants in the ontology out of the pool")
+    sample_rate: int = knob(16_000, "samples a second, to which clips are resampled", least=1)
+    seconds: float = knob(10.0, "clips are padded with silence, or cut, to this", above=0)
+    mels: int = knob(128, "mel bands", least=1)
+    frames: int = knob(1056, "10 ms frames of a clip's features, the end filled with zeros", least=1)
+    stats: str = knob("auto", "normalisation: auto (PSLA's at 16 kHz and 128 bands, else computed), computed, MEAN,STD")
+
+    def __post_init__(self) -> None:
+        if self.train_set not in TRAIN_SETS:
+            raise UnknownName("data.audio.train_set", self.train_set, TRAIN_SETS)
+        check_knobs(self, "data.audio")
+        if self.samples < self.sample_rate // 40:
+            raise BadInput(f"data.audio.seconds={self.seconds}", "clips of 25 ms or more", "correct --set")
+        self.given_stats()  # complains if it can't be read
+
+    @property
+    def samples(self) -> int:
+        """Samples of a padded or cut clip."""
+        return round(self.seconds * self.sample_rate)
+
+    def given_stats(self) -> tuple[float, float] | None:
+        """Mean and standard deviation, unless they are to be computed from the training clips."""
+        if self.stats in ("auto", "computed"):
+            psla = self.stats == "auto" and (self.sample_rate, self.mels) == (16_000, 128)
+            return PSLA_STATS if psla else None
+        try:
+            mean, std = map(float, self.stats.split(","))
+        except ValueError:
+            mean, std = 0.0, 0.0
+        if not std > 0:
+            expected = "auto, computed, or MEAN,STD with STD above 0"
+            raise BadInput(f"data.audio.stats={self.stats!r}", expected, "for example --set data.audio.stats=-4.6,4.6")
+        return mean, std
+
+
+@dataclass(frozen=True)
+class ClipForm:
+    """What a clip's features are: `frames` x `mels`, and their mean and standard deviation in training clips."""
+
+    frames: int
+    mels: int
+    mean: float
+    std: float

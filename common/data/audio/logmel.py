@@ -1,0 +1,48 @@
+"""Log-mel features with PSLA's parameters (arXiv 2102.01243 and its code, audioset_dataset.py)."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+from torchaudio.compliance import kaldi
+
+from common.data.audio.config import AudioConfig
+from common.data.audio.decode import FULL_SCALE
+
+SHIFT_MS, LENGTH_MS = 10.0, 25.0
+
+
+def log_mel(waves_NS: Tensor, config: AudioConfig) -> Tensor:
+    """Log-mel (N, frames, mels) of waveforms (N, S) in [-1, 1], not normalised; 998 frames of 10 s at 16 kHz.
+
+    Missing frames are filled with 0, as in PSLA. After normalisation that is +1.017 while silence is
+    -2.47, so it matters that the *waveform* was padded to its full length before.
+    """
+    feats_NTF = _fbank(waves_NS - waves_NS.mean(1, keepdim=True), config)[:, : config.frames]
+    return pad(feats_NTF, (0, 0, 0, config.frames - feats_NTF.shape[1]))
+
+
+def to_float(waves: NDArray[np.int16]) -> Tensor:
+    """Cached samples as float32 in [-1, 1)."""
+    return torch.from_numpy(waves.astype(np.float32) / FULL_SCALE)
+
+
+def real_frames(config: AudioConfig) -> int:
+    """Frames of a clip that are not filling."""
+    hop, length = (int(config.sample_rate * ms / 1000) for ms in (SHIFT_MS, LENGTH_MS))
+    return min(config.frames, 1 + (config.samples - length) // hop)
+
+
+def _fbank(waves_NS: Tensor, config: AudioConfig) -> Tensor:
+    """Kaldi's fbank of many waveforms in one call, end to end; frames that straddle two are thrown away."""
+    count, samples = waves_NS.shape
+    hop = int(config.sample_rate * SHIFT_MS / 1000)
+    stride = -(-samples // hop)
+    joined = pad(waves_NS, (0, stride * hop - samples)).reshape(1, -1)
+    feats_TF = kaldi.fbank(
+        joined, htk_compat=True, sample_frequency=config.sample_rate, use_energy=False, window_type="hanning",
+        num_mel_bins=config.mels, dither=0.0, frame_shift=SHIFT_MS, frame_length=LENGTH_MS,
+    )  # fmt: skip
+    whole = pad(feats_TF, (0, 0, 0, count * stride - len(feats_TF))).view(count, stride, -1)
+    return whole[:, : 1 + (samples - int(config.sample_rate * LENGTH_MS / 1000)) // hop]

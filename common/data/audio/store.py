@@ -1,0 +1,170 @@
+"""Waveforms and features of many clips, made once, in parallel, and resumable.
+
+The clips are cut into parts, in the order given; a part is one Arrow file of waveforms (int16) and one
+of features (float16). Their folder is named after the clips' content and the decoding, and each file
+after its parameters: what is there is used, what is missing or damaged is made again, with the same
+bytes. Each clip is computed alone and on one thread, so that its numbers depend on nothing else.
+"""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from common.data.audio.arrow import Part, read_part, write_part
+from common.data.audio.config import AudioConfig
+from common.data.audio.decode import decode
+from common.data.audio.logmel import log_mel, to_float
+from common.data.audio.recording import Reader, Recording, digests
+from common.data.instances import cache_folder
+from common.errors import BadData
+from common.types import Index
+
+_VERSION = "clips/1"
+_PART, _MOST_PARTS = 32, 2048
+
+
+@dataclass(frozen=True)
+class Plan(Dataset[int]):
+    """What is to be made of which recordings, and where it lies."""
+
+    recordings: tuple[Recording, ...]
+    config: AudioConfig
+    folder: Path
+
+    @property
+    def size(self) -> int:
+        """Clips in a part."""
+        return max(_PART, -(-len(self.recordings) // _MOST_PARTS))
+
+    def __len__(self) -> int:
+        return -(-len(self.recordings) // self.size)
+
+    def __getitem__(self, part: int) -> int:
+        """Make what is missing of a part; so a DataLoader's workers are the process pool."""
+        if part >= len(self):
+            raise IndexError(part)
+        waves = self.read(part, "waveforms") or self._make_waveforms(part)
+        if self.read(part, "features") is None:
+            self._make_features(part, waves)
+        return part
+
+    def made(self, part: int) -> bool:
+        """Whether nothing of a part is still to be made."""
+        return self.read(part, "waveforms") is not None and self.read(part, "features") is not None
+
+    def read(self, part: int, kind: str) -> Part | None:
+        """The `waveforms` or `features` of a part, or None if they are still to be made."""
+        return read_part(self._path(part, kind), self._key(kind))
+
+    def _make_waveforms(self, part: int) -> Part:
+        reader, waves, dropped = Reader(), {}, {}
+        first = part * self.size
+        for number, recording in enumerate(self.recordings[first : first + self.size], first):
+            try:
+                waves[number] = decode(reader.read(recording), self.config.sample_rate, self.config.samples)
+            except (BadData, OSError) as error:
+                dropped[number] = error.found if isinstance(error, BadData) else str(error)
+        held = np.stack([*waves.values()]) if waves else np.zeros((0, self.config.samples), dtype=np.int16)
+        made = Part(np.array([*waves], dtype=np.int64), held, dropped)
+        write_part(self._path(part, "waveforms"), made, self._key("waveforms"))
+        return made
+
+    def _make_features(self, part: int, waves: Part) -> None:
+        feats = np.zeros((len(waves.number), self.config.frames, self.config.mels), dtype=np.float16)
+        for row in range(len(feats)):
+            feats[row] = log_mel(to_float(waves.values[row : row + 1]), self.config)[0].numpy()
+        write_part(self._path(part, "features"), Part(waves.number, feats, {}), self._key("features"))
+
+    def _path(self, part: int, kind: str) -> Path:
+        tag = f"-{self.config.frames}x{self.config.mels}" if kind == "features" else ""
+        return self.folder / f"{kind}{tag}-{part:05d}.arrow"
+
+    def _key(self, kind: str) -> str:
+        return f"{self.folder.name}/{self.config.frames}x{self.config.mels}" if kind == "features" else self.folder.name
+
+
+class ClipStore:
+    """The finished cache: `features` and `waveforms` of clips by their number among the recordings.
+
+    `number` (n,) are those that could be decoded, `dropped` says why the others could not. Only the
+    plan crosses to another process; the files are mapped there.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._parts: dict[str, list[Part]] = {}
+        waves = self._opened("waveforms")
+        self.number: Index = np.concatenate([np.zeros(0, dtype=np.int64), *(part.number for part in waves)])
+        self.dropped: Mapping[int, str] = {number: why for part in waves for number, why in part.dropped.items()}
+
+    @property
+    def config(self) -> AudioConfig:
+        """What the clips were made with."""
+        return self._plan.config
+
+    def features(self, number: Index) -> NDArray[np.float16]:
+        """Log-mel (n, frames, mels) of the clips so numbered."""
+        feats: NDArray[np.float16] = self._gather("features", number)
+        return feats
+
+    def waveforms(self, number: Index) -> NDArray[np.int16]:
+        """Samples (n, S) of the clips so numbered."""
+        waves: NDArray[np.int16] = self._gather("waveforms", number)
+        return waves
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        return self.__dict__ | {"_parts": {}}
+
+    def _gather(self, kind: str, number: Index) -> Any:  # Any: of the kind's dtype
+        parts, size = self._opened(kind), self._plan.size
+        held = [parts[each // size] for each in number.tolist()]
+        rows = [np.searchsorted(part.number, each) for part, each in zip(held, number, strict=True)]
+        return np.stack([part.values[row] for part, row in zip(held, rows, strict=True)])
+
+    def _opened(self, kind: str) -> list[Part]:
+        if kind not in self._parts:
+            found = [self._plan.read(part, kind) for part in range(len(self._plan))]
+            self._parts[kind] = [part for part in found if part is not None]
+            if len(self._parts[kind]) < len(found):
+                raise BadData(f"{kind} missing from {self._plan.folder}", "a whole cache", "start the command again")
+        return self._parts[kind]
+
+
+def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: int | None = None) -> ClipStore:
+    """The cache of these recordings, made by `workers` processes (one a core) as far as it isn't there yet."""
+    folder = cache_folder() / f"clips-{_fingerprint(recordings, config)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan(tuple(recordings), config, folder)
+    missing = [part for part in range(len(plan)) if not plan.made(part)]
+    _make(plan, missing, min(workers or len(os.sched_getaffinity(0)), len(missing)))
+    return ClipStore(plan)
+
+
+def _make(plan: Plan, missing: Sequence[int], workers: int) -> None:
+    """Make the missing parts in `workers` processes, or in this one."""
+    pool: DataLoader[int] = DataLoader(
+        plan, sampler=missing, batch_size=None, num_workers=workers if workers > 1 else 0, in_order=False
+    )
+    done, threads = len(plan) - len(missing), torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the other processes; put back below
+    try:
+        deque(tqdm(pool, "clips", len(plan), initial=done, disable=None, leave=False, unit="part"), maxlen=0)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fingerprint(recordings: Sequence[Recording], config: AudioConfig) -> str:
+    """A hash of the clips' content, in order, and of how they are decoded."""
+    told = [_VERSION, config.sample_rate, config.samples, *digests(recordings)]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=10).hexdigest()

@@ -1,0 +1,101 @@
+"""Clips synthesised on the spot and written as FLAC files in AudioSet's form, so that the audio half runs anywhere.
+
+Five kinds of short events lie at random places over noise; a clip has none to three of them, and only
+the clip's tags are known: weak labels.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from common.data import audioset
+from common.data.audioset.clips import Clips
+from common.data.instances import cache_folder
+from common.data.split import DataConfig
+from common.rng import generator
+from common.types import Floats
+
+RATE = 16_000
+SECONDS = 4.0
+_CLIPS = {"balanced_train_segments.csv": ("train", 240), "eval_segments.csv": ("eval", 120)}
+_EVENT_S, _NOISE, _LOUDNESS = 0.5, 0.05, (0.05, 0.15)
+_LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
+
+
+def load(config: DataConfig) -> tuple[Clips, Clips]:
+    """240 training and 120 test clips of 4 s, written to the cache folder (or `data.root`) unless they are there."""
+    root = Path(config.root).expanduser() if config.root else cache_folder() / f"audio-demo-{config.bag_seed}"
+    if not root.exists():
+        write_demo(root, config.bag_seed)
+    return audioset.load(replace(config, root=str(root)))
+
+
+def write_demo(root: Path, seed: int) -> None:
+    """The lists, the class index and the clips, all at once or not at all."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=root.parent, prefix=".making-"))
+    try:
+        for name, (folder, count) in _CLIPS.items():
+            (made / folder).mkdir()
+            lines = [_write_clip(made / folder, seed, f"{folder}/{number}") for number in range(count)]
+            (made / name).write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines, ""]))
+        index = [f'{number},{_mid(name)},"{name}"' for number, name in enumerate(EVENTS)]
+        (made / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
+        os.rename(made, root)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write_clip(folder: Path, seed: int, name: str) -> str:
+    """Write a clip and return its line of the list."""
+    random = generator(seed, f"audio-demo/{name}")
+    samples = random.normal(0, _NOISE, round(SECONDS * RATE))
+    kinds = sorted(random.choice(list(EVENTS), random.integers(0, 4), replace=False).tolist())
+    for kind in kinds:
+        event = EVENTS[kind](np.arange(round(_EVENT_S * RATE)) / RATE, random) * np.hanning(round(_EVENT_S * RATE))
+        start = random.integers(0, len(samples) - len(event))
+        samples[start : start + len(event)] += random.uniform(*_LOUDNESS) * event
+    clip = "".join(random.choice(_LETTERS, 11))
+    soundfile.write(folder / f"{clip}.flac", np.clip(samples, -1, 1), RATE)
+    return f'{clip}, 0.000, {SECONDS:.3f}, "{",".join(_mid(kind) for kind in kinds) or _mid("nothing")}"'
+
+
+def _mid(name: str) -> str:
+    return f"/m/demo_{name}"
+
+
+def _sweep(times: Floats, low: float, high: float) -> Floats:
+    return np.asarray(np.sin(2 * np.pi * (low * times + (high - low) / (2 * _EVENT_S) * times**2)))
+
+
+def _beep(times: Floats, random: np.random.Generator) -> Floats:
+    return np.asarray(np.sin(2 * np.pi * random.uniform(900, 1100) * times))
+
+
+def _hum(times: Floats, random: np.random.Generator) -> Floats:
+    pitch = random.uniform(90, 130)
+    return np.asarray(sum(np.sin(2 * np.pi * pitch * part * times) / part for part in range(1, 8)))
+
+
+def _rise(times: Floats, random: np.random.Generator) -> Floats:
+    return _sweep(times, random.uniform(300, 500), random.uniform(2500, 3500))
+
+
+def _fall(times: Floats, random: np.random.Generator) -> Floats:
+    return _sweep(times, random.uniform(2500, 3500), random.uniform(300, 500))
+
+
+def _rattle(times: Floats, random: np.random.Generator) -> Floats:
+    return np.asarray(3 * random.normal(size=len(times)) * (np.sin(2 * np.pi * random.uniform(18, 25) * times) > 0.8))
+
+
+EVENTS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
+    "rise": _rise, "fall": _fall, "beep": _beep, "hum": _hum, "rattle": _rattle,
+}  # fmt: skip
+"""What is to be heard, by name: seconds (n,) to samples (n,)."""

@@ -1,0 +1,83 @@
+"""ClipClassifier: a clip is a bag whose instances are the time steps that the model itself makes of it."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.data.audio.config import ClipForm
+from common.errors import BadModel
+from common.models.attention import EDGE, AttentionHead
+from common.models.embed import Ask, gradient_labels, pack, to_numpy
+from common.types import Embedded, Gradient, Index, Need
+
+
+class Standardise(nn.Module):
+    """(x - mean) / std. It is part of the model, so that padding and masks (0) come before it, as in PSLA."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, form: ClipForm) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(form.mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(form.std, dtype=torch.float32), persistent=False)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Float of `mean`'s dtype, whatever came in."""
+        return (clips.to(self.mean.dtype) - self.mean) / self.std
+
+
+class ClipClassifier(nn.Module):
+    """Log-mel clips (N, frames, mels) in, logits (N, K) out; with one class K is 2, logits (0, log p/(1-p)).
+
+    So the softmax gives (1 - p, p), and cross-entropy is PSLA's binary cross-entropy of the clamped
+    p. `encoder` maps standardised clips to time steps (N, T, D).
+    """
+
+    def __init__(self, form: ClipForm, encoder: nn.Module, head: AttentionHead) -> None:
+        super().__init__()
+        self.standardise, self.encoder, self.head = Standardise(form), encoder, head
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Logits (N, K)."""
+        return self._logits(self._probabilities(self.steps(clips)))
+
+    def steps(self, clips: Tensor) -> Tensor:
+        """The features of every time step, (N, T, D); in full precision even under autocast."""
+        feats_NTD: Tensor = self.encoder(self.standardise(clips))
+        return feats_NTD.to(self.standardise.mean.dtype)
+
+    def embed(self, clips: Tensor, index: Index, ask: Ask) -> Embedded:
+        """Logits, the mean of the steps' features (N, D), and the last layer's gradient (H·D numbers a clip)."""
+        feats_NTD = self.steps(clips)
+        probs_NK = self._probabilities(feats_NTD)
+        logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
+        if ask.need < Need.GRADIENT:
+            return pack(index, logits_NK, feats_ND, None)
+        self._require_binary()
+        pull_N = _pull(probs_NK[:, 0].double(), gradient_labels(logits_NK, ask))
+        right = to_numpy(self.head.last_layer_gradient(feats_NTD))
+        return pack(index, logits_NK, feats_ND, Gradient(to_numpy(pull_N[:, None]).astype(np.float64), right))
+
+    def _probabilities(self, feats_NTD: Tensor) -> Tensor:
+        with torch.autocast(feats_NTD.device.type, enabled=False):  # near 0 and 1 half precision says nothing
+            probs_NK: Tensor = self.head(feats_NTD).clamp(EDGE, 1 - EDGE)
+        return probs_NK
+
+    def _logits(self, probs_NK: Tensor) -> Tensor:
+        logits_NK = probs_NK.log() - (-probs_NK).log1p()
+        return torch.cat([torch.zeros_like(logits_NK), logits_NK], 1) if self.head.classes == 1 else logits_NK
+
+    def _require_binary(self) -> None:
+        if self.head.classes != 1:
+            raise BadModel(
+                f"gradients of {self.head.classes} classes at once",
+                "one class, whose probability has one gradient",
+                "use a model of one class, or a strategy without gradients",
+            )
+
+
+def _pull(probs_N: Tensor, label_N: Tensor) -> Tensor:
+    """∂L/∂p = (p - y) / (p (1 - p)), which is -1/p or 1/(1 - p); 0 where p was clamped, as for autograd."""
+    inside = (probs_N > EDGE) & (probs_N < 1 - EDGE)
+    return torch.where(label_N == 1, -1 / probs_N, 1 / (1 - probs_N)) * inside

@@ -1,0 +1,192 @@
+"""AudioSet's lists and the names of clips, in every form met, and what is wrong with other forms."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.data.audioset.files import find_file, index_folder, read_name
+from common.data.audioset.lists import read_lists
+from common.data.audioset.segments import Segment, read_segments
+from common.errors import BadData
+from tests.unit.clips import clip_id, encoded_clip, tags_of, write_folder, write_list, write_parquet
+
+IDS = st.text("abYZ019-_", min_size=11, max_size=11)
+STARTS = st.integers(0, 600)
+FORMS = (
+    "{id}", "Y{id}", "Y{id}_{start:.3f}_{end:.3f}", "{id}_{start:.3f}_{end:.3f}", "{id}_{ms}_{end_ms}", "{id}_{ms}",
+    "Y{id}_{ms}", "{id}_{start}-{end}",
+)  # fmt: skip
+SEGMENT = Segment("--PJHxphWEs", 30.0, ("/m/09x0r", "/t/dd00088"))
+LINES = {
+    "AudioSet's own": '# Segments csv created\n# num_ytids=1\n# YTID, start_seconds\n--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n',
+    "without comments": '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n',
+    "with a heading": 'YTID,start_seconds,end_seconds,positive_labels\n--PJHxphWEs,30.000,40.000,"/m/09x0r,/t/dd00088"\n',
+    "tabs": "--PJHxphWEs\t30.000\t40.000\t/m/09x0r,/t/dd00088\n",
+    "semicolons": "--PJHxphWEs;30;40;/m/09x0r,/t/dd00088\n",
+    "labels not quoted": "--PJHxphWEs, 30.000, 40.000, /m/09x0r,/t/dd00088\n",
+    "Windows": '\ufeff# x\r\n--PJHxphWEs, 30.000, 40.000, "/t/dd00088,/m/09x0r"\r\n\r\n',
+}
+
+
+def name(form: str, id: str, start: int) -> str:
+    times = {"start": start, "end": start + 10, "ms": start * 1000, "end_ms": (start + 10) * 1000}
+    return form.format(id=id, **times)
+
+
+@pytest.mark.parametrize("text", LINES.values(), ids=LINES)
+def test_lists_are_read_in_every_form(text: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode())
+    assert read_segments(tmp_path / "list.csv") == [SEGMENT]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "without a segment"),
+        ("# YTID, start_seconds, end_seconds, positive_labels\n", "without a segment"),
+        ("--PJHxphWEs 30.000 40.000 /m/09x0r\n", "line 1: '--PJHxphWEs 30.000"),
+        ("abcdefghijk, 0, 10, /m/a\nabcdefghijl, x, 10, /m/a\nabcdefghijm, 0, 10, /m/a\n", "line 2: 'abcdefghijl, x"),
+        ("abcdefghijk, 0, 10, /m/a\nabcdefghijk, 0.0, 10, /m/b\n", "abcdefghijk_0 a second time.*line 2"),
+        ("\xff\xfe", "unreadable"),
+    ],
+)
+def test_other_lists_are_told_with_the_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadData, match=told):
+        read_segments(tmp_path / "list.csv")
+
+
+@given(IDS, STARTS, st.sampled_from(FORMS), st.sampled_from([".wav", ".FLAC", ".ogg", ".opus", ".mp3"]))
+def test_names_tell_id_and_start_whatever_the_id(id: str, start: int, form: str, ending: str) -> None:
+    found = read_name(Path("folder") / (name(form, id, start) + ending))
+    assert found in [(id, float(start)), (id, None)]
+    assert (found[1] is None) == (form in ("{id}", "Y{id}"))  # type: ignore[index]  # it is a pair
+
+
+@given(IDS, st.text("abY019-_.", max_size=9))
+def test_names_of_other_lengths_are_no_clips(id: str, more: str) -> None:
+    found = read_name(Path(id + "x" + more + ".wav"))
+    assert found is None or found[0] in (id, (id + "x")[1:])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_segment_is_found_under_any_name_and_depth(form: str, tmp_path: Path) -> None:
+    (tmp_path / "a" / "Speech").mkdir(parents=True)
+    path = tmp_path / "a" / "Speech" / f"{name(form, SEGMENT.id, 30)}.flac"
+    path.touch()
+    (tmp_path / "notes.txt").touch()
+    assert find_file(SEGMENT, index_folder(tmp_path)) == (path, "")
+
+
+def test_of_several_segments_of_a_video_the_start_decides(tmp_path: Path) -> None:
+    for start in (0, 20, 30):
+        (tmp_path / f"{SEGMENT.id}_{start * 1000}.wav").touch()
+    assert find_file(SEGMENT, index_folder(tmp_path)) == (tmp_path / f"{SEGMENT.id}_30000.wav", "")
+
+
+def test_another_segment_of_the_video_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / f"{SEGMENT.id}_20000.wav").touch()
+    found, remark = find_file(SEGMENT, index_folder(tmp_path))
+    assert (found, remark) == (None, f"only {SEGMENT.id}_20000.wav, another segment")
+
+
+def test_of_two_files_for_one_id_one_is_taken_and_told(tmp_path: Path) -> None:
+    for ending in (".m4a", ".mp3", ".flac"):
+        (tmp_path / f"{SEGMENT.id}{ending}").touch()
+    found, remark = find_file(SEGMENT, index_folder(tmp_path))
+    assert (found, remark) == (tmp_path / f"{SEGMENT.id}.flac", f"{SEGMENT.id}.flac taken, {SEGMENT.id}.mp3 not")
+
+
+def test_ids_that_differ_in_case_are_two(tmp_path: Path) -> None:
+    (tmp_path / f"{SEGMENT.id.lower()}.wav").touch()
+    assert find_file(SEGMENT, index_folder(tmp_path)) == (None, "no file")
+
+
+def test_missing_clips_are_listed(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    for number in (3, 8):
+        (tmp_path / "train" / f"{clip_id(number)}.flac").unlink()
+    train, test = read_lists(tmp_path, "balanced")
+    assert [line.partition(":")[0] for line in train.missing] == [f"{clip_id(n)}_30000" for n in (3, 8)]
+    assert (len(train.segments), len(test.segments), test.missing) == (38, 20, ())
+
+
+def test_the_unbalanced_list_is_read_on_request(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    write_list(tmp_path / "unbalanced_train_segments.csv", range(10))
+    assert len(read_lists(tmp_path, "unbalanced")[0].segments) == 10
+
+
+def test_parquet_holds_the_same_clips(tmp_path: Path) -> None:
+    for listed, stored in zip(
+        read_lists(write_folder(tmp_path / "csv"), "balanced"),
+        read_lists(write_parquet(tmp_path / "parquet"), "balanced"), strict=True,
+    ):  # fmt: skip
+        assert dict(zip(listed.ids, (s.tags for s in listed.segments), strict=True)) == dict(
+            zip(stored.ids, (s.tags for s in stored.segments), strict=True)
+        )
+    assert stored.names["/m/high"] == "High tone, beep"
+
+
+def test_parquet_files_may_be_named_instead_of_their_folders(tmp_path: Path) -> None:
+    write_parquet(tmp_path)
+    for folder, stem in (("bal_train", "train"), ("eval", "test")):
+        for path in sorted((tmp_path / folder).iterdir()):
+            path.rename(tmp_path / f"{stem}-{path.name}")
+    assert [len(listing.segments) for listing in read_lists(tmp_path, "balanced")] == [40, 20]
+
+
+def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> None:
+    lines = [f'{clip_id(0)}, {start}, {start + 10}, "/m/low"' for start in (0, 10)]
+    for listed in ("balanced_train_segments.csv", "eval_segments.csv"):
+        (tmp_path / listed).write_text("\n".join(lines))
+    for start in (0, 10_000):
+        (tmp_path / f"Y{clip_id(0)}_{start}.flac").write_bytes(encoded_clip(0))
+    assert read_lists(tmp_path, "balanced")[0].ids == [f"{clip_id(0)}_0", f"{clip_id(0)}_10000"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"video_id": ["a"], "labels": [["/m/a"]]}, "columns video_id: string, labels.*expected video_id, audio"),
+        ({"id": ["a"], "audio": [{"bytes": b""}], "labels": [["/m/a"]]}, "columns id"),
+        ({"video_id": ["a"], "audio": [{"path": ""}], "labels": [["/m/a"]]}, "columns video_id.*audio {bytes, path}"),
+        ({"video_id": ["a", "a"], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "an id twice"),
+    ],
+)
+def test_parquet_of_another_form_is_told(columns: dict[str, list[object]], told: str, tmp_path: Path) -> None:
+    for stem in ("train", "test"):
+        pq.write_table(pa.table(columns), tmp_path / f"{stem}.parquet")
+    with pytest.raises(BadData, match=told):
+        read_lists(tmp_path, "balanced")
+
+
+def test_a_broken_parquet_file_is_told(tmp_path: Path) -> None:
+    for stem in ("train", "test"):
+        (tmp_path / f"{stem}.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(BadData, match=r"train\.parquet unreadable"):
+        read_lists(tmp_path, "balanced")
+
+
+def test_a_folder_with_no_clip_of_the_list_is_told(tmp_path: Path) -> None:
+    write_list(tmp_path / "balanced_train_segments.csv", range(5))
+    write_list(tmp_path / "eval_segments.csv", range(5))
+    (tmp_path / "unrelated.wav").touch()
+    with pytest.raises(BadData, match=r"no clip of balanced_train_segments.csv below .*5 listed, first .*no file"):
+        read_lists(tmp_path, "balanced")
+
+
+def test_an_empty_folder_and_none_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="neither balanced_train_segments.csv and eval_segments.csv nor"):
+        read_lists(tmp_path, "balanced")
+    with pytest.raises(BadData, match="no folder"):
+        read_lists(tmp_path / "absent", "balanced")
+
+
+def test_tags_are_those_of_the_list(tmp_path: Path) -> None:
+    train, _ = read_lists(write_folder(tmp_path), "balanced")
+    assert [segment.tags for segment in train.segments] == [tuple(sorted(tags_of(number))) for number in range(40)]

@@ -1,0 +1,173 @@
+"""The cache: the same bytes whoever made it and however often it was interrupted; what is damaged is made again."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.data.audio import store as store_module
+from common.data.audio.config import AudioConfig
+from common.data.audio.decode import decode
+from common.data.audio.logmel import log_mel, to_float
+from common.data.audio.recording import Recording, digests
+from common.data.audio.store import build_store
+from tests.unit.clips import SMALL, encode, encoded_clip, sound, write_parquet
+
+ROOT = Path(__file__).parents[2]
+COUNT = 70
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recording]:
+    """70 clips, three parts, one of them no sound, and an empty cache."""
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    for number in range(COUNT):
+        (tmp_path / f"{number:03d}.flac").write_bytes(encoded_clip(number) if number != 40 else b"text")
+    return [Recording(tmp_path / f"{number:03d}.flac") for number in range(COUNT)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.arrow"))}
+
+
+def test_waveforms_and_features_are_those_of_the_functions(recordings: list[Recording]) -> None:
+    store = build_store(recordings, SMALL, workers=1)
+    number = np.array([65, 3, 33])
+    waves = np.stack([decode(recordings[n].path.read_bytes(), SMALL.sample_rate, SMALL.samples) for n in number])
+    np.testing.assert_array_equal(store.waveforms(number), waves)
+    expected = [log_mel(to_float(wave[None]), SMALL)[0].numpy() for wave in waves]
+    np.testing.assert_allclose(store.features(number), np.stack(expected), rtol=2e-3, atol=4e-3)
+    assert (store.features(number).dtype, store.waveforms(number).dtype) == (np.float16, np.int16)
+
+
+def test_what_is_no_sound_is_left_out_with_the_reason(recordings: list[Recording]) -> None:
+    store = build_store(recordings, SMALL)
+    np.testing.assert_array_equal(store.number, [n for n in range(COUNT) if n != 40])
+    assert list(store.dropped) == [40]
+    assert "not recognised" in store.dropped[40]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader")
+def test_any_number_of_workers_gives_the_same_bytes(
+    recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for workers in (1, 2, 3):
+        monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / f"cache-{workers}"))
+        build_store(recordings, SMALL, workers)
+        found.append(content(tmp_path / f"cache-{workers}"))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 6
+
+
+def test_a_second_start_decodes_nothing(recordings: list[Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+    build_store(recordings, SMALL)
+    monkeypatch.setattr(store_module, "decode", None)
+    monkeypatch.setattr(store_module, "log_mel", None)
+    monkeypatch.setattr("common.data.audio.recording._digest", None)
+    assert len(build_store(recordings, SMALL).number) == COUNT - 1
+
+
+@pytest.mark.parametrize("harm", ["removed", "truncated", "emptied", "another key"])
+def test_a_damaged_part_is_made_again_with_the_same_bytes(
+    harm: str, recordings: list[Recording], tmp_path: Path
+) -> None:
+    build_store(recordings, SMALL)
+    whole = content(tmp_path)
+    for path in tmp_path.rglob("*-00001.arrow"):
+        if harm == "removed":
+            path.unlink()
+        elif harm == "another key":
+            path.write_bytes(path.read_bytes().replace(b"clips-", b"other-"))
+        else:
+            path.write_bytes(path.read_bytes()[: 5000 if harm == "truncated" else 0])
+    build_store(recordings, SMALL)
+    assert content(tmp_path) == whole
+
+
+def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
+    recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(recording.path) for recording in recordings]
+    slow = (
+        "import sys; from pathlib import Path; from common.data.audio import store; from tests.unit.clips import SMALL\n"
+        "whole = store.Plan._make_features\n"
+        "def last_hangs(plan, part, waves):\n"
+        "    sys.stdin.read() if part == 2 else whole(plan, part, waves)\n"
+        "store.Plan._make_features = last_hangs\n"
+        f"store.build_store([store.Recording(Path(name)) for name in {names}], SMALL, 1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow], cwd=ROOT, stdin=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while len(content(tmp_path)) < 5 and time.monotonic() < deadline and process.poll() is None:
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(content(tmp_path)) == 5
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.arrow")}
+    build_store(recordings, SMALL)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    resumed = content(tmp_path)
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "fresh"))
+    build_store(recordings, SMALL)
+    assert content(tmp_path / "fresh") == resumed
+
+
+def test_features_with_other_parameters_keep_the_decoded_waveforms(recordings: list[Recording], tmp_path: Path) -> None:
+    build_store(recordings, SMALL)
+    before = content(tmp_path)
+    store = build_store(recordings, AudioConfig(seconds=1.0, mels=48, frames=96))
+    assert store.features(np.array([0])).shape == (1, 96, 48)
+    assert before.items() < content(tmp_path).items()
+    assert len(content(tmp_path)) == 9
+
+
+@pytest.mark.parametrize(
+    "config",
+    [AudioConfig(seconds=1.5, mels=32, frames=128), AudioConfig(sample_rate=8000, seconds=1.0, mels=32, frames=128)],
+)
+def test_other_decoding_is_another_cache(config: AudioConfig, recordings: list[Recording], tmp_path: Path) -> None:
+    build_store(recordings, SMALL)
+    assert build_store(recordings, config).waveforms(np.array([0])).shape == (1, config.samples)
+    assert len(list(tmp_path.glob("cache/clips-*"))) == 2
+
+
+def test_a_changed_clip_is_another_cache(recordings: list[Recording]) -> None:
+    before = build_store(recordings, SMALL).waveforms(np.array([5]))
+    recordings[5].path.write_bytes(encode(sound(0.5, hertz=1000.0), kind="FLAC"))
+    assert (build_store(recordings, SMALL).waveforms(np.array([5])) != before).any()
+
+
+def test_a_store_in_another_process_opens_the_same_files(recordings: list[Recording]) -> None:
+    store = build_store(recordings, SMALL)
+    store.features(store.number)
+    sent = pickle.dumps(store)
+    assert len(sent) < 20_000
+    np.testing.assert_array_equal(pickle.loads(sent).features(store.number), store.features(store.number))
+
+
+def test_a_damaged_memo_of_digests_is_written_again(recordings: list[Recording], tmp_path: Path) -> None:
+    before = digests(recordings)
+    memo = next((tmp_path / "cache" / "digests").iterdir())
+    memo.write_text("{half")
+    assert digests(recordings) == before
+    assert len(memo.read_text()) > 1000
+
+
+def test_rows_of_parquet_files_are_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    write_parquet(tmp_path, 40, 10, {7: b""})
+    mixed = np.random.default_rng(0).permutation(40)
+    path = tmp_path / "bal_train" / "00.parquet"
+    store = build_store([Recording(path, row) for row in range(20)], SMALL)
+    expected = {row: number for row, number in enumerate(mixed[::2]) if number != 7}
+    assert store.number.tolist() == list(expected)
+    waves = np.stack([decode(encoded_clip(number), SMALL.sample_rate, SMALL.samples) for number in expected.values()])
+    np.testing.assert_array_equal(store.waveforms(store.number), waves)
+    assert set(store.dropped.values()) <= {"an empty file"}

@@ -1,0 +1,60 @@
+"""A clip as the report shows it: its log-mel spectrogram, and its sound for the browser's player."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from common.data.audio.decode import FULL_SCALE
+from common.data.audio.logmel import real_frames
+from common.data.audioset.clips import ClipSet
+
+CLIP_WIDTH, CLIP_HEIGHT = 300, 96
+_MOST_COLUMNS = 500
+_PERCENTILES = 5, 99.5
+_COLOURS = "magma"
+
+
+@dataclass(frozen=True)
+class ClipPicture:
+    """RGBA `pixels` (mels, columns, 4), low frequencies below; the clip's tags; its `sound` as a data URI."""
+
+    pixels: NDArray[np.uint8]
+    told: str
+    sound: str
+
+
+def picture_clip(clips: ClipSet, position: int) -> ClipPicture:
+    """What the clip at `position` looks and sounds like."""
+    index = np.array([position])
+    store = clips.instances.store
+    feats_TF = clips.gather(index)[0].numpy()[: real_frames(store.config)]
+    sound = encode_sound(clips.waveforms(index)[0], store.config.sample_rate)
+    return ClipPicture(colour(feats_TF.astype(np.float32)), clips.instances.told(int(clips.rows[position])), sound)
+
+
+def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A spectrogram as pixels; the darkest and brightest are at two percentiles, columns are joined to 500 at most."""
+    step = -(-len(feats_TF) // _MOST_COLUMNS)
+    whole = feats_TF[: len(feats_TF) // step * step]
+    picture_FT = whole.reshape(-1, step, whole.shape[1]).mean(1).T[::-1]
+    low, high = np.percentile(picture_FT, _PERCENTILES)
+    shares = np.clip((picture_FT - low) / max(float(high - low), 1e-6), 0, 1)
+    pixels: NDArray[np.uint8] = matplotlib.colormaps[_COLOURS](shares, bytes=True)
+    return pixels
+
+
+def encode_sound(wave: NDArray[np.int16], sample_rate: int) -> str:
+    """The samples as a data URI: MP3, about 40 kB for 10 s, where that rate exists, else FLAC."""
+    stream, kind = io.BytesIO(), "MP3" if sample_rate in _MP3_RATES else "FLAC"
+    floats = wave.astype(np.float32) / FULL_SCALE
+    soundfile.write(stream, floats, sample_rate, format=kind)
+    return f"data:audio/{_TYPES[kind]};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+_MP3_RATES = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}
+_TYPES = {"MP3": "mpeg", "FLAC": "flac"}
