@@ -3,12 +3,10 @@
 The program that starts a service owns its actors: they end with it.
 """
 
-import logging
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -18,13 +16,11 @@ from common.errors import BadInput, ServiceError
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
-from service.quiet import without_line
+from service.ray_connect import connect
 from service.ray_fleet import Published, RayFleet, start_scorers
 from service.rounds import Pending
 from service.setup import FleetConfig
 from service.shared_points import Layout
-
-NAMESPACE = "negsift"
 
 
 class RoundsActor:
@@ -85,30 +81,11 @@ class RayPending:
         return selection
 
 
-def connect(dashboard: bool = False) -> None:
-    """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected."""
-    if ray.is_initialized():
-        return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(namespace=NAMESPACE, log_to_driver=False)
-        return
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray would print, as an error, that scorers are built from an object that must be kept; RayService keeps it.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
-    with without_line("Set ray log level from environment variable"):
-        ray.init(
-            namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
-            runtime_env=environment,
-        )  # fmt: skip
-
-
 def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayService:
     """Scorers and a coordinator on the Ray cluster; raises BadInput for resources it doesn't have."""
     connect(config.dashboard)
     have = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    stock = replace(stock, shards=shard_count(have, config))
     cpus, gpus = share_resources(have, config, stock.shards)
     tag = uuid.uuid4().hex[:6]
     held = ray.put(stock)
@@ -121,6 +98,11 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     return RayService(scorers, coordinator, held, line)
+
+
+def shard_count(have: dict[str, float], config: FleetConfig) -> int:
+    """The shards asked for, or one a GPU of the cluster, or one a core where it has none."""
+    return config.shards or max(1, int(have.get("GPU", 0.0) or have.get("CPU", 0.0)))
 
 
 def _await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles

@@ -23,7 +23,7 @@ class FleetConfig:
     """Where scoring happens."""
 
     kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
-    shards: int | None = knob(None, "shards of the pool; none: one a core, or one a GPU on Ray", least=1)
+    shards: int | None = knob(None, "shards of the pool; none: one a core, or on Ray one a GPU of the cluster", least=1)
     block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit", least=1)
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from common.errors import BadData, BadInput, BadWeights, ServiceError
 from service import NegativeSampler
-from service.ray_service import share_resources
+from service.ray_connect import require_answer
+from service.ray_service import shard_count, share_resources
 from service.setup import FleetConfig
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -83,3 +84,29 @@ def test_scorers_that_find_no_room_are_told_and_do_not_hang() -> None:
         pytest.raises(ServiceError, match="1 of 1 scorers not started within 3 s; the cluster has 0 CPU"),
     ):
         NegativeSampler(POOL, Fine(), k=5, shards=1, fleet="ray", options=hasty)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no.such.host.invalid:6379", "127.0.0.1:99999"]
+)
+def test_an_address_where_no_cluster_answers_is_bad_input_at_once(address: str) -> None:
+    with pytest.raises(BadInput, match=rf"no Ray cluster at RAY_ADDRESS={address} .*unset RAY_ADDRESS"):
+        require_answer(address)
+
+
+@pytest.mark.parametrize(
+    ("have", "shards", "expected"),
+    [
+        ({"CPU": 4.0}, None, 4), ({"CPU": 8.0, "GPU": 2.0}, None, 2), ({"CPU": 0.0}, None, 1), ({}, None, 1),
+        ({"CPU": 8.0, "GPU": 2.0}, 5, 5),
+    ],
+)  # fmt: skip
+def test_shards_are_one_a_core_or_a_gpu_of_the_cluster_unless_told(
+    have: dict[str, float], shards: int | None, expected: int
+) -> None:
+    assert shard_count(have, FleetConfig(shards=shards)) == expected
+
+
+@pytest.mark.parametrize("address", ["auto", "local"])
+def test_other_forms_of_an_address_are_left_to_ray(address: str) -> None:
+    require_answer(address)

@@ -412,3 +412,19 @@ def test_report_that_cannot_be_put_in_place_leaves_nothing_half_written(tmp_path
 
 def test_same_folder_gives_the_same_page(sweep: Path) -> None:
     assert (sweep / "report.html").read_text() == text_of(sweep)
+
+
+def test_means_are_spoken_of_only_where_there_are_several_runs(tmp_path: Path) -> None:
+    assert not re.search("mean over runs|over runs", text_of(make_run(tmp_path / "one")), re.IGNORECASE)
+    assert "mean over runs" in text_of(make_sweep(tmp_path / "all"))
+
+
+def test_the_machine_is_told_apart_from_the_versions(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    other = make_run(tmp_path / "b", seed=1)
+    said = summary_of(0.8)
+    change(other / "summary.json", versions=said["versions"] | {"machine": "8 cores"})
+    text = text_of(tmp_path)
+    assert "<dt>machine</dt><dd>2 cores / 8 cores</dd>" in text
+    assert "different versions" not in text
+    assert read_runs(run)[0].summary.machine == "2 cores"

@@ -71,6 +71,11 @@ class Comparison:
     title: str
     groups: tuple[Group, ...]
 
+    @property
+    def several(self) -> bool:
+        """Whether some group has more runs than one, so that there are means to speak of."""
+        return any(len(group.runs) > 1 for group in self.groups)
+
     def baseline(self, group: Group) -> Group | None:
         """The random group with the same setting as `group`, or the only one there is."""
         random = [other for other in self.groups if other.strategy == BASELINE]

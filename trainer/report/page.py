@@ -22,6 +22,7 @@ class Section:
     """Everything shown of one comparison."""
 
     title: str
+    several: bool
     rows: tuple[table.Row, ...]
     run_rows: tuple[table.Row, ...]
     keys: tuple[Key, ...]
@@ -70,6 +71,7 @@ def _render(runs: Sequence[RunFolder], bags: BagLookup | None) -> str:
 def _section(comparison: Comparison, bags: BagLookup | None) -> Section:
     return Section(
         comparison.title,
+        comparison.several,
         table.group_rows(comparison),
         table.run_rows(comparison),
         plots.group_keys(comparison),

@@ -91,7 +91,8 @@ def stage_plot(comparison: Comparison) -> Plot:
             left += seconds
         label = re.sub(r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s")  # the font hasn't everything
         axes.text(0, at - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
-    return Plot("Seconds by stage", "Mean over runs.", to_svg(figure, f"Seconds by stage {comparison.title}"))
+    note = "Mean over runs." if comparison.several else ""
+    return Plot("Seconds by stage", note, to_svg(figure, f"Seconds by stage {comparison.title}"))
 
 
 def curve(runs: Sequence[RunFolder], value: Callable[[Epoch], float]) -> Curve:
@@ -110,8 +111,7 @@ def _by_epoch(comparison: Comparison, key: str, title: str, y_title: str) -> Plo
         draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, look(group))
         draw_line(axes, line.x, line.mean, look(group))
     whole_numbers(axes)
-    several = any(len(group.runs) > 1 for group in comparison.groups)
-    return Plot(title, MEAN if several else "", to_svg(figure, f"{title} {comparison.title}"))
+    return Plot(title, MEAN if comparison.several else "", to_svg(figure, f"{title} {comparison.title}"))
 
 
 def _by_seconds(comparison: Comparison) -> Plot:

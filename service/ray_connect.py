@@ -1,0 +1,65 @@
+"""Joins a Ray cluster, or starts Ray on this machine."""
+
+import logging
+import os
+import re
+import socket
+from pathlib import Path
+
+import ray
+
+from common.errors import BadInput
+from service.quiet import without_line
+
+NAMESPACE = "negsift"
+
+_ANSWER_S = 10.0
+
+
+def connect(dashboard: bool = False) -> None:
+    """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected.
+
+    Raises BadInput where no cluster answers at that address.
+    """
+    if ray.is_initialized():
+        return
+    if "RAY_ADDRESS" in os.environ:
+        _join(os.environ["RAY_ADDRESS"])
+        return
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would print, as an error, that scorers are built from an object that must be kept; RayService keeps it.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
+    with without_line("Set ray log level from environment variable"):
+        ray.init(
+            namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
+            runtime_env=environment,
+        )  # fmt: skip
+
+
+def _join(address: str) -> None:
+    require_answer(address)
+    try:
+        ray.init(namespace=NAMESPACE, log_to_driver=False)
+    except ConnectionError as error:
+        raise _no_cluster(address, str(error).splitlines()[0]) from error
+
+
+def require_answer(address: str) -> None:
+    """Raise BadInput if nobody listens at host:port; Ray itself would try for minutes. Other forms are left to Ray."""
+    place = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
+    if place is None:
+        return
+    try:
+        socket.create_connection((place[1], int(place[2])), _ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, reason: str) -> BadInput:
+    return BadInput(
+        f"no Ray cluster at RAY_ADDRESS={address} ({reason})", "one that answers",
+        "start it, correct the address, or unset RAY_ADDRESS",
+    )  # fmt: skip
