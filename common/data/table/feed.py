@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 1 << 20
 """How much of a row group is decoded at a time."""
-_READING_BYTES = 56 << 20
+_READING_BYTES = 64 << 20
 """What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
 _PASSING = 3
 """Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
