@@ -15,7 +15,7 @@ from common.errors import BadInput
 from common.models.adapt import as_embedder
 from common.models.bag import BagClassifier
 from common.protocols import Sized
-from common.types import Index, Round, Selection
+from common.types import Edition, Index, Round, Selection
 from common.weights import Weights, take_snapshot
 from service.checks import previous_of, require_positives, require_whole, resolve_k, resolve_strategy
 from service.coordinator import Task
@@ -68,7 +68,7 @@ class NegativeSampler:
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(pool_of(pool, target_label), collate, ragged)
         learnt = BagSource(positives_of(positives, target_label), collate, ragged)
-        self._life = Life(bags.dataset)
+        self._life = Life(bags.dataset, edition_of(bags.dataset))
         self._task, self._positives = Task(resolve_strategy(strategy), random_rounds), len(learnt)
         self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget)
@@ -107,7 +107,7 @@ class NegativeSampler:
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
         require_whole("epoch", epoch)
-        edition = edition_of(self.pool)
+        edition = self._life.edition
         snapshot = stamp(take_snapshot(weights, epoch if version is None else version), edition)
         k = resolve_k(self._round.k, self._task.strategy, edition.bags)
         asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition)
@@ -126,11 +126,12 @@ class NegativeSampler:
         they are. Raises BadInput where the pool is no table.
         """
         self._life.pool = renew(self.pool, version)
-        return self._life.pool.version
+        self._life.edition = edition_of(self.pool)
+        return self._life.edition.version
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """All that later selections depend on besides the weights: the last selection, a table's version."""
-        return {"previous": self._round.previous, "edition": edition_of(self.pool).version}
+        return {"previous": self._round.previous, "edition": self._life.edition.version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
@@ -158,7 +159,7 @@ class NegativeSampler:
     def _first_round(self, k: int | None, seed: int, target: int) -> Round:
         require_positives(self._task.strategy, self._positives)
         require_whole("seed", seed)
-        return Round("", 0, seed, resolve_k(k, self._task.strategy, len(self.pool)), target)
+        return Round("", 0, seed, resolve_k(k, self._task.strategy, self._life.edition.bags), target)
 
     def _remember(self, previous: Index | None) -> None:
         self._round = dataclasses.replace(self._round, previous=previous)
@@ -166,9 +167,10 @@ class NegativeSampler:
 
 @dataclass
 class Life:
-    """The pool as it is now, and whether the shards are gone; siblings share it."""
+    """The pool, its version and size as they are now, and whether the shards are gone; siblings share it."""
 
     pool: Sized
+    edition: Edition
     over: bool = False
 
 

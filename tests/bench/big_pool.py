@@ -1,12 +1,13 @@
-"""A pool of 5 million ragged feature bags, larger than the memory its shard may use: peak memory and seconds.
+"""A pool of 5 million ragged feature bags, larger than the memory its shards may use: peak memory and seconds.
 
     python -m tests.bench.big_pool [--folder FOLDER] [--bags 5000000] [--pool-mb 128]
 
-Bags of 1 to 5 instances of 32 float16 features, one in a hundred positive, in a table whose three
-versions hold a fifth, a half and all of them. Every measurement is a process of its own: it imports,
-selects once from a small pool in memory, notes its resident memory, and then selects k = 10,000 bags
-by entropy, with other weights every time. Memory is the peak of VmHWM beyond what was noted; pages
-mapped from files count. Results go to tests/bench/big_pool.md.
+Bags of 1 to 5 instances of 32 float16 features, one in a hundred positive, in a table whose versions
+hold a hundredth, a fifth, a half and all of them. k = 10,000 bags are selected by entropy, with other
+weights every time. Every measurement is a process of its own, or Ray of its own. It selects once from
+a small pool (in memory; on Ray the smallest version), notes its resident memory, and is measured from
+then on: the peak of VmHWM beyond what was noted; pages mapped from files count. Results go to
+tests/bench/big_pool.md.
 """
 
 import argparse
@@ -40,39 +41,39 @@ from service import NegativeSampler
 from service.setup import FleetConfig
 
 K, WIDTH, BLOCK, BATCH, REPEATS = 10_000, 32, 1024, 100_000, 3
-PARTS = (0.2, 0.5, 1.0)
-WAYS = {"decoded anew": 0, "from the cache on disk": 8192}
+PARTS = (0.01, 0.2, 0.5, 1.0)
+WAYS = {  # fleet, shards, MiB of decoded bags on disk
+    "one shard, decoding anew": ("local", 1, 0),
+    "one shard, decoded on disk": ("local", 1, 8192),
+    "two Ray scorers, decoding anew": ("ray", 2, 0),
+}
+Figures = dict[str, float]
 
 
 def main() -> None:
-    """Build the table if it isn't there, measure every version in both ways, write the results."""
+    """Build the table if it isn't there, measure every version in all ways, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "negsift-big-pool")
     parser.add_argument("--bags", type=int, default=5_000_000)
     parser.add_argument("--pool-mb", type=int, default=128)
-    parser.add_argument("--measure", nargs=2, type=int, metavar=("VERSION", "DISK_MB"), help="used by itself")
+    parser.add_argument("--measure", nargs=2, metavar=("WAY", "VERSION"), help="used by itself")
     given = parser.parse_args()
     table = given.folder / f"bags-{given.bags}"
     if given.measure:
-        print(json.dumps(measure(table, given.pool_mb, *given.measure)))  # noqa: T201  # read by `ask`
+        json.dump(measure(table, given.pool_mb, given.measure[0], int(given.measure[1])), sys.stdout)
         return
     build(table, given.bags)
-    results = {way: [ask(given, version, disk) for version in (1, 2, 3)] for way, disk in WAYS.items()}
-    write(results, table, given)
+    write({way: [ask(given, way, version) for version in (2, 3, 4)] for way in WAYS}, table, given)
 
 
 def build(table: Path, bags: int) -> None:
-    """The table in three versions."""
-    where, before = Location.of(table), 0
-    for number, part in enumerate(PARTS):
-        if number < len(versions(where)):
-            before = round(bags * part)
-            continue
+    """The table in its versions."""
+    where, bounds = Location.of(table), [0, *(round(bags * part) for part in PARTS)]
+    for number in range(len(versions(where)), len(PARTS)):
         payload = Payload("features", "float16", (WIDTH,))
         with TableWriter(where, payload, append=number > 0, group_mb=8) as writer:
-            for batch in batches(before, round(bags * part)):
+            for batch in batches(bounds[number], bounds[number + 1]):
                 writer.add(batch)
-        before = round(bags * part)
 
 
 def batches(start: int, stop: int) -> Iterator[pa.Table]:
@@ -87,52 +88,56 @@ def batches(start: int, stop: int) -> Iterator[pa.Table]:
         yield pa.table({"bag_id": names, "labels": labels, "features": ragged(features, offsets)})
 
 
-def ask(given: argparse.Namespace, version: int, disk_mb: int) -> dict[str, float]:
+def ask(given: argparse.Namespace, way: str, version: int) -> Figures:
     """`measure` in a process of its own, with nothing decoded before."""
     words = ["--folder", str(given.folder), "--bags", str(given.bags), "--pool-mb", str(given.pool_mb)]
-    command = [sys.executable, "-m", "tests.bench.big_pool", *words, "--measure", str(version), str(disk_mb)]
+    command = [sys.executable, "-m", "tests.bench.big_pool", *words, "--measure", way, str(version)]
     cache = given.folder / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     environment = os.environ | {"NEGSIFT_CACHE": str(cache)}
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    found: dict[str, float] = json.loads(answer)
-    sys.stdout.write(f"version {version}, {disk_mb} MiB on disk: {found}\n")
+    found: Figures = json.loads(answer)
+    sys.stdout.write(f"{way}, version {version}: {found}\n")
     return found
 
 
-def measure(table: Path, pool_mb: int, version: int, disk_mb: int) -> dict[str, float]:
-    """Peak memory and seconds of some selections from one version of the table."""
+def measure(table: Path, pool_mb: int, way: str, version: int) -> Figures:
+    """Peak memory, MiB, and seconds of some selections from one version of the table."""
+    fleet, shards, disk_mb = WAYS[way]
     options = FleetConfig(block=BLOCK, cache_mb=0, pool_mb=pool_mb, disk_mb=disk_mb)
-    small = [torch.randn(3, WIDTH) for _ in range(2 * BLOCK)]
-    select(small, options, 0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = memory("VmHWM")
-    start = time.perf_counter()
-    with NegativeSampler(
-        table, network(0), strategy="entropy", k=K, shards=1, target_label="bird", options=options
-    ) as one:
-        one.refresh(version)
-        opening = time.perf_counter() - start
-        seconds, work, stale = list[float](), list[float](), 0
-        for epoch in range(REPEATS + 1):
-            start, begun = time.perf_counter(), time.process_time()
-            chosen = one.select(network(epoch).state_dict(), epoch)
-            seconds.append(time.perf_counter() - start)
-            work.append(time.process_time() - begun)
-            stale += chosen.account.edition != version
-        assert not stale
-        assert len(set(one.pool.bag_id(chosen.index[:5]))) == 5
-        bags = len(one.pool)
+    given = {"strategy": "entropy", "k": K, "shards": shards, "options": options}
+    small = [torch.randn(3, WIDTH) for _ in range(K)]
+    with NegativeSampler(small, network(0), **given) as sampler:
+        sampler.select(network(1).state_dict(), 0)
+    noted = {"": note(os.getpid())}
+    with NegativeSampler(table, network(0), target_label="bird", fleet=fleet, **given) as sampler:
+        if fleet == "ray":
+            sampler.refresh(1)
+            sampler.select(network(1).state_dict(), 0)
+            noted = {name: note(pid) for name, pid in actors(sampler).items()}
+        sampler.refresh(version)
+        figures = timed(sampler, version)
+        pids = actors(sampler) if fleet == "ray" else {"": os.getpid()}
+        peaks = {name: memory(pid, "VmHWM") - noted[name] for name, pid in pids.items()}
+    coordinator = peaks.pop("coordinator", 0.0)
+    return figures | {"noted_mb": max(noted.values()), "peak_mb": max(peaks.values()), "coordinator_mb": coordinator}
+
+
+def timed(sampler: NegativeSampler, version: int) -> Figures:
+    """Seconds of the first selection and of later ones, by the clock and of this process's processor time."""
+    seconds, work = list[float](), list[float]()
+    for epoch in range(REPEATS + 1):
+        start, begun = time.perf_counter(), time.process_time()
+        chosen = sampler.select(network(epoch).state_dict(), epoch)
+        seconds.append(time.perf_counter() - start)
+        work.append(time.process_time() - begun)
+        assert chosen.account.edition == version
     return {
-        "bags": bags, "before_mb": before, "peak_mb": memory("VmHWM") - before, "opening_s": opening,
-        "first_s": seconds[0], "median_s": median(seconds[1:]), "work_s": median(work[1:]),
-    }  # fmt: skip
-
-
-def select(pool: list[torch.Tensor], options: FleetConfig, epoch: int) -> None:
-    """A selection that loads whatever is loaded lazily."""
-    with NegativeSampler(pool, network(0), strategy="entropy", k=100, shards=1, options=options) as sampler:
-        sampler.select(network(1).state_dict(), epoch)
+        "bags": len(sampler.pool),
+        "first_s": seconds[0],
+        "later_s": median(seconds[1:]),
+        "work_s": median(work[1:]),
+    }
 
 
 def network(seed: int) -> BagClassifier:
@@ -142,9 +147,24 @@ def network(seed: int) -> BagClassifier:
     return BagClassifier(encoder, nn.Linear(16, 2), make_pooling("mean_softmax", 16))
 
 
-def memory(name: str) -> float:
-    """A figure of /proc/self/status, in MiB."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def actors(sampler: NegativeSampler) -> dict[str, int]:
+    """The processes of a service on Ray, by name."""
+    import ray  # imported here: a local fleet is measured without
+
+    service = sampler._service
+    found = ray.get([actor.status.remote() for actor in (service.coordinator, *service.scorers)])
+    return {each["name"]: each["pid"] for each in found}
+
+
+def note(pid: int) -> float:
+    """A process's resident memory in MiB, from which its peak is measured anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return memory(pid, "VmHWM")
+
+
+def memory(pid: int, name: str) -> float:
+    """A figure of a process's status, in MiB."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1]) / 1024
 
@@ -155,29 +175,38 @@ def processor() -> str:
     return found[1] if found else "unknown processor"
 
 
-def write(results: dict[str, list[dict[str, float]]], table: Path, given: argparse.Namespace) -> None:
+def line(way: str, one: Figures) -> str:
+    """A row of the table; processor time is this process's, so it is left out on Ray."""
+    on_ray = one["coordinator_mb"] > 0
+    work = "|  |  |" if on_ray else f"| {one['work_s']:.1f} | {one['work_s'] / one['bags'] * 1e6:.2f} |"
+    coordinator = f"{one['coordinator_mb']:.0f}" if on_ray else ""
+    return (
+        f"| {way} | {one['bags']:,.0f} | {one['peak_mb']:.0f} | {coordinator} | {one['first_s']:.1f} | "
+        f"{one['later_s']:.1f} {work}"
+    )
+
+
+def write(results: dict[str, list[Figures]], table: Path, given: argparse.Namespace) -> None:
     """The results as Markdown, and on the screen."""
     found, manifest = found_versions(), read_manifest(Location.of(table))
-    rows = [
-        f"| {way} | {one['bags']:,.0f} | {one['peak_mb']:.0f} | {one['first_s']:.1f} | {one['median_s']:.1f} | "
-        f"{one['work_s']:.1f} | {one['work_s'] / one['bags'] * 1e6:.2f} |"
-        for way, ones in results.items() for one in ones
-    ]  # fmt: skip
     decoded = manifest.instances * manifest.payload.instance_bytes + 8 * manifest.rows
+    noted = max(one["noted_mb"] for ones in results.values() for one in ones)
     text = "\n".join([
         "# A pool larger than the memory given",
         "",
-        f"{datetime.date.today()}, {processor()}, {found['machine']}, torch {found['torch']}, pyarrow {found['pyarrow']};",
-        f"`python -m tests.bench.big_pool --bags {given.bags} --pool-mb {given.pool_mb}` (`make bench-pool`)",
+        f"{datetime.date.today()}, {processor()}, {found['machine']}, torch {found['torch']}, pyarrow {found['pyarrow']}, "
+        f"ray {found['ray']}; `make bench-pool`, that is",
+        f"`python -m tests.bench.big_pool --bags {given.bags} --pool-mb {given.pool_mb}`.",
         "",
-        f"{manifest.rows:,} bags of {manifest.instances:,} instances of {WIDTH} float16 features: {manifest.size_bytes >> 20:,} MiB "
-        f"in Parquet, {decoded >> 20:,} MiB decoded. Budget `fleet.pool_mb={given.pool_mb}`, one shard, entropy, k = {K:,}, "
-        f"blocks of {BLOCK:,}; before it opened the table a process held {results['decoded anew'][0]['before_mb']:.0f} MiB.",
+        f"{manifest.rows:,} bags of {manifest.instances:,} instances of {WIDTH} float16 features, "
+        f"{manifest.size_bytes >> 20:,} MiB in Parquet, {decoded >> 20:,} MiB decoded. Each shard may use "
+        f"`fleet.pool_mb={given.pool_mb}` for them. Entropy, k = {K:,}, blocks of {BLOCK:,} bags. Memory is the peak of "
+        f"resident memory beyond what a process held before (at most {noted:.0f} MiB, nearly all of it torch).",
         "",
-        "| row groups that don't fit | negative bags | peak memory beyond that, MiB | first selection, s | "
-        f"later ones, s (median of {REPEATS}) | of processor time | per million bags |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
+        "| | negative bags | a shard's peak, MiB | the coordinator's | first selection, s | "
+        f"later ones, s (median of {REPEATS}) | processor time, s | of it per million bags |",
+        "|---|---|---|---|---|---|---|---|",
+        *(line(way, one) for way, ones in results.items() for one in ones),
         "",
     ])  # fmt: skip
     Path(__file__).with_name("big_pool.md").write_text(text)

@@ -1,5 +1,6 @@
 """Tables from folders, CSV, parquet and arrays: what comes out, what is told, and that nothing is left half-made."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,32 @@ def test_images_become_bags_with_all_their_classes(tmp_path: Path) -> None:
         assert labels == sorted({Path(image["path"]).parts[-2] for image in images})
     first = next(bag for bag in open_pool(where, "cat"))
     assert (first.shape[1:], str(first.dtype)) == ((3, 8, 8), "torch.uint8")
+
+
+def test_images_of_a_parquet_file_become_bags_with_the_hubs_names(tmp_path: Path) -> None:
+    paths = sorted(pictures(tmp_path).rglob("*.png"))
+    images = pa.array([{"bytes": path.read_bytes(), "path": path.name} for path in paths], ENCODED)
+    table = pa.table({"img": images, "label": [int(path.parent.name == "dog") for path in paths]})
+    names = {"info": {"features": {"label": {"names": ["cat", "dog"]}}}}
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(names)}), tmp_path / "hub.parquet")
+    found = rows(built(tmp_path / "hub.parquet", bag_size=1))
+    assert found["bag_id"] == [f"hub-train-{number:06d}" for number in range(16)]
+    for labels, (image,) in zip(found["labels"], found["instances"], strict=True):
+        path = paths[int(image["path"].removeprefix("row "))]
+        assert (labels, image["bytes"]) == ([path.parent.name], path.read_bytes())
+
+
+def test_a_parquet_file_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"x")
+    with pytest.raises(BadData, match="x.parquet unreadable"):
+        built(tmp_path / "x.parquet")
+
+
+def test_more_images_are_appended_under_names_of_their_own(tmp_path: Path) -> None:
+    where, source = built(pictures(tmp_path)), tmp_path / "images"
+    with pytest.raises(BadData, match="bag_id 'images-train-000000' more than once"):
+        build_table(where, source, BuildConfig(), append=True)
+    assert build_table(where, source, BuildConfig(prefix="again"), append=True).version == 2
 
 
 def test_images_are_decoded_as_pillow_does(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from common.data.table.bags import TableBags, open_pool
 from common.data.table.cache import ChunkCache
 from common.data.table.feed import Budget, Feed, passing_bytes
 from common.errors import BadData, BadInput
-from tests.unit.tables import as_table, negatives, random_bags, third_positive, write
+from tests.unit.tables import as_table, assert_bags, negatives, random_bags, third_positive, write
 
 COUNT = 90
 BAGS, LABELS = random_bags(COUNT, seed=3), third_positive(COUNT)
@@ -48,7 +48,7 @@ def budget(pool: TableBags, held: int = 0, disk: int = 0) -> Budget:
 
 @pytest.mark.parametrize("held", [0, 3000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 3000, 1 << 20])
-@given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20, unique=True))
+@given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20))
 def test_bags_are_the_same_whatever_the_budget(shared: TableBags, held: int, disk: int, index: list[int]) -> None:
     batch = Feed(shared, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
     np.testing.assert_array_equal(batch.instances, np.concatenate([EXPECTED[place] for place in sorted(index)]))
@@ -94,6 +94,17 @@ def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
     feed = Feed(pool, range(last), budget(pool))
     feed.gather(np.array([0]))
     assert list(feed._passing) == [0]
+
+
+def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
+    gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")
+    feed = Feed(gappy, range(len(gappy)), budget(gappy))
+    seen = decoded(feed, monkeypatch)
+    found = [feed.gather(np.array([place])).instances for place in range(len(gappy))]
+    assert_bags(found, negatives(BAGS, labels))
+    assert seen == [group for group, mask in enumerate(gappy.masks) if any(mask)]
+    assert len(seen) < len(gappy.masks)
 
 
 def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> None:

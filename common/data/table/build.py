@@ -7,13 +7,13 @@ from common.data.table.location import Location
 from common.data.table.manifest import Manifest
 from common.data.table.sources.arrays import ENDINGS, open_arrays
 from common.data.table.sources.features import open_features
-from common.data.table.sources.images import open_images
+from common.data.table.sources.images import image_column, open_images
 from common.data.table.sources.source import BuildConfig, Source
 from common.data.table.writer import TableWriter
 from common.errors import BadData, UnknownName
 
 SOURCES: dict[str, tuple[Callable[[Path, BuildConfig], Source], str]] = {
-    "images": (open_images, "a folder of images per class"),
+    "images": (open_images, "a folder of images per class, or a parquet with a column image or img"),
     "features": (open_features, "a CSV or parquet file of features"),
     "arrays": (open_arrays, "a folder of npy, npz or h5 files, one a bag, with labels.csv"),
 }
@@ -40,7 +40,9 @@ def _kind(source: Path, config: BuildConfig) -> str:
     if config.kind != "auto":
         return config.kind
     if source.is_file():
-        if source.suffix in (".csv", ".parquet"):
+        if source.suffix == ".parquet":
+            return "images" if image_column(source) else "features"
+        if source.suffix == ".csv":
             return "features"
         raise BadData(f"{source}", "a folder, a .csv or a .parquet", "convert it")
     return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"

@@ -1,8 +1,11 @@
 """A row group decoded: its bags' numbers end to end, in memory or mapped from a file."""
 
+import functools
 import io
 import mmap
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +36,7 @@ class Chunk:
         """
         starts, sizes = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         ends = np.cumsum(sizes)
-        if len(rows) and starts[-1] + sizes[-1] - starts[0] == ends[-1]:
+        if (np.diff(rows) == 1).all():
             found = self.values[starts[0] : starts[0] + ends[-1]]
         else:
             found = self.values[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
@@ -56,7 +59,7 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
         if payload.column == "features":
             into[:] = inner.flatten().to_numpy().reshape(into.shape)
         else:
-            _decode_images(inner, into)
+            list(_threads_of(os.getpid()).map(_decode_image, inner, into))
         row, filled = row + len(bags), filled + len(inner)
     return Chunk(values, offsets)
 
@@ -73,11 +76,16 @@ def _room(shape: tuple[int, ...], dtype: str) -> Values:
     return np.frombuffer(room, dtype).reshape(shape)
 
 
-def _decode_images(encoded: pa.StructArray, into: Values) -> None:
-    """Images (M, 3, H, W) uint8."""
-    for place, data in enumerate(encoded.field("bytes")):
-        try:
-            into[place] = decode_image(io.BytesIO(data.as_buffer()), *into.shape[2:])
-        except UNDECODABLE as error:
-            path = encoded.field("path")[place].as_py()
-            raise BadData(f"image {path!r} undecodable ({error})", "an image", "build the table without it") from None
+@functools.cache
+def _threads_of(process: int) -> ThreadPoolExecutor:
+    """A thread for each core this process may use; threads of the process it was forked from are none of its own."""
+    return ThreadPoolExecutor(len(os.sched_getaffinity(process)), thread_name_prefix="negsift-image")
+
+
+def _decode_image(encoded: pa.StructScalar, into: Values) -> None:
+    """One image into (3, H, W) uint8."""
+    try:
+        into[...] = decode_image(io.BytesIO(encoded["bytes"].as_buffer()), *into.shape[1:])
+    except UNDECODABLE as error:
+        found = f"image {encoded['path'].as_py()!r} undecodable ({error})"
+        raise BadData(found, "an image", "build the table without it") from None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 1 << 20
 """How much of a row group is decoded at a time."""
-_READING_BYTES = 56 << 20
+_READING_BYTES = 64 << 20
 """What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
 _PASSING = 3
 """Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
@@ -65,6 +65,7 @@ class Feed:
         """Raises BadInput for a budget that the row groups passing by don't fit in."""
         self.bags, self.budget = bags, budget
         groups = np.unique(bags.groups_of(np.array([span[0], span[-1]]))) if span else np.zeros(0, np.int64)
+        self._order = np.flatnonzero(np.diff(bags.starts))  # row groups without a bag of the pool are passed over
         self._last = int(groups[-1]) if len(groups) else -1
         self._room = budget.memory_bytes - require_room(bags, budget)
         self._reader = GroupReader(bags.where, bags.manifest)
@@ -93,12 +94,13 @@ class Feed:
         return held.chunk.gather(held.rows[index - self.bags.starts[group]])
 
     def _group(self, number: int) -> Held:
+        rank = int(np.searchsorted(self._order, number))
+        near = self._order[max(rank - 1, 0) : rank + 2].tolist()
         with self._lock:
             future = self._ask(number)
-            for old in [group for group in self._passing if abs(group - number) > 1]:
-                del self._passing[old]
+            self._passing = {group: held for group, held in self._passing.items() if group in near}
             if number < self._last:
-                self._ask(number + 1)
+                self._ask(near[-1])
         return future.result()
 
     def _ask(self, number: int) -> Future[Held]:

@@ -35,7 +35,7 @@ def require_unique_ids(where: Location, files: Sequence[File]) -> None:
     repeated = sorted(name for name, times in suspects.items() if times > 1)
     if repeated:
         found = f"bag_id {repeated[0]!r} more than once ({len(repeated)} such ids)"
-        raise BadData(found, "an id for each bag alone", "rename the bags")
+        raise BadData(found, "an id for each bag alone", "rename the bags, or sort rows by bag")
 
 
 def _ids(where: Location, file: File) -> pa.ChunkedArray:

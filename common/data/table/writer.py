@@ -149,6 +149,7 @@ def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
 
 
 def _row_bytes(table: pa.Table, payload: Payload) -> Index:
+    """What each bag takes in a row group, decoded or encoded, whichever is more."""
     sizes: Index = table["n_instances"].to_numpy().astype(np.int64)
     if payload.column == "features":
         return sizes * payload.instance_bytes
@@ -157,4 +158,4 @@ def _row_bytes(table: pa.Table, payload: Payload) -> Index:
     ends = np.concatenate([[0], np.cumsum(pc.binary_length(encoded.field("bytes")).to_numpy(zero_copy_only=False))])
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     encoded_bytes: Index = np.diff(ends[bounds]).astype(np.int64)
-    return encoded_bytes
+    return np.maximum(encoded_bytes, sizes * payload.instance_bytes)

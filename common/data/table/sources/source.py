@@ -21,6 +21,7 @@ class BuildConfig:
     labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv among them")
     bag_size: int = knob(5, "images: instances in a bag")
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
+    prefix: str | None = knob(None, "images: beginning of the bags' names; none: the source's own")
     image_size: int = knob(32, "images: height and width they are decoded to when read")
     group_mb: int = knob(16, "payload in a row group, in MiB, at most 48; shards read and decode one at a time")
     classes: tuple[str, ...] = knob((), "labels that may be a target though no bag has them, comma-separated")
