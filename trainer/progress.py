@@ -62,7 +62,7 @@ class Progress:
         return {
             "picked": torch.from_numpy(self.picked), "history": self.history, "best_weights": self.best_weights,
             "best_epoch": self.best_epoch, "version": None if chosen is None else chosen.version,
-            "selection": None if arrays is None else [torch.from_numpy(array) for array in arrays],
+            "selection": None if arrays is None else [torch.tensor(array) for array in arrays],
         }  # fmt: skip
 
     @classmethod

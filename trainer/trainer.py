@@ -133,7 +133,7 @@ class Trainer:
 
     def _state(self) -> Json:
         previous = self._with.sampler.state_dict()["previous"]
-        held = None if previous is None else torch.from_numpy(previous)
+        held = None if previous is None else torch.tensor(previous)  # a copy: Ray's arrays are read-only
         return {"progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(), "previous": held}
 
     def _resume(self) -> None:
