@@ -115,6 +115,15 @@ def test_missing_clips_are_listed(tmp_path: Path) -> None:
     assert (len(train.segments), len(test.segments), test.missing) == (38, 20, ())
 
 
+def test_clips_with_more_than_one_file_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_folder(tmp_path)
+    for number in (3, 8):
+        (tmp_path / "eval" / f"Y{clip_id(number)}.wav").touch()
+    train, _ = read_lists(tmp_path, "balanced")
+    assert len(train.segments) == 40
+    assert "2 clips with more than one file (" in caplog.text
+
+
 def test_the_unbalanced_list_is_read_on_request(tmp_path: Path) -> None:
     write_folder(tmp_path)
     write_list(tmp_path / "unbalanced_train_segments.csv", range(10))

@@ -54,16 +54,17 @@ def read_lists(root: Path, train_set: str) -> tuple[Listing, Listing]:
 
 
 def _match(path: Path, folder: Folder) -> Listing:
-    segments, recordings, missing = [], [], []
+    segments, recordings, missing, several = [], [], [], []
     for segment in read_segments(path):
         file, remark = find_file(segment, folder)
         if file is None:
             missing.append(f"{segment.name}: {remark}")
             continue
-        if remark:
-            log.warning("two files for %s: %s", segment.name, remark)
+        several += [remark] if remark else []
         segments.append(segment)
         recordings.append(Recording(file))
+    if several:
+        log.warning("%d clips with more than one file (%s)", len(several), several[0])
     if not segments:
         found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed, first {missing[0]})"
         raise BadData(found, "files named after their ids", "correct --set data.root")
