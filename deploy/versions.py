@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("torch", "torchvision", "ray", "numpy", "scikit-learn", "faiss-cpu", "pyarrow")
+_PACKAGES = ("torch", "torchvision", "torchaudio", "soundfile", "ray", "numpy", "scikit-learn", "faiss-cpu", "pyarrow")
 
 
 def versions() -> dict[str, str]:

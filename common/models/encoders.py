@@ -23,6 +23,7 @@ class ModelConfig:
 
     name: str = knob("simple_cnn", "network: see `list`")
     pooling: str = knob("mean_softmax", "aggregation of instances: see `list`")
+    weights: str | None = knob(None, "file of weights to begin with, for models of clips")
 
 
 class Normalise(nn.Module):
@@ -78,6 +79,8 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
     """
     if config.name not in MODELS:
         raise UnknownName("model", config.name, MODELS)
+    if config.weights is not None:
+        raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
     if config.pooling not in POOLINGS:
         raise UnknownName("pooling", config.pooling, POOLINGS)
     with torch.random.fork_rng(devices=[]):

@@ -6,6 +6,7 @@ the authors' has TensorFlow's padding. Its weights are random unless a checkpoin
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torchvision.models import efficientnet_b2
 from common.data.audio.config import ClipForm
 from common.errors import BadInput, UnknownName
 from common.models.attention import AttentionHead
+from common.models.checkpoint import load_weights
 from common.models.clip import ClipClassifier
 from common.models.encoders import ModelConfig
 from common.rng import stream_key
@@ -65,8 +67,9 @@ CLIP_MODELS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
 def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int = 1) -> ClipClassifier:
     """The classifier of clips that `config` names, two-sided as `ClipClassifier` says.
 
-    Its weights are random and depend on `seed` alone; the global generator is left as it was.
-    Raises UnknownName for a model, BadInput for clips that are too small.
+    Its weights depend on `seed` alone, unless `config.weights` names a file for them; the global
+    generator is left as it was. Raises UnknownName for a model, BadInput for clips that are too small,
+    BadWeights for a file that doesn't fit.
     """
     if config.name not in CLIP_MODELS:
         raise UnknownName("model for clips", config.name, CLIP_MODELS)
@@ -79,4 +82,6 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
         model = ClipClassifier(form, make(), AttentionHead(size, classes))
+    if config.weights is not None:
+        load_weights(model, Path(config.weights).expanduser())
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub

@@ -144,6 +144,26 @@ def test_more_than_half_of_the_clips_missing_is_an_error(tmp_path: Path) -> None
         load_split(data(root))
 
 
+def test_missing_clips_of_other_classes_do_not_count(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    others = [n for n in [*range(40), *range(1000, 1020)] if HIGH not in tags_of(n) and LOW not in tags_of(n)]
+    for path in root.rglob("*.flac"):
+        if path.stem in {clip_id(n) for n in others} or path.stem == clip_id(0):
+            path.unlink()
+    (tmp_path / "mine.txt").write_text(f"{HIGH}\n{LOW}\n")
+    positives, *_ = clip_sets(load_split(data(root, audio=replace(SMALL, classes=str(tmp_path / "mine.txt")))))
+    assert positives.instances.dropped == (f"{clip_id(0)}_30000: no file",)
+
+
+def test_a_link_to_nowhere_is_a_missing_clip(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    path = root / "train" / f"{clip_id(1)}.flac"
+    path.unlink()
+    path.symlink_to(root / "nowhere")
+    positives, *_ = clip_sets(load_split(data(root)))
+    assert positives.instances.dropped == (f"{clip_id(1)}_30000: no file",)
+
+
 def test_unknown_mids_are_told(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     copy = write_folder(tmp_path / "copy")
     (copy / "class_labels_indices.csv").write_text("0,/m/high,High\n")

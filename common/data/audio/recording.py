@@ -79,7 +79,11 @@ def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except OSError:  # decoding will say why; once the file can be read, its digest is another
+        return "unreadable"
+    with stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

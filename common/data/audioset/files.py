@@ -37,7 +37,7 @@ def index_folder(root: Path) -> Folder:
     """The clips below `root` by id, files of one id in order of preference."""
     found: dict[str, list[Named]] = {}
     for path in sorted(root.rglob("*"), key=_rank):
-        named = read_name(path) if path.suffix.lower() in ENDINGS else None
+        named = read_name(path) if path.suffix.lower() in ENDINGS and path.is_file() else None
         if named is not None:
             found.setdefault(named[0], []).append(Named(path, named[1]))
     return found

@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """Segments with their recordings, a line in `missing` for each without, display `names` by mid where told."""
+    """Segments with their recordings, those `missing` with a remark, display `names` by mid where told."""
 
     segments: tuple[Segment, ...]
     recordings: tuple[Recording, ...]
-    missing: tuple[str, ...] = ()
+    missing: tuple[tuple[Segment, str], ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -54,18 +54,19 @@ def read_lists(root: Path, train_set: str) -> tuple[Listing, Listing]:
 
 
 def _match(path: Path, folder: Folder) -> Listing:
-    segments, recordings, missing = [], [], []
+    segments, recordings, missing, several = [], [], [], []
     for segment in read_segments(path):
         file, remark = find_file(segment, folder)
         if file is None:
-            missing.append(f"{segment.name}: {remark}")
+            missing.append((segment, remark))
             continue
-        if remark:
-            log.warning("two files for %s: %s", segment.name, remark)
+        several += [remark] if remark else []
         segments.append(segment)
         recordings.append(Recording(file))
+    if several:
+        log.warning("%d clips with more than one file (%s)", len(several), several[0])
     if not segments:
-        found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed, first {missing[0]})"
+        found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed)"
         raise BadData(found, "files named after their ids", "correct --set data.root")
     return Listing(tuple(segments), tuple(recordings), tuple(missing))
 

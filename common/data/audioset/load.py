@@ -11,6 +11,7 @@ from common.data.audio.store import build_store
 from common.data.audioset.classes import Vocabulary, read_vocabulary
 from common.data.audioset.clips import Clips
 from common.data.audioset.lists import Listing, read_lists
+from common.data.audioset.segments import Segment
 from common.data.split import DataConfig
 from common.errors import BadData
 
@@ -37,15 +38,20 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
 
 def _clips(listing: Listing, vocabulary: Vocabulary, config: AudioConfig, what: str) -> Clips:
     """The clips that are wanted and could be decoded."""
-    wanted = frozenset(vocabulary.mids)
-    kept = [at for at, each in enumerate(listing.segments) if not config.only_listed or wanted & {*each.tags}]
+    classes = frozenset(vocabulary.mids)
+
+    def wanted(segment: Segment) -> bool:
+        return not config.only_listed or not classes.isdisjoint(segment.tags)
+
+    kept = [at for at, segment in enumerate(listing.segments) if wanted(segment)]
     if not kept:
         expected = "a clip with one of them, or --set data.audio.only_listed=false"
         raise BadData(f"none of {len(vocabulary.mids)} classes in the {what} list", expected, "set data.audio.classes")
     store = build_store([listing.recordings[at] for at in kept], config)
     undecodable = [f"{_place(listing, kept[number])}: {why}" for number, why in sorted(store.dropped.items())]
-    dropped = (*listing.missing, *undecodable)
-    _tell(what, len(kept), len(listing.missing), undecodable)
+    missing = [f"{segment.name}: {remark}" for segment, remark in listing.missing if wanted(segment)]
+    dropped = (*missing, *undecodable)
+    _tell(what, len(kept), len(missing), undecodable)
     _require_half(len(store.number), dropped, what)
     ids, rows = listing.ids, np.array(kept, dtype=np.int64)[store.number].tolist()
     order = sorted(range(len(rows)), key=lambda at: ids[rows[at]])

@@ -1,0 +1,78 @@
+"""Clips in the report: a spectrogram the right way up, and a sound that browsers play."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from common.data.audioset.clips import ClipSet
+from common.data.catalogue import load_split
+from common.data.split import Split
+from tests.unit.clips import RATE, data, sound, write_folder
+from tests.unit.test_report import K, make_run
+from trainer.report import write_report
+from trainer.report.spectrogram import colour, encode_sound, picture_clip
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return load_split(data(write_folder(tmp_path_factory.mktemp("audioset"))))
+
+
+def decoded(source: str) -> bytes:
+    return base64.b64decode(source.partition(",")[2])
+
+
+@pytest.mark.parametrize(
+    ("rate", "kind", "tolerance"), [(RATE, "mpeg", 0.1), (44_100, "mpeg", 0.1), (96_000, "flac", 1e-4)]
+)
+def test_sounds_are_files_that_browsers_play(rate: int, kind: str, tolerance: float) -> None:
+    wave = np.rint(sound(1.0, rate=rate) * 32_768).astype(np.int16)
+    source = encode_sound(wave, rate)
+    assert source.startswith(f"data:audio/{kind};base64,")
+    samples, found = soundfile.read(io.BytesIO(decoded(source)))
+    assert found == rate
+    spectra = [np.abs(np.fft.rfft(each[:rate], rate)) for each in (samples, wave / 32_768)]
+    assert spectra[0].argmax() == spectra[1].argmax() == 440
+    assert spectra[0].max() == pytest.approx(spectra[1].max(), rel=tolerance)
+
+
+def test_low_frequencies_are_below_and_time_runs_to_the_right() -> None:
+    feats = np.full((40, 10), -10.0, dtype=np.float32)
+    feats[30:, :3] = 5.0
+    bright = colour(feats)[..., :3].astype(int).sum(-1)
+    assert bright.shape == (10, 40)
+    np.testing.assert_array_equal(np.unique(np.argwhere(bright > bright.mean())[:, 0]), [7, 8, 9])
+    assert np.argwhere(bright > bright.mean())[:, 1].min() == 30
+
+
+def test_long_clips_are_pictures_of_500_columns_at_most() -> None:
+    assert colour(np.random.default_rng(0).normal(size=(998, 128)).astype(np.float32)).shape == (128, 499, 4)
+
+
+def test_silence_has_a_picture() -> None:
+    assert colour(np.full((20, 8), -15.9, dtype=np.float32)).shape == (8, 20, 4)
+
+
+def test_a_clip_is_told_with_its_tags_and_without_its_filling(split: Split) -> None:
+    assert isinstance(split.pool, ClipSet)
+    found = picture_clip(split.pool, 0)
+    assert found.told == split.pool.instances.told(int(split.pool.rows[0]))
+    assert found.pixels.shape == (32, 98, 4)
+    assert all(name in ("Low tone", "Noise") for name in found.told.split(", "))
+
+
+def test_the_report_shows_and_plays_the_chosen_clips(split: Split, tmp_path: Path) -> None:
+    run, index = make_run(tmp_path / "run", data__name="audioset"), np.arange(2, 2 + K)
+    names = split.pool.bag_id(index)
+    table = pa.table({"index": index, "bag_id": names, "score": np.linspace(1, 0, K)})
+    pq.write_table(table, run / "selections" / "epoch=0002.parquet")
+    page = write_report(run, lambda _: split).read_text()
+    assert page.count("<audio controls") == page.count("data:audio/mpeg;base64,") == K
+    assert all(name in page for name in names)
+    assert page.count("Low tone") >= 1
