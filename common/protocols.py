@@ -10,11 +10,21 @@ from common.types import Index, Selection
 from common.weights import Weights
 
 
+class Pending(Protocol):
+    """A selection under way."""
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for it; raises TimeoutError after `timeout_s`, and whatever went wrong in the service."""
+
+
 class Sampler(Protocol):
     """Chooses the negatives of an epoch; `service.NegativeSampler` is one."""
 
     def select(self, weights: Weights, epoch: int) -> Selection:
         """The negatives for `epoch`, scored with `weights`."""
+
+    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
+        """The same without waiting; `version` says after how many epochs the weights were taken."""
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """All that later selections depend on."""

@@ -68,12 +68,15 @@ class Workshop:
         strategy = make_strategy(config.strategy)
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        rounds = config.sampling.random_rounds
+        rounds, behind = config.sampling.random_rounds, config.sampling.staleness
         if shared in self._samplers:
-            return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, random_rounds=rounds)
+            return self._samplers[shared].sibling(
+                strategy, k=k, seed=config.seed, random_rounds=rounds, staleness=behind
+            )
         self._samplers[shared] = NegativeSampler(
             split.pool, model_for(split.pool, config), strategy=strategy, k=k, seed=config.seed,
-            positives=split.positives, random_rounds=rounds, fleet=config.fleet.kind, options=config.fleet,
+            positives=split.positives, random_rounds=rounds, staleness=behind, fleet=config.fleet.kind,
+            options=config.fleet,
         )  # fmt: skip
         return self._samplers[shared]
 

@@ -58,6 +58,17 @@ def require_whole(name: str, number: object) -> None:
         raise BadInput(f"{name}={number!r}", "a whole number", f"correct {name}=")
 
 
+def check_version(version: int, epoch: int, staleness: int | None) -> None:
+    """Raise BadInput unless weights of `version` may choose for `epoch`: not newer, at most `staleness` behind."""
+    require_whole("epoch", epoch)
+    require_whole("version", version)
+    if not epoch - (epoch if staleness is None else staleness) <= version <= epoch:
+        least = "0" if staleness is None else f"{epoch - staleness}, a staleness of {staleness}"
+        raise BadInput(
+            f"weights of version {version} for epoch {epoch}", f"one from {least}, to {epoch}", "give newer weights"
+        )
+
+
 def previous_of(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: numpy arrays and numbers
     """The last selection in a sampler's `state_dict`; raises BadInput if it is none, or one of another pool."""
     if not isinstance(state, Mapping) or "previous" not in state:

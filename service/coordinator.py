@@ -23,11 +23,12 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Task:
     """What one run wants: a strategy. Epochs below `random_rounds` are picked at random, since untrained
-    scores are noise.
+    scores are noise; weights may be `staleness` epochs behind, or any number if that is None.
     """
 
     strategy: Strategy
     random_rounds: int = 0
+    staleness: int | None = None
 
     def strategy_at(self, epoch: int) -> Strategy:
         """The strategy, or Random in the first rounds of one that scores."""

@@ -13,12 +13,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from common.errors import BadInput, ServiceError
+from common.protocols import Pending
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
 from service.ray_connect import connect
 from service.ray_fleet import Published, RayFleet, start_scorers
-from service.rounds import Pending
 from service.setup import FleetConfig
 from service.shared_points import Layout
 

@@ -4,16 +4,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
+from common.protocols import Pending
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import LocalFleet
-
-
-class Pending(Protocol):
-    """A selection under way."""
-
-    def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for it; raises TimeoutError after `timeout_s`, and whatever went wrong in the service."""
 
 
 class Service(Protocol):

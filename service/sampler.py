@@ -14,15 +14,15 @@ from torch import nn
 from common.errors import BadInput
 from common.models.adapt import as_embedder
 from common.models.bag import BagClassifier
-from common.protocols import Sized
+from common.protocols import Pending, Sized
 from common.types import Edition, Index, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.checks import previous_of, require_positives, require_whole, resolve_k, resolve_strategy
+from service.checks import check_version, previous_of, require_positives, require_whole, resolve_k, resolve_strategy
 from service.coordinator import Task
 from service.editions import edition_of, pool_of, positives_of, renew, stamp
 from service.fleet import Stock
 from service.instances import shares_instances
-from service.rounds import Pending, Service
+from service.rounds import Service
 from service.setup import FleetConfig, start_service
 from service.shared_points import Layout
 from service.source import BagSource, Collate
@@ -38,8 +38,9 @@ class NegativeSampler:
     they are the training bags negative or positive for `target_label`; `positives` is needed by
     strategies that learn from them. `model` is a BagClassifier or any module giving bag logits (N, K) whose last
     linear layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be
-    left out for `full`. The picks depend on pool, weights, strategy, k, seed and epoch, and on
-    nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
+    left out for `full`; `staleness` bounds how many epochs weights may be behind. The picks depend on
+    pool, weights, strategy, k, seed and epoch, and on nothing else: not on `shards`, not on the fleet.
+    Use it as a context manager, or call `close`.
 
     Raises BadInput (and its kin) for anything unusable, before any work is done.
     """
@@ -59,6 +60,7 @@ class NegativeSampler:
         head: str | None = None,
         collate: Collate | None = None,
         random_rounds: int = 0,
+        staleness: int | None = None,
         target: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
@@ -69,7 +71,7 @@ class NegativeSampler:
         bags = BagSource(pool_of(pool, target_label), collate, ragged)
         learnt = BagSource(positives_of(positives, target_label), collate, ragged)
         self._life = Life(bags.dataset, edition_of(bags.dataset))
-        self._task, self._positives = Task(resolve_strategy(strategy), random_rounds), len(learnt)
+        self._task, self._positives = Task(resolve_strategy(strategy), random_rounds, staleness), len(learnt)
         self._round = self._first_round(k, seed, target)
         stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget)
         budgets = config.gather_mb << 20, config.held_mb << 20
@@ -79,14 +81,21 @@ class NegativeSampler:
         log.info(self._service.describe())
 
     def sibling(
-        self, strategy: str | Strategy, *, k: int | None = None, seed: int = 0, random_rounds: int = 0, target: int = 1
+        self,
+        strategy: str | Strategy,
+        *,
+        k: int | None = None,
+        seed: int = 0,
+        random_rounds: int = 0,
+        staleness: int | None = None,
+        target: int = 1,
     ) -> "NegativeSampler":
         """Another sampler on the same shards, for another run or strategy over the same pool and architecture.
 
         It ends with this one; closing it does nothing.
         """
         other = copy.copy(self)
-        other._task, other._owns_service = Task(resolve_strategy(strategy), random_rounds), False
+        other._task, other._owns_service = Task(resolve_strategy(strategy), random_rounds, staleness), False
         other._round = other._first_round(k, seed, target)
         return other
 
@@ -102,13 +111,13 @@ class NegativeSampler:
         """Start a round and return at once; `.result(timeout_s)` gives the selection.
 
         `version` says after how many epochs the weights were taken, `epoch` if it is left out; the
-        selection's staleness is the difference.
+        selection's staleness is the difference. Raises BadInput if that is below 0 or above `staleness`.
         """
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
-        require_whole("epoch", epoch)
-        edition = self._life.edition
-        snapshot = stamp(take_snapshot(weights, epoch if version is None else version), edition)
+        version, edition = epoch if version is None else version, self._life.edition
+        check_version(version, epoch, self._task.staleness)
+        snapshot = stamp(take_snapshot(weights, version), edition)
         k = resolve_k(self._round.k, self._task.strategy, edition.bags)
         asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition)
         pending = self._service.begin(self._task, asked, snapshot)

@@ -17,6 +17,7 @@ class SamplingConfig:
     ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
     every: int = knob(1, "epochs between selections", least=1)
     random_rounds: int = knob(1, "first epochs picked at random, while scores are noise", least=0)
+    staleness: int = knob(0, "epochs weights may be behind: 0 select, then train; above 0 both at once", least=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from common.data.split import Split
 from common.errors import BadInput
 from common.protocols import Sampler
 from common.types import Selection
+from trainer.ahead import Ahead, held
 from trainer.augment import AugmentConfig, augmented
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
@@ -52,6 +52,7 @@ class Trainer:
         self._with, self._seed = materials, seed
         self._training, self._sampling, self._augment = schedule.training, schedule.sampling, schedule.augment
         self._progress = Progress(np.zeros(len(materials.split.pool), dtype=np.bool_))
+        self._ahead = Ahead(materials.sampler, self._sampling, self._training.epochs)
         self._seconds: dict[str, float] = {}
         self._saved = 0
         self._resume()
@@ -71,11 +72,16 @@ class Trainer:
             yield self._progress.next_epoch
 
     def choose(self, epoch: int) -> Selection:
-        """The epoch's negatives: new ones every `sampling.every` epochs, else the last ones again."""
+        """The epoch's negatives: new ones every `sampling.every` epochs, else the last ones again.
+
+        Those of the `sampling.staleness` epochs to come are asked for, too, and made while this one trains.
+        """
+        weights, selection = self._with.learner.model.state_dict(), self._progress.selection
         with self._stage("select"):
-            if epoch % self._sampling.every == 0 or self._progress.selection is None:
-                return self._with.sampler.select(self._with.learner.model.state_dict(), epoch)
-        return self._progress.selection
+            if epoch % self._sampling.every == 0 or selection is None:
+                selection = self._ahead.choose(epoch, weights)
+            self._ahead.ask(epoch, weights)
+        return selection
 
     def train(self, epoch: int, selection: Selection) -> float:
         """One pass over all positives and the chosen negatives; the mean loss."""
@@ -136,9 +142,10 @@ class Trainer:
         )
 
     def _state(self) -> Json:
-        previous = self._with.sampler.state_dict()["previous"]
-        held = None if previous is None else torch.tensor(previous)  # a copy: what came from Ray can't be written
-        return {"progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(), "previous": held}
+        return {
+            "progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(),
+            "previous": held(self._with.sampler.state_dict()["previous"]), "ahead": self._ahead.state(),
+        }  # fmt: skip
 
     def _resume(self) -> None:
         state = self._with.folder.load()
@@ -152,6 +159,7 @@ class Trainer:
                 "the data has changed: choose another --out",
             )
         self._with.learner.load_state_dict(state["learner"])
+        self._ahead.resume(state["ahead"])
         previous: Any = state["previous"]
         self._with.sampler.load_state_dict({"previous": None if previous is None else previous.numpy()})
         self._saved = self._progress.next_epoch

@@ -65,6 +65,20 @@ def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undis
     assert picks(tmp_path / "run") == picks(undisturbed)
 
 
+@pytest.mark.parametrize("word", ["epoch  0", "epoch  3"])
+def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, tmp_path: Path) -> None:
+    ahead = ["--set", "sampling.staleness=2"]
+    assert main(command(tmp_path / "whole", *ahead)[3:]) == 0
+    process = start(tmp_path / "run", *ahead)
+    read_until(process, word)
+    process.kill()
+    process.communicate()
+    assert main(command(tmp_path / "run", *ahead)[3:]) == 0
+    assert results(tmp_path / "run") == results(tmp_path / "whole")
+    assert picks(tmp_path / "run") == picks(tmp_path / "whole")
+    assert results(tmp_path / "whole")["staleness"] == 2
+
+
 def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     read_until(process, "epoch  1")

@@ -196,6 +196,14 @@ def test_selection_says_which_weights_made_it(version: int | None, staleness: in
     assert (found.version, found.staleness) == (4 - staleness, staleness)
 
 
+@pytest.mark.parametrize(("version", "told"), [(1, "one from 2, a staleness of 2, to 4"), (5, "to 4"), (-1, "")])
+def test_weights_too_old_or_from_the_future_are_bad_input(version: int, told: str) -> None:
+    with sampler(staleness=2) as given:
+        assert given.submit(WEIGHTS, 4, 2).result().staleness == 2
+        with pytest.raises(BadInput, match=f"found weights of version {version} for epoch 4; expected .*{told}"):
+            given.submit(WEIGHTS, 4, version)
+
+
 class Slow(Strategy):
     """Waits until it is let go."""
 
