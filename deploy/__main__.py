@@ -1,5 +1,6 @@
 """The command line: `python -m deploy COMMAND`. This is the process's outer edge: errors become exit codes here."""
 
+import errno
 import os
 import sys
 
@@ -36,8 +37,18 @@ def _run(arguments: list[str]) -> int:
     except Interrupted as error:
         return complain(error, EXIT_INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone, e.g. `| head`
+        mute()  # the reader is gone, e.g. `| head`
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        mute()
+        return complain("found no space left for the output; expected some; free some space", EXIT_INPUT)
     return 0
+
+
+def mute() -> None:
+    """Let nothing more be written to standard output, not even what is buffered."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: object, code: int) -> int:

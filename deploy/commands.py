@@ -28,6 +28,7 @@ def run_command(arguments: list[str]) -> None:
     """Parse the arguments and do what they ask; raises BadInput for anything that can't be done."""
     chosen = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.raiseExceptions = False  # a reader that is gone, or a full disk, must not end a run
     chosen.do(chosen)
 
 

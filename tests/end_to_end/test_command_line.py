@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -234,3 +235,33 @@ def test_an_intruder_with_a_rooms_name_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert answer.returncode == 2
     assert f"'trainer' in {tmp_path}" in answer.stderr
+
+
+def test_a_run_stops_when_validation_has_not_improved_for_so_many_epochs(tmp_path: Path) -> None:
+    assert main(command(tmp_path / "run", "--set", "training.epochs=30", "--set", "training.patience=2")[3:]) == 0
+    found = [json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["best_epoch"] == found.index(max(found)) == len(found) - 3
+    assert (summary["epochs_run"], summary["val"]["ap"]) == (len(found), max(found))
+
+
+def test_a_reader_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
+    line = f"{shlex.join(command(tmp_path / 'run', '--set', 'training.epochs=2'))} | head -n 1"
+    told = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert "Traceback" not in told
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_under_the_output_is_one_line_and_exit_code_2() -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "deploy", "list"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
+    assert "no space left for the output" in answer.stderr

@@ -8,7 +8,7 @@ import torch
 
 from common.types import Selection
 from tests.unit.toys import bag_set
-from trainer.loader import Batches, EpochSet
+from trainer.loader import Batches, EpochSet, epoch_order
 from trainer.progress import Progress
 
 
@@ -35,3 +35,12 @@ def test_batches_know_how_many_they_are(size: int, batches: int) -> None:
     found = Batches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
     assert len(found) == len(list(found)) == batches
     assert sum(len(batch.bags) for batch in found) == 7
+
+
+def test_weighted_order_draws_both_labels_equally_often() -> None:
+    label = np.repeat([0, 1], [900, 100])
+    drawn = label[epoch_order(label, seed=0, epoch=0, weighted=True)]
+    assert len(drawn) == 1000
+    assert 0.45 < drawn.mean() < 0.55
+    plain = epoch_order(label, seed=0, epoch=0, weighted=False)
+    assert sorted(plain.tolist()) == list(range(1000))
