@@ -8,12 +8,14 @@ float32 ones are bounds, float64 ones of points on the grid are exact.
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from common.rng import GOLDEN, MIX_A, MIX_B
 from common.types import Array, Floats, Index
 
-_BLOCK = 256
 Four = tuple[int, int, int, int]
+About = tuple[Index, NDArray[np.bool_]]
+Until = tuple[Floats, int]
 Sums = tuple[float, float, float, float]
 
 
@@ -56,30 +58,40 @@ def lower_by_near(x: Array, own: Array, order: Index, c: Array, reach: Array, no
                 down -= 4
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def first_times(index: Index, rates: Array, key: np.uint64, radius: float) -> Array:
+    """The time by which each first number may be due, (n,); rates are (√rates + radius)² if radius ≥ 0."""
+    found = np.empty(len(index), np.float32)
+    for at in range(len(index)):
+        bits = np.uint64(index[at]) * GOLDEN + key
+        bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
+        bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
+        bits ^= bits >> np.uint64(31)
+        number = (np.float64(np.int64(bits >> np.uint64(11))) + 1.0) * 2.0**-53
+        rate = np.float64(rates[at])
+        if radius >= 0.0:
+            rate = (np.sqrt(rate) + radius) ** 2
+        found[at] = (number - 2.0**-53) / rate
+    return found
+
+
 @njit(nogil=True, cache=True)
-def due(index: Index, rates: Array, key: np.uint64, times: tuple[float, float], radius: float) -> Index:
-    """Rows whose first number is due by times[1] and not by times[0]; rates are (√rates + radius)² if radius ≥ 0."""
-    rows, found = np.empty(len(index), np.int64), 0
-    number, rate = np.empty(_BLOCK), np.empty(_BLOCK)
-    for start in range(0, len(index), _BLOCK):
-        some, own = index[start : start + _BLOCK], rates[start : start + _BLOCK]
-        for at in range(len(some)):
-            bits = np.uint64(some[at]) * GOLDEN + key
-            bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
-            bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
-            bits ^= bits >> np.uint64(31)
-            number[at] = (np.float64(np.int64(bits >> np.uint64(11))) + 1.0) * 2.0**-53
-        for at in range(len(some)):
-            rate[at] = own[at] if radius < 0.0 else (np.sqrt(np.float64(own[at])) + radius) ** 2
-        hits = 0
-        for at in range(len(some)):
-            hits += number[at] <= rate[at] * times[1] + 2.0**-53
-        for at in range(len(some) if hits else 0):
-            late = times[0] == 0.0 or number[at] > rate[at] * times[0] + 2.0**-53
-            if late and number[at] <= rate[at] * times[1] + 2.0**-53:
-                rows[found] = start + at
-                found += 1
-    return rows[:found].copy()
+def sweep(about: About, threshold: Floats, distance: Floats, gaps: Floats, until: Until) -> tuple[Index, int, bool]:
+    """As `sweep.sweep`: `about` is the places and which rows are small, `until` the limits and the first row."""
+    (place, small), (limits, first) = about, until
+    kept, count = np.empty(len(limits), np.int64), 0
+    for at in range(first, len(place)):
+        if place[at] >= limits[count]:
+            return kept[:count].copy(), at, True
+        if threshold[at] >= distance[at]:
+            continue
+        kept[count] = at
+        count += 1
+        for later in range(at + 1, len(place)):
+            distance[later] = min(distance[later], gaps[at, later])
+        if count == len(limits) or small[at]:
+            return kept[:count].copy(), at + 1, False
+    return kept[:count].copy(), len(place), False
 
 
 @njit(nogil=True, cache=True)

@@ -52,7 +52,7 @@ class Loops(Protocol):
         """The `count` rows of the largest bounds, or all, and the largest bound of the others, else 0."""
 
     def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
-        """Rows whose first number in the race is due after times[0] (0: ever) and by times[1]."""
+        """Rows whose first number in the race may be due after times[0] (0: ever) and by times[1], and hardly more."""
 
 
 def slack(factors: tuple[Factor, ...]) -> float:
@@ -60,9 +60,9 @@ def slack(factors: tuple[Factor, ...]) -> float:
     return float(sum(factor.shape[1] for factor in factors) + 8) * 2.0**-24
 
 
-def threshold(rate: Floats, time: float) -> Floats:
-    """The largest first number that may arrive by `time`: 1 - exp(-w t) ≤ w t, and 0 has the probability 2^-53."""
-    return rate * time + 2.0**-53
+def earliest(number: Floats, rate: Floats) -> Floats:
+    """The time by which a first number is due at most: 1 - exp(-w t) ≤ w t, and 0 has the probability 2^-53."""
+    return (number - 2.0**-53) / rate
 
 
 class NumpyLoops:
@@ -74,6 +74,7 @@ class NumpyLoops:
         for factor in points.factors:
             self.squares *= self._squares(factor)
         self._bound: Steps = np.full(len(points), np.inf, dtype=np.float32)
+        self._race: tuple[float | None, int] | None = None  # what `_when` was made for
 
     def _squares(self, factor: Steps) -> Steps:
         found: Steps = np.einsum("nc,nc->n", factor, factor)
@@ -81,6 +82,7 @@ class NumpyLoops:
 
     def cover(self, centres: Points) -> Index:
         """|u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c, the least over centres, where it is below the bound."""
+        self._race = None
         self._lower(ByNorm(centres))
         limit, near = np.float32(NEAR * self._slack), [np.zeros(0, dtype=np.int64)]
         for rows in _runs(len(self._bound), 1):
@@ -113,7 +115,7 @@ class NumpyLoops:
 
     @cached_property
     def _order(self) -> Index:
-        return np.argsort(self.squares)
+        return np.argsort(self.squares).astype(np.int32 if len(self.squares) < 1 << 31 else np.int64)
 
     def bound(self, rows: Index) -> Floats:
         """The bounds of `rows`."""
@@ -121,11 +123,11 @@ class NumpyLoops:
 
     def settle(self, rows: Index, squares: Floats) -> None:
         """Set the bounds of `rows` to these D², or hardly more."""
-        self._bound[rows] = squares * ROUNDED_UP
+        self._race, self._bound[rows] = None, squares * ROUNDED_UP
 
     def forget(self) -> None:
         """All bounds to infinity."""
-        self._bound[:] = np.inf
+        self._race, self._bound[:] = None, np.inf
 
     def total(self) -> float:
         """The sum of all bounds."""
@@ -140,15 +142,20 @@ class NumpyLoops:
         return order[least:], float(self._bound[order[least - 1]])
 
     def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
-        """Rows whose first number is due in between."""
-        found = [np.zeros(0, dtype=np.int64)]
-        for rows in _runs(len(self.squares), 1):
-            number, rate = uniform_keys(key, self._points.index[rows]), self._rate(rows, radius)
-            hit = number <= threshold(rate, times[1])
-            if times[0] > 0.0:
-                hit &= number > threshold(rate, times[0])
-            found.append(np.flatnonzero(hit) + rows.start)
-        return np.concatenate(found)
+        """Rows whose first number is due in between, and perhaps a few at the ends."""
+        if self._race != (radius, key):
+            self._race, self._when = (radius, key), self._first_times(radius, key)
+        low, high = times[0] / ROUNDED_UP, times[1] * ROUNDED_UP
+        return np.flatnonzero((self._when <= high) & (self._when > low) if low else self._when <= high)
+
+    def _first_times(self, radius: float | None, key: int) -> Steps:
+        """For each point the time by which its first number may be due, (n,)."""
+        when = np.empty_like(self._bound)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for rows in _runs(len(when), 1):
+                number = uniform_keys(key, self._points.index[rows])
+                when[rows] = earliest(number, self._rate(rows, radius))
+        return when
 
     def _rate(self, rows: slice, radius: float | None) -> Floats:
         if radius is None:

@@ -6,7 +6,6 @@ Bounds may differ from numpy's in the last bits; the picks don't.
 import numpy as np
 import torch
 
-from common.types import Index
 from service.kmeanspp import compiled
 from service.kmeanspp.loops import MANY_CENTRES, NumpyLoops
 from service.kmeanspp.nearest import ByNorm
@@ -18,11 +17,9 @@ _ROWS = 1 << 12
 class NumbaLoops(NumpyLoops):
     """As NumpyLoops, on which passes over points of several factors fall back."""
 
-    def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
-        """Rows whose first number is due in between."""
+    def _first_times(self, radius: float | None, key: int) -> Steps:
         rates, radius = (self._bound, -1.0) if radius is None else (self.squares, radius)
-        found: Index = compiled.due(self._points.index, rates, np.uint64(key), times, radius)
-        return found
+        return np.asarray(compiled.first_times(self._points.index, rates, np.uint64(key), radius), dtype=np.float32)
 
     def _squares(self, factor: Steps) -> Steps:
         return np.asarray(compiled.squares(factor), dtype=np.float32)

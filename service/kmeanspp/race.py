@@ -89,7 +89,7 @@ class Race:
 
     def _expected(self) -> float:
         """The arrivals to ask for: what the rest should take, but few more than up to the next checkpoint."""
-        room = self._schedule.limit(self._centres.count) - self._schedule.arrivals + _SPARE
+        room = float(self._schedule.limits(self._centres.count, 1)[0]) - self._schedule.arrivals + _SPARE
         rest = _SURPLUS * (self._centres.room - self._centres.count) / self._kept
         if self._schedule.by_norm:
             rest = max(_FIRST_CHUNK, min(rest, _GROWTH * self._schedule.arrivals))

@@ -7,6 +7,10 @@ ahead at fixed numbers of centres, when the waste to come would cost more than a
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from common.types import Floats
+
 _PASS_ROWS, _WALK_ROWS = 16, 512  # fixed costs of a pass and of an arrival, in distances
 _FIRST_PASS = 16
 _FREE_ARRIVALS = 64
@@ -35,12 +39,17 @@ class Schedule:
         self.start = 0 if by_norm else centres
         self._look(centres)
 
-    def limit(self, centres: int) -> float:
-        """The number of arrivals since the checkpoint before which the next one is due."""
-        if centres == self.start and not self.by_norm:
-            return float("inf")
-        pass_cost = self.points * (centres - self.start + _PASS_ROWS)
-        return pass_cost / (centres + _WALK_ROWS) + _FREE_ARRIVALS
+    @property
+    def next_look(self) -> int:
+        """The number of centres from which on `due_after` has to be asked."""
+        return self._next
+
+    def limits(self, centres: int, count: int) -> Floats:
+        """With `centres`, `centres` + 1, …: the arrivals since the checkpoint before which the next is due."""
+        have = np.arange(centres, centres + count)
+        limit = self.points * (have - self.start + _PASS_ROWS) / (have + _WALK_ROWS) + _FREE_ARRIVALS
+        fresh = (have == self.start) & (not self.by_norm)
+        return np.where(fresh, np.inf, limit)
 
     def due_after(self, centres: int, arrivals: int) -> bool:
         """Whether a checkpoint is due now that there are `centres`, after `arrivals` since the last one."""

@@ -6,15 +6,15 @@ out already are dropped, the others are visited one by one. Axes: b arrivals, m 
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from common.types import Floats, Index
+from common.types import Floats
 from service.kmeanspp.known import Arrivals, Known
 from service.kmeanspp.nearest import ByNorm, nearest
 from service.kmeanspp.points import Points, squared_gaps
 from service.kmeanspp.schedule import Schedule
+from service.kmeanspp.sweep import Block, sweeper
 
 _LEAST_BLOCK, _LARGEST_BLOCK, _FOUND = 96, 1024, 8
 _REBASE = 1.5**2
@@ -69,56 +69,40 @@ def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule,
         distance = nearest(points, earlier, None if schedule.by_norm else rate)
         distance = nearest(points, ByNorm(centres.since(count)), distance)
         left = np.flatnonzero(block.mark * rate < distance)
-        rest = _Block(points.take(left), left, (block.mark * rate)[left], distance[left], len(block))
-        step = _visit(rest, centres, schedule, radius_square)
+        some = points.take(left)
+        small = (some.squares * _REBASE < radius_square) & schedule.by_norm
+        rest = Block(some, left, (block.mark * rate)[left], distance[left], small)
+        step = _visit(rest, len(block), centres, schedule)
         if step is not Next.ARRIVALS:
             return step
         visited += size
-    return Next.PASS if schedule.arrivals >= schedule.limit(centres.count) else Next.ARRIVALS
+    return Next.PASS if schedule.arrivals >= schedule.limits(centres.count, 1)[0] else Next.ARRIVALS
 
 
-@dataclass(frozen=True)
-class _Block:
-    """What is left of `count` arrivals: points, their places among them, and what D² must exceed, and D², (m,)."""
-
-    points: Points
-    place: Index
-    threshold: Floats
-    distance: Floats
-    count: int
-
-
-def _visit(block: _Block, centres: Centres, schedule: Schedule, radius_square: float) -> Next:
-    """One by one: each centre found lowers the distances of those after it."""
-    kept, scores, gaps = [], [], squared_gaps(block.points, block.points)
-    before, step, threshold = schedule.arrivals, Next.ARRIVALS, block.threshold.tolist()
-    limit = schedule.limit(centres.count)
-    for at, place in enumerate(block.place.tolist()):
-        if before + place >= limit:
-            step = Next.PASS
-            break
-        score = float(block.distance[at])
-        if threshold[at] >= score:
-            continue
-        kept.append(at)
-        scores.append(score)
-        schedule.arrivals = before + place + 1
-        count, much_smaller = centres.count + len(kept), float(block.points.squares[at]) * _REBASE < radius_square
-        step = _after(count, centres.room, schedule, much_smaller)
+def _visit(block: Block, size: int, centres: Centres, schedule: Schedule) -> Next:
+    """One by one: each centre found lowers the distances of those after it. `block` is what is left of `size`."""
+    before, at, gaps, sweep = schedule.arrivals, 0, squared_gaps(block.points, block.points), sweeper(block.points)
+    while at < len(block.place):
+        most = min(centres.room, schedule.next_look) - centres.count
+        rows, at, beyond = sweep(block, gaps, schedule.limits(centres.count, most) - before, at)
+        if not len(rows):
+            return Next.PASS if beyond else _after_block(schedule, before + size)
+        centres.add(block.points.take(rows), block.distance[rows])
+        schedule.arrivals = before + int(block.place[rows[-1]]) + 1
+        step = Next.PASS if beyond else _after(centres, schedule, bool(block.small[rows[-1]]))
         if step is not Next.ARRIVALS:
-            break
-        np.minimum(block.distance, gaps[at], out=block.distance)
-        limit = schedule.limit(count)
-    if kept:
-        centres.add(block.points.take(np.array(kept)), scores)
-    if step is Next.ARRIVALS:
-        schedule.arrivals = before + block.count
-    return step
+            return step
+    return _after_block(schedule, before + size)
 
 
-def _after(count: int, room: int, schedule: Schedule, much_smaller: bool) -> Next:
-    if count == room:
+def _after_block(schedule: Schedule, arrivals: int) -> Next:
+    schedule.arrivals = arrivals
+    return Next.ARRIVALS
+
+
+def _after(centres: Centres, schedule: Schedule, small: bool) -> Next:
+    if centres.count == centres.room:
         return Next.NOTHING
-    if schedule.due_after(count, schedule.arrivals):
+    if schedule.due_after(centres.count, schedule.arrivals):
         return Next.PASS
-    return Next.SMALLER_RADIUS if schedule.by_norm and much_smaller else Next.ARRIVALS
+    return Next.SMALLER_RADIUS if small else Next.ARRIVALS

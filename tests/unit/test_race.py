@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
-from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, race, spread_out, walk
+from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, bodies, race, spread_out, walk
 from service.kmeanspp import nearest as nearest_module
 from service.kmeanspp.loops import NumpyLoops
 from service.kmeanspp.rows import Body
@@ -137,6 +137,14 @@ def test_picks_do_not_depend_on_threads(threads: int) -> None:
         found = [spread_out(shards_of(points, 2, body), wanted).index.tolist() for body in BODIES.values()]
         torch.set_num_threads(outside)
     assert found == [spread_out(HeldRows(Rows(points)), wanted).index.tolist()] * len(BODIES)
+
+
+@pytest.mark.parametrize("least", [0, 1 << 62])
+@pytest.mark.parametrize("clusters", [0, 6])
+def test_compiled_and_plain_walks_pick_the_same(least: int, clusters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "_LEAST_PRODUCTS", least)
+    rows, wanted = heavy_tailed(300, 3, 11, clusters), Wanted(200, 4, 1)
+    assert picks(spread_out(shards_of(points_of(rows), 2), wanted)) == by_oracle(rows, wanted)
 
 
 class Forgetful(HeldRows):
