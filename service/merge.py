@@ -1,6 +1,6 @@
 """Exact top-k of scored bags: within a shard, and over the shards' answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -38,21 +38,22 @@ def _best(index: Index, score: Floats, k: int) -> Index:
     return np.concatenate([above, tied])
 
 
-def merge(parts: Sequence[Candidates], k: int) -> Candidates:
-    """The best k of all parts, in whatever order they came; counts are added up."""
-    index = np.concatenate([part.index for part in parts])
-    score = np.concatenate([part.score for part in parts])
-    rows = top_k(index, score, k)
-    seen, dropped = sum(part.seen for part in parts), sum(part.dropped for part in parts)
-    return Candidates(index[rows], score[rows], seen, dropped)
+def merge(parts: Iterable[Candidates], k: int) -> Candidates:
+    """The best k of all parts, in whatever order they come; counts are added up.
 
-
-def merge_all(parts: Iterable[Candidates], k: int) -> Candidates:
-    """As `merge`, but parts are let go of as they come: the memory is that of some k candidates."""
-    held, size = [Candidates(np.zeros(0, dtype=np.int64), np.zeros(0), 0)], 0
+    Parts are let go of as they come, and what is below the k-th score so far at once: the memory is that
+    of some k candidates.
+    """
+    held, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
     for part in parts:
-        held.append(part)
-        size += len(part.index) + 1
+        seen, dropped, new = seen + part.seen, dropped + part.dropped, np.flatnonzero(part.score >= floor)
+        if len(new):
+            held.append((part.index[new], part.score[new]))
+            size += len(new)
         if size > 2 * k + _ROOM:
-            held, size = [merge(held, k)], k
-    return merge(held, k)
+            index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+            rows = _best(index, score, k)
+            held, size, floor = [(index[rows], score[rows])], k, score[rows].min(initial=np.inf)
+    index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+    rows = top_k(index, score, k)
+    return Candidates(index[rows], score[rows], seen, dropped)

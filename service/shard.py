@@ -26,7 +26,7 @@ from common.weights import load_snapshot
 from service.bag_points import BagPoints, Grid, Measured, PointsAsk
 from service.instances import encode_rows, shared_rows
 from service.kmeanspp.torch_loops import TorchLoops
-from service.merge import merge_all
+from service.merge import merge
 from service.partition import block_index
 from service.rolling import rolling_map
 from service.source import BagSource, move
@@ -91,7 +91,7 @@ class Shard:
             return strategy.candidates(self._block(snapshot, "pool", block, ask), prepared, round)
 
         self._load(snapshot)
-        return merge_all(rolling_map(self._threads, score, self._holding.pool_blocks), round.k)
+        return merge(rolling_map(self._threads, score, self._holding.pool_blocks), round.k)
 
     def embed(self, snapshot: Snapshot, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded | None:
         """The embeddings of this shard's bags of a part, or of the `wanted` among them; None if it has none."""

@@ -50,6 +50,20 @@ def test_merge_of_any_split_in_any_order_is_top_k_of_the_whole(
     assert (merged.seen, merged.dropped) == (len(score), 5)
 
 
+@given(scores=st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12), k=st.integers(0, 9))
+def test_letting_go_of_parts_as_they_come_changes_nothing(scores: list[list[int]], k: int) -> None:
+    starts, whole = np.cumsum([0, *map(len, scores)]), np.array([each for part in scores for each in part], float)
+    parts = (
+        Candidates(np.arange(start, start + len(part)), np.array(part, float), len(part) + 1, 1)
+        for start, part in zip(starts, scores, strict=False)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.merge, "_ROOM", 3)
+        found = merge(parts, k)
+    assert found.index.tolist() == oracle(list(range(len(whole))), whole.tolist(), k)
+    assert (found.seen, found.dropped) == (len(whole) + len(scores), len(scores))
+
+
 def test_positions_beyond_32_bits_stay_what_they_are() -> None:
     index = np.array([2**62, 5, 2**40 + 1], dtype=np.int64)
     found = merge([Candidates(index[rows], np.zeros(len(rows)), 3) for rows in ([0], [1, 2])], 3)

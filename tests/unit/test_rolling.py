@@ -3,14 +3,10 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.types import Candidates
-from service import merge
-from service.merge import merge_all
 from service.rolling import rolling_map
 
 
@@ -45,23 +41,3 @@ def test_an_error_ends_the_work_and_comes_out() -> None:
             list(rolling_map(threads, work, range(1000)))
         gate.set()
     assert len(begun) < 5
-
-
-@given(scores=st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12), k=st.integers(0, 9))
-def test_letting_go_of_parts_changes_nothing(scores: list[list[int]], k: int) -> None:
-    starts = np.cumsum([0, *map(len, scores)])
-    parts = [
-        Candidates(np.arange(start, start + len(part)), np.array(part, float), len(part) + 1, 1)
-        for start, part in zip(starts, scores, strict=False)
-    ]
-    nothing = Candidates(np.zeros(0, np.int64), np.zeros(0), 0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "_ROOM", 3)
-        found = merge_all(iter(parts), k)
-    expected = merge.merge([nothing, *parts], k)
-    np.testing.assert_array_equal(found.index, expected.index)
-    assert (found.score.tolist(), found.seen, found.dropped) == (
-        expected.score.tolist(),
-        expected.seen,
-        expected.dropped,
-    )
