@@ -28,8 +28,8 @@ def top_k(index: Index, score: Floats, k: int) -> Index:
 
 def _best(index: Index, score: Floats, k: int) -> Index:
     """The same rows in no order: all above the k-th score, and those of it with the smallest positions."""
-    if k >= len(score):
-        return np.arange(len(score))
+    if not 0 < k < len(score):
+        return np.arange(max(0, min(k, len(score))))
     threshold = np.partition(score, len(score) - k)[len(score) - k]
     above, tied = np.flatnonzero(score > threshold), np.flatnonzero(score == threshold)
     room = k - len(above)
