@@ -5,6 +5,7 @@ process and every task over the same table finds them there.
 """
 
 import logging
+import mmap
 import os
 import shutil
 import tempfile
@@ -38,12 +39,14 @@ class ChunkCache:
             if not self._limit or path.stat().st_size != size:
                 return None
             os.utime(path)
+            with path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
-        offsets = np.memmap(path, np.int64, "r", 0, (group.rows + 1,))
-        shape = (group.instances, *self._payload.shape)
-        values = np.memmap(path, self._payload.dtype, "r", offsets.nbytes, shape)
-        return Chunk(np.asarray(values), np.array(offsets))
+        mapped.madvise(mmap.MADV_WILLNEED)  # read from disk now, not page by page while bags are scored
+        offsets = np.frombuffer(mapped, np.int64, group.rows + 1)
+        values = np.frombuffer(mapped, self._payload.dtype, offset=offsets.nbytes)
+        return Chunk(values.reshape(group.instances, *self._payload.shape), offsets)
 
     def keep(self, group: Group, chunk: Chunk) -> Chunk:
         """The row group, mapped from a new file if there is room for it on disk, else as it is."""
