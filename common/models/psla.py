@@ -21,12 +21,14 @@ from common.models.encoders import ModelConfig
 from common.rng import stream_key
 
 _SHRINK = 32
+_SAME, _LEAST = 1e-3, 0.1
+"""In units of the standardised features: what counts as no difference, and what a deviation is at least."""
 
 
 class Psla(nn.Module):
     """EfficientNet-B2 without its classifier on a one-channel picture: (N, 1056, 128) to steps (N, 33, 1408)."""
 
-    def __init__(self) -> None:
+    def __init__(self, _: ClipForm) -> None:
         super().__init__()
         self.features = efficientnet_b2(weights=None).features
         self.features[0][0] = nn.Conv2d(1, 32, kernel_size=3, stride=2, padding=1, bias=False)
@@ -38,29 +40,48 @@ class Psla(nn.Module):
         return steps
 
 
-class SmallCnn(nn.Module):
-    """Five convolutions, four of them with stride 2: (N, frames, mels) to steps (N, frames / 16, 128)."""
+class BandNorm(nn.Module):
+    """Every band of a clip minus its mean and over its deviation in time: what is stationary goes.
 
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (1, 16, 32, 64, 96, 128)
-        layers: list[nn.Module] = []
-        for number, (before, width) in enumerate(pairwise(widths)):
-            size, stride = (5 if number == 0 else 3), (1 if width == widths[-1] else 2)
-            layers += [nn.Conv2d(before, width, size, stride, size // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        self.features = nn.Sequential(*layers)
+    Frames that are the same in all bands are silence or filling; they don't count and become 0.
+    """
 
     def forward(self, clips: Tensor) -> Tensor:
-        """The mean and the largest over frequency are added, for every step."""
-        picture = clips.unsqueeze(1).transpose(2, 3).contiguous(memory_format=torch.channels_last)
-        feats_NDFT = self.features(picture)
-        steps: Tensor = (feats_NDFT.mean(2) + feats_NDFT.amax(2)).transpose(1, 2)
+        """(N, frames, mels) to the same."""
+        real_NT1 = (clips.amax(2, keepdim=True) - clips.amin(2, keepdim=True) > _SAME).to(clips.dtype)
+        count = real_NT1.sum(1, keepdim=True).clamp(min=1)
+        centred = (clips - (clips * real_NT1).sum(1, keepdim=True) / count) * real_NT1
+        deviation = (centred.square().sum(1, keepdim=True) / count).sqrt()
+        return centred / (deviation + _LEAST)
+
+
+class SmallCnn(nn.Module):
+    """Five convolutions, the last over all that is left of frequency: (N, frames, mels) to (N, frames / 128, 128).
+
+    The largest of eight steps stands for them: an event of half a second would be lost in a mean.
+    """
+
+    def __init__(self, form: ClipForm) -> None:
+        super().__init__()
+        widths, layers = (1, 16, 32, 64, 96), list[nn.Module]()
+        for number, (before, width) in enumerate(pairwise(widths)):
+            size = 5 if number == 0 else 3
+            layers += [nn.Conv2d(before, width, size, 2, size // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        rows = -(-form.mels // 2 ** len(widths[1:]))
+        layers += [nn.Conv2d(96, 128, (rows, 3), padding=(0, 1), bias=False), nn.BatchNorm2d(128), nn.ReLU()]
+        self.bands, self.features = BandNorm(), nn.Sequential(*layers)
+        self.largest = nn.MaxPool1d(8, ceil_mode=True)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Features of every step."""
+        picture = self.bands(clips).unsqueeze(1).transpose(2, 3).contiguous(memory_format=torch.channels_last)
+        steps: Tensor = self.largest(self.features(picture)[:, :, 0]).transpose(1, 2)
         return steps
 
 
-CLIP_MODELS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
+CLIP_MODELS: dict[str, tuple[Callable[[ClipForm], nn.Module], int, str]] = {
     "psla": (Psla, 1408, "EfficientNet-B2 and four-headed attention over 33 time steps, 7,711,694 parameters"),
-    "small_attention": (SmallCnn, 128, "five convolutions and the same attention, for CPUs, about 190,000 parameters"),
+    "small_attention": (SmallCnn, 128, "five convolutions and the same attention, for CPUs, about 230,000 parameters"),
 }
 
 
@@ -81,7 +102,7 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
     make, size, _ = CLIP_MODELS[config.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
-        model = ClipClassifier(form, make(), AttentionHead(size, classes))
+        model = ClipClassifier(form, make(form), AttentionHead(size, classes))
     if config.weights is not None:
         load_weights(model, Path(config.weights).expanduser())
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub

@@ -65,7 +65,7 @@ def test_the_same_clips_as_parquet_give_the_same_selections_and_metrics(undistur
     assert results(tmp_path / "run") == results(undisturbed)
 
 
-@pytest.mark.parametrize("word", ["epoch  0", "epoch  2"])
+@pytest.mark.parametrize("word", ["epoch  1"])
 def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy", *command(clips, tmp_path / "run")], cwd=ROOT, text=True,

@@ -13,7 +13,7 @@ from common.models.attention import AttentionHead
 from common.models.clip import ClipClassifier
 from common.models.embed import Ask
 from common.models.encoders import ModelConfig
-from common.models.psla import CLIP_MODELS, make_clip_model
+from common.models.psla import CLIP_MODELS, BandNorm, make_clip_model
 from common.types import Embedded, Need
 from service import NegativeSampler
 from service.strategies import STRATEGIES
@@ -74,6 +74,33 @@ def test_psla_goes_forward_and_backward(count: int) -> None:
     torch.nn.functional.cross_entropy(model(batch), torch.ones(count, dtype=torch.long)).backward()
     assert model.steps(batch).shape == (count, 33, 1408)
     assert all(part.grad is not None and part.grad.isfinite().all() for part in model.parameters())
+
+
+@pytest.mark.parametrize("name", CLIP_MODELS)
+@pytest.mark.parametrize(
+    "form", [ClipForm(1056, 128, 0.0, 1.0), ClipForm(416, 64, 0.0, 1.0), ClipForm(33, 40, 0.0, 1.0)]
+)
+def test_models_take_clips_of_any_form(name: str, form: ClipForm) -> None:
+    model = make_clip_model(ModelConfig(name), form, 0).eval()
+    with torch.inference_mode():
+        assert model(clips(1, form)).shape == (1, 2)
+        assert model.steps(clips(1, form)).shape[::2] == (1, model.head.classifier.in_features)
+
+
+def test_bands_are_standardised_over_the_frames_that_are_no_padding() -> None:
+    clip = torch.randn(2, 50, 8) * 3 + torch.arange(8.0)
+    clip[0, 30:40], clip[0, 40:] = -2.47, 1.017
+    found = BandNorm()(clip)
+    real = clip[0, :30]
+    expected = (real - real.mean(0)) / (real.std(0, correction=0) + 0.1)
+    torch.testing.assert_close(found[0, :30], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0, 30:], torch.zeros(20, 8))
+    torch.testing.assert_close(found[1].mean(0), torch.zeros(8), rtol=0, atol=1e-5)
+
+
+def test_a_clip_of_silence_is_finite() -> None:
+    model = small()
+    assert model(torch.full((2, 96, 32), -15.94)).isfinite().all()
 
 
 def test_the_head_is_that_of_a_loop() -> None:
