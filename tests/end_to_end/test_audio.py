@@ -90,7 +90,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
         ("data.audio.stats=x", "stats='x'"),
         ("data.root=nowhere", "no folder nowhere"),
         ("model.name=simple_cnn", "model for clips 'simple_cnn'.*psla, small_attention"),
-        ("augment.mixup=2", "mixup between 0 and 1"),
+        ("augment.mixup=2", "mixup=2.0; expected a share between 0 and 1"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(

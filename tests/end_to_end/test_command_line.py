@@ -157,7 +157,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "digits", "--set", "sampling.ratio=1e9"], "no negative left.*44 positive bags.*lower --set"),
         (["train", "digits", "--set", "training.epochs=0"], "training.epochs=0; expected 1 or more"),
         (["train", "digits", "--set", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
-        (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of data, fleet"),
+        (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
         (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
         (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
         (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
