@@ -201,7 +201,8 @@ def write(results: dict[str, list[Figures]], table: Path, given: argparse.Namesp
         f"{manifest.rows:,} bags of {manifest.instances:,} instances of {WIDTH} float16 features, "
         f"{manifest.size_bytes >> 20:,} MiB in Parquet, {decoded >> 20:,} MiB decoded. Each shard may use "
         f"`fleet.pool_mb={given.pool_mb}` for them. Entropy, k = {K:,}, blocks of {BLOCK:,} bags. Memory is the peak of "
-        f"resident memory beyond what a process held before (at most {noted:.0f} MiB, nearly all of it torch).",
+        f"resident memory beyond what a process held before (at most {noted:.0f} MiB, nearly all of it torch). The "
+        f"machine's load average was {os.getloadavg()[2]:.0f}; above 2, seconds of the clock tell of other work, too.",
         "",
         "| | negative bags | a shard's peak, MiB | the coordinator's | first selection, s | "
         f"later ones, s (median of {REPEATS}) | processor time, s | of it per million bags |",
