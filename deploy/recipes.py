@@ -76,7 +76,7 @@ def audio_scenes() -> RunConfig:
         data=DataConfig(name="audioset", val_share=0.15, audio=audio),
         model=ModelConfig(name="small_attention"),
         sampling=SamplingConfig(ratio=0.6),
-        training=TrainingConfig(epochs=30, batch=16, patience=30, lr=2e-3, evaluation_batch=32),
+        training=TrainingConfig(epochs=60, batch=16, patience=30, lr=2e-3, evaluation_batch=32),
         augment=AugmentConfig(mixup=0.5, freq_mask=8, time_mask=64),
         fleet=FleetConfig(block=16),
     )
