@@ -34,9 +34,9 @@ def connect(dashboard: bool = False) -> None:
     environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
     with without_line("Set ray log level from environment variable"):
         ray.init(
-            namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
-            runtime_env=environment,
-        )  # fmt: skip
+            "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
+            logging_level=logging.ERROR, runtime_env=environment,
+        )  # fmt: skip  # without an address Ray would join whatever cluster runs on this machine
 
 
 def _join(address: str) -> None:

@@ -28,12 +28,13 @@ def free_port() -> int:
 @pytest.fixture
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster started as a person would; its dashboard's address."""
-    port = free_port()
+    port, gcs, folder = free_port(), free_port(), tmp_path_factory.mktemp("r")
+    (folder / "address").write_text(f"127.0.0.1:{gcs}")
     started = subprocess.Popen(
         [
-            RAY, "start", "--head", "--block", f"--port={free_port()}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
-            f"--dashboard-port={port}", f"--metrics-export-port={free_port()}", "--disable-usage-stats",
-            f"--temp-dir={tmp_path_factory.mktemp('r')}",
+            RAY, "start", "--head", "--block", f"--port={gcs}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
+            f"--dashboard-port={port}", f"--metrics-export-port={free_port()}", "--disable-usage-stats", '--resources={"theirs": 1}',
+            f"--temp-dir={folder}",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE,
     )  # fmt: skip
@@ -44,6 +45,20 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     started.terminate()
     started.communicate()
+
+
+def test_a_ray_of_somebody_elses_on_this_machine_is_not_joined(head: str, tmp_path_factory: Any) -> None:
+    """Ray itself would join the cluster that was started last, whose address it finds in its temporary folder."""
+    place, address = tmp_path_factory.mktemp("t"), next(tmp_path_factory.getbasetemp().glob("r*/address"))
+    (place / "ray").mkdir()
+    (place / "ray" / "ray_current_cluster").write_text(address.read_text())
+    looks = "from service.ray_connect import connect; connect(); import ray; print(sorted(ray.cluster_resources()))"
+    answer = subprocess.run(
+        [sys.executable, "-c", looks], cwd=ROOT, capture_output=True, text=True, check=True,
+        env=OUTSIDE | {"RAY_TMPDIR": str(place)},
+    )  # fmt: skip
+    assert "CPU" in answer.stdout
+    assert "theirs" not in answer.stdout
 
 
 def results(folder: Path) -> dict[str, Any]:
