@@ -38,7 +38,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Call:
-    """Have a scorer work on a piece of anybody's share; `again` if that was tried before."""
+    """Have a scorer work on a piece of anybody's share; `again` if its own scorer was given it before."""
 
     scorer: int
     piece: Piece
@@ -189,7 +189,7 @@ class Question:
 
     def _give(self, scorer: int, piece: Piece, now: float) -> Call:
         share, post = self.shares[piece.number], self.posts[scorer]
-        again, share.tried = share.tried and scorer == piece.number, True
+        again, share.tried = share.tried, share.tried or scorer == piece.number
         share.began = now if share.began is None else share.began
         post.piece, post.since, post.late = piece, now, False
         return Call(scorer, piece, again)

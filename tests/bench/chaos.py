@@ -2,7 +2,7 @@
 
     python -m tests.bench.chaos [--faults 105] [--seed 0] [--minutes 60]
 
-Every round is disturbed one, two or three times, at random moments: a scorer, the coordinator or a whole
+Every round is disturbed one to four times, at random moments: a scorer, the coordinator or a whole
 node is killed (SIGKILL), the node replaced by a new one. Strategies take turns: entropy, badge with its points left on
 the shards, svm_margin, random. Every selection must be that of one undisturbed local shard, bit for bit,
 and no process may be left. Results go to tests/bench/chaos.md. Exits with 1 if anything differs.

@@ -9,24 +9,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from common.data.catalogue import load_split
-from common.data.split import DataConfig
-from common.models.encoders import ModelConfig, make_model
 from common.types import Selection
 from common.weights import Weights
 from service import NegativeSampler
 from service.setup import FleetConfig
 from tests.cluster.nodes import Nodes, three_nodes
+from tests.unit.toys import vector_model, vectors
 
 Kind = Literal["scorer", "coordinator", "node"]
 STRATEGIES = ("entropy", "badge", "svm_margin", "random")
-K, SEED, SCORERS, VERSIONS = 40, 5, 4, 3
-OPTIONS = FleetConfig(block=16, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=240.0, start_s=240.0)
+K, SEED, BAGS, SCORERS, VERSIONS = 40, 5, 6000, 4, 3
+OPTIONS = FleetConfig(block=64, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=240.0, start_s=240.0)
 _MARK = "NEGSIFT_CHAOS"
 
 
@@ -67,8 +65,8 @@ def schedule(count: int, seed: int) -> Sequence[Fault]:
 
 
 def bursts(faults: Sequence[Fault]) -> Iterator[Sequence[Fault]]:
-    """The faults in groups of one, two and three, for as many rounds."""
-    left, sizes = list(faults), itertools.cycle((1, 2, 3))
+    """The faults in groups of one to four, each for a round."""
+    left, sizes = list(faults), itertools.cycle((1, 2, 3, 4))
     while left:
         size = next(sizes)
         yield left[:size]
@@ -79,10 +77,9 @@ class Stream:
     """Rounds of all strategies in turn, each compared with what one local shard selects."""
 
     def __init__(self) -> None:
-        split = load_split(DataConfig(bag_size=3, target="8"))
-        self.pool, self.positives = split.pool, split.positives
-        shape = self.pool.instances.images.shape[1:]
-        models = [make_model(ModelConfig(), shape, seed=version) for version in range(VERSIONS)]
+        sizes = np.random.default_rng(SEED).integers(1, 6, BAGS)
+        self.pool, self.positives = vectors(sizes.tolist()), vectors([3] * 60, seed=1)
+        models = [vector_model(seed=version) for version in range(VERSIONS)]
         self.model, self._weights = models[0], [model.state_dict() for model in models]
         with self.sampler(shards=1, fleet="local") as sampler:
             turns = range(len(STRATEGIES) * VERSIONS)
@@ -146,6 +143,8 @@ class Chaos:
             self._kill_node(fault, {actor["Address"]["NodeID"] for actor in scorers + coordinators})
             return "node"
         victims = (coordinators if fault.kind == "coordinator" else scorers) or scorers or coordinators
+        if not victims:
+            return self._strike(replace(fault, kind="node"))
         victim = victims[int(fault.lot * len(victims))]
         os.kill(victim["Pid"], signal.SIGKILL)
         return "coordinator" if victim in coordinators else "scorer"

@@ -47,7 +47,7 @@ def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
     for number in (0, 1):
         asked.answered(number, Piece(number), "a", 4.0)
     assert asked.next(11.9) == []
-    assert asked.next(12.1) == [Call(0, Piece(2, 0, 2)), Call(1, Piece(2, 1, 2))]
+    assert asked.next(12.1) == [Call(0, Piece(2, 0, 2), again=True), Call(1, Piece(2, 1, 2), again=True)]
     asked.answered(1, Piece(2, 1, 2), "second", 13.0)
     asked.answered(0, Piece(2, 0, 2), "first", 14.0)
     assert asked.done
@@ -72,10 +72,10 @@ def test_a_lost_scorers_share_is_taken_over_and_a_piece_lost_with_its_taker_is_g
     asked.lost(2, "gone", 0.5)
     for number in (0, 1):
         asked.answered(number, Piece(number), "a", 1.0)
-    assert Call(1, Piece(2, 1, 2)) in asked.next(6.0)
+    assert Call(1, Piece(2, 1, 2), again=True) in asked.next(6.0)
     asked.lost(1, "gone, too", 6.5)
     asked.answered(0, Piece(2, 0, 2), "first", 7.0)
-    assert asked.next(7.0) == [Probe(1), Call(0, Piece(2, 1, 2))]
+    assert asked.next(7.0) == [Probe(1), Call(0, Piece(2, 1, 2), again=True)]
     asked.answered(0, Piece(2, 1, 2), "second", 8.0)
     assert asked.done
 
@@ -100,7 +100,7 @@ def test_a_late_scorer_sits_out_until_it_is_done() -> None:
     asked.answered(0, Piece(0), "a", 1.0)
     assert asked.next(1.0) == [Call(0, Piece(1, 0, 1))]
     asked.answered(1, None, None, 2.0)
-    assert asked.next(2.0) == [Call(1, Piece(1), again=True)]
+    assert asked.next(2.0) == [Call(1, Piece(1))]
     asked.answered(0, Piece(1), "taken over", 3.0)
     assert asked.answers == ["a", "taken over"]
 
