@@ -10,6 +10,7 @@ and no process may be left. Results go to tests/bench/chaos.md. Exits with 1 if 
 
 import argparse
 import datetime
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0)
     given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     began = time.monotonic()
     outcome = run_chaos(schedule(given.faults, given.seed), 60.0 * given.minutes)
     text = told(outcome, given.seed, time.monotonic() - began)

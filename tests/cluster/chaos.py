@@ -1,6 +1,7 @@
 """A stream of rounds on three nodes while processes and nodes are killed at random moments of a seeded schedule."""
 
 import itertools
+import logging
 import os
 import signal
 import time
@@ -26,6 +27,7 @@ STRATEGIES = ("entropy", "badge", "svm_margin", "random")
 K, SEED, BAGS, SCORERS, VERSIONS = 40, 5, 6000, 4, 3
 OPTIONS = FleetConfig(block=64, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=240.0, start_s=240.0)
 _MARK = "NEGSIFT_CHAOS"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Chaos:
         self.outcome.repairs += Counter(vars(selection.account.repairs))
         self.outcome.hits += [Hit(kind, end - struck, inside) for struck, kind, inside in self._open if struck < end]
         self._open = [strike for strike in self._open if strike[0] >= end]
+        log.info("round %d: %d faults so far, %d different", turn, len(self.outcome.hits), self.outcome.different)
 
     def _strike(self, fault: Fault) -> Kind:
         """Kill what the fault says; a scorer where the coordinator is just being started anew."""

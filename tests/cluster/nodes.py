@@ -1,10 +1,15 @@
 """A cluster of three nodes on one machine that loses nodes and gets new ones."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import ray
+from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[2]
 _STORE_BYTES = 128 << 20
@@ -19,8 +24,6 @@ class Nodes:
     """The head, which holds this program's objects and is never killed, and two others."""
 
     def __init__(self, cpus: float = 2.0) -> None:
-        from ray.cluster_utils import Cluster
-
         self._cpus = cpus
         head = {"num_cpus": cpus, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head | {"_system_config": _SEEN_DEAD})
@@ -49,18 +52,16 @@ class Nodes:
 
 @contextmanager
 def three_nodes(cpus: float = 2.0) -> Iterator[Nodes]:
-    """A cluster that this process has joined; nothing of it is left afterwards."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    nodes = Nodes(cpus)
-    try:
-        ray.init(
-            address=nodes.address, namespace="negsift", log_to_driver=False, logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-        )  # fmt: skip
-        yield nodes
-    finally:
-        ray.shutdown()
-        nodes.shutdown()
+    """A cluster that this process has joined; nothing of it is left afterwards, and others don't find it."""
+    apart = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    with tempfile.TemporaryDirectory(prefix="ns-") as folder, mock.patch.dict(os.environ, apart, RAY_TMPDIR=folder):
+        nodes = Nodes(cpus)
+        try:
+            ray.init(
+                address=nodes.address, namespace="negsift", log_to_driver=False, logging_level="ERROR",
+                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+            )  # fmt: skip
+            yield nodes
+        finally:
+            ray.shutdown()
+            nodes.shutdown()

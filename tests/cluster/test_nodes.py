@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from common.errors import ServiceError
 from common.types import Selection
 from service import NegativeSampler
+from service.ray_service import RoundsActor
 from service.setup import FleetConfig
+from service.shared_points import Layout
 from tests.cluster.chaos import alive, run_chaos, schedule
 from tests.cluster.nodes import Nodes, three_nodes
 from tests.unit.toys import vector_model, vectors
@@ -16,6 +20,7 @@ from tests.unit.toys import vector_model, vectors
 POOL, MODEL = vectors([3] * 120), vector_model()
 OPTIONS = FleetConfig(block=8, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=45.0)
 STRATEGIES = ("entropy", "badge")
+pytestmark = pytest.mark.usefixtures("no_local_ray")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def expected() -> dict[str, Selection]:
 
 
 @pytest.fixture(scope="module")
-def crowded() -> Iterator[tuple[Nodes, NegativeSampler]]:
+def crowded(no_local_ray: None) -> Iterator[tuple[Nodes, NegativeSampler]]:
     """Three scorers on three nodes of one CPU; one node is dead, so that a scorer finds no room."""
     with (
         three_nodes(cpus=1) as nodes,
@@ -65,6 +70,28 @@ def test_a_new_node_gives_the_scorer_room_in_the_middle_of_a_round(
     crowded[0].replace(0)
     assert_expected(pending.result(), expected["badge"])
     assert len(alive("scorer-")) == 3
+
+
+def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
+    crowded: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+) -> None:
+    nodes, service = crowded[0], crowded[1]._service
+    doomed = nodes.others[1].node_id
+    service.coordinator = (
+        ray.remote(RoundsActor)
+        .options(
+            name="coordinator-moved", num_cpus=0, max_restarts=-1, max_task_retries=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(doomed, soft=True),
+        )
+        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
+    )  # fmt: skip
+    ray.get(service.coordinator.status.remote(), timeout=60.0)
+    assert alive("coordinator-moved")[0]["Address"]["NodeID"] == doomed
+    pending = crowded[1].sibling("badge", k=10).submit(MODEL.state_dict(), 0)
+    nodes.kill(1)
+    nodes.replace(1)
+    assert_expected(pending.result(), expected["badge"])
+    assert alive("coordinator-moved")[0]["Address"]["NodeID"] != doomed
 
 
 def test_five_faults_leave_every_selection_as_it_was_and_no_process_behind() -> None:
