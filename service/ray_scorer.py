@@ -42,7 +42,7 @@ class Scorer:
     """One shard in a process of its own."""
 
     def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
-        stock: Stock = ray.get(held[0])
+        stock: Stock = ray.get(held[0])  # no limit of its own: whoever waits for this scorer has one
         self._number, self._stock, self._life = number, stock, uuid.uuid4().hex
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)

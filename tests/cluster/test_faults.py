@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,16 +20,18 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
 )
+from torch import Tensor
 
 from common.data.bagset import BagBatch, BagSet
 from common.errors import ServiceError
 from common.models.bag import BagClassifier
+from common.repairs import Repairs
 from common.types import Index, Selection
 from service import NegativeSampler
 from service.ray_service import last_moment
 from service.ray_trouble import put, reason_to_repeat
 from service.setup import FleetConfig
-from tests.unit.toys import MeanNet, assert_same, vectors
+from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
 K, EPOCH, SEED = 25, 2, 5
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -103,6 +105,38 @@ def test_a_block_that_does_not_fit_is_told_from_ray_too() -> None:
         pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*--set fleet.block"),
     ):
         one.select(model.state_dict(), 0)
+
+
+@dataclass(frozen=True)
+class Fragile:
+    """Bags with a bug in them for as long as the marker is there."""
+
+    bags: Sequence[Tensor]
+    marker: Path
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def __getitem__(self, position: int) -> Tensor:
+        if self.marker.exists():
+            raise KeyError("a bug of the user's")
+        return self.bags[position]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alone(tmp_path: Path) -> None:
+    marker, bags, model = tmp_path / "bug", vectors([3] * 40), vector_model()
+    options = FleetConfig(block=8, cpus_per_shard=0.5)
+    with NegativeSampler(
+        Fragile(bags, marker), model, strategy="entropy", k=9, shards=3, fleet="ray", options=options
+    ) as sampler:
+        marker.touch()
+        with pytest.raises(KeyError, match="a bug of the user's"):
+            sampler.select(model.state_dict(), 0)
+        marker.unlink()
+        found = sampler.select(model.state_dict(), 0)
+    assert_same(found, select(bags, model, "entropy", 9))
+    assert found.account.repairs == Repairs()
 
 
 def task_error(cause: Exception) -> RayTaskError:
