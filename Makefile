@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo test lint types bench-overhead bench-kmeanspp bench-pool results lock clean
+.PHONY: demo test lint types bench-overhead bench-kmeanspp bench-pool chaos results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
@@ -24,6 +24,10 @@ bench-kmeanspp: .venv/.ready
 
 bench-pool: .venv/.ready
 	$(RUN) -m tests.bench.big_pool
+
+# Kills scorers, the coordinator and nodes of a Ray cluster on this machine, a hundred times.
+chaos: .venv/.ready
+	$(RUN) -m tests.bench.chaos
 
 results: .venv/.ready
 	$(RUN) -m tests.bench.cifar_table

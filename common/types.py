@@ -11,6 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from common.repairs import Repairs
+
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Array = NDArray[np.float32] | NDArray[np.float64]
@@ -197,9 +199,8 @@ class Picked:
 
 @dataclass(frozen=True)
 class Account:
-    """What a selection cost: bags scored, bags dropped as not finite, rows filled, calls repeated, messages,
-    seconds by stage; the share of the draws that may have been missed (`Picked.left_out`); and the version
-    of the pool, 0 where it is no table.
+    """What a selection cost: bags scored, dropped as not finite, rows filled, calls repeated, messages, seconds by
+    stage; `Picked.left_out`; the version of the pool, 0 where it is no table; and all that was mended.
     """
 
     scored: int = 0
@@ -210,6 +211,7 @@ class Account:
     left_out: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
     edition: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
 
 
 @dataclass(frozen=True)

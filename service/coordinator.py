@@ -49,7 +49,7 @@ class Coordinator:
             none = np.zeros(0)
             return Selection(np.zeros(0, dtype=np.int64), none, none, published.version)
         strategy = task.strategy_at(round.epoch)
-        watch, retries = Stopwatch(), self._fleet.retries
+        watch, before = Stopwatch(), self._fleet.repairs
         if self._layout.share_instances and strategy.need > Need.NOTHING:
             with watch.stage("score"):
                 published = self._encode_instances(published)
@@ -59,10 +59,13 @@ class Coordinator:
         with watch.stage("merge"):
             picked = strategy.pick(view, prepared, round)
         _require_enough(picked.candidates, round)
+        repairs = self._fleet.repairs.since(before)
+        if repairs.any:
+            log.warning("epoch %d: repaired on the way, the picks are the same: %s", round.epoch, repairs)
         account = Account(
             picked.candidates.seen if strategy.need else 0, picked.candidates.dropped, picked.filled,
-            self._fleet.retries - retries, picked.traffic, picked.left_out, watch.seconds,
-            round.edition.version if round.edition else 0,
+            repairs.retries, picked.traffic, picked.left_out, watch.seconds,
+            round.edition.version if round.edition else 0, repairs,
         )  # fmt: skip
         chosen = picked.candidates
         return Selection(chosen.index, chosen.score, np.ones(round.k), published.version, 0, account)

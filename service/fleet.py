@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 import torch
 
+from common.data.table.bags import TableBags
 from common.data.table.feed import Budget
 from common.models.adapt import Embedder
+from common.repairs import Repairs
 from common.types import InstanceFeatures, Snapshot
 from service.partition import block_count, share_blocks
 from service.shard import Holding, Shard
@@ -40,12 +42,18 @@ class Stock:
         positives = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
         return Holding(pool, self.positives, pool_blocks, positives, self.block, share)
 
+    def piece(self, number: int, at: int, of: int) -> Holding:
+        """Part `at` of `of` of what shard `number` holds, whole blocks; a table's bags are streamed."""
+        bags = self.pool.dataset
+        budget = Budget.least(bags, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
+        return dataclasses.replace(self, shards=self.shards * of, budget=budget).holding(number * of + at)
+
 
 class Fleet(Protocol):
     """Shards that can be asked all at once, wherever they are."""
 
-    retries: int
-    """Calls repeated so far because a shard was gone."""
+    repairs: Repairs
+    """What was mended so far because a shard was gone, hung or slow."""
 
     def publish(self, snapshot: Snapshot) -> Any:  # Any: a snapshot, or a reference to one
         """Make weights available to all shards; what comes back stands for them in `ask`."""
@@ -60,7 +68,7 @@ class Fleet(Protocol):
 class LocalFleet:
     """All shards in this process, asked one after another; each spreads its blocks over the machine's cores."""
 
-    retries = 0
+    repairs = Repairs()
 
     def __init__(self, stock: Stock, device: torch.device) -> None:
         self._threads = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))

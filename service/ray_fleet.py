@@ -1,134 +1,176 @@
-"""The fleet on Ray: scorer actors asked all at once, retries until a deadline. A plain class, wrapped here.
+"""The fleet on Ray: scorer actors asked all at once, and what `repair` says about lost, hung and slow ones done.
 
-A scorer that dies is restarted by Ray and rebuilt from its arguments; calls carry the weights'
-reference, so it can't answer with old ones.
+A scorer that dies is restarted by Ray and rebuilt from its arguments, where the cluster has room.
 """
 
-import os
+import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-import torch
-from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from common.errors import ServiceError
+from common.repairs import Repairs
 from common.types import InstanceFeatures, Snapshot
-from service.fleet import Stock
-from service.shard import Shard
-from service.threads import block_workers
+from service.ray_scorer import Published, Reply, Scorer
+from service.ray_trouble import cluster_line, put, reason_to_repeat
+from service.repair import Action, Call, Kill, Limits, Piece, Question
 
-_PAUSE_S = 0.1
-_REFRESH_S = 1.0
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Published:
-    """Weights in the object store: references in a list, so that only the receiver fetches them."""
-
-    version: int
-    digest: str
-    references: Sequence[Any]  # Any: ray.ObjectRef of a Snapshot and, perhaps, of InstanceFeatures
+ANYBODY = frozenset({"candidates", "embed", "encode", "bag_bytes"})
+"""Methods whose answer depends on the blocks and the weights alone; points for k-means++ stay where they are."""
+_TICK_S, _GET_S = 0.2, 10.0
 
 
-class Scorer:
-    """One shard in a process of its own."""
+@dataclass
+class Crew:
+    """The scorers, and what is known of them from one round to the next.
 
-    def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
-        stock: Stock = ray.get(held[0])
-        self._number, self._stock = number, stock
-        device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
-        threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
-        self._shard = Shard(stock.holding(number), stock.model.to(device), threads, stock.cache_bytes)
-        self._snapshot: Snapshot | None = None
-        self._fetched: Sequence[Any] = ()
+    `lives` are their last known lives, `late` the calls that were taken over and still run, and since when.
+    """
 
-    def __repr__(self) -> str:
-        return f"scorer-{self._number}"
-
-    def ask(self, method: str, published: Published, arguments: Sequence[Any]) -> Any:  # Any: the method's
-        """`Shard.method` with the weights `published`."""
-        return getattr(self._shard, method)(self._fetch(published), *ray.get(arguments[0]))
-
-    def status(self) -> dict[str, Any]:  # Any: numbers and strings
-        """What it is and holds."""
-        blocks = self._stock.holding(self._number).pool_blocks
-        return {"name": repr(self), "pid": os.getpid(), "blocks": len(blocks)}
-
-    def _fetch(self, published: Published) -> Snapshot:
-        if self._snapshot is None or list(published.references) != list(self._fetched):
-            parts = ray.get(list(published.references))
-            self._snapshot = replace(parts[0], features=parts[1] if len(parts) > 1 else None)
-            self._fetched = published.references
-        return self._snapshot
+    scorers: Sequence[Any]  # Any: actor handles
+    lives: dict[int, str] = field(default_factory=dict)
+    late: dict[int, tuple[Any, float]] = field(default_factory=dict)  # Any: ray.ObjectRef
 
 
 class RayFleet:
-    """Scorer actors asked all at once; a call whose scorer died is repeated until the deadline."""
+    """One round's access to the scorers, until its deadline."""
 
-    def __init__(self, scorers: Sequence[Any], deadline_s: float) -> None:  # Any: actor handles
-        self._scorers, self._deadline_s = scorers, deadline_s
-        self.retries = 0
+    def __init__(self, crew: Crew, limits: Limits) -> None:
+        self._crew, self._limits = crew, limits
+        self._until = time.monotonic() + limits.round_s
+        self.repairs = Repairs()
 
     def publish(self, snapshot: Snapshot) -> Published:
         """Put the weights into the object store, once for all shards."""
-        return Published(snapshot.version, snapshot.digest, [ray.put(snapshot)])
+        return Published(snapshot.version, snapshot.digest, [put(snapshot, "the weights")])
 
     def extend(self, published: Published, features: InstanceFeatures) -> Published:
         """The same weights together with the features of the pool's instances."""
-        return replace(published, references=[published.references[0], ray.put(features)])
+        return replace(published, references=[published.references[0], put(features, "the instances' features")])
 
     def ask(self, method: str, published: Published, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Shard.method(snapshot, *args)` of every shard, in the order of their numbers.
+        """`Shard.method(snapshot, *args)` of every shard, in the order of their numbers; of some in pieces.
 
-        Raises ServiceError if an answer is missing at the deadline or a scorer can't be restarted;
+        Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted;
         an exception raised by the model or the pool comes out as itself, at once.
         """
-        arguments = [ray.put(args)]
-        until = time.monotonic() + self._deadline_s
-        answers: dict[int, Any] = {}
-        waiting = {self._call(number, method, published, arguments): number for number in range(len(self._scorers))}
-        while waiting:
-            done, _ = ray.wait(list(waiting), timeout=min(_REFRESH_S, max(0.0, until - time.monotonic())))
-            for reference in done:
-                number = waiting.pop(reference)
-                try:
-                    answers[number] = ray.get(reference)
-                except RayActorError as error:
-                    self._give_up_if_final(number, error)
-                    time.sleep(_PAUSE_S)
-                    waiting[self._call(number, method, published, arguments)] = number
-                    self.retries += 1
-                except RayTaskError as error:
-                    raise error.cause from error
-            if waiting and time.monotonic() > until:
-                silent = ", ".join(f"scorer-{number}" for number in sorted(waiting.values()))
-                raise ServiceError(
-                    f"no answer from {silent} within {self._deadline_s:g} s",
-                    "look at the Ray dashboard, or raise --set fleet.deadline_s",
-                )
-        return [answers[number] for number in range(len(self._scorers))]
+        arguments = [put(args, f"the arguments of {method}")]
+        late = {number: since for number, (_, since) in self._crew.late.items()} if method in ANYBODY else {}
+        question = Question(len(self._crew.scorers), self._limits, method in ANYBODY, late)
+        asking = Asking(self._crew, question, (method, published, arguments))
+        try:
+            while not question.done:
+                asking.step(time.monotonic())
+                if not question.done and time.monotonic() > self._until:
+                    raise self._overdue(question)
+        finally:
+            self._crew.late |= asking.still_running()
+            before = self.repairs
+            self.repairs = Repairs(
+                before.retries + asking.retries, before.restarts + asking.restarts, before.hung + asking.hung,
+                before.taken_over + question.taken_over,
+            )  # fmt: skip
+        return question.answers
 
-    def _call(self, number: int, method: str, published: Published, arguments: Sequence[Any]) -> Any:
-        named = self._scorers[number].ask.options(name=f"scorer-{number}.{method}:version={published.version}")
-        return named.remote(method, published, arguments)
+    def _overdue(self, question: Question) -> ServiceError:
+        silent, needs = question.overdue(time.monotonic()), self._limits.needs
+        return ServiceError(
+            f"no answer from {silent} within {self._limits.round_s:g} s; {cluster_line()}, a scorer needs {needs}",
+            "bring lost nodes back or add one, look at the Ray dashboard, or raise --set fleet.deadline_s",
+        )
 
-    def _give_up_if_final(self, number: int, error: RayActorError) -> None:
-        if isinstance(error, ActorDiedError):
-            raise ServiceError(f"scorer-{number} is gone for good ({error})", "start the sampler again") from error
+
+class Asking:
+    """Carries out a question's actions, and tells it what comes of them."""
+
+    def __init__(self, crew: Crew, question: Question, what: tuple[str, Published, Any]) -> None:
+        """`what` are the method, the weights, and the other arguments' reference in a list."""
+        self._crew, self._question, self._what = crew, question, what
+        self._calls: dict[Any, tuple[int, Piece | None]] = {}  # Any: ray.ObjectRef, here and below
+        self._probes: dict[Any, int] = {}
+        for number, post in enumerate(question.posts):
+            if post.late:
+                self._calls[crew.late[number][0]] = number, None
+        self.retries = self.restarts = self.hung = 0
+
+    def step(self, now: float) -> None:
+        """Do what is to be done, then wait for a moment and take in what arrives."""
+        for action in self._question.next(now):
+            self._act(action)
+        waiting = [*self._calls, *self._probes]
+        for reference in ray.wait(waiting, timeout=_TICK_S)[0] if waiting else ():
+            self._take(reference, time.monotonic())
+
+    def still_running(self) -> Mapping[int, tuple[Any, float]]:
+        """Calls nobody waits for any more, by their scorers, and since when they run."""
+        posts = self._question.posts
+        return {number: (reference, posts[number].since) for reference, (number, _) in self._calls.items()}
+
+    def _act(self, action: Action) -> None:
+        scorer, name = self._crew.scorers[action.scorer], f"scorer-{action.scorer}"
+        if isinstance(action, Call):
+            method, published, arguments = self._what
+            named = scorer.ask.options(name=f"{name}.{method}:version={published.version}")
+            self._calls[named.remote(method, published, arguments, action.piece)] = action.scorer, action.piece
+            self.retries += int(action.again)
+            part = action.piece
+            if part.number != action.scorer:
+                log.warning("%s takes over part %d of %d of scorer-%d", name, part.at + 1, part.of, part.number)
+        elif isinstance(action, Kill):
+            log.warning("%s hangs and is started anew", name)
+            self.hung += 1
+            ray.kill(scorer, no_restart=False)
+        else:
+            self._probes[scorer.status.remote()] = action.scorer
+
+    def _take(self, reference: Any, now: float) -> None:
+        probed = reference in self._probes
+        number, piece = (self._probes.pop(reference), None) if probed else self._calls.pop(reference)
+        if not probed:
+            self._crew.late.pop(number, None)
+        try:
+            found = ray.get(reference, timeout=_GET_S)
+        except RayTaskError as error:
+            if piece is not None or probed:
+                self._lost(number, error, now)
+            else:  # what went wrong in a call that nobody waits for is of no interest
+                self._question.answered(number, None, None, now)
+        except RayError as error:
+            self._lost(number, error, now)
+        else:
+            self._arrived(number, piece, found, now)
+
+    def _lost(self, number: int, error: RayError, now: float) -> None:
+        reason = reason_to_repeat(error, f"scorer-{number}")
+        if self._question.posts[number].down_since is None:
+            log.warning("scorer-%d is lost: %s", number, reason)
+        self._question.lost(number, reason, now)
+
+    def _arrived(self, number: int, piece: Piece | None, found: Reply | dict[str, Any], now: float) -> None:
+        if not isinstance(found, Reply):  # a probe's status
+            self._question.back(number)
+            return
+        self.restarts += int(self._crew.lives.get(number, found.life) != found.life)
+        self._crew.lives[number] = found.life
+        self._question.answered(number, piece, found.answer, now)
 
 
 def start_scorers(held: Any, shards: int, resources: tuple[float, float], tag: str) -> Sequence[Any]:  # Any: Ray's
-    """One scorer a shard, each with so many CPUs and GPUs; `tag` tells their names from other services'.
+    """One scorer a shard, each with so many CPUs and GPUs, spread over the nodes; `tag` tells services apart.
 
     `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted.
     """
     (cpus, gpus), scorer = resources, ray.remote(Scorer)
     return [
         scorer.options(
-            name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0
+            name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
+            scheduling_strategy="SPREAD",
         ).remote(number, [held], cpus)
         for number in range(shards)
-    ]
+    ]  # fmt: skip

@@ -4,13 +4,14 @@ The program that starts a service owns its actors: they end with it.
 """
 
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 
 from common.errors import BadInput, ServiceError
 from common.protocols import Pending
@@ -18,16 +19,21 @@ from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
 from service.ray_connect import connect
-from service.ray_fleet import Published, RayFleet, start_scorers
+from service.ray_fleet import Crew, RayFleet, start_scorers
+from service.ray_scorer import Published
+from service.ray_trouble import cluster_line, put
+from service.repair import Limits
 from service.setup import FleetConfig
 from service.shared_points import Layout
+
+_GRACE_S = 30.0
 
 
 class RoundsActor:
     """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
 
-    def __init__(self, scorers: Sequence[Any], layout: Layout, deadline_s: float) -> None:  # Any: actor handles
-        self._coordinator = Coordinator(RayFleet(scorers, deadline_s), layout)
+    def __init__(self, scorers: Sequence[Any], layout: Layout, limits: Limits) -> None:  # Any: actor handles
+        self._crew, self._layout, self._limits = Crew(scorers), layout, limits
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -38,21 +44,27 @@ class RoundsActor:
 
     def select(self, task: Task, round: Round, published: Published) -> Selection:
         """Run one round."""
-        return self._coordinator.select(task, round, published)
+        fleet = RayFleet(self._crew, self._limits)
+        return Coordinator(fleet, self._layout).select(task, round, published)
 
 
 class RayService:
     """Rounds run by a coordinator actor."""
 
-    def __init__(self, scorers: Sequence[Any], coordinator: Any, held: Any, line: str) -> None:  # Any: Ray's handles
-        self.scorers, self.coordinator, self._line = scorers, coordinator, line
+    def __init__(self, actors: tuple[Any, Sequence[Any]], held: Any, line: str, round_s: float) -> None:
+        """`actors` are the coordinator and the scorers."""
+        (self.coordinator, self.scorers), self._line, self._round_s = actors, line, round_s
         self._held = held  # a restarted scorer is rebuilt from it
+        self._begun: list[Any] = []  # Any: ray.ObjectRef
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Hand the weights to the object store and the round to the coordinator."""
-        published = Published(snapshot.version, snapshot.digest, [ray.put(snapshot)])
+        published = Published(snapshot.version, snapshot.digest, [put(snapshot, "the weights")])
         named = self.coordinator.select.options(name=f"select:epoch={round.epoch}")
-        return RayPending(named.remote(task, round, published))
+        reference = named.remote(task, round, published)
+        before = ray.wait(self._begun, num_returns=len(self._begun), timeout=0)[1] if self._begun else []
+        self._begun = [*before, reference]
+        return RayPending(reference, last_moment(time.monotonic(), self._round_s, len(before)))
 
     def describe(self) -> str:
         """What was set up, in one line."""
@@ -66,19 +78,33 @@ class RayService:
 
 @dataclass(frozen=True)
 class RayPending:
-    """A selection under way in the coordinator actor."""
+    """A selection under way in the coordinator actor; without an answer at `until` (monotonic) it is an error."""
 
     reference: Any  # Any: ray.ObjectRef
+    until: float
 
     def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for it; raises TimeoutError after `timeout_s`."""
+        """Wait for it; raises TimeoutError after `timeout_s`, ServiceError if the coordinator can't end the round."""
+        left_s = max(0.0, self.until - time.monotonic())
         try:
-            selection: Selection = ray.get(self.reference, timeout=timeout_s)
+            selection: Selection = ray.get(self.reference, timeout=left_s if timeout_s is None else timeout_s)
         except GetTimeoutError:
-            raise TimeoutError(f"no selection within {timeout_s:g} s") from None
+            if timeout_s is not None:
+                raise TimeoutError(f"no selection within {timeout_s:g} s") from None
+            raise ServiceError(
+                f"no answer from the coordinator within the time of its rounds; {cluster_line()}",
+                "bring lost nodes back or add one, or raise --set fleet.deadline_s",
+            ) from None
         except RayTaskError as error:
             raise error.cause from error
+        except (RayActorError, ObjectLostError) as error:
+            raise ServiceError(f"the coordinator is gone ({error})", "start the sampler again") from error
         return selection
+
+
+def last_moment(now: float, round_s: float, before: int) -> float:
+    """When a round is given up: it and those `before` it may take `round_s` each, and a lost coordinator once more."""
+    return now + (before + 2) * round_s + _GRACE_S
 
 
 def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayService:
@@ -88,16 +114,17 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     stock = replace(stock, shards=shard_count(have, config))
     cpus, gpus = share_resources(have, config, stock.shards)
     tag = uuid.uuid4().hex[:6]
-    held = ray.put(stock)
+    held = put(stock, "the pool")
     scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
     _await_start(scorers, config.start_s)
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
-    coordinator = rounds.remote(scorers, layout, config.deadline_s)
+    needs = f"{cpus:g} CPU and {gpus:g} GPU"
+    coordinator = rounds.remote(scorers, layout, replace(config.limits, needs=needs))
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
-    return RayService(scorers, coordinator, held, line)
+    return RayService((coordinator, scorers), held, line, config.deadline_s)
 
 
 def shard_count(have: dict[str, float], config: FleetConfig) -> int:

@@ -12,6 +12,7 @@ from common.errors import BadInput, UnknownName
 from common.knobs import check_knobs
 from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
+from service.repair import Limits
 from service.rounds import LocalService, Service
 from service.shared_points import Layout
 
@@ -28,6 +29,9 @@ class FleetConfig:
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
     deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error", above=0)
+    call_s: float | None = knob(
+        None, "seconds until a scorer without an answer is started anew; none: half of deadline_s", above=0
+    )
     start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
     gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
@@ -47,6 +51,11 @@ class FleetConfig:
     def on_ray(self) -> bool:
         """Whether scorers are Ray actors; `auto` says so within a Ray job, which sets RAY_ADDRESS."""
         return self.kind == "ray" or (self.kind == "auto" and "RAY_ADDRESS" in os.environ)
+
+    @property
+    def limits(self) -> Limits:
+        """How long a round and a call may take on Ray."""
+        return Limits(self.deadline_s, self.call_s or self.deadline_s / 2)
 
     @property
     def budget(self) -> Budget:

@@ -4,6 +4,7 @@ A block is always embedded as one batch and on one thread, so its numbers don't 
 shard holds it, on how many threads work, or on what was embedded before.
 """
 
+import copy
 import dataclasses
 import functools
 import threading
@@ -29,6 +30,7 @@ from service.kmeanspp.torch_loops import TorchLoops
 from service.merge import merge
 from service.partition import block_index
 from service.rolling import rolling_map
+from service.room import Room
 from service.source import BagSource, move
 from service.strategies.base import Prepared, Strategy
 
@@ -81,7 +83,18 @@ class Shard:
         self._digest, self._held_bytes = "", 0
         self._kept: dict[tuple[Part, int, Ask], Embedded] = {}
         self._points: tuple[PointsAsk, BagPoints] | None = None
-        self._lock = threading.Lock()
+        self._lock, self._room = threading.Lock(), Room()
+
+    def standing_in(self, snapshot: Snapshot, holding: Holding) -> "Shard":
+        """A shard of other blocks with this one's model and threads, good for one call with these weights.
+
+        Any block gives the same numbers here as where it is held.
+        """
+        self._load(snapshot)
+        other = copy.copy(self)
+        other._holding, other._lock = holding.at(snapshot.edition), threading.Lock()
+        other._kept, other._held_bytes, other._cache_bytes, other._points = {}, 0, 0, None
+        return other
 
     def candidates(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         """This shard's best k bags for `strategy`."""
@@ -164,7 +177,9 @@ class Shard:
             return kept
         source = self._holding.source(part)
         features = snapshot.features if part == "pool" else None
-        embedded = self._embed(source, block_index(block, self._holding.block, len(source)), ask, features)
+        index = block_index(block, self._holding.block, len(source))
+        told = f"block {block} of the {part} ({len(index)} bags)"
+        embedded = self._room.fit(lambda: self._embed(source, index, ask, features), told)
         with self._lock:
             if keep and self._held_bytes + embedded.size_bytes <= self._cache_bytes:
                 self._kept[part, block, ask] = embedded

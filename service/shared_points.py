@@ -50,7 +50,7 @@ class ShardPoints:
     @property
     def restarts(self) -> int:
         """How often a shard had to begin anew so far."""
-        return self._fleet.retries
+        return self._fleet.repairs.retries + self._fleet.repairs.restarts
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
         """`Rows.method(*args)` of every shard."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.cluster import AgglomerativeClustering
 
 from common.errors import BadInput
 from common.models.embed import Ask
@@ -55,6 +54,8 @@ def clusters(features: Array, count: int) -> Index:
     """The cluster of each row, (n,): average linkage of Euclidean distances, cut at `count` clusters."""
     if count >= len(features):
         return np.arange(len(features), dtype=np.int64)
+    from sklearn.cluster import AgglomerativeClustering  # imported here: scorers don't need it, and start sooner
+
     labels: Index = AgglomerativeClustering(count, linkage="average").fit_predict(features.astype(np.float64))
     return labels.astype(np.int64)
 

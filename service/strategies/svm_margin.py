@@ -1,8 +1,6 @@
 """Nearest to the hyperplane of a linear SVM ("SVM-Margin" in Table 1; Tong and Koller 2001, simple margin)."""
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from common.types import Embedded, Floats, Need, Round
 from service.strategies.base import Prepared, Strategy
@@ -17,6 +15,9 @@ class SvmMargin(Strategy):
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """The hyperplane w·h + b in unscaled features: w (D,), b (1,)."""
+        from sklearn.preprocessing import StandardScaler  # imported here: scorers don't need it, and start sooner
+        from sklearn.svm import LinearSVC
+
         negatives = negatives.take(np.flatnonzero(negatives.finite))
         if not len(negatives.index):
             return {"normal": np.full(positives.features.shape[1], np.nan), "offset": np.zeros(1)}

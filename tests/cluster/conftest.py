@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from common.data.bagset import BagSet
 from common.data.catalogue import load_split
@@ -27,15 +28,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    import ray
+    start_local_ray()
+    yield
+    ray.shutdown()
 
+
+@pytest.fixture(scope="module")
+def no_local_ray() -> Iterator[None]:
+    """For modules that join clusters of their own; the local Ray is there again afterwards."""
+    before = ray.is_initialized()
+    ray.shutdown()
+    yield
+    if before:
+        start_local_ray()
+
+
+def start_local_ray() -> None:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     ray.init(
         "local", num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
     )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ class KillingPool:
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
         self._left -= 1
         if self._left == 0:
-            scorer = self._pool._fleet._scorers[0]  # type: ignore[attr-defined]  # a RayFleet
+            scorer = self._pool._fleet._crew.scorers[0]  # type: ignore[attr-defined]  # a RayFleet
             os.kill(ray.get(scorer.status.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
         return self._pool.ask(method, *args)
 

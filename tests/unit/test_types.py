@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.repairs import Repairs
 from common.types import Candidates, Embedded, Gradient, InstanceFeatures, Selection
 from tests.unit.toys import embedded
 
@@ -70,3 +71,9 @@ def test_embedded_arrays_of_different_length_are_refused(rows: tuple[int, int, i
     index, logits, features = rows
     with pytest.raises(TypeError, match="one row a bag"):
         Embedded(np.arange(index), np.zeros((logits, 2)), np.zeros((features, 2)))
+
+
+def test_repairs_of_a_round_are_what_came_on_top() -> None:
+    assert Repairs(5, 3, 1, 2).since(Repairs(4, 1, 1, 0)) == Repairs(1, 2, 0, 2)
+    assert not Repairs().any
+    assert Repairs(hung=1).any

@@ -42,9 +42,9 @@ class Budget:
     disk_bytes: int = 0
 
     @classmethod
-    def least(cls, bags: "TableBags") -> "Budget":
+    def least(cls, bags: "TableBags", disk_bytes: int = 8 << 30) -> "Budget":
         """Enough to read bags with, and room on disk for the rest."""
-        return cls(passing_bytes(bags), 8 << 30)
+        return cls(passing_bytes(bags), disk_bytes)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,24 @@
+"""What was mended on the way to a selection."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What was mended on the way: calls repeated, scorers found to have begun anew, scorers ended since they hung,
+    and shards whose work others took over because theirs was slow or gone.
+    """
+
+    retries: int = 0
+    restarts: int = 0
+    hung: int = 0
+    taken_over: int = 0
+
+    def since(self, before: "Repairs") -> "Repairs":
+        """What came on top of `before`."""
+        return Repairs(*(getattr(self, each.name) - getattr(before, each.name) for each in fields(self)))
+
+    @property
+    def any(self) -> bool:
+        """Whether there was anything to mend."""
+        return self != Repairs()

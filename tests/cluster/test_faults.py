@@ -1,0 +1,177 @@
+"""Scorers that hang, are slow or out of memory; errors of Ray and what they mean: the same picks, or one clear line."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from ray import cloudpickle
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectStoreFullError,
+    OutOfMemoryError,
+    OwnerDiedError,
+    RayError,
+    RayTaskError,
+)
+from torch import Tensor
+
+from common.data.bagset import BagBatch, BagSet
+from common.errors import ServiceError
+from common.models.bag import BagClassifier
+from common.repairs import Repairs
+from common.types import Index, Selection
+from service import NegativeSampler
+from service.ray_service import last_moment
+from service.ray_trouble import put, reason_to_repeat
+from service.setup import FleetConfig
+from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
+
+K, EPOCH, SEED = 25, 2, 5
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@dataclass(frozen=True)
+class SlowBags(BagSet):
+    """Bags that the first process to claim the marker reads with a long wait before each block."""
+
+    marker: Path = Path()
+    wait_s: float = 0.0
+
+    def gather(self, index: Index) -> BagBatch:
+        try:
+            os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL))
+            self.marker.write_text(str(os.getpid()))
+        except FileExistsError:
+            pass
+        if self.marker.read_text() == str(os.getpid()):
+            threading.Event().wait(self.wait_s)
+        return super().gather(index)
+
+
+@pytest.fixture(scope="module")
+def sampler(
+    bags: tuple[BagSet, BagSet], model: BagClassifier, tmp_path_factory: pytest.TempPathFactory, local_ray: None
+) -> Iterator[tuple[NegativeSampler, Path]]:
+    """Three scorers, one of which waits for minutes whenever the marker is gone."""
+    marker = tmp_path_factory.mktemp("slow") / "who"
+    marker.write_text("nobody")
+    parts = [getattr(bags[0], field.name) for field in fields(bags[0])]
+    given = {"k": K, "shards": 3, "positives": bags[1], "fleet": "ray"}
+    options = FleetConfig(cache_mb=0, held_mb=0, call_s=20.0, cpus_per_shard=1.0)
+    with NegativeSampler(SlowBags(*parts, marker=marker, wait_s=600.0), model, options=options, **given) as sampler:
+        yield sampler, marker
+
+
+def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
+    sampler: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
+) -> None:
+    sampler[1].unlink()
+    selection = sampler[0].sibling("entropy", k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert_same(selection, locally["entropy"])
+    assert selection.account.repairs.taken_over == 1
+    assert selection.account.repairs.hung == 0
+
+
+def test_a_scorer_that_hangs_is_started_anew_where_nobody_can_stand_in(
+    sampler: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
+) -> None:
+    selection = sampler[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert_same(selection, locally["badge"])
+    assert selection.account.repairs.hung == 1
+    assert selection.account.retries >= 1
+
+
+class Hungry(MeanNet):
+    """Finds no memory for any batch."""
+
+    def forward(self, bags: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_block_that_does_not_fit_is_told_from_ray_too() -> None:
+    model, options = Hungry(), FleetConfig(block=8, cpus_per_shard=0.5)
+    with (
+        NegativeSampler(
+            vectors([3] * 8), model, strategy="entropy", k=3, shards=1, fleet="ray", options=options
+        ) as one,
+        pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*--set fleet.block"),
+    ):
+        one.select(model.state_dict(), 0)
+
+
+@dataclass(frozen=True)
+class Fragile:
+    """Bags with a bug in them for as long as the marker is there."""
+
+    bags: Sequence[Tensor]
+    marker: Path
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def __getitem__(self, position: int) -> Tensor:
+        if self.marker.exists():
+            raise KeyError("a bug of the user's")
+        return self.bags[position]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alone(tmp_path: Path) -> None:
+    marker, bags, model = tmp_path / "bug", vectors([3] * 40), vector_model()
+    options = FleetConfig(block=8, cpus_per_shard=0.5)
+    with NegativeSampler(
+        Fragile(bags, marker), model, strategy="entropy", k=9, shards=3, fleet="ray", options=options
+    ) as sampler:
+        marker.touch()
+        with pytest.raises(KeyError, match="a bug of the user's"):
+            sampler.select(model.state_dict(), 0)
+        marker.unlink()
+        found = sampler.select(model.state_dict(), 0)
+    assert_same(found, select(bags, model, "entropy", 9))
+    assert found.account.repairs == Repairs()
+
+
+def task_error(cause: Exception) -> RayTaskError:
+    return RayTaskError("ask", "traceback", cause)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ActorUnavailableError("gone", None), OwnerDiedError("00", "", ""), OutOfMemoryError("killed"),
+        task_error(OwnerDiedError("00", "", "")),
+    ],
+)  # fmt: skip
+def test_what_passes_is_repeated(error: RayError) -> None:
+    assert reason_to_repeat(error, "scorer-1").endswith("Error")
+
+
+def test_what_is_final_or_the_users_own_is_raised() -> None:
+    with pytest.raises(ServiceError, match="scorer-1 is gone for good"):
+        reason_to_repeat(ActorDiedError(), "scorer-1")
+    with pytest.raises(ServiceError, match="no room for the answer of scorer-1.*object-store-memory"):
+        reason_to_repeat(task_error(ObjectStoreFullError("full")), "scorer-1")
+    with pytest.raises(KeyError, match="a bug"):
+        reason_to_repeat(task_error(KeyError("a bug")), "scorer-1")
+
+
+def test_a_full_object_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(value: object) -> None:
+        raise ObjectStoreFullError("full")
+
+    monkeypatch.setattr(ray, "put", full)
+    with pytest.raises(ServiceError, match="no room for the weights in Ray's object store"):
+        put(1, "the weights")
+
+
+def test_a_program_waits_for_the_rounds_before_its_own_and_no_longer() -> None:
+    assert last_moment(now=0.0, round_s=60.0, before=0) == 150.0
+    assert last_moment(now=0.0, round_s=60.0, before=2) == 270.0

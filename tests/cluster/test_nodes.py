@@ -1,0 +1,94 @@
+"""Nodes killed: the round ends the same elsewhere, waits for a new node, or says what it lacks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from common.errors import ServiceError
+from common.types import Selection
+from service import NegativeSampler
+from service.ray_service import RoundsActor
+from service.setup import FleetConfig
+from service.shared_points import Layout
+from tests.cluster.chaos import alive
+from tests.cluster.nodes import Nodes, three_nodes
+from tests.unit.toys import vector_model, vectors
+
+POOL, MODEL = vectors([3] * 120), vector_model()
+OPTIONS = FleetConfig(block=8, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=45.0)
+STRATEGIES = ("entropy", "badge")
+pytestmark = pytest.mark.usefixtures("no_local_ray")
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Selection]:
+    with NegativeSampler(POOL, MODEL, k=10, shards=1, options=OPTIONS) as sampler:
+        return {name: sampler.sibling(name, k=10).select(MODEL.state_dict(), 0) for name in STRATEGIES}
+
+
+@pytest.fixture(scope="module")
+def crowded(no_local_ray: None) -> Iterator[tuple[Nodes, NegativeSampler]]:
+    """Three scorers on three nodes of one CPU; one node is dead, so that a scorer finds no room."""
+    with (
+        three_nodes(cpus=1) as nodes,
+        NegativeSampler(POOL, MODEL, k=10, shards=3, fleet="ray", options=OPTIONS) as sampler,
+    ):
+        for name in STRATEGIES:
+            sampler.sibling(name, k=10).select(MODEL.state_dict(), 0)
+        nodes.kill(0)
+        yield nodes, sampler
+
+
+def assert_expected(found: Selection, expected: Selection) -> None:
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_array_equal(found.score, expected.score)
+
+
+def test_the_blocks_of_a_scorer_without_room_are_scored_by_the_others(
+    crowded: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+) -> None:
+    found = crowded[1].sibling("entropy", k=10).select(MODEL.state_dict(), 0)
+    assert_expected(found, expected["entropy"])
+    assert found.account.repairs.taken_over == 1
+
+
+def test_where_nobody_can_stand_in_the_deadline_says_who_is_missing_and_what_it_needs(
+    crowded: tuple[Nodes, NegativeSampler],
+) -> None:
+    missing = r"no answer from scorer-\d \(lost 1 times .*not back for.* within 45 s; the cluster has 2 nodes, 1 gone"
+    with pytest.raises(ServiceError, match=missing + ", 0 CPU .*needs 1 CPU.*bring lost nodes back or add one"):
+        crowded[1].sibling("badge", k=10).select(MODEL.state_dict(), 0)
+
+
+def test_a_new_node_gives_the_scorer_room_in_the_middle_of_a_round(
+    crowded: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+) -> None:
+    pending = crowded[1].sibling("badge", k=10).submit(MODEL.state_dict(), 0)
+    crowded[0].replace(0)
+    assert_expected(pending.result(), expected["badge"])
+    assert len(alive("scorer-")) == 3
+
+
+def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
+    crowded: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+) -> None:
+    nodes, service = crowded[0], crowded[1]._service
+    doomed = nodes.others[1].node_id
+    service.coordinator = (
+        ray.remote(RoundsActor)
+        .options(
+            name="coordinator-moved", num_cpus=0, max_restarts=-1, max_task_retries=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(doomed, soft=True),
+        )
+        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
+    )  # fmt: skip
+    ray.get(service.coordinator.status.remote(), timeout=60.0)
+    assert alive("coordinator-moved")[0]["Address"]["NodeID"] == doomed
+    pending = crowded[1].sibling("badge", k=10).submit(MODEL.state_dict(), 0)
+    nodes.kill(1)
+    nodes.replace(1)
+    assert_expected(pending.result(), expected["badge"])
+    assert alive("coordinator-moved")[0]["Address"]["NodeID"] != doomed

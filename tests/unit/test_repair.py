@@ -1,0 +1,135 @@
+"""What is decided about scorers that are slow, hung or gone, with a clock of our own and no Ray."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.partition import share_blocks
+from service.repair import Call, Kill, Limits, Piece, Probe, Question, slow_after_s
+
+LIMITS = Limits(round_s=100.0, call_s=50.0, needs="1 CPU and 0 GPU")
+
+
+def question(scorers: int, anybody: bool = True, late: dict[int, float] | None = None) -> Question:
+    return Question(scorers, LIMITS, anybody, late or {})
+
+
+def started(scorers: int, **options: bool) -> Question:
+    """One where all scorers were given their own share at second 0."""
+    asked = question(scorers, **options)
+    assert asked.next(0.0) == [Call(number, Piece(number)) for number in range(scorers)]
+    return asked
+
+
+def test_answers_come_in_the_order_of_the_shards() -> None:
+    asked = started(3)
+    for number in (2, 0, 1):
+        asked.answered(number, Piece(number), f"answer {number}", 1.0)
+    assert asked.done
+    assert asked.answers == ["answer 0", "answer 1", "answer 2"]
+
+
+def test_a_lost_scorer_is_probed_and_asked_again_when_it_is_back() -> None:
+    asked = started(2)
+    asked.answered(0, Piece(0), "a", 1.0)
+    asked.lost(1, "gone", 1.0)
+    assert asked.next(1.1) == []
+    assert asked.next(1.3) == [Probe(1)]
+    asked.lost(1, "not yet", 2.0)
+    assert asked.next(2.3) == [Probe(1)]
+    asked.back(1)
+    assert asked.next(2.4) == [Call(1, Piece(1), again=True)]
+    assert asked.posts[1].losses == 1
+
+
+def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
+    asked = started(3)
+    for number in (0, 1):
+        asked.answered(number, Piece(number), "a", 4.0)
+    assert asked.next(11.9) == []
+    assert asked.next(12.1) == [Call(0, Piece(2, 0, 2), again=True), Call(1, Piece(2, 1, 2), again=True)]
+    asked.answered(1, Piece(2, 1, 2), "second", 13.0)
+    asked.answered(0, Piece(2, 0, 2), "first", 14.0)
+    assert asked.done
+    assert asked.answers == ["a", "a", "first", "second"]
+    assert asked.taken_over == 1
+
+
+def test_a_slow_scorer_that_is_there_first_after_all_counts() -> None:
+    asked = started(3)
+    for number in (0, 1):
+        asked.answered(number, Piece(number), "a", 1.0)
+    asked.next(20.0)
+    asked.answered(0, Piece(2, 0, 2), "first", 21.0)
+    asked.answered(2, Piece(2), "whole", 22.0)
+    assert asked.answers == ["a", "a", "whole"]
+    asked.answered(1, Piece(2, 1, 2), "second", 23.0)
+    assert asked.answers == ["a", "a", "whole"]
+
+
+def test_a_lost_scorers_share_is_taken_over_and_a_piece_lost_with_its_taker_is_given_on() -> None:
+    asked = started(3)
+    asked.lost(2, "gone", 0.5)
+    for number in (0, 1):
+        asked.answered(number, Piece(number), "a", 1.0)
+    assert Call(1, Piece(2, 1, 2), again=True) in asked.next(6.0)
+    asked.lost(1, "gone, too", 6.5)
+    asked.answered(0, Piece(2, 0, 2), "first", 7.0)
+    assert asked.next(7.0) == [Probe(1), Call(0, Piece(2, 1, 2), again=True)]
+    asked.answered(0, Piece(2, 1, 2), "second", 8.0)
+    assert asked.done
+
+
+def test_points_stay_where_they_are() -> None:
+    asked = started(2, anybody=False)
+    asked.answered(0, Piece(0), "a", 1.0)
+    assert asked.next(40.0) == []
+
+
+def test_a_hung_scorer_is_killed_once() -> None:
+    asked = started(2, anybody=False)
+    assert asked.next(51.0) == [Kill(0), Kill(1)]
+    assert asked.next(52.0) == []
+    asked.lost(0, "gone", 53.0)
+    assert asked.next(54.0) == [Probe(0)]
+
+
+def test_a_late_scorer_sits_out_until_it_is_done() -> None:
+    asked = question(2, late={1: -10.0})
+    assert asked.next(0.0) == [Call(0, Piece(0))]
+    asked.answered(0, Piece(0), "a", 1.0)
+    assert asked.next(1.0) == [Call(0, Piece(1, 0, 1))]
+    asked.answered(1, None, None, 2.0)
+    assert asked.next(2.0) == [Call(1, Piece(1))]
+    asked.answered(0, Piece(1), "taken over", 3.0)
+    assert asked.answers == ["a", "taken over"]
+
+
+def test_a_late_scorer_that_hangs_is_killed() -> None:
+    asked = question(2, late={1: -60.0})
+    assert Kill(1) in asked.next(0.0)
+
+
+def test_what_is_overdue_is_named_with_what_is_known() -> None:
+    asked = started(3)
+    asked.answered(0, Piece(0), "a", 1.0)
+    asked.lost(1, "ActorUnavailableError", 10.0)
+    assert asked.overdue(100.0) == (
+        "scorer-1 (lost 1 times (ActorUnavailableError), not back for 90 s), scorer-2 (at work for 100 s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spans", "scorers", "limit_s"), [([], 2, None), ([1.0], 3, None), ([1.0], 2, 5.0), ([10.0, 20.0, 60.0], 4, 60.0)]
+)
+def test_slow_is_three_times_the_median_and_five_seconds(
+    spans: list[float], scorers: int, limit_s: float | None
+) -> None:
+    assert slow_after_s(spans, scorers) == limit_s
+
+
+@given(st.integers(0, 500), st.integers(1, 20), st.integers(1, 20))
+def test_the_pieces_of_a_share_are_the_share(blocks: int, shards: int, of: int) -> None:
+    for number, share in enumerate(share_blocks(blocks, shards)):
+        pieces = share_blocks(blocks, shards * of)[number * of : (number + 1) * of]
+        assert [block for piece in pieces for block in piece] == list(share)
