@@ -17,7 +17,7 @@ from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from common.errors import ServiceError
 from common.types import InstanceFeatures, Snapshot
 from service.fleet import Stock
-from service.shard import Shard
+from service.holdings import Shards
 from service.threads import block_workers
 
 _PAUSE_S = 0.1
@@ -26,43 +26,59 @@ _REFRESH_S = 1.0
 
 @dataclass(frozen=True)
 class Published:
-    """Weights in the object store: references in a list, so that only the receiver fetches them."""
+    """Weights in the object store: references in a list, so that only the receiver fetches them.
+
+    They are a Snapshot, or a client's plain arrays for the pool's version `edition`. `stock` is what they
+    are to score, by its digest and its reference; none of it where the scorers hold just one.
+    """
 
     version: int
     digest: str
-    references: Sequence[Any]  # Any: ray.ObjectRef of a Snapshot and, perhaps, of InstanceFeatures
+    references: Sequence[Any]  # Any: ray.ObjectRef of weights and, perhaps, of InstanceFeatures
+    edition: int = 0
+    stock: tuple[str, Sequence[Any]] | None = None  # Any: ray.ObjectRef of a Stock
+
+    def snapshot(self, parts: Sequence[Any]) -> Snapshot:  # Any: what the references stand for
+        """The weights, from what was fetched."""
+        plain = not isinstance(parts[0], Snapshot)
+        given = Snapshot(self.version, self.digest, parts[0], None, self.edition) if plain else parts[0]
+        return replace(given, features=parts[1] if len(parts) > 1 else None)
 
 
 class Scorer:
-    """One shard in a process of its own."""
+    """A shard in a process of its own, or one of each stock that is asked for."""
 
     def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
-        stock: Stock = ray.get(held[0])
-        self._number, self._stock = number, stock
+        self._number, self._only = number, ("", held)
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
-        self._shard = Shard(stock.holding(number), stock.model.to(device), threads, stock.cache_bytes)
-        self._snapshot: Snapshot | None = None
-        self._fetched: Sequence[Any] = ()
+        self._shards = Shards(number, device, threads)
+        self._snapshot: tuple[Published, Snapshot] | None = None
+        if held:
+            self._shards.of("", lambda: self._fetch_stock(held))
 
     def __repr__(self) -> str:
         return f"scorer-{self._number}"
 
     def ask(self, method: str, published: Published, arguments: Sequence[Any]) -> Any:  # Any: the method's
         """`Shard.method` with the weights `published`."""
-        return getattr(self._shard, method)(self._fetch(published), *ray.get(arguments[0]))
+        digest, held = published.stock or self._only
+        shard = self._shards.of(digest, lambda: self._fetch_stock(held))
+        return getattr(shard, method)(self._fetch(published), *ray.get(arguments[0]))
 
     def status(self) -> dict[str, Any]:  # Any: numbers and strings
         """What it is and holds."""
-        blocks = self._stock.holding(self._number).pool_blocks
-        return {"name": repr(self), "pid": os.getpid(), "blocks": len(blocks)}
+        node = ray.get_runtime_context().get_node_id()
+        return {"name": repr(self), "pid": os.getpid(), "node": node, **self._shards.status()}
 
     def _fetch(self, published: Published) -> Snapshot:
-        if self._snapshot is None or list(published.references) != list(self._fetched):
-            parts = ray.get(list(published.references))
-            self._snapshot = replace(parts[0], features=parts[1] if len(parts) > 1 else None)
-            self._fetched = published.references
-        return self._snapshot
+        if self._snapshot is None or self._snapshot[0] != published:
+            self._snapshot = published, published.snapshot(ray.get(list(published.references)))
+        return self._snapshot[1]
+
+    def _fetch_stock(self, held: Sequence[Any]) -> Stock:  # Any: ray.ObjectRef of a Stock
+        stock: Stock = ray.get(held[0])
+        return stock
 
 
 class RayFleet:
@@ -123,12 +139,13 @@ class RayFleet:
 def start_scorers(held: Any, shards: int, resources: tuple[float, float], tag: str) -> Sequence[Any]:  # Any: Ray's
     """One scorer a shard, each with so many CPUs and GPUs; `tag` tells their names from other services'.
 
-    `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted.
+    `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted. With
+    None, calls name the stock they are for.
     """
     (cpus, gpus), scorer = resources, ray.remote(Scorer)
     return [
         scorer.options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0
-        ).remote(number, [held], cpus)
+        ).remote(number, [] if held is None else [held], cpus)
         for number in range(shards)
     ]

@@ -90,7 +90,7 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     tag = uuid.uuid4().hex[:6]
     held = ray.put(stock)
     scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
-    _await_start(scorers, config.start_s)
+    await_start(scorers, config.start_s)
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
@@ -105,7 +105,7 @@ def shard_count(have: dict[str, float], config: FleetConfig) -> int:
     return config.shards or max(1, int(have.get("GPU", 0.0) or have.get("CPU", 0.0)))
 
 
-def _await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
+def await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
     """Wait until every scorer answers; raises ServiceError for those that can't be placed or built."""
     waiting = [scorer.status.remote() for scorer in scorers]
     ready, missing = ray.wait(waiting, num_returns=len(waiting), timeout=limit_s)
