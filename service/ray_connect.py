@@ -36,7 +36,7 @@ def connect(dashboard: bool = False, ship: bool = False) -> None:
     environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
     with without_line("Set ray log level from environment variable"):
         ray.init(
-            namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
+            "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR,
             runtime_env=environment,
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ the program that started it; a restarted one reads its tasks from Ray's own stor
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -55,6 +56,7 @@ class PoolActor:
     """The coordinator of one service. What it takes and gives is described in README.md beside this file."""
 
     def __init__(self, order: Order, identity: str) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         self._order, self._shelf = order, RayShelf(identity)
         self._tasks = Tasks(Stocks(Location.of(order.pool), order.config, order.shards), self._shelf)
         self._scorers = start_scorers(None, order.shards, order.resources, f"{order.name}-{uuid.uuid4().hex[:4]}")

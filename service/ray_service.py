@@ -17,17 +17,20 @@ from common.protocols import Pending
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
+from service.history import History, Lags
 from service.ray_connect import connect
 from service.ray_fleet import Published, RayFleet, start_scorers
 from service.setup import FleetConfig
 from service.shared_points import Layout
+from service.telemetry import Telemetry
 
 
 class RoundsActor:
     """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
 
-    def __init__(self, scorers: Sequence[Any], layout: Layout, deadline_s: float) -> None:  # Any: actor handles
-        self._coordinator = Coordinator(RayFleet(scorers, deadline_s), layout)
+    def __init__(self, scorers: Sequence[Any], layout: Layout, deadline_s: float, tag: str) -> None:  # Any: handles
+        self._coordinator, self._pool = Coordinator(RayFleet(scorers, deadline_s), layout), layout
+        self._told, self._past = Telemetry(tag), dict[str, History]()
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -38,7 +41,12 @@ class RoundsActor:
 
     def select(self, task: Task, round: Round, published: Published) -> Selection:
         """Run one round."""
-        return self._coordinator.select(task, round, published)
+        selection = self._coordinator.select(task, round, published)
+        name = f"{type(task.strategy).__name__}-seed{round.seed}"
+        past = self._past.setdefault(name, History())
+        past.add(selection, round.epoch, self._pool.of(round).pool, Lags())
+        self._told.round(name, selection, past)
+        return selection
 
 
 class RayService:
@@ -94,7 +102,7 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
-    coordinator = rounds.remote(scorers, layout, config.deadline_s)
+    coordinator = rounds.remote(scorers, layout, config.deadline_s, tag)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     return RayService(scorers, coordinator, held, line)

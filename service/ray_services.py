@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from common.data.table.location import Location
 from common.data.table.manifest import read_manifest
@@ -104,11 +104,13 @@ def address() -> str:
 
 def await_end(actor: Any, name: str) -> str:  # Any: an actor handle
     """Wait until a service has ended, by `serve down` or because nobody used it; says so."""
-    try:
-        ray.get(actor.ended.remote())
-    except RayActorError:
-        return f"{name} has ended"
-    raise ServiceError(f"service {name!r} answered where it shouldn't", "report this")
+    while True:
+        try:
+            ray.get(actor.ended.options(max_task_retries=0).remote())
+        except ActorUnavailableError:  # it was killed, and is being restarted
+            time.sleep(_PAUSE_S)
+        except RayActorError:
+            return f"{name} has ended"
 
 
 def leave(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from common.config import from_dict
 from common.data.table.schema import Payload
 from common.errors import BadInput, BadModel
-from common.models.adapt import Embedder, as_embedder
+from common.models.adapt import AdaptedModule, Embedder, as_embedder
 from common.models.named import named_model
 from service.strategies import STRATEGIES, StrategyConfig, make_strategy, takes
 from service.strategies.base import Strategy
@@ -19,7 +19,8 @@ def make_embedder(given: Mapping[str, Any] | bytes, payload: Payload) -> Embedde
     """The model that a task names, for bags of `payload`; raises BadModel for a pickle that can't be read here."""
     if not isinstance(given, bytes):
         return named_model(given, payload)
-    return as_embedder(_unpickle(given, "model", "name a model"))
+    made = _unpickle(given, "model", "name a model")
+    return made if isinstance(made, AdaptedModule) else as_embedder(made)
 
 
 def make_task_strategy(given: Mapping[str, Any] | bytes) -> Strategy:

@@ -24,8 +24,8 @@ def outside() -> dict[str, str]:
 
 def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's
     """A Python program, running."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, *words], cwd=ROOT, env=outside(), **streams | more)
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    return subprocess.Popen([sys.executable, *words], env=outside(), **usual | more)
 
 
 def deploy(*words: str) -> tuple[int, str, str]:
