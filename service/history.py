@@ -26,16 +26,16 @@ class Coverage:
     (Whang et al., A linear-time probabilistic counting algorithm, 1990.)
     """
 
-    _picked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_PLACES, dtype=np.bool_))
+    _bits: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(_PLACES // 8, dtype=np.uint8))
 
     def add(self, index: Index, pool: int) -> float:
         """Take a selection in; the share so far."""
-        if pool <= _PLACES:
-            self._picked[index] = True
-            return float(self._picked.sum() / max(1, pool))
-        self._picked[(uniform_keys(0, index) * _PLACES).astype(np.int64) % _PLACES] = True
-        free = max(1, _PLACES - int(self._picked.sum()))
-        return float(min(1.0, -_PLACES * np.log(free / _PLACES) / pool))
+        exact = pool <= _PLACES
+        place = index if exact else (uniform_keys(0, index) * _PLACES).astype(np.int64) % _PLACES
+        np.bitwise_or.at(self._bits, place >> 3, (1 << (place & 7)).astype(np.uint8))
+        taken = int(np.bitwise_count(self._bits).sum())
+        count = taken if exact else -_PLACES * np.log(max(1, _PLACES - taken) / _PLACES)
+        return float(min(1.0, count / max(1, pool)))
 
 
 @dataclass

@@ -1,35 +1,44 @@
 """Models and strategies on their way to a service: pickled so that code of the user's own travels along."""
 
-import copy
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from ray import cloudpickle
 from torch import Tensor, nn
 
 from common.models.adapt import Embedder
 from service.strategies.base import Strategy
-from service.unpack import pack_pickle, strategy_options
+from service.unpack import make_tensor, pack_pickle, strategy_options
 
 _THERE = ("common", "service", "__main__")
 """Packages whose code needn't travel: ours are there, and what is in `__main__` travels anyway."""
 
 
 def carry_model(model: Embedder) -> bytes:
-    """The architecture: a pickle of the model with its weights set to zero, so that runs of one have one."""
-    clone = copy.deepcopy(model).cpu()
-    with torch.no_grad():
-        for value in clone.state_dict().values():
-            if isinstance(value, Tensor):
-                value.zero_()
-    for parameter in clone.parameters():
-        parameter.grad = None
-    parts = [clone, *getattr(clone, "modules", list)()]
-    with _by_value(parts):
-        return pack_pickle(cloudpickle.dumps(clone))
+    """The architecture: a pickle of the model without its weights, so that runs of one have one."""
+    state = {id(value) for value in model.state_dict(keep_vars=True).values()}
+    with _by_value(list(model.modules())), io.BytesIO() as stream:
+        _Architecture(stream, state).dump(model)
+        return pack_pickle(stream.getvalue())
+
+
+class _Architecture(cloudpickle.Pickler):
+    """Writes tensors by shape alone, those of the state without their numbers; equal architectures give equal bytes."""
+
+    def __init__(self, stream: io.BytesIO, state: set[int]) -> None:
+        super().__init__(stream)
+        self._state = state
+
+    def reducer_override(self, obj: object) -> Any:  # Any: the pickle protocol
+        """How a tensor is made again; all else as ever."""
+        if not isinstance(obj, Tensor):
+            return super().reducer_override(obj)
+        numbers = None if id(obj) in self._state else obj.detach().cpu().numpy()
+        form = tuple(obj.shape), obj.stride(), str(obj.dtype).removeprefix("torch.")
+        return make_tensor, (form, numbers, isinstance(obj, nn.Parameter), obj.requires_grad)
 
 
 def carry_strategy(strategy: Strategy) -> dict[str, Any] | bytes:  # Any: numbers and strings

@@ -5,6 +5,7 @@ import hashlib
 import json
 import pickle
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,8 @@ from service.history import History
 from service.stocks import Stocks
 from service.unpack import make_embedder, make_task_strategy
 from service.wire import RoundSpec, TaskSpec, Wire
+
+_HELD = 256
 
 
 class Shelf(Protocol):
@@ -66,7 +69,7 @@ class Tasks:
 
     def __init__(self, stocks: Stocks, shelf: Shelf) -> None:
         self._stocks, self._shelf = stocks, shelf
-        self._held: dict[str, Registered] = {}
+        self._held: OrderedDict[str, Registered] = OrderedDict()
 
     def register(self, spec: TaskSpec) -> Wire:
         """Take a task in, in place of an earlier one of its name; raises BadInput for one that can't be served."""
@@ -142,6 +145,7 @@ class Tasks:
             if record is None:
                 raise UnknownName("task", name, self.names)
             self._enter(*pickle.loads(record))
+        self._held.move_to_end(name)
         return self._held[name]
 
     def _enter(self, spec: TaskSpec, token: str) -> Registered:
@@ -153,6 +157,9 @@ class Tasks:
         stock = _digest(spec), lambda: self._stocks.make(spec)
         task = Task(strategy, spec.random_rounds, spec.staleness)
         self._held[spec.task] = Registered(spec, token, task, pool, stock, History())
+        self._held.move_to_end(spec.task)
+        while len(self._held) > _HELD:  # their programs may have died without a word; the shelf knows them still
+            self._held.popitem(last=False)
         return self._held[spec.task]
 
 

@@ -6,11 +6,15 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from common.config import from_dict
 from common.data.table.schema import Payload
 from common.errors import BadInput, BadModel
 from common.models.adapt import AdaptedModule, Embedder, as_embedder
 from common.models.named import named_model
+from common.types import Array
 from service.strategies import STRATEGIES, StrategyConfig, make_strategy, takes
 from service.strategies.base import Strategy
 
@@ -43,8 +47,17 @@ def strategy_options(strategy: Strategy) -> dict[str, Any] | None:  # Any: numbe
     return None
 
 
+def make_tensor(form: tuple[Any, Any, str], numbers: Array | None, parameter: bool, learns: bool) -> Tensor:
+    """A tensor of `form` (shape, strides, dtype): of these numbers, or of zeros where weights are yet to come."""
+    shape, strides, dtype = form
+    made = torch.empty_strided(shape, strides, dtype=getattr(torch, dtype)).zero_()
+    if numbers is not None:
+        made.copy_(torch.tensor(numbers))
+    return nn.Parameter(made, learns) if parameter else made
+
+
 def pack_pickle(pickled: bytes) -> bytes:
-    """A pickle as it travels: weights that were set to zero take next to nothing."""
+    """A pickle as it travels."""
     return zlib.compress(pickled, 1)
 
 

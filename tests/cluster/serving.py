@@ -24,8 +24,14 @@ def outside() -> dict[str, str]:
 
 def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's
     """A Python program, running."""
-    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
-    return subprocess.Popen([sys.executable, *words], env=outside(), **usual | more)
+    usual: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "cwd": ROOT,
+        "env": outside(),
+    }
+    return subprocess.Popen([sys.executable, *words], **usual | more)
 
 
 def deploy(*words: str) -> tuple[int, str, str]:

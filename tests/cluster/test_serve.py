@@ -175,3 +175,14 @@ def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
     assert found["pool_coverage"] == pytest.approx(0.1)
     assert found["shard_memory_bytes"] > 1 << 20
     assert {"stage_seconds_total", "publish_lag_seconds", "wait_seconds", "pool_version"} <= set(found)
+
+
+def test_a_table_that_grew_is_taken_in_when_asked_for(birds: str, pool: Path) -> None:
+    model, given = vector_model(), {"strategy": "entropy", "k": 30}
+    with locally(pool, model, **given) as here, attach("birds", model, target_label="bird", **given) as there:
+        write(pool, as_table(random_bags(60, seed=7), [[]] * 60, first=150), append=True)
+        for epoch, version in enumerate((1, 2)):
+            one, other = (each.select(model.state_dict(), epoch) for each in (here, there))
+            assert_same(one, other)
+            assert (one.account.edition, other.account.edition) == (version, version)
+            assert here.refresh() == there.refresh() == 2
