@@ -22,12 +22,19 @@ def take_snapshot(weights: Weights, version: int) -> Snapshot:
     if not isinstance(weights, Mapping):
         raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "give model.state_dict()")
     arrays = {name: _to_numpy(value) for name, value in weights.items()}
+    return Snapshot(version, weights_digest(arrays), arrays)
+
+
+def weights_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """A name for the content of weights; raises BadWeights if a floating-point entry is not finite."""
     digest = hashlib.blake2b(digest_size=16)
     for name, array in arrays.items():
+        if not isinstance(name, str) or not isinstance(array, np.ndarray):
+            raise BadWeights(f"{type(array).__name__} as weights {name!r}", "numpy arrays by name", "convert them")
         _require_finite(name, array)
         digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return Snapshot(version, digest.hexdigest(), arrays)
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:

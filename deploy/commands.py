@@ -18,6 +18,7 @@ from deploy.demo import run_demo
 from deploy.pool import add_pool_commands
 from deploy.recipes import RECIPES, RunConfig, recipe
 from deploy.run import Workshop, bags_of
+from deploy.serve import add_serve_commands
 from service.strategies import STRATEGIES
 from trainer.folder import Json
 from trainer.metrics import METRICS
@@ -58,6 +59,7 @@ def parser() -> Parser:
     report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=lambda given: print(write_report(given.folder, bags_of)))
     add_pool_commands(commands)
+    add_serve_commands(commands)
     return top
 
 

@@ -24,7 +24,8 @@ from service.threads import block_workers
 class Stock:
     """All that shards are made from: both parts' bags, the architecture, and the cutting into blocks.
 
-    `budget` is for each shard's decoded bags, where they are those of a table.
+    `budget` is for each shard's decoded bags, where they are those of a table; a scorer holds shards of
+    `tasks_held` stocks at most.
     """
 
     pool: BagSource
@@ -34,6 +35,7 @@ class Stock:
     block: int
     cache_bytes: int
     budget: Budget
+    tasks_held: int = 16
 
     def holding(self, number: int) -> Holding:
         """What shard `number` holds."""

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -16,15 +17,16 @@ NAMESPACE = "negsift"
 _ANSWER_S = 10.0
 
 
-def connect(dashboard: bool = False) -> None:
+def connect(dashboard: bool = False, ship: bool = False) -> None:
     """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected.
 
-    Raises BadInput where no cluster answers at that address.
+    With `ship` the cluster's nodes get this checkout's code, unless a job brought it. Raises BadInput where
+    no cluster answers at that address.
     """
     if ray.is_initialized():
         return
     if "RAY_ADDRESS" in os.environ:
-        _join(os.environ["RAY_ADDRESS"])
+        _join(os.environ["RAY_ADDRESS"], _code() if ship else None)
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -39,10 +41,27 @@ def connect(dashboard: bool = False) -> None:
         )  # fmt: skip  # without an address Ray would join whatever cluster runs on this machine
 
 
-def _join(address: str) -> None:
+def require_cluster(purpose: str) -> None:
+    """Join the cluster in `RAY_ADDRESS`; raises BadInput where none is named; `purpose` needs one."""
+    if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
+        raise BadInput(
+            f"no RAY_ADDRESS for {purpose}", "the address of a running Ray cluster",
+            "`ray start --head`, then export RAY_ADDRESS=HOST:PORT",
+        )  # fmt: skip
+    connect(ship=True)
+
+
+def _code() -> dict[str, Any] | None:  # Any: Ray's form of an environment
+    """Our rooms as packages for workers; None within a job, which has brought the checkout."""
+    home = Path(__file__).parents[1]
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    return None if in_job else {"py_modules": [str(home / room) for room in ("common", "service")]}
+
+
+def _join(address: str, environment: dict[str, Any] | None) -> None:  # Any: as above
     require_answer(address)
     try:
-        ray.init(namespace=NAMESPACE, log_to_driver=False)
+        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
     except ConnectionError as error:
         raise _no_cluster(address, str(error).splitlines()[0]) from error
 

@@ -164,13 +164,14 @@ class Asking:
 def start_scorers(held: Any, shards: int, resources: tuple[float, float], tag: str) -> Sequence[Any]:  # Any: Ray's
     """One scorer a shard, each with so many CPUs and GPUs, spread over the nodes; `tag` tells services apart.
 
-    `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted.
+    `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted. With
+    None, calls name the stock they are for.
     """
     (cpus, gpus), scorer = resources, ray.remote(Scorer)
     return [
         scorer.options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
             scheduling_strategy="SPREAD",
-        ).remote(number, [held], cpus)
+        ).remote(number, [] if held is None else [held], cpus)
         for number in range(shards)
     ]  # fmt: skip

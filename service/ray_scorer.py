@@ -14,8 +14,8 @@ import torch
 
 from common.types import Snapshot
 from service.fleet import Stock
+from service.holdings import Shards
 from service.repair import Piece
-from service.shard import Shard
 from service.threads import block_workers
 
 _FETCH_S = 120.0
@@ -23,11 +23,23 @@ _FETCH_S = 120.0
 
 @dataclass(frozen=True)
 class Published:
-    """Weights in the object store: references in a list, so that only the receiver fetches them."""
+    """Weights in the object store: references in a list, so that only the receiver fetches them.
+
+    They are a Snapshot, or a client's plain arrays for the pool's version `edition`. `stock` is what they
+    are to score, by its digest and its reference; none of it where the scorers hold just one.
+    """
 
     version: int
     digest: str
-    references: Sequence[Any]  # Any: ray.ObjectRef of a Snapshot and, perhaps, of InstanceFeatures
+    references: Sequence[Any]  # Any: ray.ObjectRef of weights and, perhaps, of InstanceFeatures
+    edition: int = 0
+    stock: tuple[str, Sequence[Any]] | None = None  # Any: ray.ObjectRef of a Stock
+
+    def snapshot(self, parts: Sequence[Any]) -> Snapshot:  # Any: what the references stand for
+        """The weights, from what was fetched."""
+        plain = not isinstance(parts[0], Snapshot)
+        given = Snapshot(self.version, self.digest, parts[0], None, self.edition) if plain else parts[0]
+        return replace(given, features=parts[1] if len(parts) > 1 else None)
 
 
 @dataclass(frozen=True)
@@ -39,37 +51,41 @@ class Reply:
 
 
 class Scorer:
-    """One shard in a process of its own."""
+    """A shard in a process of its own, or one of each stock that is asked for."""
 
     def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
-        stock: Stock = ray.get(held[0])  # no limit of its own: whoever waits for this scorer has one
-        self._number, self._stock, self._life = number, stock, uuid.uuid4().hex
+        self._number, self._only, self._life = number, ("", held), uuid.uuid4().hex
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
-        self._shard = Shard(stock.holding(number), stock.model.to(device), threads, stock.cache_bytes)
-        self._snapshot: Snapshot | None = None
-        self._fetched: Sequence[Any] = ()
+        self._shards = Shards(number, device, threads)
+        self._snapshot: tuple[Published, Snapshot] | None = None
+        if held:
+            self._shards.of("", lambda: _stock(held))
 
     def __repr__(self) -> str:
         return f"scorer-{self._number}"
 
     def ask(self, method: str, published: Published, arguments: Sequence[Any], piece: Piece) -> Reply:
         """`Shard.method` with the weights `published`, of its own share or of a piece of another one's."""
+        digest, held = published.stock or self._only
+        shard = self._shards.of(digest, lambda: _stock(held))
         snapshot, given = self._fetch(published), ray.get(arguments[0], timeout=_FETCH_S)
-        shard = self._shard
         if piece.number != self._number:
-            shard = shard.standing_in(snapshot, self._stock.piece(piece.number, piece.at, piece.of))
+            shard = shard.standing_in(snapshot, self._shards.stock(digest).piece(piece.number, piece.at, piece.of))
         return Reply(self._life, getattr(shard, method)(snapshot, *given))
 
     def status(self) -> dict[str, Any]:  # Any: numbers and strings
         """What it is and holds."""
-        blocks = self._stock.holding(self._number).pool_blocks
         node = ray.get_runtime_context().get_node_id()
-        return {"name": repr(self), "pid": os.getpid(), "node": node, "blocks": len(blocks)}
+        return {"name": repr(self), "pid": os.getpid(), "node": node, **self._shards.status()}
 
     def _fetch(self, published: Published) -> Snapshot:
-        if self._snapshot is None or list(published.references) != list(self._fetched):
+        if self._snapshot is None or self._snapshot[0] != published:
             parts = ray.get(list(published.references), timeout=_FETCH_S)
-            self._snapshot = replace(parts[0], features=parts[1] if len(parts) > 1 else None)
-            self._fetched = published.references
-        return self._snapshot
+            self._snapshot = published, published.snapshot(parts)
+        return self._snapshot[1]
+
+
+def _stock(held: Sequence[Any]) -> Stock:  # Any: ray.ObjectRef of a Stock
+    stock: Stock = ray.get(held[0])  # no limit of its own: whoever waits for this scorer has one
+    return stock

@@ -18,6 +18,7 @@ from common.protocols import Pending
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
 from service.fleet import Stock
+from service.history import History, Lags
 from service.ray_connect import connect
 from service.ray_fleet import Crew, RayFleet, start_scorers
 from service.ray_scorer import Published
@@ -25,6 +26,7 @@ from service.ray_trouble import cluster_line, put
 from service.repair import Limits
 from service.setup import FleetConfig
 from service.shared_points import Layout
+from service.telemetry import Telemetry
 
 _GRACE_S = 30.0
 
@@ -32,8 +34,9 @@ _GRACE_S = 30.0
 class RoundsActor:
     """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
 
-    def __init__(self, scorers: Sequence[Any], layout: Layout, limits: Limits) -> None:  # Any: actor handles
+    def __init__(self, scorers: Sequence[Any], layout: Layout, limits: Limits, tag: str) -> None:  # Any: handles
         self._crew, self._layout, self._limits = Crew(scorers), layout, limits
+        self._told, self._past = Telemetry(tag), dict[str, History]()
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -45,7 +48,12 @@ class RoundsActor:
     def select(self, task: Task, round: Round, published: Published) -> Selection:
         """Run one round."""
         fleet = RayFleet(self._crew, self._limits)
-        return Coordinator(fleet, self._layout).select(task, round, published)
+        selection = Coordinator(fleet, self._layout).select(task, round, published)
+        name = f"{type(task.strategy).__name__}-seed{round.seed}"
+        past = self._past.setdefault(name, History())
+        past.add(selection, round.epoch, self._layout.of(round).pool, Lags())
+        self._told.round(name, selection, past)
+        return selection
 
 
 class RayService:
@@ -116,12 +124,12 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     tag = uuid.uuid4().hex[:6]
     held = put(stock, "the pool")
     scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
-    _await_start(scorers, config.start_s)
+    await_start(scorers, config.start_s)
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
     needs = f"{cpus:g} CPU and {gpus:g} GPU"
-    coordinator = rounds.remote(scorers, layout, replace(config.limits, needs=needs))
+    coordinator = rounds.remote(scorers, layout, replace(config.limits, needs=needs), tag)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     return RayService((coordinator, scorers), held, line, config.deadline_s)
@@ -132,7 +140,7 @@ def shard_count(have: dict[str, float], config: FleetConfig) -> int:
     return config.shards or max(1, int(have.get("GPU", 0.0) or have.get("CPU", 0.0)))
 
 
-def _await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
+def await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
     """Wait until every scorer answers; raises ServiceError for those that can't be placed or built."""
     waiting = [scorer.status.remote() for scorer in scorers]
     ready, missing = ray.wait(waiting, num_returns=len(waiting), timeout=limit_s)

@@ -80,6 +80,16 @@ class NegativeSampler:
         self._owns_service = True
         log.info(self._service.describe())
 
+    @classmethod
+    def over(cls, service: Service, pool: Sized, task: Task, first: Round) -> Self:
+        """A sampler of `pool` whose rounds another program's service runs; `first` is one without its epoch."""
+        made = cls.__new__(cls)
+        made._life, made._task, made._round = Life(pool, edition_of(pool)), task, first
+        made._positives = 1  # the service knows how many there are, and complains if there are none
+        made._service, made._owns_service = service, True
+        log.info(service.describe())
+        return made
+
     def sibling(
         self,
         strategy: str | Strategy,

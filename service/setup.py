@@ -40,6 +40,7 @@ class FleetConfig:
         1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
     )
     disk_mb: int = knob(8192, "MiB of decoded tables that all shards of a machine keep in $NEGSIFT_CACHE", least=0)
+    tasks_held: int = knob(16, "targets and architectures a scorer of `serve` keeps ready at once", least=1)
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:

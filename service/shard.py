@@ -96,6 +96,28 @@ class Shard:
         other._kept, other._held_bytes, other._cache_bytes, other._points = {}, 0, 0, None
         return other
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks of the pool it holds."""
+        return len(self._holding.pool_blocks)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What its kept embeddings take."""
+        return self._held_bytes
+
+    def allow(self, cache_bytes: int) -> None:
+        """Keep embeddings within so many bytes from now on."""
+        self._cache_bytes = cache_bytes
+
+    def rest(self, keep: bool) -> None:
+        """Let go of points, and of the kept embeddings unless `keep`, while another shard is asked."""
+        with self._lock:
+            self._points = None
+            if not keep:
+                self._kept.clear()
+                self._held_bytes = 0
+
     def candidates(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         """This shard's best k bags for `strategy`."""
         ask = strategy.ask(round)
@@ -172,7 +194,7 @@ class Shard:
 
     def _block(self, snapshot: Snapshot, part: Part, block: int, ask: Ask, keep: bool = True) -> Embedded:
         self._load(snapshot)
-        kept = self._kept.get((part, block, ask))
+        kept = self._find(part, block, ask)
         if kept is not None:
             return kept
         source = self._holding.source(part)
@@ -182,9 +204,17 @@ class Shard:
         embedded = self._room.fit(lambda: self._embed(source, index, ask, features), told)
         with self._lock:
             if keep and self._held_bytes + embedded.size_bytes <= self._cache_bytes:
-                self._kept[part, block, ask] = embedded
+                self._kept[part, block, _depth(ask)] = embedded
                 self._held_bytes += embedded.size_bytes
         return embedded
+
+    def _find(self, part: Part, block: int, ask: Ask) -> Embedded | None:
+        """A kept embedding that says as much as is asked; one with gradients serves those who ask for none."""
+        found = self._kept.get((part, block, _depth(ask)))
+        if found is not None or not Need.NOTHING < ask.need < Need.GRADIENT:
+            return found
+        deep = (self._kept.get((part, block, Ask(Need.GRADIENT, label, ask.target))) for label in ("pseudo", "known"))
+        return next((Embedded(one.index, one.logits, one.features) for one in deep if one is not None), None)
 
     def _embed(self, source: BagSource, index: Index, ask: Ask, known: InstanceFeatures | None) -> Embedded:
         if ask.need == Need.NOTHING:
@@ -208,3 +238,8 @@ class Shard:
                 self._holding = self._holding.at(snapshot.edition)
                 self._digest, self._held_bytes, self._points = snapshot.digest, 0, None
                 self._kept.clear()
+
+
+def _depth(ask: Ask) -> Ask:
+    """What is computed for an ask: logits and features come together, whatever the target is."""
+    return Ask(Need.FEATURES) if Need.NOTHING < ask.need < Need.GRADIENT else ask

@@ -48,6 +48,7 @@ def start_local_ray() -> None:
     ray.init(
         "local", num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        _system_config={"metrics_report_interval_ms": 1000},
     )  # fmt: skip
 
 

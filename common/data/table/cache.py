@@ -1,7 +1,8 @@
 """Decoded row groups on local disk: a file each, named by the hash of what was decoded and how, and mapped.
 
 Files are written under another name and renamed, so a killed process leaves none half-made; every
-process and every task over the same table finds them there.
+process and every task over the same table finds them there. Within a process, what one task holds
+is not decoded again for another.
 """
 
 import logging
@@ -11,6 +12,8 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -20,7 +23,10 @@ from common.data.table.manifest import Group
 from common.data.table.schema import Payload
 
 log = logging.getLogger(__name__)
+T = TypeVar("T", Chunk, Chunk | None)
 _DAY_S = 86_400
+_IN_USE: WeakValueDictionary[str, Chunk] = WeakValueDictionary()
+"""Row groups that some feed of this process holds, by the name of their file."""
 
 
 class ChunkCache:
@@ -33,7 +39,29 @@ class ChunkCache:
         self._payload, self._limit, self._folder = payload, limit_bytes, cache_folder() / "bags"
 
     def find(self, group: Group) -> Chunk | None:
-        """The row group, mapped, if it is there whole."""
+        """The row group as this process holds it already, or mapped, if it is there whole."""
+        held = _IN_USE.get(self._path(group).name)
+        return self._hold(group, self._map(group) if held is None else held)
+
+    def keep(self, group: Group, chunk: Chunk) -> Chunk:
+        """The row group, mapped from a new file if there is room for it on disk, else as it is."""
+        size = chunk.values.nbytes + chunk.offsets.nbytes
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._make_room(size):
+                self._write(self._path(group), chunk)
+                chunk = self._map(group) or chunk
+        except OSError as error:  # a full or read-only disk: no reason to stop
+            log.warning("no decoded bags are kept on disk from here on (%s)", error)
+            self._limit = 0
+        return self._hold(group, chunk)
+
+    def _hold(self, group: Group, chunk: T) -> T:
+        if chunk is not None:
+            _IN_USE[self._path(group).name] = chunk
+        return chunk
+
+    def _map(self, group: Group) -> Chunk | None:
         path, size = self._path(group), decoded_bytes(self._payload, group.rows, group.instances)
         try:
             if not self._limit or path.stat().st_size != size:
@@ -47,20 +75,6 @@ class ChunkCache:
         offsets = np.frombuffer(mapped, np.int64, group.rows + 1)
         values = np.frombuffer(mapped, self._payload.dtype, offset=offsets.nbytes)
         return Chunk(values.reshape(group.instances, *self._payload.shape), offsets)
-
-    def keep(self, group: Group, chunk: Chunk) -> Chunk:
-        """The row group, mapped from a new file if there is room for it on disk, else as it is."""
-        size = chunk.values.nbytes + chunk.offsets.nbytes
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if not self._make_room(size):
-                return chunk
-            self._write(self._path(group), chunk)
-        except OSError as error:  # a full or read-only disk: no reason to stop
-            log.warning("no decoded bags are kept on disk from here on (%s)", error)
-            self._limit = 0
-            return chunk
-        return self.find(group) or chunk
 
     def _make_room(self, size: int) -> bool:
         files = [(path.stat(), path) for path in self._folder.iterdir()]

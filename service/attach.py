@@ -1,0 +1,40 @@
+"""`attach`: a sampler on a service that another program started, as `python -m deploy serve up` does."""
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from common.types import Round
+from service.checks import require_whole, resolve_strategy
+from service.coordinator import Task
+from service.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from service.sampler import NegativeSampler
+
+
+def attach(
+    name: str,
+    model: nn.Module,
+    *,
+    target_label: str | None = None,
+    strategy: str | Strategy = "random",
+    k: int | None = None,
+    seed: int = 0,
+    head: str | None = None,
+    random_rounds: int = 0,
+    staleness: int | None = None,
+    target: int = 1,
+    task: str = "",
+) -> "NegativeSampler":
+    """A NegativeSampler whose rounds are run by the service called `name`, on the cluster in RAY_ADDRESS.
+
+    Its arguments mean what they mean there; `task` is what the service calls this run. Weights stay this
+    program's own. Closing it leaves the service as it was. Raises BadInput where there is no such service.
+    """
+    from service.ray_attach import AttachedService, open_attached  # imported here: a local fleet needs no Ray
+
+    require_whole("seed", seed)
+    service = AttachedService(name, model, head, target_label, task)
+    wanted = Task(resolve_strategy(strategy), random_rounds, staleness)
+    return open_attached(service, wanted, Round("", 0, seed, -1 if k is None else k, target))

@@ -1,0 +1,61 @@
+"""What a scorer holds: a shard for every target and architecture asked of it, those longest unused let go.
+
+Targets and architectures of one table share its decoded row groups; see `common.data.table.cache`.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import torch
+
+from service.fleet import Stock
+from service.shard import Shard
+
+
+class Shards:
+    """Shard `number` of every stock in use, each called by its digest."""
+
+    def __init__(self, number: int, device: torch.device, threads: Executor) -> None:
+        self._number, self._device, self._threads = number, device, threads
+        self._held: OrderedDict[str, tuple[Stock, Shard]] = OrderedDict()
+
+    def of(self, digest: str, fetch: Callable[[], Stock]) -> Shard:
+        """The shard of the stock called `digest`, made from what `fetch` gives if it isn't held.
+
+        All shards together keep no more embeddings than one may; the others give theirs up, the longest
+        unused first, until half of that is free.
+        """
+        if digest not in self._held:
+            stock = fetch()
+            model = stock.model.to(self._device)
+            made = Shard(stock.holding(self._number), model, self._threads, stock.cache_bytes)
+            self._held[digest] = stock, made
+        self._held.move_to_end(digest)
+        stock, shard = self._held[digest]
+        while len(self._held) > stock.tasks_held:
+            self._held.popitem(last=False)
+        others = [other for _, other in self._held.values() if other is not shard]
+        for other in others:
+            other.rest(keep=sum(each.kept_bytes for each in others) <= stock.cache_bytes // 2)
+        shard.allow(stock.cache_bytes - sum(other.kept_bytes for other in others))
+        return shard
+
+    def stock(self, digest: str) -> Stock:
+        """The stock of a shard that is held."""
+        return self._held[digest][0]
+
+    def status(self) -> dict[str, object]:
+        """How many shards there are, the blocks of the one used last, bytes of embeddings and of the process."""
+        shards = [shard for _, shard in self._held.values()]
+        return {
+            "shards": len(shards), "blocks": shards[-1].blocks if shards else 0,
+            "kept_bytes": sum(shard.kept_bytes for shard in shards), "memory_bytes": resident_bytes(),
+        }  # fmt: skip
+
+
+def resident_bytes() -> int:
+    """The memory this process takes, in bytes, with what it shares with others."""
+    with open("/proc/self/statm") as table:
+        return int(table.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

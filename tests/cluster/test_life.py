@@ -1,0 +1,60 @@
+"""A service that isn't detached ends with its program, however that ends; one that nobody uses ends itself."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from service import ray_services
+from service.setup import FleetConfig
+from tests.cluster.serving import LIMIT_S, actors, await_line, eventually, outside, program
+from tests.unit.tables import as_table, random_bags, third_positive, write
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> str:
+    write(tmp_path / "brief", as_table(random_bags(30), third_positive(30)))
+    return str(tmp_path / "brief")
+
+
+def named() -> set[str]:
+    return {name for name in actors() if "brief" in name}
+
+
+@pytest.mark.parametrize(("how", "said", "code"), [(signal.SIGKILL, "", -9), (signal.SIGINT, "brief has ended\n", 0)])
+def test_nothing_is_left_of_a_service_whose_program_has_ended(
+    pool: str, how: signal.Signals, said: str, code: int
+) -> None:
+    running = program("-m", "deploy", "serve", "up", pool, "--shards", "1", "--set", "cpus_per_shard=0.25")
+    await_line(running, "brief is up at RAY_ADDRESS=")
+    assert len(named()) == 2
+    running.send_signal(how)
+    assert running.communicate(timeout=LIMIT_S)[0] == said
+    assert running.returncode == code
+    assert eventually(lambda: not named())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["up", "POOL", "--detached"], "no RAY_ADDRESS for a detached service; expected the address of a running Ray"),
+        (["up", "POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"),
+        (["up", "nowhere"], "no bag table at"),
+    ],
+)
+def test_what_can_not_be_served_is_told_in_one_line(pool: str, words: list[str], told: str) -> None:
+    alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
+    words = [pool if word == "POOL" else word for word in words]
+    running = program("-m", "deploy", "serve", *words, env=alone)
+    out, err = running.communicate(timeout=LIMIT_S)
+    assert (running.returncode, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
+    config = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
+    actor = ray_services.start(pool, "brief", config, idle_s=0.5)
+    assert ray_services.await_end(actor, "brief") == "brief has ended"
+    assert eventually(lambda: not named())

@@ -1,0 +1,188 @@
+"""A detached service as its users meet it: programs attach to it, share it, and are told what doesn't do."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+import torch
+
+from common.data.table.bags import open_pool
+from common.errors import BadInput, BadWeights
+from common.models.bag import BagClassifier
+from common.models.named import named_model
+from service import NegativeSampler, attach, ray_services
+from service.setup import FleetConfig
+from tests.cluster import client
+from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, program
+from tests.unit.tables import as_table, random_bags, third_positive, write
+from tests.unit.toys import assert_same, vector_model
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+BLOCK = FleetConfig(block=8)
+SMALL = ["--shards", "2", "--set", "cpus_per_shard=0.25", "--set", "block=8"]
+REFUSING = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "common", "service", "trainer", "deploy", "tests", "sklearn", "scipy", "pyarrow"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Refuse())
+exec(compile(sys.argv[1], "README.md", "exec"))
+"""
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "birds"
+    write(folder, as_table(random_bags(150, seed=2), third_positive(150)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def birds(pool: Path, local_ray: None) -> Iterator[str]:
+    """A detached service, whose starter has ended; nothing is left of it at the end."""
+    before = actors()
+    code, said, complaint = deploy("serve", "up", str(pool), "--detached", *SMALL)
+    assert code == 0, complaint
+    yield said
+    assert deploy("serve", "down")[:2] == (0, "birds has ended\n")
+    assert actors() == before
+
+
+def locally(pool: Path, model: BagClassifier, label: str = "bird", **given: Any) -> NegativeSampler:
+    return NegativeSampler(pool, model, target_label=label, shards=1, options=BLOCK, **given)
+
+
+def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, pool: Path) -> None:
+    model, given = vector_model(), {"strategy": "kl_prob", "k": 20, "seed": 4}
+    with (
+        locally(pool, model, positives=pool, **given) as here,
+        attach("birds", model, target_label="bird", **given) as there,
+    ):
+        for epoch in range(2):
+            assert_same(here.select(model.state_dict(), epoch), there.select(model.state_dict(), epoch))
+        one, other = (each.sibling("badge", k=9, seed=1) for each in (here, there))
+        assert_same(one.select(model.state_dict(), 2), other.select(model.state_dict(), 2))
+        assert "scorer-1" in birds
+        assert {each["strategy"] for each in ray_services.ask(ray_services.find())["tasks"]} == {"KlProb", "Badge"}
+    assert eventually(lambda: not ray_services.ask(ray_services.find())["tasks"])
+
+
+def test_two_programs_at_once_get_the_selections_they_would_get_alone(birds: str, pool: Path) -> None:
+    runs = [("bird", "badge", 5), ("cat", "entropy", 3)]
+    programs = [program(client.__file__, label, name, str(wide), stdin=-1) for label, name, wide in runs]
+    for each in programs:
+        await_line(each, "attached")
+    for each in programs:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    for each, (label, name, wide) in zip(programs, runs, strict=True):
+        out, err = each.communicate(timeout=LIMIT_S)
+        assert each.returncode == 0, err
+        with locally(pool, client.network(wide), label, strategy=name, k=client.K) as alone:
+            assert json.loads(out) == client.run(alone, wide)
+
+
+def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool: Path, tmp_path: Path) -> None:
+    block = (ROOT / "service" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    running = program("-c", REFUSING, block, cwd=tmp_path)
+    out, err = running.communicate(timeout=LIMIT_S)
+    assert running.returncode == 0, err
+    model = named_model({"name": "linear"}, open_pool(pool, "bird").manifest.payload)
+    weights = {"head.weight": np.eye(2, 6, dtype=np.float32), "head.bias": np.zeros(2, dtype=np.float32)}
+    with locally(pool, model, strategy="entropy", k=20) as here:
+        for epoch, line in enumerate(out.splitlines()):
+            assert line.split() == [str(epoch), str(epoch), *map(str, here.select(weights, epoch).index)]
+            weights["head.bias"][0] += 0.1
+    assert epoch == 2
+
+
+def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
+    model = vector_model()
+    actor = ray_services.find("birds")
+    old = ray.get(actor.register.remote({"protocol": 0}), timeout=LIMIT_S)
+    assert old["error"].startswith("found a client of protocol 0; expected 1")
+    with attach("birds", model, target_label="bird", strategy="entropy", k=5) as sampler:
+        with pytest.raises(BadWeights, match=r"'head.weight' of shape \(2, 9\)"):
+            sampler.select(model.state_dict() | {"head.weight": torch.zeros(2, 9)}, 0)
+        sampler.select(model.state_dict(), 3)
+        with pytest.raises(BadInput, match="weights of version 2 .* after version 3"):
+            sampler.select(model.state_dict(), 2)
+    with pytest.raises(BadInput, match="service 'brids'; expected one of birds; did you mean 'birds'"):
+        attach("brids", model, target_label="bird", k=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "service 'birds' already up"),
+        ({"name": "more", "shards": 20}, "20 shards for 150 bags in 19 blocks of 8"),
+        ({"name": "more", "shards": 2, "gpus_per_shard": 1.0}, "2 scorers of 1 GPU each on a cluster with 0"),
+        ({"name": "a b"}, "service name 'a b'"),
+        ({"name": "more", "pool": "/nowhere"}, "no bag table at /nowhere"),
+    ],
+)
+def test_a_service_that_can_not_be_is_told_and_nothing_is_started(
+    birds: str, pool: Path, changes: dict[str, Any], told: str
+) -> None:
+    before, given = actors(), {"pool": str(pool), "name": "birds"} | changes
+    where, name = given.pop("pool"), given.pop("name")
+    with pytest.raises(BadInput, match=told):
+        ray_services.start(where, name, FleetConfig(kind="ray", block=8, **given))
+    assert actors() == before
+
+
+def test_a_killed_coordinator_comes_back_with_its_tasks(birds: str, pool: Path) -> None:
+    model = vector_model()
+    with (
+        locally(pool, model, strategy="margin", k=8) as here,
+        attach("birds", model, target_label="bird", strategy="margin", k=8, task="lasting") as there,
+    ):
+        assert_same(here.select(model.state_dict(), 0), there.select(model.state_dict(), 0))
+        os.kill(ray_services.ask(ray_services.find())["pid"], signal.SIGKILL)
+        assert_same(here.select(model.state_dict(), 1), there.select(model.state_dict(), 1))
+
+
+def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
+    model = vector_model()
+    with attach("birds", model, target_label="bird", strategy="entropy", k=10, task="watched") as sampler:
+        for epoch in range(2):
+            sampler.select(model.state_dict(), epoch)
+        code, said, _ = deploy("serve", "status")
+    assert code == 0
+    assert "scorer-1" in said
+    assert "watched  bird    Entropy" in said
+    port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+
+    def shown() -> dict[str, float]:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=LIMIT_S).read().decode()
+        lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith("ray_negsift_")]
+        mine = [(key, value) for key, _, value in lines if 'task="watched"' in key or 'shard="scorer-1"' in key]
+        return {key.partition("{")[0].removeprefix("ray_negsift_"): float(value) for key, value in mine}
+
+    assert eventually(lambda: shown().get("rounds_total") == 2.0)
+    found = shown()
+    assert found["bags_scored_total"] == 200.0
+    assert (found["weights_version"], found["staleness"], found["selection_overlap"]) == (1.0, 0.0, 1.0)
+    assert found["pool_coverage"] == pytest.approx(0.1)
+    assert found["shard_memory_bytes"] > 1 << 20
+    assert {"stage_seconds_total", "publish_lag_seconds", "wait_seconds", "pool_version"} <= set(found)
+
+
+def test_a_table_that_grew_is_taken_in_when_asked_for(birds: str, pool: Path) -> None:
+    model, given = vector_model(), {"strategy": "entropy", "k": 30}
+    with locally(pool, model, **given) as here, attach("birds", model, target_label="bird", **given) as there:
+        write(pool, as_table(random_bags(60, seed=7), [[]] * 60, first=150), append=True)
+        for epoch, version in enumerate((1, 2)):
+            one, other = (each.select(model.state_dict(), epoch) for each in (here, there))
+            assert_same(one, other)
+            assert (one.account.edition, other.account.edition) == (version, version)
+            assert here.refresh() == there.refresh() == 2

@@ -1,0 +1,39 @@
+"""What a service tells its watchers, without a cluster: a line a round, and meters that Ray takes."""
+
+import logging
+import re
+
+import numpy as np
+import pytest
+
+from common.errors import BadInput
+from common.types import Account, Selection
+from service.history import History, Lags
+from service.telemetry import COUNTERS, GAUGES, Telemetry
+
+
+def test_a_round_is_one_line_of_names_and_values(caplog: pytest.LogCaptureFixture) -> None:
+    picked, account = np.arange(4), Account(scored=100, retries=2, seconds={"score": 0.5}, edition=3)
+    selection, history = Selection(picked, np.ones(4), np.ones(4), 6, account=account), History()
+    history.add(selection, 7, 40, Lags(0.25, 0.5))
+    with caplog.at_level(logging.INFO):
+        Telemetry("birds").round("mine", selection, history)
+    assert caplog.messages == [
+        "round service=birds task=mine epoch=7 k=4 scored=100 weights_version=6 staleness=1 wait_seconds=0.25 "
+        "publish_lag_seconds=0.5 selection_overlap=0 pool_coverage=0.1 pool_version=3"
+    ]
+    assert caplog.records[0].negsift["epoch"] == 7
+
+
+def test_an_error_is_one_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        Telemetry("birds").failed("mine", BadInput("that", "this", "do\nso"))
+    assert caplog.messages == [
+        'round-failed service=birds task=mine kind=BadInput error="found that; expected this; do so"'
+    ]
+
+
+@pytest.mark.parametrize("name", [*COUNTERS, *GAUGES])
+def test_names_are_such_that_prometheus_takes_them(name: str) -> None:
+    assert re.fullmatch(r"negsift_[a-z_]+", name)
+    assert not name.endswith("_total")  # Ray appends it

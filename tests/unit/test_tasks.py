@@ -1,0 +1,138 @@
+"""Tasks of a service, without Ray: what is registered, what a round must name, what is told."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.data.table.location import Location
+from common.errors import BadInput
+from service.setup import FleetConfig
+from service.stocks import Stocks, require_blocks
+from service.tasks import Tasks
+from service.wire import PROTOCOL, RoundSpec, TaskSpec, checked, error_of, parse
+from tests.unit.tables import as_table, random_bags, third_positive, write
+
+TASK = {"model": {"name": "linear"}, "strategy": {"name": "entropy"}, "task": "mine", "target": "bird", "k": 5}
+
+
+class Shelf(dict[str, bytes]):
+    """Records in memory."""
+
+    put, remove = dict.__setitem__, dict.pop
+
+    def names(self) -> list[str]:
+        return list(self)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, shelf: Shelf) -> Tasks:
+    write(tmp_path, as_table(random_bags(60), third_positive(60)))
+    return Tasks(Stocks(Location.of(tmp_path), FleetConfig(block=8), 2), shelf)
+
+
+def register(tasks: Tasks, **changes: Any) -> dict[str, Any]:
+    return tasks.register(parse(TaskSpec, {"protocol": PROTOCOL, **TASK, **changes}))
+
+
+def ask(tasks: Tasks, **given: Any) -> Any:
+    return tasks.ask(parse(RoundSpec, {"protocol": PROTOCOL, "epoch": 1, **given}))
+
+
+def test_a_round_is_what_its_task_says(tasks: Tasks) -> None:
+    told = register(tasks, seed=3)
+    asked = ask(tasks, task=told["task"], epoch=np.int64(4), version=2, previous=np.arange(3))
+    assert (told["bags"], told["positives"], told["edition"]) == (40, 20, 1)
+    assert (asked.name, asked.round.epoch, asked.round.seed, asked.round.k, asked.version) == ("mine", 4, 3, 5, 2)
+
+
+def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: Tasks) -> None:
+    changes: list[dict[str, Any]] = [{}, {"strategy": {"name": "margin"}, "seed": 1}, {"target": "cat"}]
+    changes.append({"model": {"name": "mlp", "hidden": 3}})
+    names = [register(tasks, task=f"t{number}", **change)["task"] for number, change in enumerate(changes)]
+    stocks = [ask(tasks, task=name).entry.stock[0] for name in names]
+    assert stocks[0] == stocks[1]
+    assert len(set(stocks)) == 3
+
+
+def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: Tasks, shelf: Shelf) -> None:
+    name = register(tasks)["task"]
+    again = Tasks(tasks._stocks, shelf)
+    assert ask(again, task=name).round == ask(tasks, task=name).round
+    again.forget(name)
+    assert again.names == []
+
+
+def test_weights_may_not_go_backwards(tasks: Tasks) -> None:
+    name = register(tasks)["task"]
+    ask(tasks, task=name, epoch=3)
+    ask(tasks, task=name, epoch=3)
+    with pytest.raises(
+        BadInput, match=r"weights of version 2 for task 'mine' after version 3.*register the task again"
+    ):
+        ask(tasks, task=name, epoch=2)
+    assert ask(tasks, task=register(tasks)["task"], epoch=2).version == 2
+
+
+def test_a_task_taken_over_is_told(tasks: Tasks) -> None:
+    name = register(tasks)["task"]
+    register(tasks, k=7)
+    with pytest.raises(BadInput, match="'mine', registered again by another program"):
+        ask(tasks, task=name)
+    tasks.forget(name)
+    assert tasks.names == ["mine"]
+
+
+def test_a_grown_table_is_taken_in_when_asked_for(tasks: Tasks, tmp_path: Path) -> None:
+    name = register(tasks)["task"]
+    write(tmp_path, as_table(random_bags(9), [[]] * 9, first=60), append=True)
+    assert ask(tasks, task=name).round.edition.bags == 40
+    assert tasks.refresh(name, None) == {"edition": 2, "bags": 49}
+    assert ask(tasks, task=name).round.edition.bags == 49
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"protocol": 2}, "a client of protocol 2; expected 1"),
+        ({"protocol": None}, "a client of protocol None"),
+        ({"kk": 5}, "key of a request 'kk'.*did you mean 'k'"),
+        ({"k": "five"}, "request.k='five'"),
+        ({"k": 41}, "41 negatives asked for; expected between 0 and 40"),
+        ({"k": None}, "no k"),
+        ({"target": "brid"}, "did you mean 'bird'"),
+        ({"target": None}, "no target_label"),
+        ({"strategy": {"name": "entropi"}}, "did you mean 'entropy'"),
+        ({"strategy": {"name": "entropy", "keep": 3}}, "strategy.keep=3 with entropy"),
+        ({"model": {"name": "resnet18"}}, "model 'resnet18' for a pool of features"),
+        ({"model": {"name": "mlp", "hidden": 0}}, "model.hidden=0"),
+        ({"model": b"no pickle"}, "a model that the service can't read"),
+        ({"edition": 9}, "no version 9"),
+        ({"task": "a#b"}, "a name without #"),
+        ({"model": None}, "a request without 'model'"),
+    ],
+)
+def test_a_task_that_will_not_do_is_told_in_one_line(tasks: Tasks, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadInput, match=told) as caught:
+        register(tasks, **changes)
+    with pytest.raises(type(caught.value), match=told):  # as a client of ours sees it
+        checked(error_of(caught.value))
+    assert "\n" not in error_of(caught.value)["error"]
+
+
+def test_a_task_nobody_registered_is_told(tasks: Tasks) -> None:
+    register(tasks)
+    with pytest.raises(BadInput, match="task 'other'; expected one of mine"):
+        ask(tasks, task="other#1")
+
+
+def test_more_shards_than_blocks_are_told(tasks: Tasks) -> None:
+    require_blocks(tasks.newest, 8, 8)
+    with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
+        require_blocks(tasks.newest, 9, 8)
