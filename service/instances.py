@@ -14,6 +14,7 @@ from common.models.bag import BagClassifier
 from common.models.embed import to_numpy
 from common.types import Index, InstanceFeatures
 from service.partition import block_count, block_index, share_blocks
+from service.room import Room
 from service.source import BagSource
 
 _RUN = 320
@@ -25,7 +26,9 @@ def shares_instances(source: BagSource, model: object) -> bool:
     return plain and isinstance(model, BagClassifier) and source.dataset.shares_instances  # type: ignore[attr-defined]  # a BagSet
 
 
-def encode_rows(model: BagClassifier, source: BagSource, share: tuple[int, int], threads: Executor) -> InstanceFeatures:
+def encode_rows(
+    model: BagClassifier, source: BagSource, share: tuple[int, int], threads: Executor, room: Room
+) -> InstanceFeatures:
     """The features of share `share[0]` of `share[1]` of the source's distinct instances."""
     bags = source.dataset
     assert isinstance(bags, BagSet)  # shares_instances says so
@@ -33,8 +36,12 @@ def encode_rows(model: BagClassifier, source: BagSource, share: tuple[int, int],
 
     def encode(run: int) -> InstanceFeatures:
         mine = rows[block_index(run, _RUN, len(rows))]
-        with torch.inference_mode():
-            return InstanceFeatures(mine, to_numpy(model.encoder(bags.gather_rows(mine).to(device))))
+
+        def features() -> InstanceFeatures:
+            with torch.inference_mode():
+                return InstanceFeatures(mine, to_numpy(model.encoder(bags.gather_rows(mine).to(device))))
+
+        return room.fit(features, f"run {run} of the pool's instances ({len(mine)} of them)", smaller="")
 
     runs = share_blocks(block_count(len(rows), _RUN), share[1])[share[0]]
     return InstanceFeatures.merge(list(threads.map(encode, runs)))

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _ALONE_TRIES = 2
+_SMALLER = "lower --set fleet.block (picks may change in the last bit), "
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
@@ -28,10 +29,10 @@ class Room:
         self._free = threading.Condition()
         self._running, self._width = 0, 0  # a width of 0 is none
 
-    def fit(self, work: Callable[[], T], told: str) -> T:
+    def fit(self, work: Callable[[], T], told: str, smaller: str = _SMALLER) -> T:
         """`work()`, repeated with less beside it for as long as it finds no memory.
 
-        Raises ServiceError, naming the block as `told`, if there is none even alone.
+        Raises ServiceError, naming the block as `told`, if there is none even alone; `smaller` says what makes it so.
         """
         alone = 0
         while True:
@@ -43,7 +44,7 @@ class Room:
                         raise
                     alone += int(single)
                     if alone == _ALONE_TRIES:
-                        raise _too_large(told, error) from error
+                        raise _too_large(told, smaller, error) from error
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 self._narrow(told)
@@ -77,10 +78,9 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
-def _too_large(told: str, error: Exception) -> ServiceError:
+def _too_large(told: str, smaller: str, error: Exception) -> ServiceError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return ServiceError(
         f"no memory to embed {told}, not even with nothing beside it: {reason}",
-        "lower --set fleet.block (picks may change in the last bit), start fewer scorers a machine or GPU, "
-        "or give them more memory",
+        f"{smaller}start fewer scorers a machine or GPU, or give them more memory",
     )

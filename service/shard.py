@@ -163,7 +163,7 @@ class Shard:
         """Features of this shard's share of the pool's instances, for pools whose bags share instances."""
         self._load(snapshot)
         assert isinstance(self._model, BagClassifier)  # the coordinator asks no other
-        return encode_rows(self._model, self._holding.pool, self._holding.share, self._threads)
+        return encode_rows(self._model, self._holding.pool, self._holding.share, self._threads, self._room)
 
     def _points_of(self, snapshot: Snapshot, wanted: PointsAsk) -> BagPoints:
         self._load(snapshot)

@@ -20,4 +20,4 @@ def test_the_same_seed_gives_the_same_faults_of_all_kinds_in_bursts() -> None:
     assert faults == schedule(105, seed=3)
     assert faults != schedule(105, seed=4)
     assert Counter(fault.kind for fault in faults) == {"scorer": 60, "coordinator": 30, "node": 15}
-    assert [len(burst) for burst in bursts(faults[:12])] == [1, 2, 3, 4, 2]
+    assert [len(burst) for burst in bursts(faults[:12])] == [1, 2, 3, 4, 1, 1]

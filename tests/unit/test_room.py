@@ -8,7 +8,7 @@ import torch
 
 from common.errors import ServiceError
 from service.room import Room, lacks_memory
-from tests.unit.toys import MeanNet, select, vectors
+from tests.unit.toys import MeanNet, cnn, select, shared_bag_set, vectors
 
 ERRORS = [
     MemoryError(),
@@ -83,3 +83,17 @@ class Hungry(MeanNet):
 def test_a_pool_whose_blocks_do_not_fit_is_told_with_the_block_and_its_size() -> None:
     with pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*CUDA out of memory"):
         select(vectors([3] * 8), Hungry(), "entropy", 3, shards=1)
+
+
+class HungryEncoder(torch.nn.Module):
+    """Finds no memory for any instance."""
+
+    def forward(self, instances: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_instances_that_bags_share_are_told_too() -> None:
+    pool, model = shared_bag_set(40, 30), cnn()
+    model.encoder = HungryEncoder()
+    with pytest.raises(ServiceError, match=r"run 0 of the pool's instances \(\d+ of them\).*; start fewer scorers"):
+        select(pool, model, "entropy", 3, shards=1)
