@@ -47,15 +47,15 @@ def _up(given: argparse.Namespace) -> None:
 
     from service import ray_services  # imported here: the other commands need no Ray
 
+    actor = ray_services.start(pool, name, config, given.idle_minutes * 60, given.detached)
+    print(describe(ray_services.ask(actor)), flush=True)
+    print(f"{name} is up at RAY_ADDRESS={ray_services.address()}", flush=True)
+    if given.detached:
+        return
     try:
-        actor = ray_services.start(pool, name, config, given.idle_minutes * 60, given.detached)
-        print(describe(ray_services.ask(actor)), flush=True)
-        print(f"{name} is up at RAY_ADDRESS={ray_services.address()}", flush=True)
-        if not given.detached:
-            print(ray_services.await_end(actor, name))
+        print(ray_services.await_end(actor, name))
     except KeyboardInterrupt:
-        ray_services.leave(name)
-        print(f"{name} has ended")
+        print(f"{ray_services.stop(name)} has ended")
 
 
 def _status(given: argparse.Namespace) -> None:

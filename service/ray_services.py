@@ -113,12 +113,6 @@ def await_end(actor: Any, name: str) -> str:  # Any: an actor handle
             return f"{name} has ended"
 
 
-def leave(name: str) -> None:
-    """End a service of this program, if it got so far."""
-    if ray.is_initialized() and name in names():
-        stop(name)
-
-
 def stop(name: str | None = None) -> str:
     """End a service and wait until the names of its actors are free; gives its name."""
     actor = find(name)

@@ -17,8 +17,10 @@ from common.data.table.bags import open_pool
 from common.errors import BadInput, BadWeights
 from common.models.bag import BagClassifier
 from common.models.named import named_model
+from common.types import Embedded, Floats, Round
 from service import NegativeSampler, attach, ray_services
 from service.setup import FleetConfig
+from service.strategies.base import Prepared, Strategy
 from tests.cluster import client
 from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, program
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -36,6 +38,13 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 exec(compile(sys.argv[1], "README.md", "exec"))
 """
+
+
+class Unfinished(Strategy):
+    """A strategy that no cluster has the code of, with a bug in it."""
+
+    def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+        raise NotImplementedError("a bug of the user's")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +125,11 @@ def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
         sampler.select(model.state_dict(), 3)
         with pytest.raises(BadInput, match="weights of version 2 .* after version 3"):
             sampler.select(model.state_dict(), 2)
+    with (
+        attach("birds", model, target_label="bird", strategy=Unfinished(), k=5) as sampler,
+        pytest.raises(NotImplementedError, match="a bug of the user's"),
+    ):
+        sampler.select(model.state_dict(), 0)
     with pytest.raises(BadInput, match="service 'brids'; expected one of birds; did you mean 'birds'"):
         attach("brids", model, target_label="bird", k=5)
 
