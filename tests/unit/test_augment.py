@@ -131,9 +131,16 @@ def test_augmentation_leaves_the_global_generator_and_the_cache_alone(clips: Cli
     assert torch.equal(clips.gather(np.arange(len(clips))), clean)
 
 
-@pytest.mark.parametrize("change", [{"mixup": 1.5}, {"mixup_alpha": 0.0}, {"time_mask": -1}])
-def test_unusable_settings_are_told(change: dict[str, float]) -> None:
-    with pytest.raises(BadInput, match="mixup between 0 and 1, alpha above 0, masks of 0 or more"):
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"mixup": 1.5}, "augment.mixup=1.5; expected a share between 0 and 1"),
+        ({"mixup_alpha": 0.0}, "augment.mixup_alpha=0.0; expected a number above 0"),
+        ({"time_mask": -1}, "augment.time_mask=-1; expected 0 or more"),
+    ],
+)
+def test_unusable_settings_are_told(change: dict[str, float], told: str) -> None:
+    with pytest.raises(BadInput, match=told):
         replace(BOTH, **change)
 
 

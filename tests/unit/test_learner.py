@@ -9,7 +9,7 @@ from common.errors import BadInput
 from tests.unit.toys import bag_set, cnn, vector_model, vectors
 from trainer.config import TrainingConfig
 from trainer.learner import Learner
-from trainer.loader import Batch, EpochSet
+from trainer.loader import Batch, Batches, EpochSet
 
 
 def batch(label: torch.Tensor, count: int = 6) -> Batch:
@@ -86,6 +86,6 @@ def test_unusable_settings_are_told(change: dict[str, float]) -> None:
 
 def test_an_epoch_set_gives_its_bags_in_order() -> None:
     bags = bag_set([1, 2, 3])
-    found = list(EpochSet(bags, np.arange(3.0)).batches(np.array([2, 0, 1]), 2))
+    found = list(Batches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
     assert [len(each.label) for each in found] == [2, 1]
     np.testing.assert_array_equal(torch.cat([each.weight for each in found]), [2.0, 0.0, 1.0])
