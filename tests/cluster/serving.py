@@ -19,7 +19,8 @@ def outside() -> dict[str, str]:
     """The environment of another program on the same cluster."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     address = ray.get_runtime_context().gcs_address
-    return plain | {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1"}
+    ours = {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    return plain | ours
 
 
 def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's

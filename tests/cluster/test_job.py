@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TRIES = 20
 RAY = str(Path(sys.executable).with_name("ray"))
 TRAIN = ["-m", "deploy", "train", "digits", "--set", "strategy.name=entropy", "--set", "training.epochs=4"]
 OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
@@ -69,7 +70,10 @@ def results(folder: Path) -> dict[str, Any]:
 def test_a_job_ends_with_the_metrics_of_the_local_run(head: str, tmp_path: Path) -> None:
     job = [sys.executable, *TRAIN, "--out", str(tmp_path / "job")]
     submit = [RAY, "job", "submit", "--address", head, "--working-dir", ".", "--", *job]
-    answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=OUTSIDE, check=False)
+    for _ in range(TRIES):  # a head answers a moment before it can take jobs
+        answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=OUTSIDE, check=False)
+        if "No available agent" not in answer.stdout + answer.stderr:
+            break
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "Ray scorers" in answer.stdout
     subprocess.run([sys.executable, *TRAIN, "--out", str(tmp_path / "local")], cwd=ROOT, env=OUTSIDE, check=True)

@@ -83,7 +83,7 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
             name="coordinator-moved", num_cpus=0, max_restarts=-1, max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(doomed, soft=True),
         )
-        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
+        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits, "moved")
     )  # fmt: skip
     ray.get(service.coordinator.status.remote(), timeout=60.0)
     assert alive("coordinator-moved")[0]["Address"]["NodeID"] == doomed
