@@ -44,7 +44,7 @@ class Workshop:
     def run(self, config: RunConfig, out: Path) -> Json:
         """Train to the end in the folder `out`, or go on there, and return the summary."""
         folder = RunFolder(out)
-        folder.claim(to_dict(config), free=FREE)
+        folder.check(to_dict(config), free=FREE)
         done = folder.summary
         if done is not None:
             log.info("%s is finished already", out)
@@ -52,6 +52,7 @@ class Workshop:
         split = self.split(config.data)
         learner = Learner(model_for(split.pool, config), config.training, config.seed)
         materials = Materials(split, learner, self._sampler(config, split), folder, _facts(config, split))
+        folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable
         return fit(Trainer(materials, Schedule(config.training, config.sampling, config.augment), config.seed))
 
     def split(self, config: DataConfig) -> Split:

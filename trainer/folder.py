@@ -32,22 +32,27 @@ class RunFolder:
         """What a finished run wrote at its end; None while unfinished."""
         return self._read_json("summary.json")
 
-    def claim(self, config: Json, free: Collection[str] = ()) -> None:
-        """Make the folder this run's; raises BadInput if it holds a run of another configuration, or folders.
+    def check(self, config: Json, free: Collection[str] = ()) -> bool:
+        """Whether the folder is this run's already; raises BadInput if it holds one of another configuration.
 
         The dotted keys in `free` may differ: they don't change the result.
         """
         held = self._read_json("config.json")
         if held is None:
             self._require_no_folders()
-            self.write_json("config.json", config)
-            return
+            return False
         differing = _differences(_flat(held), _flat(json.loads(json.dumps(config)))) - set(free)
         if differing:
             raise BadInput(
                 f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
                 "an empty folder, or the same run", "choose another --out, or remove it",
             )  # fmt: skip
+        return True
+
+    def claim(self, config: Json, free: Collection[str] = ()) -> None:
+        """Make the folder this run's, as `check` allows."""
+        if not self.check(config, free):
+            self.write_json("config.json", config)
 
     def write_json(self, name: str, content: Json) -> None:
         """One JSON file; NaN becomes null."""

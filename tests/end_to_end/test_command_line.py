@@ -80,6 +80,11 @@ def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, tmp_pa
     assert results(tmp_path / "whole")["staleness"] == 2
 
 
+def test_a_mistyped_run_leaves_its_folder_to_the_corrected_one(tmp_path: Path) -> None:
+    assert main(command(tmp_path / "run", "--set", "strategy.name=bagde")[3:]) == 2
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     read_until(process, "epoch  1")
