@@ -12,6 +12,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[2]
+OTHER = "other"
+"""A resource that all nodes but the head have."""
 _STORE_BYTES = 128 << 20
 _SEEN_DEAD = {
     "health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_timeout_ms": 5000,
@@ -47,7 +49,7 @@ class Nodes:
         self._cluster.shutdown()
 
     def _start(self) -> Any:  # Any: Ray's node
-        return self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE_BYTES)
+        return self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE_BYTES, resources={OTHER: 1})
 
 
 @contextmanager

@@ -26,16 +26,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster started as a person would; its dashboard's address."""
-    port, gcs, folder = free_port(), free_port(), tmp_path_factory.mktemp("r")
+    port, gcs, agent, folder = free_port(), free_port(), free_port(), tmp_path_factory.mktemp("r")
     (folder / "address").write_text(f"127.0.0.1:{gcs}")
     started = subprocess.Popen(
         [
             RAY, "start", "--head", "--block", f"--port={gcs}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
-            f"--dashboard-port={port}", f"--metrics-export-port={free_port()}", "--disable-usage-stats", '--resources={"theirs": 1}',
-            f"--temp-dir={folder}",
+            f"--dashboard-port={port}", f"--dashboard-agent-listen-port={agent}", f"--temp-dir={folder}",
+            f"--metrics-export-port={free_port()}", "--disable-usage-stats", '--resources={"theirs": 1}',
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE,
     )  # fmt: skip

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from common.errors import ServiceError
 from common.types import Selection
@@ -14,7 +13,7 @@ from service.ray_service import RoundsActor
 from service.setup import FleetConfig
 from service.shared_points import Layout
 from tests.cluster.chaos import alive
-from tests.cluster.nodes import Nodes, three_nodes
+from tests.cluster.nodes import OTHER, Nodes, three_nodes
 from tests.unit.toys import vector_model, vectors
 
 POOL, MODEL = vectors([3] * 120), vector_model()
@@ -76,19 +75,16 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
     crowded: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
 ) -> None:
     nodes, service = crowded[0], crowded[1]._service
-    doomed = nodes.others[1].node_id
     service.coordinator = (
         ray.remote(RoundsActor)
-        .options(
-            name="coordinator-moved", num_cpus=0, max_restarts=-1, max_task_retries=-1,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(doomed, soft=True),
-        )
+        .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
         .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits, "moved")
-    )  # fmt: skip
+    )
     ray.get(service.coordinator.status.remote(), timeout=60.0)
-    assert alive("coordinator-moved")[0]["Address"]["NodeID"] == doomed
+    doomed = alive("coordinator-moved")[0]["Address"]["NodeID"]
+    number = [node.node_id for node in nodes.others].index(doomed)
     pending = crowded[1].sibling("badge", k=10).submit(MODEL.state_dict(), 0)
-    nodes.kill(1)
-    nodes.replace(1)
+    nodes.kill(number)
+    nodes.replace(number)
     assert_expected(pending.result(), expected["badge"])
     assert alive("coordinator-moved")[0]["Address"]["NodeID"] != doomed
