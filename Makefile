@@ -8,7 +8,8 @@ demo: .venv/.ready
 	$(RUN) -m deploy demo
 
 test: lint types
-	$(RUN) -m pytest -m "not gpu and not slow"
+	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster
+	$(RUN) -m pytest -m "not gpu and not slow" tests/cluster
 
 lint: .venv/.ready
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

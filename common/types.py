@@ -6,12 +6,15 @@ Axes: n bags, K classes, D features, R gradient factors.
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.repairs import Repairs
+from common.account import Account, Traffic
+
+if TYPE_CHECKING:
+    from common.lots import Lot
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -125,7 +128,10 @@ class Edition:
 
 @dataclass(frozen=True)
 class Round:
-    """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column."""
+    """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column.
+
+    Only the bags of the `lot` are scored, if there is one. With `at_most` fewer than k finite ones will do.
+    """
 
     run: str
     epoch: int
@@ -134,6 +140,8 @@ class Round:
     target: int = 1
     previous: Index | None = None
     edition: Edition | None = None
+    lot: "Lot | None" = None
+    at_most: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,10 @@ class InstanceFeatures:
 
     def at(self, rows: Index) -> Array:
         """The features of `rows`, in that order, repeated where a row is."""
-        return self.features[np.searchsorted(self.row, rows)]
+        place = np.searchsorted(self.row, rows)
+        known = len(self.row) and np.array_equal(self.row[np.minimum(place, len(self.row) - 1)], rows)
+        _require(bool(known) or not len(rows), "the rows that are asked for", self)
+        return self.features[place]
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
@@ -174,16 +185,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """What a selection cost in messages: rounds, passes over all points, points sent, bytes either way."""
-
-    rounds: int = 0
-    passes: int = 0
-    points: int = 0
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True)
 class Picked:
     """What a strategy chose: candidates, best first; how many of them are mere filling; and what it cost.
 
@@ -195,23 +196,6 @@ class Picked:
     filled: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     left_out: float = 0.0
-
-
-@dataclass(frozen=True)
-class Account:
-    """What a selection cost: bags scored, dropped as not finite, rows filled, calls repeated, messages, seconds by
-    stage; `Picked.left_out`; the version of the pool, 0 where it is no table; and all that was mended.
-    """
-
-    scored: int = 0
-    dropped: int = 0
-    filled: int = 0
-    retries: int = 0
-    traffic: Traffic = field(default_factory=Traffic)
-    left_out: float = 0.0
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    edition: int = 0
-    repairs: Repairs = field(default_factory=Repairs)
 
 
 @dataclass(frozen=True)

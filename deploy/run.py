@@ -29,8 +29,10 @@ from trainer.report import RunFolder as ReportedRun
 from trainer.trainer import Materials, Schedule, Trainer
 
 log = logging.getLogger(__name__)
-FREE = set(keys(FleetConfig, "fleet.")) - {"fleet.block"}
+FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
 """Keys that may change when a run is resumed: where scoring happens doesn't change the picks."""
+TASK = ("random_rounds", "staleness", "candidates", "rescore", "every")
+"""Keys of `sampling` that the sampler has to know."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
@@ -69,15 +71,13 @@ class Workshop:
         strategy = make_strategy(config.strategy)
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        rounds, behind = config.sampling.random_rounds, config.sampling.staleness
+        sampling = config.sampling
+        task = {name: getattr(sampling, name) for name in TASK} | {"k": k, "seed": config.seed}
         if shared in self._samplers:
-            return self._samplers[shared].sibling(
-                strategy, k=k, seed=config.seed, random_rounds=rounds, staleness=behind
-            )
+            return self._samplers[shared].sibling(strategy, **task)
         self._samplers[shared] = NegativeSampler(
-            split.pool, model_for(split.pool, config), strategy=strategy, k=k, seed=config.seed,
-            positives=split.positives, random_rounds=rounds, staleness=behind, fleet=config.fleet.kind,
-            options=config.fleet,
+            split.pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
+            fleet=config.fleet.kind, options=config.fleet, **task,
         )  # fmt: skip
         return self._samplers[shared]
 

@@ -7,6 +7,7 @@ from torch import nn
 from common.types import Round
 from service.checks import require_whole, resolve_strategy
 from service.coordinator import Task
+from service.scope import Scope
 from service.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def attach(
     random_rounds: int = 0,
     staleness: int | None = None,
     target: int = 1,
+    candidates: int | None = None,
+    rescore: int | None = None,
+    every: int = 1,
     task: str = "",
 ) -> "NegativeSampler":
     """A NegativeSampler whose rounds are run by the service called `name`, on the cluster in RAY_ADDRESS.
@@ -36,5 +40,5 @@ def attach(
 
     require_whole("seed", seed)
     service = AttachedService(name, model, head, target_label, task)
-    wanted = Task(resolve_strategy(strategy), random_rounds, staleness)
+    wanted = Task(resolve_strategy(strategy), random_rounds, staleness, Scope(candidates, rescore, every))
     return open_attached(service, wanted, Round("", 0, seed, -1 if k is None else k, target))

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from common.lots import Lot
 from common.models.embed import Ask
 from common.types import Array, Embedded, Index
 from service.kmeanspp import Points, Rows, grid_exponent, snap
@@ -24,12 +25,14 @@ from service.kmeanspp.rows import Body
 class PointsAsk:
     """Which points: the last layer's gradients, or the features it reads.
 
-    With `floor` (norm, index) only bags of a longer gradient, or as long and not behind `index`.
+    With `floor` (norm, index) only bags of a longer gradient, or as long and not behind `index`. With a
+    `lot` only its bags.
     """
 
     ask: Ask
     of: Literal["gradient", "features"] = "gradient"
     floor: tuple[float, int] | None = None
+    lot: Lot | None = None
 
 
 @dataclass(frozen=True)

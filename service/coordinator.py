@@ -1,16 +1,18 @@
 """One round: learn from the positives, have every shard score, merge, pick. Keeps nothing between rounds."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from common.account import Account
 from common.errors import BadInput
 from common.rng import stream_key, uniform_keys
-from common.types import Account, Candidates, Embedded, Index, InstanceFeatures, Need, Round, Selection
+from common.types import Candidates, Embedded, Index, InstanceFeatures, Need, Round, Selection
 from service.fleet import Fleet
 from service.merge import top_k
+from service.scope import Scope
 from service.shared_points import Layout
 from service.stopwatch import Stopwatch
 from service.strategies.base import Prepared, Strategy
@@ -23,12 +25,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Task:
     """What one run wants: a strategy. Epochs below `random_rounds` are picked at random, since untrained
-    scores are noise; weights may be `staleness` epochs behind, or any number if that is None.
+    scores are noise; weights may be `staleness` epochs behind, or any number if that is None; `scope` says
+    how much of the pool is scored.
     """
 
     strategy: Strategy
     random_rounds: int = 0
     staleness: int | None = None
+    scope: Scope = field(default_factory=Scope)
 
     def strategy_at(self, epoch: int) -> Strategy:
         """The strategy, or Random in the first rounds of one that scores."""
@@ -52,8 +56,8 @@ class Coordinator:
         watch, before = Stopwatch(), self._fleet.repairs
         if self._layout.share_instances and strategy.need > Need.NOTHING:
             with watch.stage("score"):
-                published = self._encode_instances(published)
-        view = View(self._fleet, published, layout, watch)
+                published = self._encode_instances(published, strategy, round)
+        view = View(self._fleet, published, layout, watch, round.lot)
         with watch.stage("prepare"):
             prepared = self._prepare(strategy, round, view, layout.pool)
         with watch.stage("merge"):
@@ -65,10 +69,10 @@ class Coordinator:
         account = Account(
             picked.candidates.seen if strategy.need else 0, picked.candidates.dropped, picked.filled,
             repairs.retries, picked.traffic, picked.left_out, watch.seconds,
-            round.edition.version if round.edition else 0, repairs,
+            round.edition.version if round.edition else 0, repairs, picked.candidates.seen,
         )  # fmt: skip
         chosen = picked.candidates
-        return Selection(chosen.index, chosen.score, np.ones(round.k), published.version, 0, account)
+        return Selection(chosen.index, chosen.score, np.ones(len(chosen.index)), published.version, 0, account)
 
     def _prepare(self, strategy: Strategy, round: Round, view: View, pool: int) -> Prepared:
         if not strategy.learns_from_positives:
@@ -80,8 +84,9 @@ class Coordinator:
             return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
         return strategy.prepare(positives, view.embed("pool", ask, _in_use(round, pool)))
 
-    def _encode_instances(self, published: Any) -> Any:
-        parts = self._fleet.ask("encode", published)
+    def _encode_instances(self, published: Any, strategy: Strategy, round: Round) -> Any:
+        also = _in_use(round, self._layout.of(round).pool) if strategy.learns_from_negatives and round.lot else None
+        parts = self._fleet.ask("encode", published, round.lot, also)
         return self._fleet.extend(published, InstanceFeatures.merge(parts))
 
 
@@ -117,7 +122,7 @@ def _require_finite(positives: Embedded) -> None:
 def _require_enough(candidates: Candidates, round: Round) -> None:
     if candidates.dropped:
         log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
-    if len(candidates.index) != round.k:
+    if len(candidates.index) != round.k and not round.at_most:
         raise BadInput(
             f"{len(candidates.index)} bags with finite scores of {candidates.seen}",
             f"{round.k} at least",

@@ -4,7 +4,8 @@ import copy
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -14,8 +15,10 @@ from common.data.table.feed import Budget
 from common.models.adapt import Embedder
 from common.repairs import Repairs
 from common.types import InstanceFeatures, Snapshot
+from service.holding import Holding
 from service.partition import block_count, share_blocks
-from service.shard import Holding, Shard
+from service.scoring import ScoringConfig
+from service.shard import Shard
 from service.source import BagSource
 from service.threads import block_workers
 
@@ -36,6 +39,7 @@ class Stock:
     cache_bytes: int
     budget: Budget
     tasks_held: int = 16
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
 
     def holding(self, number: int) -> Holding:
         """What shard `number` holds."""
@@ -43,6 +47,10 @@ class Stock:
         pool, pool_blocks = self.pool.share(share, self.block, self.budget)
         positives = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
         return Holding(pool, self.positives, pool_blocks, positives, self.block, share)
+
+    def shard(self, number: int, model: Embedder, threads: Executor) -> Shard:
+        """Shard `number`, with this model as its own."""
+        return Shard(self.holding(number), model, threads, self.cache_bytes, self.scoring)
 
     def piece(self, number: int, at: int, of: int) -> Holding:
         """Part `at` of `of` of what shard `number` holds, whole blocks; a table's bags are streamed."""
@@ -75,8 +83,7 @@ class LocalFleet:
     def __init__(self, stock: Stock, device: torch.device) -> None:
         self._threads = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         self._shards = [
-            Shard(stock.holding(number), copy.deepcopy(stock.model).to(device), self._threads, stock.cache_bytes)
-            for number in range(stock.shards)
+            stock.shard(number, copy.deepcopy(stock.model).to(device), self._threads) for number in range(stock.shards)
         ]
 
     def publish(self, snapshot: Snapshot) -> Snapshot:

@@ -29,9 +29,7 @@ class Shards:
         """
         if digest not in self._held:
             stock = fetch()
-            model = stock.model.to(self._device)
-            made = Shard(stock.holding(self._number), model, self._threads, stock.cache_bytes)
-            self._held[digest] = stock, made
+            self._held[digest] = stock, stock.shard(self._number, stock.model.to(self._device), self._threads)
         self._held.move_to_end(digest)
         stock, shard = self._held[digest]
         while len(self._held) > stock.tasks_held:

@@ -5,17 +5,18 @@ batch, so that the features don't depend on the number of shards.
 """
 
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from common.data.bagset import BagSet
 from common.models.bag import BagClassifier
-from common.models.embed import to_numpy
 from common.types import Index, InstanceFeatures
 from service.partition import block_count, block_index, share_blocks
-from service.room import Room
 from service.source import BagSource
+
+if TYPE_CHECKING:
+    from service.embedding import Embedding
 
 _RUN = 320
 
@@ -26,22 +27,17 @@ def shares_instances(source: BagSource, model: object) -> bool:
     return plain and isinstance(model, BagClassifier) and source.dataset.shares_instances  # type: ignore[attr-defined]  # a BagSet
 
 
-def encode_rows(
-    model: BagClassifier, source: BagSource, share: tuple[int, int], threads: Executor, room: Room
-) -> InstanceFeatures:
-    """The features of share `share[0]` of `share[1]` of the source's distinct instances."""
-    bags = source.dataset
+def encode_rows(embedding: "Embedding", rows: Index, threads: Executor) -> InstanceFeatures:
+    """The features of a shard's share of `rows`, each once, which are instances of its pool."""
+    bags, share, rows = embedding.holding.pool.dataset, embedding.holding.share, np.unique(rows)
     assert isinstance(bags, BagSet)  # shares_instances says so
-    rows, device = np.unique(bags.rows), model.head.weight.device
 
     def encode(run: int) -> InstanceFeatures:
         mine = rows[block_index(run, _RUN, len(rows))]
-
-        def features() -> InstanceFeatures:
-            with torch.inference_mode():
-                return InstanceFeatures(mine, to_numpy(model.encoder(bags.gather_rows(mine).to(device))))
-
-        return room.fit(features, f"run {run} of the pool's instances ({len(mine)} of them)", smaller="")
+        told = f"run {run} of the pool's instances ({len(mine)} of them)"
+        place = run, mine.tobytes()
+        made = embedding.room.fit(lambda: embedding.forward.features(bags.gather_rows(mine), place), told, smaller="")
+        return InstanceFeatures(mine, made)
 
     runs = share_blocks(block_count(len(rows), _RUN), share[1])[share[0]]
     return InstanceFeatures.merge(list(threads.map(encode, runs)))

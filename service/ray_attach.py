@@ -47,6 +47,7 @@ class AttachedService:
         request = {
             "protocol": PROTOCOL, "task": self._registered(task, round), "epoch": round.epoch,
             "version": snapshot.version, "edition": round.edition.version, "previous": round.previous,
+            "part": round.lot.bags if round.at_most and round.lot else None,
         }  # fmt: skip
         held = ray.put(dict(snapshot.weights))
         named = self._actor.select.options(name=f"select:{self._task or 'task'}:epoch={round.epoch}")
@@ -75,6 +76,7 @@ class AttachedService:
             "model": self._model, "strategy": carry_strategy(task.strategy), "target": self._label,
             "k": None if full else round.k, "seed": round.seed, "column": round.target,
             "random_rounds": task.random_rounds, "staleness": task.staleness,
+            "candidates": task.scope.candidates, "every": task.scope.every,
         }  # fmt: skip
         name = str(self._call(self._actor.register.remote(request))["task"])
         self._known.append((key, name))

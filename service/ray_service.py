@@ -132,6 +132,7 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     coordinator = rounds.remote(scorers, layout, replace(config.limits, needs=needs), tag)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
+    line += f" ({config.scoring.line})" if config.scoring.line else ""
     return RayService((coordinator, scorers), held, line, config.deadline_s)
 
 

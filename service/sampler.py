@@ -14,15 +14,17 @@ from torch import nn
 from common.errors import BadInput
 from common.models.adapt import as_embedder
 from common.models.bag import BagClassifier
-from common.protocols import Pending, Sized
-from common.types import Edition, Index, Round, Selection
+from common.protocols import Sized
+from common.types import Edition, Round, Selection
 from common.weights import Weights, take_snapshot
-from service.checks import check_version, previous_of, require_positives, require_whole, resolve_k, resolve_strategy
+from service.checks import check_version, require_positives, require_whole, resolve_k, resolve_strategy
 from service.coordinator import Task
 from service.editions import edition_of, pool_of, positives_of, renew, stamp
 from service.fleet import Stock
 from service.instances import shares_instances
+from service.memory import Chosen, Memory
 from service.rounds import Service
+from service.scope import Scope
 from service.setup import FleetConfig, start_service
 from service.shared_points import Layout
 from service.source import BagSource, Collate
@@ -38,9 +40,10 @@ class NegativeSampler:
     they are the training bags negative or positive for `target_label`; `positives` is needed by
     strategies that learn from them. `model` is a BagClassifier or any module giving bag logits (N, K) whose last
     linear layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be
-    left out for `full`; `staleness` bounds how many epochs weights may be behind. The picks depend on
-    pool, weights, strategy, k, seed and epoch, and on nothing else: not on `shards`, not on the fleet.
-    Use it as a context manager, or call `close`.
+    left out for `full`; `staleness` bounds how many epochs weights may be behind; with `candidates` or
+    `rescore` a round scores that many bags, and `every` says how many epochs lie between rounds, see `Scope`.
+    The picks depend on pool, weights, strategy, k, seed, epoch and scope (and with `rescore` on earlier
+    scores), and on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
 
     Raises BadInput (and its kin) for anything unusable, before any work is done.
     """
@@ -62,6 +65,9 @@ class NegativeSampler:
         random_rounds: int = 0,
         staleness: int | None = None,
         target: int = 1,
+        candidates: int | None = None,
+        rescore: int | None = None,
+        every: int = 1,
         options: FleetConfig | None = None,
     ) -> None:
         config = dataclasses.replace(options or FleetConfig(), kind=fleet)
@@ -71,9 +77,13 @@ class NegativeSampler:
         bags = BagSource(pool_of(pool, target_label), collate, ragged)
         learnt = BagSource(positives_of(positives, target_label), collate, ragged)
         self._life = Life(bags.dataset, edition_of(bags.dataset))
-        self._task, self._positives = Task(resolve_strategy(strategy), random_rounds, staleness), len(learnt)
+        scope, self._positives = Scope(candidates, rescore, every), len(learnt)
+        self._task, self._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), Memory()
         self._round = self._first_round(k, seed, target)
-        stock = Stock(bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget)
+        stock = Stock(
+            bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
+            scoring=config.scoring,
+        )  # fmt: skip
         budgets = config.gather_mb << 20, config.held_mb << 20
         layout = Layout(len(bags), *budgets, shares_instances(bags, embedder))
         self._service: Service = start_service(stock, layout, config)
@@ -84,7 +94,8 @@ class NegativeSampler:
     def over(cls, service: Service, pool: Sized, task: Task, first: Round) -> Self:
         """A sampler of `pool` whose rounds another program's service runs; `first` is one without its epoch."""
         made = cls.__new__(cls)
-        made._life, made._task, made._round = Life(pool, edition_of(pool)), task, first
+        made._life, made._task, made._round, made._memory = Life(pool, edition_of(pool)), task, first, Memory()
+        task.scope.check(task.strategy, first.k)
         made._positives = 1  # the service knows how many there are, and complains if there are none
         made._service, made._owns_service = service, True
         log.info(service.describe())
@@ -99,13 +110,17 @@ class NegativeSampler:
         random_rounds: int = 0,
         staleness: int | None = None,
         target: int = 1,
+        candidates: int | None = None,
+        rescore: int | None = None,
+        every: int = 1,
     ) -> "NegativeSampler":
         """Another sampler on the same shards, for another run or strategy over the same pool and architecture.
 
         It ends with this one; closing it does nothing.
         """
-        other = copy.copy(self)
-        other._task, other._owns_service = Task(resolve_strategy(strategy), random_rounds, staleness), False
+        other, scope = copy.copy(self), Scope(candidates, rescore, every)
+        other._task, other._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), Memory()
+        other._owns_service = False
         other._round = other._first_round(k, seed, target)
         return other
 
@@ -117,7 +132,7 @@ class NegativeSampler:
         """
         return self.submit(weights, epoch).result()
 
-    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> "Chosen":
+    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Chosen:
         """Start a round and return at once; `.result(timeout_s)` gives the selection.
 
         `version` says after how many epochs the weights were taken, `epoch` if it is left out; the
@@ -128,10 +143,10 @@ class NegativeSampler:
         version, edition = epoch if version is None else version, self._life.edition
         check_version(version, epoch, self._task.staleness)
         snapshot = stamp(take_snapshot(weights, version), edition)
-        k = resolve_k(self._round.k, self._task.strategy, edition.bags)
-        asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition)
-        pending = self._service.begin(self._task, asked, snapshot)
-        return Chosen(self, pending, epoch)
+        k, memory = resolve_k(self._round.k, self._task.strategy, edition.bags), self._memory
+        asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition, previous=memory.previous)
+        asked = self._task.scope.narrowed(asked, self._task.strategy_at(epoch), memory.kept is not None)
+        return Chosen(memory, self._service.begin(self._task, asked, snapshot), asked, k)
 
     @property
     def pool(self) -> Sized:
@@ -149,14 +164,14 @@ class NegativeSampler:
         return self._life.edition.version
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
-        """All that later selections depend on besides the weights: the last selection, a table's version."""
-        return {"previous": self._round.previous, "edition": self._life.edition.version}
+        """All that later selections depend on besides the weights: the last one, kept scores, a table's version."""
+        return self._memory.state() | {"edition": self._life.edition.version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
         if isinstance(state, Mapping) and state.get("edition"):
             self.refresh(state["edition"])
-        self._remember(previous_of(state, len(self.pool)))
+        self._memory.load(state, len(self.pool))
 
     def close(self, finish: bool = True) -> None:
         """Let go of the shards; a round under way is finished first, or given up unless `finish`.
@@ -176,12 +191,12 @@ class NegativeSampler:
         self.close(finish=kind is None)
 
     def _first_round(self, k: int | None, seed: int, target: int) -> Round:
-        require_positives(self._task.strategy, self._positives)
+        strategy = self._task.strategy
+        require_positives(strategy, self._positives)
         require_whole("seed", seed)
-        return Round("", 0, seed, resolve_k(k, self._task.strategy, self._life.edition.bags), target)
-
-    def _remember(self, previous: Index | None) -> None:
-        self._round = dataclasses.replace(self._round, previous=previous)
+        first = Round("", 0, seed, resolve_k(k, strategy, self._life.edition.bags), target)
+        self._task.scope.check(strategy, first.k)
+        return first
 
 
 @dataclass
@@ -191,18 +206,3 @@ class Life:
     pool: Sized
     edition: Edition
     over: bool = False
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A selection on its way to the sampler that asked for it."""
-
-    sampler: NegativeSampler
-    pending: Pending
-    epoch: int
-
-    def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for the selection; raises TimeoutError after `timeout_s`, and can be called again."""
-        selection = self.pending.result(timeout_s)
-        self.sampler._remember(selection.index)
-        return dataclasses.replace(selection, staleness=self.epoch - selection.version)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -14,6 +14,7 @@ from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
 from service.repair import Limits
 from service.rounds import LocalService, Service
+from service.scoring import ScoringConfig
 from service.shared_points import Layout
 
 KINDS = ("auto", "local", "ray")
@@ -41,6 +42,7 @@ class FleetConfig:
     )
     disk_mb: int = knob(8192, "MiB of decoded tables that all shards of a machine keep in $NEGSIFT_CACHE", least=0)
     tasks_held: int = knob(16, "targets and architectures a scorer of `serve` keeps ready at once", least=1)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
     dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
 
     def __post_init__(self) -> None:
@@ -79,4 +81,5 @@ def start_service(stock: Stock, layout: Layout, config: FleetConfig) -> Service:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fleet = LocalFleet(stock, device)
     line = f"{stock.shards} shards of {len(stock.pool):,} bags in this process, on {device}"
+    line += f" ({config.scoring.line})" if config.scoring.line else ""
     return LocalService(fleet, Coordinator(fleet, layout), line)

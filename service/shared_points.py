@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from common.account import Traffic
 from common.errors import ServiceError
-from common.types import Candidates, Picked, Round, Traffic
+from common.types import Candidates, Picked, Round
 from service.bag_points import Grid, Measured, PointsAsk
 from service.fleet import Fleet
 from service.kmeanspp import HeldRows, Points, Pool, Rows, Spread

@@ -17,6 +17,7 @@ from common.errors import BadData
 from common.protocols import Sized
 from common.types import Index
 from service.partition import block_count, share_blocks
+from service.scoring import ScoringConfig
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag
 
@@ -93,10 +94,19 @@ def as_bag(item: Any, position: int) -> Tensor:  # Any: the user's own form of a
     return bag
 
 
-def move(batch: Any, device: torch.device) -> Any:  # Any: what the user's collate makes
-    """The batch with every tensor in it on `device`."""
-    if isinstance(batch, (Tensor, BagBatch)):
-        return batch.to(device)
+def move(batch: Any, device: torch.device, how: ScoringConfig) -> Any:  # Any: what the user's collate makes
+    """The batch with every tensor in it on `device`, laid out as configured."""
+    if isinstance(batch, BagBatch):
+        return BagBatch(move(batch.instances, device, how), batch.sizes)
+    if isinstance(batch, Tensor):
+        return _move_tensor(batch, device, how)
     if isinstance(batch, (tuple, list)):
-        return type(batch)(move(part, device) for part in batch)
-    return {key: move(part, device) for key, part in batch.items()} if isinstance(batch, dict) else batch
+        return type(batch)(move(part, device, how) for part in batch)
+    return {key: move(part, device, how) for key, part in batch.items()} if isinstance(batch, dict) else batch
+
+
+def _move_tensor(tensor: Tensor, device: torch.device, how: ScoringConfig) -> Tensor:
+    pinned = how.pinned and device.type == "cuda"
+    moved = (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=True)
+    images = how.channels_last and moved.ndim == 4
+    return moved.contiguous(memory_format=torch.channels_last) if images else moved

@@ -63,8 +63,10 @@ class Stocks:
         ragged = isinstance(model, BagClassifier)
         bags, learnt = (BagSource(part, None, ragged) for part in (pool, self.positives(spec.target, spec.edition)))
         config = self.config
-        cache_bytes = config.cache_mb << 20
-        return Stock(bags, learnt, model, self.shards, config.block, cache_bytes, config.budget, config.tasks_held)
+        return Stock(
+            bags, learnt, model, self.shards, config.block, config.cache_mb << 20, config.budget, config.tasks_held,
+            config.scoring,
+        )  # fmt: skip
 
 
 def require_blocks(manifest: Manifest, shards: int, block: int) -> None:

@@ -18,7 +18,9 @@ from service.checks import check_version, require_positives, resolve_k
 from service.coordinator import Task
 from service.fleet import Stock
 from service.history import History
+from service.scope import Scope
 from service.stocks import Stocks
+from service.strategies.full import Full
 from service.unpack import make_embedder, make_task_strategy
 from service.wire import RoundSpec, TaskSpec, Wire
 
@@ -109,6 +111,9 @@ class Tasks:
         edition = Edition(pool.version, len(pool))
         entry.version = version
         asked = Round(name, spec.epoch, entry.spec.seed, k, entry.spec.column, spec.previous, edition)
+        scope = entry.task.scope if spec.part is None else Scope(rescore=spec.part, every=entry.task.scope.every)
+        scope.check(entry.task.strategy, k)
+        asked = scope.narrowed(asked, entry.task.strategy_at(spec.epoch), begun=True)
         return Asked(name, entry, asked, version)
 
     def refresh(self, task: str, version: int | None) -> Wire:
@@ -155,7 +160,8 @@ class Tasks:
         resolve_k(spec.k, strategy, len(pool))
         make_embedder(spec.model, pool.manifest.payload)  # what can't be made is told now
         stock = _digest(spec), lambda: self._stocks.make(spec)
-        task = Task(strategy, spec.random_rounds, spec.staleness)
+        task = Task(strategy, spec.random_rounds, spec.staleness, Scope(spec.candidates, None, spec.every))
+        task.scope.check(strategy, 0 if isinstance(strategy, Full) else spec.k or 0)
         self._held[spec.task] = Registered(spec, token, task, pool, stock, History())
         self._held.move_to_end(spec.task)
         while len(self._held) > _HELD:  # their programs may have died without a word; the shelf knows them still

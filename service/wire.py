@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from common.account import Account, Ages, Traffic
 from common.config import knob
 from common.errors import BadData, BadInput, BadModel, BadWeights, NegsiftError, ServiceError, UnknownName
 from common.knobs import check_knobs
-from common.types import Account, Index, Selection, Traffic
+from common.repairs import Repairs
+from common.types import Index, Selection
 
 PROTOCOL = 1
 Wire = dict[str, Any]  # Any: numbers, strings, bytes, numpy arrays, and dicts and lists of them
@@ -36,6 +38,8 @@ class TaskSpec:
     random_rounds: int = knob(0, "epochs picked at random first", least=0)
     staleness: int | None = knob(None, "epochs that weights may be behind; none: any", least=0)
     edition: int | None = knob(None, "version of the pool; none: the newest", least=1)
+    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
+    every: int = knob(1, "epochs between rounds", least=1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class RoundSpec:
     epoch: int = knob(None, "the epoch to choose for")
     version: int | None = knob(None, "after how many epochs the weights were taken; none: the epoch")
     edition: int | None = knob(None, "version of the pool; none: the task's", least=1)
+    part: int | None = knob(None, "give every score of so many bags, others each time; not the best k", least=1)
     previous: Index | None = None
     """The last selection's positions, for strategies that learn from them."""
 
@@ -81,8 +86,9 @@ def selection_of(answer: Wire) -> Selection:
     """The selection in an answer; raises what went wrong instead, if that is in it."""
     told = checked(answer)
     account = told["account"]
-    traffic = Traffic(**account["traffic"])
-    return Selection(**{**told, "account": Account(**{**account, "traffic": traffic})})
+    inner = {"traffic": Traffic, "repairs": Repairs, "ages": Ages}
+    made = {name: kind(**account[name]) for name, kind in inner.items() if name in account}
+    return Selection(**{**told, "account": Account(**{**account, **made})})
 
 
 def error_of(error: NegsiftError) -> Wire:

@@ -6,12 +6,14 @@ those of epoch 0), while the epochs in between train.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from common.protocols import Pending, Sampler
-from common.types import Index, Selection
+from common.types import Selection
 from trainer.config import SamplingConfig
 from trainer.folder import Json
 
@@ -20,13 +22,13 @@ from trainer.folder import Json
 class Asked:
     """A selection under way for `epoch`, and all that it takes to ask for it again in another process.
 
-    `version` says after how many epochs `weights` were taken, `previous` what had been selected by then.
+    `version` says after how many epochs `weights` were taken, `state` is the sampler's by then.
     """
 
     epoch: int
     version: int
     weights: Mapping[str, Tensor]
-    previous: Index | None
+    state: Json
     pending: Pending
 
 
@@ -54,25 +56,42 @@ class Ahead:
     def state(self) -> Sequence[Json]:
         """What is under way, as tensors and numbers."""
         return [
-            {"epoch": one.epoch, "version": one.version, "weights": dict(one.weights), "previous": held(one.previous)}
+            {"epoch": one.epoch, "version": one.version, "weights": dict(one.weights), "sampler": as_tensors(one.state)}
             for one in self._asked.values()
         ]
 
     def resume(self, state: Sequence[Json]) -> None:
         """Ask again for what was under way."""
         for one in state:
-            self._sampler.load_state_dict({"previous": None if one["previous"] is None else one["previous"].numpy()})
+            self._sampler.load_state_dict(as_arrays(one["sampler"]))
             self._start(one["epoch"], one["version"], one["weights"])
 
     def _wanted(self, epoch: int) -> bool:
         return epoch % self._config.every == 0 and epoch not in self._asked
 
     def _start(self, epoch: int, version: int, weights: Mapping[str, Tensor]) -> None:
-        previous = self._sampler.state_dict()["previous"]
+        state = self._sampler.state_dict()
         pending = self._sampler.submit(weights, epoch, version)
-        self._asked[epoch] = Asked(epoch, version, weights, previous, pending)
+        self._asked[epoch] = Asked(epoch, version, weights, state, pending)
 
 
-def held(index: Index | None) -> Tensor | None:
-    """A copy as a tensor: what came from Ray can't be written."""
-    return None if index is None else torch.tensor(index)
+def as_tensors(state: Json) -> Json:
+    """A sampler's state with a tensor for each array: a copy, for what came from Ray can't be written."""
+    return {name: _as_tensor(value) for name, value in state.items()}
+
+
+def as_arrays(state: Json) -> Json:
+    """The state that `as_tensors` was given."""
+    return {name: _as_array(value) for name, value in state.items()}
+
+
+def _as_tensor(value: Any) -> Any:  # Any: as in Json
+    if isinstance(value, dict):
+        return as_tensors(value)
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _as_array(value: Any) -> Any:  # Any: as in Json
+    if isinstance(value, dict):
+        return as_arrays(value)
+    return value.numpy() if isinstance(value, Tensor) else value

@@ -17,6 +17,8 @@ class SamplingConfig:
     ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
     every: int = knob(1, "epochs between selections", least=1)
     random_rounds: int = knob(1, "first epochs picked at random, while scores are noise", least=0)
+    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
+    rescore: int | None = knob(None, "bags scored anew in a round; the others' last scores are kept", least=1)
     staleness: int = knob(0, "epochs weights may be behind: 0 select, then train; above 0 both at once", least=0)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class TrainingConfig:
     halve_from: int = knob(0, "epochs before the learning rate is halved for the first time; 0: never", least=0)
     halve_every: int = knob(5, "epochs between later halvings", least=1)
     weighted: bool = knob(False, "draw bags with replacement, both labels equally often")
+    freeze: bool = knob(False, "train the head and the pooling alone; the backbone stays as it is")
     mixed_precision: bool = knob(False, "bfloat16 in training where it pays, on a GPU")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
 

@@ -19,12 +19,15 @@ from trainer.loader import Batch
 
 
 class Learner:
-    """Trains `model` with Adam on the cross-entropy of bag logits."""
+    """Trains `model` with Adam on the cross-entropy of bag logits; its `encoder` is left alone by `freeze`."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig, seed: int) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model: nn.Module = model.to(self.device)
         self._seed, self._config = seed, config
+        self._backbone: nn.Module | None = model.get_submodule("encoder") if config.freeze else None
+        if self._backbone is not None:
+            self._backbone.requires_grad_(False)
         betas = (config.beta1, config.beta2)
         self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
@@ -35,6 +38,8 @@ class Learner:
         same dropout. Raises BadInput once the loss is not finite.
         """
         self.model.train()
+        if self._backbone is not None:
+            self._backbone.eval()  # statistics of its BatchNorm stay, too
         for group in self._optimiser.param_groups:
             group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.types import Account, Floats, Index, Selection
+from common.account import Account
+from common.types import Floats, Index, Selection
 from trainer.folder import Json
 from trainer.metrics import Metrics
 
@@ -35,6 +36,7 @@ class Progress:
         account = selection.account if fresh else Account()
         line = {"epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked)}
         line |= {"scored": account.scored, "dropped": account.dropped, "filled": account.filled}
+        line |= {"considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen}
         line |= {"retries": account.retries, "version": selection.version, "staleness": epoch - selection.version}
         line |= {"overlap": _overlap(before, selection), "coverage": float(self.picked.mean())}
         self.history.append(line)

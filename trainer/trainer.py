@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from common.data.split import Split
 from common.errors import BadInput
 from common.protocols import Sampler
 from common.types import Selection
-from trainer.ahead import Ahead, held
+from trainer.ahead import Ahead, as_arrays, as_tensors
 from trainer.augment import AugmentConfig, augmented
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
@@ -144,7 +143,7 @@ class Trainer:
     def _state(self) -> Json:
         return {
             "progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(),
-            "previous": held(self._with.sampler.state_dict()["previous"]), "ahead": self._ahead.state(),
+            "sampler": as_tensors(self._with.sampler.state_dict()), "ahead": self._ahead.state(),
         }  # fmt: skip
 
     def _resume(self) -> None:
@@ -160,8 +159,7 @@ class Trainer:
             )
         self._with.learner.load_state_dict(state["learner"])
         self._ahead.resume(state["ahead"])
-        previous: Any = state["previous"]
-        self._with.sampler.load_state_dict({"previous": None if previous is None else previous.numpy()})
+        self._with.sampler.load_state_dict(as_arrays(state["sampler"]))
         self._saved = self._progress.next_epoch
         log.info("going on after epoch %d", self._saved - 1)
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from common.data.bagset import BagBatch
 from common.errors import BadModel
 from common.models.bag import BagClassifier
 from common.models.clip import ClipClassifier
-from common.models.embed import Ask, gradient_labels, linear_gradient, pack
+from common.models.embed import Ask, Encoded, gradient_labels, linear_gradient, pack
 from common.types import Embedded, Index, Need
 
 
@@ -63,14 +64,28 @@ class AdaptedModule(nn.Module):
         head whose outputs are neither the bag's logits nor average to them.
         """
         raw, inputs = self._run(bags, len(index))
-        logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
         inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])
-        feats_ND = inputs_NnD.mean(1)
-        if ask.need < Need.GRADIENT:
-            return pack(index, logits_NK, feats_ND, None)
+        if ask.need == Need.GRADIENT:
+            self._require_linear(inputs_NnD, raw)
+        return _answer(raw, inputs_NnD.mean(1), index, ask)
+
+    def encode(self, bags: BagBatch | Tensor, count: int) -> Encoded:
+        """The head's inputs for `count` bags, (N, n, D), if the logits follow from them; else raises BadModel."""
+        raw, inputs = self._run(bags, count)
+        inputs_NnD = inputs.reshape(count, -1, inputs.shape[-1])
         self._require_linear(inputs_NnD, raw)
-        gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, ask))
-        return pack(index, logits_NK, feats_ND, gradient)
+        return Encoded(inputs_NnD, np.full(count, inputs_NnD.shape[1], dtype=np.int64))
+
+    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+        """The same as `embed`, from the head's inputs; logits may differ in their last bit."""
+        feats_ND = encoded.features.mean(1)
+        return _answer(torch.nn.functional.linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, ask)
+
+    @property
+    def head_name(self) -> str:
+        """The head's name in the module."""
+        names: list[str] = [name for name, part in self.module.named_modules() if part is self._head]
+        return names[0]
 
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._seen.inputs = inputs[0]
@@ -96,14 +111,24 @@ class AdaptedModule(nn.Module):
         return raw, inputs
 
     def _require_linear(self, inputs_NnD: Tensor, raw: Tensor) -> None:
-        again = torch.nn.functional.linear(inputs_NnD.mean(1), self._head.weight, self._head.bias)
+        again = torch.nn.functional.linear(inputs_NnD.mean(1), self._head.weight, self._head.bias).to(raw.dtype)
         told = raw.isfinite() & again.isfinite() if again.shape == raw.shape else raw.isfinite()
-        if again.shape != raw.shape or not torch.allclose(again[told], raw[told], rtol=1e-3, atol=1e-4):
+        rtol, atol = (5e-2, 5e-2) if raw.dtype == torch.bfloat16 else (1e-3, 1e-4)
+        if again.shape != raw.shape or not torch.allclose(again[told], raw[told], rtol, atol):
             raise BadModel(
                 "bag logits that are not the head's output (or its mean over instances)",
                 "just that",
-                "use a strategy without gradients, or a BagClassifier, whose poolings know their gradient",
+                "use a strategy without gradients, or a BagClassifier, whose poolings know their gradient; and "
+                "neither bfloat16 nor frozen features",
             )
+
+
+def _answer(raw: Tensor, feats_ND: Tensor, index: Index, ask: Ask) -> Embedded:
+    logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
+    if ask.need < Need.GRADIENT:
+        return pack(index, logits_NK, feats_ND, None)
+    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, ask))
+    return pack(index, logits_NK, feats_ND, gradient)
 
 
 Embedder = BagClassifier | ClipClassifier | AdaptedModule

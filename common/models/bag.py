@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from common.data.bagset import BagBatch
-from common.models.embed import Ask, general_gradient, gradient_labels, linear_gradient, pack
+from common.models.embed import Ask, Encoded, general_gradient, gradient_labels, linear_gradient, pack
 from common.models.pooling import Pooling
 from common.models.ragged import spread
 from common.types import Embedded, Index, Need
@@ -33,8 +33,16 @@ class BagClassifier(nn.Module):
 
     def embed(self, bags: BagBatch | Tensor, index: Index, ask: Ask) -> Embedded:
         """What one forward pass says of the bags at pool positions `index`; see `pool` for the levels."""
+        return self.answer(self.encode(bags, len(index)), index, ask)
+
+    def encode(self, bags: BagBatch | Tensor, count: int) -> Encoded:
+        """The features of every instance of `count` bags, (M, D)."""
         batch = as_batch(bags)
-        return self.pool(self.encoder(batch.instances), batch.sizes, index, ask)
+        return Encoded(self.encoder(batch.instances), batch.sizes)
+
+    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+        """The rest of `embed`."""
+        return self.pool(encoded.features, encoded.sizes, index, ask)
 
     def pool(self, feats_MD: Tensor, sizes: Index, index: Index, ask: Ask) -> Embedded:
         """The embedding of bags whose instances' features are known, so that an instance shared by many

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from common.data.audio.config import ClipForm
 from common.errors import BadModel
 from common.models.attention import EDGE, AttentionHead
-from common.models.embed import Ask, gradient_labels, pack, to_numpy
+from common.models.embed import Ask, Encoded, gradient_labels, pack, to_numpy
 from common.types import Embedded, Gradient, Index, Need
 
 
@@ -49,7 +49,16 @@ class ClipClassifier(nn.Module):
 
     def embed(self, clips: Tensor, index: Index, ask: Ask) -> Embedded:
         """Logits, the mean of the steps' features (N, D), and the last layer's gradient (H·D numbers a clip)."""
+        return self.answer(self.encode(clips, len(index)), index, ask)
+
+    def encode(self, clips: Tensor, count: int) -> Encoded:
+        """The features of every time step of `count` clips, (N, T, D)."""
         feats_NTD = self.steps(clips)
+        return Encoded(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
+
+    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+        """The rest of `embed`."""
+        feats_NTD = encoded.features
         probs_NK = self._probabilities(feats_NTD)
         logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
         if ask.need < Need.GRADIENT:

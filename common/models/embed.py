@@ -25,6 +25,24 @@ class Ask:
     target: int = 1
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What the backbone says of bags: `features`, which only the head has still to look at, and `sizes` (n,)."""
+
+    features: Tensor
+    sizes: Index
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory held."""
+        return self.features.element_size() * self.features.nelement() + self.sizes.nbytes
+
+    def wide(self) -> "Encoded":
+        """The same with features in float32, if they are in bfloat16."""
+        half = self.features.dtype == torch.bfloat16
+        return Encoded(self.features.float(), self.sizes) if half else self
+
+
 def gradient_labels(logits_NK: Tensor, ask: Ask) -> Tensor:
     """The label each bag's gradient is taken for, (N,)."""
     if ask.label == "pseudo":

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common.types import Array, Floats, Index, Traffic
+from common.account import Traffic
+from common.types import Array, Floats, Index
 from service.kmeanspp.points import Points
 
 

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.account import Traffic
 from common.rng import stream_key, uniform_keys
-from common.types import Floats, Index, Traffic
+from common.types import Floats, Index
 from service.kmeanspp.messages import Due, Far, Moments, Spread, Standing, Summary
 from service.kmeanspp.points import Points
 from service.kmeanspp.walk import Centres

@@ -64,7 +64,7 @@ def sampler(
     marker.write_text("nobody")
     parts = [getattr(bags[0], field.name) for field in fields(bags[0])]
     given = {"k": K, "shards": 3, "positives": bags[1], "fleet": "ray"}
-    options = FleetConfig(cache_mb=0, held_mb=0, call_s=20.0, cpus_per_shard=1.0)
+    options = FleetConfig(cache_mb=0, held_mb=0, call_s=10.0, cpus_per_shard=1.0)
     with NegativeSampler(SlowBags(*parts, marker=marker, wait_s=600.0), model, options=options, **given) as sampler:
         yield sampler, marker
 

@@ -29,6 +29,7 @@ from service.strategies.random import Random
 from service.view import View
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
+QUICK, SLOW = ("full", "random", "entropy", "badge", "svm_margin"), pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("local_ray")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -118,7 +119,7 @@ def deadly(
         yield sampler, marker
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=SLOW) for name in STRATEGIES])
 def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
     name: str, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:
@@ -132,7 +133,7 @@ def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
     assert selection.account.retries >= 1
 
 
-@pytest.mark.parametrize("before", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("before", [1, pytest.param(2, marks=SLOW), 3, pytest.param(4, marks=SLOW), 5])
 def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged(
     before: int, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:

@@ -22,7 +22,7 @@ def assert_same(one: Selection, other: Selection) -> None:
     assert one.version == other.version
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3, 7, 16])
+@pytest.fixture(scope="module", params=[1, 2, 3, 7, pytest.param(16, marks=pytest.mark.slow)])
 def sampler(
     request: pytest.FixtureRequest, bags: tuple[BagSet, BagSet], model: BagClassifier
 ) -> Iterator[NegativeSampler]:

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from common.account import Account
 from common.errors import BadInput
-from common.types import Account, Selection
+from common.types import Selection
 from service.history import History, Lags
 from service.telemetry import COUNTERS, GAUGES, Telemetry
 

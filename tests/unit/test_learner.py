@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from common.errors import BadInput
-from tests.unit.toys import bag_set, cnn, vector_model, vectors
+from common.models.encoders import ModelConfig, make_model
+from tests.unit.toys import SHAPE, bag_set, cnn, vector_model, vectors
 from trainer.config import TrainingConfig
 from trainer.learner import Learner
 from trainer.loader import Batch, Batches, EpochSet
@@ -89,3 +90,13 @@ def test_an_epoch_set_gives_its_bags_in_order() -> None:
     found = list(Batches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
     assert [len(each.label) for each in found] == [2, 1]
     np.testing.assert_array_equal(torch.cat([each.weight for each in found]), [2.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["simple_cnn", "resnet18"])
+def test_a_frozen_backbone_keeps_every_number_while_the_head_learns(name: str) -> None:
+    model, bags = make_model(ModelConfig(name), SHAPE, seed=0), bag_set([3] * 6)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    given = Batch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))
+    Learner(model, TrainingConfig(freeze=True), 0).train([given] * 2, 0)
+    changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"head"}

@@ -118,7 +118,7 @@ def test_appended_bags_take_part_from_the_next_round_on(growing: Path, name: str
         assert (one.refresh(), unchanged.account.edition) == (2, 1)
         after = choose(one)
     with sampler(growing, strategy=name, k=k_of(name), positives=POSITIVES) as fresh:
-        fresh._remember(unchanged.index)
+        fresh.load_state_dict({"previous": unchanged.index})
         assert_same(after, choose(fresh))
     assert after.account.edition == 2
 

@@ -1,0 +1,98 @@
+"""The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
+
+import hashlib
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.models.adapt import AdaptedModule, Embedder
+from common.models.bag import BagClassifier
+from common.models.embed import Ask, Encoded, to_numpy
+from common.types import Array, Embedded, Index, InstanceFeatures, Snapshot
+from common.weights import load_snapshot
+from service.instances import shared_rows
+from service.kept import Kept
+from service.scoring import ScoringConfig
+from service.source import BagSource, move
+
+_LAYER = "features"
+
+
+class Forward:
+    """One shard's own copy of the model; features of a frozen backbone are in `kept`."""
+
+    def __init__(self, model: Embedder, config: ScoringConfig, kept: Kept) -> None:
+        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.model, self._config, self._kept = config.prepare(model.eval()), config, kept
+        self._backbone = ""
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Take these weights; features are kept if only the head's differ from the last ones."""
+        load_snapshot(self.model, snapshot)
+        backbone = backbone_digest(self.model, snapshot) if self._config.frozen else ""
+        if backbone != self._backbone:
+            self._kept.forget(_LAYER)
+            self._backbone = backbone
+
+    def embed(self, source: BagSource, index: Index, ask: Ask, place: Hashable) -> Embedded:
+        """What a forward pass says of the source's bags at `index`, a whole block, which is called `place`."""
+        with torch.inference_mode():
+            if not self._config.split:
+                return self.model.embed(self._bring(source.batch(index)), index, ask)
+            encoded = self._find(place, lambda: self._encode(self._bring(source.batch(index)), len(index)))
+            return self.model.answer(encoded, index, ask)
+
+    def embed_shared(self, source: BagSource, index: Index, ask: Ask, known: InstanceFeatures) -> Embedded:
+        """The same where the instances' features are known."""
+        assert isinstance(self.model, BagClassifier)  # the coordinator asks no other
+        rows, sizes = shared_rows(source, index)
+        with torch.inference_mode():
+            return self.model.pool(torch.from_numpy(known.at(rows)).to(self.device), sizes, index, ask)
+
+    def features(self, images: Tensor, place: Hashable) -> Array:
+        """Features (n, D) of instances; the same ones are called by the same `place`."""
+        sizes = np.ones(len(images), dtype=np.int64)
+        with torch.inference_mode():
+            made = self._find(place, lambda: Encoded(self._run_encoder(self._bring(images)), sizes).wide())
+            return to_numpy(made.features)
+
+    def _encode(self, batch: Any, count: int) -> Encoded:  # Any: what the user's collate makes
+        with self._autocast():
+            encoded: Encoded = self.model.encode(batch, count)
+        return encoded.wide()
+
+    def _run_encoder(self, images: Tensor) -> Tensor:
+        assert isinstance(self.model, BagClassifier)  # as above
+        with self._autocast():
+            features: Tensor = self.model.encoder(images)
+        return features
+
+    def _autocast(self) -> torch.autocast:
+        half = self._config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+
+    def _bring(self, batch: Any) -> Any:  # Any: as above
+        return move(batch, self.device, self._config)
+
+    def _find(self, place: Hashable, make: Callable[[], Encoded]) -> Encoded:
+        if not self._config.frozen:
+            return make()
+        found: Encoded | None = self._kept.find(_LAYER, place)
+        if found is None:
+            found = make()
+            self._kept.keep(_LAYER, place, found, found.size_bytes)
+        return found
+
+
+def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
+    """A name for the content of all weights but the head's."""
+    head = f"{model.head_name}." if isinstance(model, AdaptedModule) else "head."
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in snapshot.weights.items():
+        if not name.startswith(head) and not name.startswith("pooling."):
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return f"{digest.hexdigest()}@{snapshot.edition}"

@@ -1,0 +1,66 @@
+"""What a shard holds: whole blocks of the pool and of the positives."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from common.data.table.feed import Feed
+from common.lots import Lot
+from common.types import Index
+from service.partition import block_index
+from service.source import BagSource
+
+Part = Literal["pool", "positives"]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A shard's blocks of the pool and of the positives, all of `block` bags.
+
+    `share` is (the shard's number, how many shards there are).
+    """
+
+    pool: BagSource
+    positives: BagSource
+    pool_blocks: range
+    positive_blocks: range
+    block: int
+    share: tuple[int, int]
+
+    def blocks(self, part: Part, lot: Lot | None = None) -> Sequence[int]:
+        """The blocks of one part; of the pool only those of a lot, if there is one."""
+        if part == "positives":
+            return self.positive_blocks
+        if lot is None:
+            return self.pool_blocks
+        chosen = lot.blocks(len(self.pool), self.block)
+        mine: list[int] = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
+        return mine
+
+    def bags(self, blocks: Sequence[int]) -> int:
+        """How many bags of the pool these blocks hold."""
+        return sum(len(block_index(block, self.block, len(self.pool))) for block in blocks)
+
+    def index(self, lot: Lot | None, also: Index | None) -> Index:
+        """The positions, on all shards, of a lot's bags (of all, without a lot) and of whole blocks around `also`."""
+        if lot is None:
+            return np.arange(len(self.pool), dtype=np.int64)
+        blocks = lot.blocks(len(self.pool), self.block)
+        wanted = blocks if also is None else np.union1d(blocks, also // self.block)
+        return np.concatenate([block_index(int(block), self.block, len(self.pool)) for block in wanted])
+
+    def source(self, part: Part) -> BagSource:
+        """The bags of one part."""
+        return self.pool if part == "pool" else self.positives
+
+    def at(self, edition: int) -> "Holding":
+        """What the same shard holds of a version of the pool; the same as ever where the pool is no table."""
+        feed = self.pool.dataset
+        if not isinstance(feed, Feed) or edition in (0, feed.bags.version):
+            return self
+        source = dataclasses.replace(self.pool, dataset=feed.bags.at(edition))
+        pool, blocks = source.share(self.share, self.block, feed.budget)
+        return dataclasses.replace(self, pool=pool, pool_blocks=blocks)

@@ -1,0 +1,71 @@
+"""Scores kept from round to round, of which each round makes only a part anew (`rescore`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.account import Ages
+from common.errors import BadInput
+from common.types import Floats, Index
+from service.merge import top_k
+
+
+@dataclass(frozen=True)
+class KeptScores:
+    """A bag's last finite `score` (pool,), NaN if it has none, and the `version` (pool,) of the weights that made it.
+
+    12 bytes a bag, held where the selections are asked for; so a scorer that dies takes none of them along.
+    """
+
+    score: Floats
+    version: NDArray[np.int32]
+
+    @classmethod
+    def none(cls, pool: int) -> Self:
+        """Those of a pool that was never scored."""
+        return cls(np.full(pool, np.nan), np.full(pool, -1, dtype=np.int32))
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Self:  # Any: numpy arrays
+        """What `state` gave."""
+        return cls(np.array(state["score"], dtype=np.float64), np.array(state["version"], dtype=np.int32))
+
+    def state(self) -> dict[str, Any]:  # Any: as above
+        """Both arrays by name."""
+        return {"score": self.score, "version": self.version}
+
+    def resized(self, pool: int) -> "KeptScores":
+        """The scores of a pool of another version; bags that are new have none."""
+        kept, new = slice(min(pool, len(self.score))), KeptScores.none(pool)
+        new.score[kept], new.version[kept] = self.score[kept], self.version[kept]
+        return new
+
+    def folded(self, index: Index, score: Floats, version: int) -> "KeptScores":
+        """With the scores of these bags made anew by weights of `version`."""
+        new = KeptScores(self.score.copy(), self.version.copy())
+        new.score[index], new.version[index] = score, version
+        return new
+
+    def best(self, k: int, version: int) -> tuple[Index, Floats, Ages]:
+        """The k bags of the highest scores, best first, and the scores' ages as weights are of `version` now.
+
+        Raises BadInput if fewer than k have one.
+        """
+        scored = np.flatnonzero(np.isfinite(self.score))
+        if len(scored) < k:
+            raise BadInput(
+                f"{len(scored)} bags with finite scores of {len(self.score)}", f"{k} at least",
+                "look for NaN in the pool's bags, or lower k",
+            )  # fmt: skip
+        rows = scored[top_k(scored, self.score[scored], k)]
+        ages = version - self.version.astype(np.int64)
+        oldest = int(ages[scored].max(initial=0))
+        return rows, self.score[rows], Ages(oldest, float(ages[rows].mean()) if k else 0.0)
+
+    @property
+    def considered(self) -> int:
+        """How many bags have a score."""
+        return int(np.isfinite(self.score).sum())

@@ -1,0 +1,59 @@
+"""What a sampler's later selections depend on besides weights: the last selection, and scores that are kept."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common.protocols import Pending
+from common.types import Edition, Index, Round, Selection
+from service.checks import previous_of
+from service.kept_scores import KeptScores
+
+
+class Memory:
+    """Of one sampler; none of it is anywhere else, so it goes through a checkpoint whole."""
+
+    def __init__(self) -> None:
+        self.previous: Index | None = None
+        self.kept: KeptScores | None = None
+
+    def state(self) -> dict[str, Any]:  # Any: numpy arrays
+        """All of it."""
+        return {"previous": self.previous, "kept": self.kept.state() if self.kept else None}
+
+    def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
+        """Go on from a `state`; raises BadInput if it is none, or one of another pool."""
+        self.previous = previous_of(state, pool)
+        self.kept = KeptScores.of(state["kept"]) if state.get("kept") else None
+
+    def chosen(self, found: Selection, k: int, edition: Edition) -> Selection:
+        """The selection that follows from the scores in `found` and those kept before."""
+        before = (self.kept or KeptScores.none(edition.bags)).resized(edition.bags)
+        self.kept = before.folded(found.index, found.score, found.version)
+        index, score, ages = self.kept.best(k, found.version)
+        account = dataclasses.replace(found.account, ages=ages, considered=self.kept.considered)
+        return dataclasses.replace(found, index=index, score=score, weight=np.ones(k), account=account)
+
+
+class Chosen:
+    """A selection on its way to the sampler that asked for it."""
+
+    def __init__(self, memory: Memory, pending: Pending, asked: Round, k: int) -> None:
+        """`k` bags of the round `asked`, which may score more."""
+        self._memory, self._pending, self._asked, self._k = memory, pending, asked, k
+        self._selection: Selection | None = None
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for the selection; raises TimeoutError after `timeout_s`, and can be called again."""
+        if self._selection is None:
+            self._selection = self._finish(self._pending.result(timeout_s))
+            self._memory.previous = self._selection.index
+        return self._selection
+
+    def _finish(self, found: Selection) -> Selection:
+        edition = self._asked.edition
+        if self._asked.at_most and edition is not None:
+            found = self._memory.chosen(found, self._k, edition)
+        return dataclasses.replace(found, staleness=self._asked.epoch - found.version)
