@@ -65,6 +65,10 @@ class Fleet(Protocol):
     repairs: Repairs
     """What was mended so far because a shard was gone, hung or slow."""
 
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+
     def publish(self, snapshot: Snapshot) -> Any:  # Any: a snapshot, or a reference to one
         """Make weights available to all shards; what comes back stands for them in `ask`."""
 
@@ -85,6 +89,11 @@ class LocalFleet:
         self._shards = [
             stock.shard(number, copy.deepcopy(stock.model).to(device), self._threads) for number in range(stock.shards)
         ]
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return len(self._shards)
 
     def publish(self, snapshot: Snapshot) -> Snapshot:
         """Nothing to do: shards read it where it is."""

@@ -31,14 +31,20 @@ class Holding:
     share: tuple[int, int]
 
     def blocks(self, part: Part, lot: Lot | None = None) -> Sequence[int]:
-        """The blocks of one part; of the pool only those of a lot, if there is one."""
+        """The blocks of one part, which are asked for next; of the pool only those of a lot, if there is one."""
         if part == "positives":
             return self.positive_blocks
         if lot is None:
-            return self.pool_blocks
+            return self._expected(self.pool_blocks, [self.pool_blocks])
         chosen = lot.blocks(len(self.pool), self.block)
         mine: list[int] = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
-        return mine
+        return self._expected(mine, [range(block, block + 1) for block in mine])
+
+    def _expected(self, blocks: Sequence[int], runs: Sequence[range]) -> Sequence[int]:
+        if isinstance(self.pool.dataset, Feed):
+            size, total = self.block, len(self.pool)
+            self.pool.dataset.expect([range(run.start * size, min(run.stop * size, total)) for run in runs])
+        return blocks
 
     def bags(self, blocks: Sequence[int]) -> int:
         """How many bags of the pool these blocks hold."""

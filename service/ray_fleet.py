@@ -46,6 +46,11 @@ class RayFleet:
         self._until = time.monotonic() + limits.round_s
         self.repairs = Repairs()
 
+    @property
+    def shards(self) -> int:
+        """How many scorers there are."""
+        return len(self._crew.scorers)
+
     def publish(self, snapshot: Snapshot) -> Published:
         """Put the weights into the object store, once for all shards."""
         return Published(snapshot.version, snapshot.digest, [put(snapshot, "the weights")])

@@ -14,6 +14,7 @@ from common.models.adapt import Embedder
 from common.models.embed import Ask
 from common.types import Candidates, Embedded, Index, InstanceFeatures, Round, Snapshot
 from service.bag_points import BagPoints, Grid, Measured, PointsAsk
+from service.best import Portion, Sample
 from service.embedding import Embedding
 from service.forward import Forward
 from service.holding import Holding, Part
@@ -46,6 +47,7 @@ class Shard:
         on_gpu = forward.device.type == "cuda"
         self._body = functools.partial(TorchLoops, device=forward.device) if on_gpu else None
         self._points: tuple[tuple[str, PointsAsk], BagPoints] | None = None
+        self._found: tuple[str, Candidates] | None = None
 
     def standing_in(self, snapshot: Snapshot, holding: Holding) -> "Shard":
         """A shard of other blocks with this one's model and threads, good for one call with these weights.
@@ -55,7 +57,7 @@ class Shard:
         self._load(snapshot)
         other = copy.copy(self)
         other._embedding = self._embedding.standing_in(holding.at(snapshot.edition))
-        other._points = None
+        other._points, other._found = None, None
         return other
 
     @property
@@ -74,18 +76,25 @@ class Shard:
 
     def rest(self, keep: bool) -> None:
         """Let go of points, and of the kept embeddings unless `keep`, while another shard is asked."""
-        self._points = None
+        self._points, self._found = None, None
         if not keep:
             self._embedding.kept.clear()
 
-    def candidates(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
-        """This shard's best k bags for `strategy`."""
+    def candidates(
+        self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round, portion: Portion
+    ) -> Sample:
+        """A portion of this shard's best k bags for `strategy`."""
+        self._load(snapshot)
+        if self._found is None or self._found[0] != portion.token:
+            self._found = portion.token, self._best(snapshot, strategy, prepared, round)
+        return portion.of(self._found[1])
+
+    def _best(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         ask = strategy.ask(round)
 
         def score(block: int) -> Candidates:
             return strategy.candidates(self._embedding.block(snapshot, "pool", block, ask), prepared, round)
 
-        self._load(snapshot)
         blocks = self._embedding.holding.blocks("pool", round.lot)
         return merge(rolling_map(self._threads, score, blocks), round.k)
 
@@ -150,4 +159,4 @@ class Shard:
 
     def _load(self, snapshot: Snapshot) -> None:
         if self._embedding.load(snapshot):
-            self._points = None
+            self._points, self._found = None, None

@@ -1,17 +1,15 @@
 """The pool as a strategy sees it in one round: the best of it, its embeddings, or its points on their shards."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from common.account import Traffic
 from common.lots import Lot
 from common.models.embed import Ask
-from common.types import Candidates, Embedded, Index, Picked, Round
+from common.types import Embedded, Index, Picked, Round
 from service.bag_points import Grid, PointsAsk
+from service.best import best_of_all
 from service.fleet import Fleet
 from service.holding import Part
-from service.merge import merge
 from service.shared_points import Layout, ShardPoints, SharedPoints
 from service.stopwatch import Stopwatch
 from service.strategies.base import Prepared, Strategy
@@ -25,11 +23,9 @@ class View:
         self._lot = lot
 
     def best(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
-        """The k bags that `strategy` scores highest; each shard sends its own k at most."""
+        """The k bags that `strategy` scores highest."""
         with self._watch.stage("score"):
-            parts: Sequence[Candidates] = self._fleet.ask("candidates", self._published, strategy, prepared, round)
-        sent = sum(len(part.index) for part in parts)
-        return Picked(merge(parts, round.k), traffic=Traffic(1, 0, sent, 16 * sent))
+            return best_of_all(self._fleet, self._published, (strategy, prepared), round)
 
     def embed(self, part: Part, ask: Ask, wanted: Index | None = None) -> Embedded:
         """The embeddings of the bags of a part, or of the `wanted` among them, in the order of their index.

@@ -173,9 +173,11 @@ class Trainer:
 def epoch_line(line: Json) -> str:
     """One epoch, for a person."""
     overlap = "" if line["overlap"] is None else f"overlap {line['overlap']:.0%}, "
+    fewer = f"{line['considered']:,} considered, " if 0 < line["considered"] < line["pool"] else ""
+    older = f"scores up to {line['oldest']} old, " if line["oldest"] else ""
     seconds, val = line["seconds"], line["val"]
     return (
-        f"epoch {line['epoch']:2d}  {line['chosen']:,} of {line['pool']:,} negatives ({overlap}"
+        f"epoch {line['epoch']:2d}  {line['chosen']:,} of {line['pool']:,} negatives ({fewer}{older}{overlap}"
         f"covered {line['coverage']:.0%})  loss {line['loss']:.4f}  val AP {val['ap']:.4f} ROC-AUC {val['roc_auc']:.4f}"
         f"  {seconds['total']:.2f} s (select {seconds['select']:.2f}, train {seconds['train']:.2f})"
     )

@@ -8,17 +8,20 @@ Results go to tests/bench/many_shards.md.
 
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from common.rng import stream_key, uniform_keys
-from common.types import Candidates, Floats, Index
+from common.types import Candidates, Floats, Index, Round
 from deploy.versions import versions
-from service.merge import merge, top_k
+from service.best import Sample, best_of_all
+from service.merge import top_k
 from service.partition import block_count, share_blocks
+from service.strategies.random import Random
 from tests.bench.kmeanspp import cpu_model
 
 POSITIONS, BLOCK, WANTED, SHARDS = 100_000_000, 64, (1_000, 100_000), (1, 16, 256)
@@ -29,6 +32,22 @@ def score(index: Index, steps: int | None) -> Floats:
     """Hashes in (0, 1]; with `steps`, so many values only, and so a great many ties."""
     found = uniform_keys(KEY, index)
     return found if steps is None else np.ceil(found * steps)
+
+
+class Simulated:
+    """Shards whose best k are found already; `sent` bytes."""
+
+    def __init__(self, best: Sequence[Candidates]) -> None:
+        self._best, self.shards, self.sent, self.asked = best, len(best), 0, 0
+
+    def ask(
+        self, method: str, published: Any, *given: Any
+    ) -> Sequence[Sample]:  # Any: nothing of interest but the last
+        """Every shard's portion."""
+        found = [given[-1].of(best) for best in self._best]
+        self.sent += sum(each.rows.index.nbytes + each.rows.score.nbytes + each.weight.nbytes for each in found)
+        self.asked += 1
+        return found
 
 
 def answers(shards: int, k: int, steps: int | None, spent: list[float]) -> Iterator[Candidates]:
@@ -44,14 +63,19 @@ def answers(shards: int, k: int, steps: int | None, spent: list[float]) -> Itera
 def measure(shards: int, k: int, steps: int | None, whole: Candidates) -> list[str]:
     """One row of the table."""
     spent: list[float] = []
-    parts = list(answers(shards, k, steps, spent))
+    fleet = Simulated(list(answers(shards, k, steps, spent)))
     start = time.perf_counter()
-    merged = merge(parts, k)
+    merged = best_of_all(fleet, None, (Random(), {}), Round("", 0, 0, k)).candidates  # type: ignore[arg-type]  # a fleet
     merging = time.perf_counter() - start
     same = np.array_equal(merged.index, whole.index) and np.array_equal(merged.score, whole.score)
-    sent = sum(part.index.nbytes + part.score.nbytes for part in parts)
     kind = "distinct" if steps is None else f"{steps} values"
-    found = [f"{1e3 * median(spent):,.1f}", f"{1e3 * merging:,.1f}", f"{sent / 1e6:,.1f}", "yes" if same else "NO"]
+    found = [
+        f"{1e3 * median(spent):,.1f}",
+        f"{1e3 * merging:,.1f}",
+        f"{fleet.sent / 1e6:,.1f}",
+        str(fleet.asked),
+        "yes" if same else "NO",
+    ]
     return [kind, f"{k:,}", str(shards), *found]
 
 
@@ -65,7 +89,16 @@ def main() -> None:
             best = top_k(index, scores, k)
             whole = Candidates(index[best], scores[best], POSITIONS)
             rows += [measure(shards, k, steps, whole) for shards in SHARDS]
-    heads = ["scores", "k", "shards", "a shard's top-k, ms", "merge, ms", "MB to the coordinator", "the same picks"]
+    heads = [
+        "scores",
+        "k",
+        "shards",
+        "a shard's top-k, ms",
+        "merge, ms",
+        "MB to the coordinator",
+        "questions",
+        "the same picks",
+    ]
     lines = [
         "# 1e8 positions on up to 256 shards", "",
         f"{datetime.date.today()}, {cpu_model()}, {versions()['machine']}, commit {versions()['git']};",

@@ -14,6 +14,7 @@ from common.models.bag import BagClassifier
 from common.models.embed import Ask
 from common.types import Embedded, Index, Round
 from common.weights import take_snapshot
+from service.best import Portion
 from service.fleet import Stock
 from service.holdings import Shards
 from service.source import BagSource
@@ -53,22 +54,23 @@ def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadP
     shard, weights = shards(threads).of("a", stock_of), take_snapshot(vector_model(seed=1).state_dict(), 0)
     Counting.passes = 0
     found = {
-        name: shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9))
+        name: shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9), Portion(name, 9))
         for name in ("gradient_embedding", "entropy", "margin", "least_confidence")
     }
     assert Counting.passes == 5  # a block each
     shard.rest(keep=False)
     for name, kept in found.items():
-        fresh = shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9))
-        np.testing.assert_array_equal(fresh.index, kept.index)
-        np.testing.assert_array_equal(fresh.score, kept.score)
+        fresh = shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9), Portion(name, 9))
+        np.testing.assert_array_equal(fresh.rows.index, kept.rows.index)
+        np.testing.assert_array_equal(fresh.rows.score, kept.rows.score)
         shard.rest(keep=False)
 
 
 def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: ThreadPoolExecutor) -> None:
     held, weights = shards(threads), take_snapshot(vector_model().state_dict(), 0)
     for name in "abcabcaab":
-        held.of(name, lambda: stock_of(2000)).candidates(weights, STRATEGIES["entropy"](), {}, Round("", 0, 0, 9))
+        shard, wanted = held.of(name, lambda: stock_of(2000)), (STRATEGIES["entropy"](), {}, Round("", 0, 0, 9))
+        shard.candidates(weights, *wanted, Portion(name, 9))
         status = held.status()
         assert status["shards"] <= 2  # type: ignore[operator]  # a number
         assert status["kept_bytes"] <= 2000  # type: ignore[operator]  # a number

@@ -23,7 +23,7 @@ from trainer.report.comparison import compare, estimate, paired_gain
 from trainer.report.figure import Look, draw_line, panel, to_svg
 from trainer.report.pictures import show_bags
 from trainer.report.plots import curve
-from trainer.report.remarks import headline, settings, trouble_rows, warnings
+from trainer.report.remarks import facts, headline, settings, trouble_rows, warnings
 from trainer.report.runs import read_runs
 from trainer.report.selections import picks_by_epoch
 from trainer.report.table import group_rows, overview_rows
@@ -326,6 +326,29 @@ def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -
     (make_run(tmp_path, "random") / "metrics.jsonl").write_text(json.dumps(line))
     (shelf,) = show_bags(compare(read_runs(tmp_path))[0], lookup).shelves
     assert shelf.caption.startswith("picked without scores")
+
+
+@pytest.mark.parametrize(
+    ("config", "lines", "said"),
+    [
+        ({}, {}, ""),
+        ({"sampling__candidates": 8}, {"considered": 12, "scored": 12}, "12 of 20 bags considered a round"),
+        (
+            {"sampling__rescore": 4, "fleet__scoring": {"precision": "bfloat16", "channels_last": True}},
+            {"scored": 8, "oldest": 3},
+            "8 of 20 bags scored anew a round, scores up to 3 epochs old, bfloat16, channels last",
+        ),
+        ({"fleet__scoring": {"frozen": True}}, {}, "frozen"),
+    ],
+)
+def test_cheaper_scoring_is_told(tmp_path: Path, config: dict[str, Any], lines: dict[str, int], said: str) -> None:
+    path = make_run(tmp_path / "a", **config)
+    told = [epoch_line(epoch, 0.5) | (lines if epoch else {}) for epoch in range(3)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line | {"fresh": True}) + "\n" for line in told[1:]))
+    assert dict(facts(read_runs(tmp_path))).get("scoring", "") == said
+    make_run(tmp_path / "b", seed=1)
+    both = dict(facts(read_runs(tmp_path))).get("scoring", "")
+    assert both == (f"{said} (1 of 2 runs)" if said else "")
 
 
 def refuse(run: RunFolder) -> Split:

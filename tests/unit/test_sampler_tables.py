@@ -61,14 +61,27 @@ def test_a_table_is_the_same_pool_as_its_bags_in_memory(path: Path, name: str, s
     assert_same(select(str(path), vector_model(), name, k_of(name), **given), alone)  # type: ignore[arg-type]  # a path
 
 
+@pytest.mark.parametrize("scope", [{}, {"candidates": 24}, {"rescore": 24}])
 @pytest.mark.parametrize("disk_mb", [0, 1])
-def test_a_table_that_streams_is_the_same_pool(path: Path, disk_mb: int) -> None:
+def test_a_table_that_streams_is_the_same_pool(path: Path, disk_mb: int, scope: dict[str, int]) -> None:
     least = -(-passing_bytes(open_pool(path, "bird")) >> 20) + 1
     tight = FleetConfig(block=BLOCK, pool_mb=least, disk_mb=disk_mb, cache_mb=0)
-    with sampler(path, options=tight) as table, sampler(POOL, target_label=None) as memory:
+    with sampler(path, options=tight, **scope) as table, sampler(POOL, target_label=None, **scope) as memory:
         for seed in (1, 2, 3):
             weights = vector_model(seed=seed).state_dict()
             assert_same(table.select(weights, seed), memory.select(weights, seed))
+
+
+def test_bags_that_are_appended_get_their_first_scores_in_turn(growing: Path) -> None:
+    with sampler(growing, rescore=16) as one:
+        weights = vector_model(seed=1).state_dict()
+        before = len(one.pool)
+        assert one.select(weights, 0).account.considered == before
+        grow(growing, 30)
+        one.refresh()
+        considered = [one.select(weights, epoch).account.considered for epoch in range(1, 30)]
+    assert considered == sorted(considered)
+    assert (considered[-1], before + 30) == (len(one.pool), len(one.pool))
 
 
 def test_a_users_network_gets_equal_bags_of_a_table_stacked(tmp_path: Path) -> None:

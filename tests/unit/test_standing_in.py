@@ -12,6 +12,7 @@ from common.models.embed import Ask
 from common.protocols import Sized
 from common.types import Embedded, Need
 from common.weights import take_snapshot
+from service.best import Portion
 from service.editions import pool_of
 from service.fleet import Stock
 from service.merge import merge
@@ -48,8 +49,9 @@ def test_candidates_of_pieces_are_those_of_the_share(stock: Stock, of: int) -> N
     snapshot, round = take_snapshot(vector_model(seed=1).state_dict(), 0), a_round(k=7)
     other, own = shards(stock)[0], shards(stock)[2]
     pieces = [other.standing_in(snapshot, stock.piece(2, at, of)) for at in range(of)]
-    found = merge([piece.candidates(snapshot, Entropy(), {}, round) for piece in pieces], 7)
-    expected = own.candidates(snapshot, Entropy(), {}, round)
+    portion = Portion("", first=7)
+    found = merge([piece.candidates(snapshot, Entropy(), {}, round, portion).rows for piece in pieces], 7)
+    expected = own.candidates(snapshot, Entropy(), {}, round, portion).rows
     np.testing.assert_array_equal(found.index, expected.index)
     np.testing.assert_array_equal(found.score, expected.score)
     assert found.seen == expected.seen

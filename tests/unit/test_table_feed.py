@@ -96,6 +96,19 @@ def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
     assert list(feed._passing) == [0]
 
 
+def test_only_row_groups_of_bags_that_are_expected_are_read(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(pool, range(60), budget(pool))
+    seen, starts = decoded(feed, monkeypatch), pool.starts.tolist()
+    wanted = [range(starts[group], starts[group] + 1) for group in (0, 2, len(starts) - 2)]
+    feed.expect(wanted)
+    for span in wanted:
+        assert_bags([feed.gather(np.array(span)).instances], [negatives(BAGS, LABELS)[span[0]]])
+    assert seen == [0, 2, len(starts) - 2]
+    feed.expect([])
+    assert feed.gather(np.array([starts[1]])).instances.shape[0]
+    assert seen == [0, 2, len(starts) - 2, 1]
+
+
 def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
     gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trainer.report.comparison import BASELINE, Comparison, Estimate, Group, differing, overall, paired_gain
+from trainer.report.economy import scoring
 from trainer.report.runs import RunFolder
 from trainer.report.table import state
 
@@ -42,6 +43,7 @@ def facts(runs: Sequence[RunFolder]) -> tuple[tuple[str, str], ...]:
         ("model", f"{_values(runs, 'model.name')}, pooling {_values(runs, 'model.pooling')}"),
         ("bags", _bags(runs)),
         ("strategies", _values(runs, "strategy.name")),
+        ("scoring", scoring(runs)),
         ("seeds", _few(seeds)),
         ("last written", _written(runs)),
         ("versions", _merged([summary.versions for summary in summaries])),

@@ -16,6 +16,7 @@ DEPTH = 3
 
 _EPOCH = (
     *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries"),
+    *("considered", "oldest"),
     *("overlap", "coverage"),
     *(f"seconds.{stage}" for stage in STAGES),
 )

@@ -5,6 +5,7 @@ thread of its own decodes it while the last one is scored.
 """
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,15 +59,14 @@ class Held:
 class Feed:
     """The bags of a table at `span` of positions, for threads that ask for runs of them in order.
 
-    With an empty span any bags may be asked for, and nothing is read ahead.
+    With an empty span any bags may be asked for, and nothing is read ahead; `expect` tells which ones come.
     """
 
     def __init__(self, bags: "TableBags", span: range, budget: Budget) -> None:
         """Raises BadInput for a budget that the row groups passing by don't fit in."""
         self.bags, self.budget = bags, budget
-        groups = np.unique(bags.groups_of(np.array([span[0], span[-1]]))) if span else np.zeros(0, np.int64)
-        self._order = np.flatnonzero(np.diff(bags.starts))  # row groups without a bag of the pool are passed over
-        self._last = int(groups[-1]) if len(groups) else -1
+        self._filled = np.flatnonzero(np.diff(bags.starts))  # row groups without a bag of the pool are passed over
+        self._order = self._groups([span] if span else [])
         self._room = budget.memory_bytes - require_room(bags, budget)
         self._reader = GroupReader(bags.where, bags.manifest)
         self._cache = ChunkCache(bags.manifest.payload, budget.disk_bytes)
@@ -82,6 +82,11 @@ class Feed:
         """The bag at a position."""
         return self.gather(np.array([position])).instances
 
+    def expect(self, spans: Sequence[range]) -> None:
+        """Bags at these runs of positions, ascending, are asked for next; only their row groups are read ahead."""
+        with self._lock:
+            self._order = self._groups(spans)
+
     def gather(self, index: Index) -> BagBatch:
         """The bags at ascending positions, end to end."""
         groups = self.bags.groups_of(index)
@@ -94,14 +99,22 @@ class Feed:
         return held.chunk.gather(held.rows[index - self.bags.starts[group]])
 
     def _group(self, number: int) -> Held:
-        rank = int(np.searchsorted(self._order, number))
-        near = self._order[max(rank - 1, 0) : rank + 2].tolist()
         with self._lock:
+            rank = int(np.searchsorted(self._order, number))
+            near = {number, *self._order[max(rank - 1, 0) : rank + 2].tolist()}
             future = self._ask(number)
             self._passing = {group: held for group, held in self._passing.items() if group in near}
-            if number < self._last:
-                self._ask(near[-1])
+            ahead = self._order[rank + 1 : rank + 2] if number in self._order[rank : rank + 1] else self._order[:0]
+            for later in ahead.tolist():
+                self._ask(later)
         return future.result()
+
+    def _groups(self, spans: Sequence[range]) -> Index:
+        """The row groups with a bag in one of the spans, ascending."""
+        held = [span for span in spans if span]
+        first, last = (self.bags.groups_of(np.array([span[at] for span in held], dtype=np.int64)) for at in (0, -1))
+        at = np.searchsorted(first, self._filled, side="right") - 1  # the last span that begins at or before a group
+        return self._filled[(at >= 0) & (self._filled <= last[at])] if held else self._filled[:0]
 
     def _ask(self, number: int) -> Future[Held]:
         for kept in (self._held, self._passing):
