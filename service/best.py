@@ -65,7 +65,8 @@ def best_of_all(fleet: "Fleet", published: Any, wanted: tuple[Strategy, Prepared
     floor = _floor(samples, round.k)
     if any(_lacks(sample, floor) for sample in samples):
         more: Sequence[Sample] = fleet.ask("candidates", published, *wanted, round, replace(portion, floor=floor))
-        whole = merge([found, *(_without(sample.rows, found.index) for sample in more)], round.k)
+        known = np.sort(found.index)
+        whole = merge([found, *(_without(sample.rows, known) for sample in more)], round.k)
         found = replace(whole, seen=found.seen, dropped=found.dropped)
         sent, rounds = sent + _rows(more), 2
     return Picked(found, traffic=Traffic(rounds, 0, sent, 16 * sent))
@@ -101,9 +102,10 @@ def _beats(rows: Candidates, floor: tuple[float, int]) -> np.ndarray[Any, np.dty
     return np.asarray((rows.score > score) | ((rows.score == score) & (rows.index <= index)), dtype=np.bool_)
 
 
-def _without(rows: Candidates, index: Index) -> Candidates:
-    """The rows that are not at `index`."""
-    new = ~np.isin(rows.index, index)
+def _without(rows: Candidates, known: Index) -> Candidates:
+    """The rows whose index is not `known`, ascending."""
+    at = np.searchsorted(known, rows.index)
+    new = known[np.minimum(at, len(known) - 1)] != rows.index if len(known) else np.ones(len(at), dtype=np.bool_)
     return Candidates(rows.index[new], rows.score[new], rows.seen, rows.dropped)
 
 

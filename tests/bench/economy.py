@@ -2,7 +2,7 @@
 
     python -m tests.bench.economy --root FOLDER [--epochs 8] [--repeats 3]
 
-A run of gradient embedding (class 0, SimpleCNN, two negatives a positive) gives the weights of every epoch, a
+A run of gradient embedding (class 0, SimpleCNN, one negative to five positives) gives the weights of every epoch, a
 second one with a frozen backbone those for `frozen`. Each way then chooses for the same epochs with the same
 weights, on one thread, in turn. Results go to tests/bench/economy.md.
 """
@@ -72,7 +72,7 @@ def weights_of_a_run(split: Split, epochs: int, freeze: bool) -> Sequence[Weight
     """The weights before each epoch of a run that scores the whole pool."""
     learner = Learner(make_model(ModelConfig(), (3, 32, 32), seed=0), TrainingConfig(freeze=freeze), 0)
     kept: list[Weights] = []
-    with NegativeSampler(split.pool, learner.model, strategy=STRATEGY, k=2 * len(split.positives)) as sampler:
+    with NegativeSampler(split.pool, learner.model, strategy=STRATEGY, k=len(split.positives) // 5) as sampler:
         for epoch in range(epochs):
             kept.append({name: value.clone() for name, value in learner.model.state_dict().items()})
             bags = epoch_set(split.positives, split.pool, sampler.select(kept[-1], epoch))
@@ -101,7 +101,7 @@ def measure(split: Split, tried: Sequence[Way], weights: Sequence[Weights], repe
 
 def _sampler(split: Split, way: Way) -> NegativeSampler:
     options = FleetConfig(scoring=ScoringConfig(**way.scoring))
-    k, model = 2 * len(split.positives), make_model(ModelConfig(), (3, 32, 32), seed=0)
+    k, model = len(split.positives) // 5, make_model(ModelConfig(), (3, 32, 32), seed=0)
     return NegativeSampler(split.pool, model, strategy=STRATEGY, k=k, shards=1, options=options, **way.sampler)
 
 
@@ -148,7 +148,7 @@ def write(found: dict[str, Found], split: Split, epochs: int, repeats: int) -> N
         "# Cheaper scoring: what it saves, and what it changes in the picks", "",
         f"{datetime.date.today()}, {cpu_model()}, {versions()['machine']}, torch {torch.__version__}, commit {versions()['git']};",
         "`python -m tests.bench.economy --root FOLDER`", "",
-        f"CIFAR-10, class 0: a pool of {len(split.pool):,}, k = {2 * len(split.positives):,}, {STRATEGY}; {epochs} epochs "
+        f"CIFAR-10, class 0: a pool of {len(split.pool):,}, k = {len(split.positives) // 5:,}, {STRATEGY}; {epochs} epochs "
         f"after the first, the same weights for all; seconds in {repeats} turns, side by side.", "",
         "| way | bags scored | seconds, to the whole pool's | picks of the whole pool's | mean rank of the picks |",
         "|---|---|---|---|---|",

@@ -77,10 +77,18 @@ def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, 
     ):
         for epoch in range(2):
             assert_same(here.select(model.state_dict(), epoch), there.select(model.state_dict(), epoch))
-        one, other = (each.sibling("badge", k=9, seed=1) for each in (here, there))
-        assert_same(one.select(model.state_dict(), 2), other.select(model.state_dict(), 2))
+        for name, scope in (("badge", {"candidates": 40}), ("badge", {}), ("entropy", {"rescore": 24})):
+            one, other = (each.sibling(name, k=9, seed=1, **scope) for each in (here, there))
+            for epoch in (2, 3):
+                own, theirs = (each.select(model.state_dict(), epoch) for each in (one, other))
+                assert_same(own, theirs)
+                assert (own.account.considered, own.account.ages) == (theirs.account.considered, theirs.account.ages)
         assert "scorer-1" in birds
-        assert {each["strategy"] for each in ray_services.ask(ray_services.find())["tasks"]} == {"KlProb", "Badge"}
+        assert {each["strategy"] for each in ray_services.ask(ray_services.find())["tasks"]} == {
+            "KlProb",
+            "Badge",
+            "Entropy",
+        }
     assert eventually(lambda: not ray_services.ask(ray_services.find())["tasks"])
 
 
