@@ -65,6 +65,10 @@ class RayService:
         self._held = held  # a restarted scorer is rebuilt from it
         self._begun: list[Any] = []  # Any: ray.ObjectRef
 
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """Other processes can have rounds run, too; what this one keeps for the actors it keeps for all."""
+        return {**self.__dict__, "_held": None, "_begun": []}
+
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Hand the weights to the object store and the round to the coordinator."""
         published = Published(snapshot.version, snapshot.digest, [put(snapshot, "the weights")])
