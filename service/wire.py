@@ -14,6 +14,7 @@ import numpy as np
 from common.config import knob
 from common.errors import BadData, BadInput, BadModel, BadWeights, NegsiftError, ServiceError, UnknownName
 from common.knobs import check_knobs
+from common.repairs import Repairs
 from common.types import Account, Index, Selection, Traffic
 
 PROTOCOL = 1
@@ -81,8 +82,8 @@ def selection_of(answer: Wire) -> Selection:
     """The selection in an answer; raises what went wrong instead, if that is in it."""
     told = checked(answer)
     account = told["account"]
-    traffic = Traffic(**account["traffic"])
-    return Selection(**{**told, "account": Account(**{**account, "traffic": traffic})})
+    parts = {"traffic": Traffic(**account["traffic"]), "repairs": Repairs(**account["repairs"])}
+    return Selection(**{**told, "account": Account(**{**account, **parts})})
 
 
 def error_of(error: NegsiftError) -> Wire:

@@ -78,7 +78,7 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
     service.coordinator = (
         ray.remote(RoundsActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits, "moved")
+        .remote(service.crew, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
     )
     ray.get(service.coordinator.status.remote(), timeout=60.0)
     doomed = alive("coordinator-moved")[0]["Address"]["NodeID"]
