@@ -65,10 +65,11 @@ class RayService:
         """`crew` is what the coordinator began with."""
         self.coordinator, self.crew, self._line, self._round_s = coordinator, crew, line, round_s
         self._begun: list[Any] = []  # Any: ray.ObjectRef
+        self._owner = True
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
-        """Other processes can have rounds run, too."""
-        return {**self.__dict__, "_begun": []}
+        """Other processes can have rounds run, too; to close it in one of them does nothing."""
+        return {**self.__dict__, "_begun": [], "_owner": False}
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Hand the weights to the object store and the round to the coordinator."""
@@ -85,7 +86,7 @@ class RayService:
 
     def close(self, finish: bool = True) -> None:
         """End the actors; Ray itself goes on."""
-        for actor in (self.coordinator, *self.crew.scorers):
+        for actor in (self.coordinator, *self.crew.scorers) if self._owner else ():
             ray.kill(actor)
 
 

@@ -36,9 +36,7 @@ class LocalService:
         return LocalPending(self._thread.submit(self._coordinator.select, task, round, snapshot))
 
     def __getstate__(self) -> NoReturn:
-        raise BadInput(
-            "a sampler on its way to another process, with shards in this one", "shards on Ray", "fleet='ray'"
-        )
+        raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
 
     def describe(self) -> str:
         """What was set up, in one line."""

@@ -167,10 +167,6 @@ class NegativeSampler:
             self._service.close(finish)
             self._owns_service, self._life.over = False, True
 
-    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
-        """In another process of the same Ray it is as a sibling: it ends with this one, closing it does nothing."""
-        return {**self.__dict__, "_owns_service": False}
-
     def __enter__(self) -> Self:
         return self
 
