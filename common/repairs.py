@@ -6,13 +6,14 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True)
 class Repairs:
     """What was mended on the way: calls repeated, scorers found to have begun anew, scorers ended since they hung,
-    and shards whose work others took over because theirs was slow or gone.
+    shards whose work others took over because theirs was slow or gone, and scorers moved to a node that came late.
     """
 
     retries: int = 0
     restarts: int = 0
     hung: int = 0
     taken_over: int = 0
+    moved: int = 0
 
     def since(self, before: "Repairs") -> "Repairs":
         """What came on top of `before`."""

@@ -1,7 +1,7 @@
 """From a configuration to a finished run: the one place that wires data, model, service and trainer."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,19 +18,20 @@ from common.models.psla import make_clip_model
 from common.protocols import Bags
 from deploy.recipes import RunConfig
 from deploy.versions import versions
+from deploy.workers import fleet_beside, trained
 from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import make_strategy
 from service.strategies.full import Full
-from trainer.fit import fit
 from trainer.folder import Json, RunFolder
-from trainer.learner import Learner
+from trainer.kit import Kit
 from trainer.report import RunFolder as ReportedRun
-from trainer.trainer import Materials, Schedule, Trainer
+from trainer.trainer import Schedule
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-"""Keys that may change when a run is resumed: where scoring happens doesn't change the picks."""
+FREE |= {"training.workers"}
+"""Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
 TASK = ("random_rounds", "staleness", "candidates", "rescore", "every")
 """Keys of `sampling` that the sampler has to know."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
@@ -51,11 +52,12 @@ class Workshop:
         if done is not None:
             log.info("%s is finished already", out)
             return done
+        fleet = fleet_beside(config.training.workers, config.fleet)
         split = self.split(config.data)
-        learner = Learner(model_for(split.pool, config), config.training, config.seed)
-        materials = Materials(split, learner, self._sampler(config, split), folder, _facts(config, split))
+        sampler = self._sampler(replace(config, fleet=fleet), split)
+        kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable
-        return fit(Trainer(materials, Schedule(config.training, config.sampling, config.augment), config.seed))
+        return trained(kit, Schedule(config.training, config.sampling, config.augment), config.seed)
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""
@@ -121,5 +123,6 @@ def dropped_instances(split: Split) -> list[str]:
 def _facts(config: RunConfig, split: Split) -> Json:
     return {
         "recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target,
-        "seed": config.seed, "dropped_instances": dropped_instances(split), "versions": versions(),
+        "seed": config.seed, "workers": config.training.workers, "dropped_instances": dropped_instances(split),
+        "versions": versions(),
     }  # fmt: skip

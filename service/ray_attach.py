@@ -32,6 +32,10 @@ class AttachedService:
         self._model = carry_model(as_embedder(model, head))
         self._known: list[tuple[tuple[Task, int, int, int], str]] = []
 
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """In another process it is a client of its own, with tasks of its own."""
+        return {**self.__dict__, "_known": []}
+
     def pool(self) -> Wire:
         """Where the pool lies."""
         return self._call(self._actor.status.remote())

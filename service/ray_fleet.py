@@ -6,7 +6,7 @@ A scorer that dies is restarted by Ray and rebuilt from its arguments, where the
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -15,7 +15,8 @@ from ray.exceptions import RayError, RayTaskError
 from common.errors import ServiceError
 from common.repairs import Repairs
 from common.types import InstanceFeatures, Snapshot
-from service.ray_scorer import Published, Reply, Scorer
+from service.ray_crew import Crew
+from service.ray_scorer import Published, Reply
 from service.ray_trouble import cluster_line, put, reason_to_repeat
 from service.repair import Action, Call, Kill, Limits, Piece, Question
 
@@ -26,25 +27,13 @@ ANYBODY = frozenset({"candidates", "embed", "encode", "bag_bytes"})
 _TICK_S, _GET_S = 0.2, 10.0
 
 
-@dataclass
-class Crew:
-    """The scorers, and what is known of them from one round to the next.
-
-    `lives` are their last known lives, `late` the calls that were taken over and still run, and since when.
-    """
-
-    scorers: Sequence[Any]  # Any: actor handles
-    lives: dict[int, str] = field(default_factory=dict)
-    late: dict[int, tuple[Any, float]] = field(default_factory=dict)  # Any: ray.ObjectRef
-
-
 class RayFleet:
     """One round's access to the scorers, until its deadline."""
 
     def __init__(self, crew: Crew, limits: Limits) -> None:
         self._crew, self._limits = crew, limits
         self._until = time.monotonic() + limits.round_s
-        self.repairs = Repairs()
+        self.repairs, self._settled = Repairs(), False
 
     @property
     def shards(self) -> int:
@@ -65,6 +54,8 @@ class RayFleet:
         Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted;
         an exception raised by the model or the pool comes out as itself, at once.
         """
+        if not self._settled:
+            self.repairs, self._settled = Repairs(moved=self._crew.settle(self._limits.round_s)), True
         arguments = [put(args, f"the arguments of {method}")]
         late = {number: since for number, (_, since) in self._crew.late.items()} if method in ANYBODY else {}
         question = Question(len(self._crew.scorers), self._limits, method in ANYBODY, late)
@@ -77,9 +68,9 @@ class RayFleet:
         finally:
             self._crew.late |= asking.still_running()
             before = self.repairs
-            self.repairs = Repairs(
-                before.retries + asking.retries, before.restarts + asking.restarts, before.hung + asking.hung,
-                before.taken_over + question.taken_over,
+            self.repairs = replace(
+                before, retries=before.retries + asking.retries, restarts=before.restarts + asking.restarts,
+                hung=before.hung + asking.hung, taken_over=before.taken_over + question.taken_over,
             )  # fmt: skip
         return question.answers
 
@@ -162,21 +153,5 @@ class Asking:
             self._question.back(number)
             return
         self.restarts += int(self._crew.lives.get(number, found.life) != found.life)
-        self._crew.lives[number] = found.life
+        self._crew.lives[number], self._crew.nodes[number] = found.life, found.node
         self._question.answered(number, piece, found.answer, now)
-
-
-def start_scorers(held: Any, shards: int, resources: tuple[float, float], tag: str) -> Sequence[Any]:  # Any: Ray's
-    """One scorer a shard, each with so many CPUs and GPUs, spread over the nodes; `tag` tells services apart.
-
-    `held` refers to the Stock in the object store; keep it for as long as scorers may be restarted. With
-    None, calls name the stock they are for.
-    """
-    (cpus, gpus), scorer = resources, ray.remote(Scorer)
-    return [
-        scorer.options(
-            name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
-            scheduling_strategy="SPREAD",
-        ).remote(number, [] if held is None else [held], cpus)
-        for number in range(shards)
-    ]  # fmt: skip

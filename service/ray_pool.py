@@ -25,7 +25,8 @@ from service.coordinator import Coordinator
 from service.fleet import Stock
 from service.history import Lags
 from service.holdings import resident_bytes
-from service.ray_fleet import Crew, RayFleet, start_scorers
+from service.ray_crew import Crew, Making
+from service.ray_fleet import RayFleet
 from service.ray_scorer import Published
 from service.ray_service import await_start
 from service.ray_shelf import RayShelf
@@ -60,9 +61,8 @@ class PoolActor:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         self._order, self._shelf = order, RayShelf(identity)
         self._tasks = Tasks(Stocks(Location.of(order.pool), order.config, order.shards), self._shelf)
-        self._scorers = start_scorers(None, order.shards, order.resources, f"{order.name}-{uuid.uuid4().hex[:4]}")
+        self._crew = Crew.start(Making([], order.resources, f"{order.name}-{uuid.uuid4().hex[:4]}"), order.shards)
         cpus, gpus = order.resources
-        self._crew = Crew(self._scorers)
         self._limits = replace(order.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
         self._turns, self._told = Turns(), Telemetry(order.name)
         self._stocks: OrderedDict[str, Any] = OrderedDict()  # Any: ray.ObjectRef of a Stock
@@ -128,7 +128,7 @@ class PoolActor:
             self._used = time.monotonic()
 
     def _start(self) -> Wire:
-        await_start(self._scorers, self._order.config.start_s)
+        await_start(self._crew.scorers, self._order.config.start_s)
         self._ask_shards()
         return {}
 
@@ -174,7 +174,7 @@ class PoolActor:
 
     def _ask_shards(self) -> None:
         """Take note of what scorers hold, of those that answer in time."""
-        asked = [scorer.status.remote() for scorer in self._scorers]
+        asked = [scorer.status.remote() for scorer in self._crew.scorers]
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_STATUS_S)
         fresh = {each["name"]: each for each in self._shards} | {each["name"]: each for each in _alive(ready)}
         self._shards = [fresh[name] for name in sorted(fresh, key=lambda name: int(name.rpartition("-")[2]))]

@@ -44,10 +44,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, and which life of the scorer it comes from."""
+    """An answer, which life of the scorer it comes from, and on which node."""
 
     life: str
     answer: Any  # Any: the method's
+    node: str
 
 
 class Scorer:
@@ -55,6 +56,7 @@ class Scorer:
 
     def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
         self._number, self._only, self._life = number, ("", held), uuid.uuid4().hex
+        self._node: str = ray.get_runtime_context().get_node_id()
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
         self._shards = Shards(number, device, threads)
@@ -72,12 +74,11 @@ class Scorer:
         snapshot, given = self._fetch(published), ray.get(arguments[0], timeout=_FETCH_S)
         if piece.number != self._number:
             shard = shard.standing_in(snapshot, self._shards.stock(digest).piece(piece.number, piece.at, piece.of))
-        return Reply(self._life, getattr(shard, method)(snapshot, *given))
+        return Reply(self._life, getattr(shard, method)(snapshot, *given), self._node)
 
     def status(self) -> dict[str, Any]:  # Any: numbers and strings
         """What it is and holds."""
-        node = ray.get_runtime_context().get_node_id()
-        return {"name": repr(self), "pid": os.getpid(), "node": node, **self._shards.status()}
+        return {"name": repr(self), "pid": os.getpid(), "node": self._node, **self._shards.status()}
 
     def _fetch(self, published: Published) -> Snapshot:
         if self._snapshot is None or self._snapshot[0] != published:

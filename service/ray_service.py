@@ -20,7 +20,8 @@ from service.coordinator import Coordinator, Task
 from service.fleet import Stock
 from service.history import History, Lags
 from service.ray_connect import connect
-from service.ray_fleet import Crew, RayFleet, start_scorers
+from service.ray_crew import Crew, Making
+from service.ray_fleet import RayFleet
 from service.ray_scorer import Published
 from service.ray_trouble import cluster_line, put
 from service.repair import Limits
@@ -34,9 +35,10 @@ _GRACE_S = 30.0
 class RoundsActor:
     """The coordinator in a process of its own; stateless, so Ray may restart it and repeat a round."""
 
-    def __init__(self, scorers: Sequence[Any], layout: Layout, limits: Limits, tag: str) -> None:  # Any: handles
-        self._crew, self._layout, self._limits = Crew(scorers), layout, limits
-        self._told, self._past = Telemetry(tag), dict[str, History]()
+    def __init__(self, crew: Crew, layout: Layout, limits: Limits) -> None:
+        self._crew, self._layout, self._limits = crew, layout, limits
+        self._told, self._past = Telemetry(crew.making.tag), dict[str, History]()
+        crew.revive()
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -59,11 +61,15 @@ class RoundsActor:
 class RayService:
     """Rounds run by a coordinator actor."""
 
-    def __init__(self, actors: tuple[Any, Sequence[Any]], held: Any, line: str, round_s: float) -> None:
-        """`actors` are the coordinator and the scorers."""
-        (self.coordinator, self.scorers), self._line, self._round_s = actors, line, round_s
-        self._held = held  # a restarted scorer is rebuilt from it
+    def __init__(self, coordinator: Any, crew: Crew, line: str, round_s: float) -> None:  # Any: an actor handle
+        """`crew` is what the coordinator began with."""
+        self.coordinator, self.crew, self._line, self._round_s = coordinator, crew, line, round_s
         self._begun: list[Any] = []  # Any: ray.ObjectRef
+        self._owner = True
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """Other processes can have rounds run, too; to close it in one of them does nothing."""
+        return {**self.__dict__, "_begun": [], "_owner": False}
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Hand the weights to the object store and the round to the coordinator."""
@@ -80,7 +86,7 @@ class RayService:
 
     def close(self, finish: bool = True) -> None:
         """End the actors; Ray itself goes on."""
-        for actor in (self.coordinator, *self.scorers):
+        for actor in (self.coordinator, *self.crew.scorers) if self._owner else ():
             ray.kill(actor)
 
 
@@ -122,18 +128,17 @@ def start_ray_service(stock: Stock, layout: Layout, config: FleetConfig) -> RayS
     stock = replace(stock, shards=shard_count(have, config))
     cpus, gpus = share_resources(have, config, stock.shards)
     tag = uuid.uuid4().hex[:6]
-    held = put(stock, "the pool")
-    scorers = start_scorers(held, stock.shards, (cpus, gpus), tag)
-    await_start(scorers, config.start_s)
+    crew = Crew.start(Making([put(stock, "the pool")], (cpus, gpus), tag), stock.shards)
+    await_start(crew.scorers, config.start_s)
     rounds = ray.remote(RoundsActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
     needs = f"{cpus:g} CPU and {gpus:g} GPU"
-    coordinator = rounds.remote(scorers, layout, replace(config.limits, needs=needs), tag)
+    coordinator = rounds.remote(crew, layout, replace(config.limits, needs=needs))
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     line = f"{stock.shards} Ray scorers of {len(stock.pool):,} bags, {device} each; coordinator-{tag}"
     line += f" ({config.scoring.line})" if config.scoring.line else ""
-    return RayService((coordinator, scorers), held, line, config.deadline_s)
+    return RayService(coordinator, crew, line, config.deadline_s)
 
 
 def shard_count(have: dict[str, float], config: FleetConfig) -> int:

@@ -2,8 +2,9 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
+from common.errors import BadInput
 from common.protocols import Pending
 from common.types import Round, Selection, Snapshot
 from service.coordinator import Coordinator, Task
@@ -33,6 +34,9 @@ class LocalService:
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Queue the round."""
         return LocalPending(self._thread.submit(self._coordinator.select, task, round, snapshot))
+
+    def __getstate__(self) -> NoReturn:
+        raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
 
     def describe(self) -> str:
         """What was set up, in one line."""

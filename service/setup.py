@@ -1,6 +1,7 @@
 """From configuration to a running service: how many shards, on which devices, in which processes."""
 
 import importlib.util
+import logging
 import os
 from dataclasses import dataclass, field
 
@@ -12,11 +13,13 @@ from common.errors import BadInput, UnknownName
 from common.knobs import check_knobs
 from service.coordinator import Coordinator
 from service.fleet import LocalFleet, Stock
+from service.partition import block_count
 from service.repair import Limits
 from service.rounds import LocalService, Service
 from service.scoring import ScoringConfig
 from service.shared_points import Layout
 
+log = logging.getLogger(__name__)
 KINDS = ("auto", "local", "ray")
 
 
@@ -70,8 +73,19 @@ class FleetConfig:
         return self.shards or len(os.sched_getaffinity(0))
 
 
+def warn_of_empty(shards: int, bags: int, block: int) -> None:
+    """Log how many of the shards that were asked for get no block: they do nothing, and no harm."""
+    blocks = block_count(bags, block)
+    if shards > blocks:
+        log.warning(
+            "%d shards for %s bags in %d blocks of %d: %d of them stay empty; lower shards or fleet.block",
+            shards, f"{bags:,}", blocks, block, shards - blocks,
+        )  # fmt: skip
+
+
 def start_service(stock: Stock, layout: Layout, config: FleetConfig) -> Service:
     """The service for one pool, ready to run rounds."""
+    warn_of_empty(config.shards or 0, len(stock.pool), config.block)
     if config.on_ray:
         if importlib.util.find_spec("ray") is None:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")

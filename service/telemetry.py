@@ -5,6 +5,7 @@ Ray exports them as `ray_negsift_…`, counters with `_total` appended.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
@@ -21,6 +22,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_bags_dropped": ("bags left out, their scores not finite", ("task",)),
     "negsift_stage_seconds": ("seconds spent, by stage of a round", ("task", "stage")),
     "negsift_retries": ("calls repeated because a scorer was gone", ("task",)),
+    "negsift_repaired_shards": ("shards mended: restarts, hung, taken_over, and moved to a new node", ("task", "kind")),
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_weights_version": ("version of the weights that scored last", ("task",)),
@@ -49,6 +51,9 @@ class Telemetry:
         counts = {"rounds": 1, "bags_scored": account.scored, "bags_dropped": account.dropped}
         for name, count in {**counts, "retries": account.retries}.items():
             self._count(name, count, task=task)
+        for field in fields(account.repairs):
+            if field.name != "retries":  # these are calls, not shards
+                self._count("repaired_shards", getattr(account.repairs, field.name), task=task, kind=field.name)
         for stage, seconds in account.seconds.items():
             self._count("stage_seconds", seconds, task=task, stage=stage)
         shown: dict[str, float] = {

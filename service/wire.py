@@ -87,7 +87,7 @@ def selection_of(answer: Wire) -> Selection:
     told = checked(answer)
     account = told["account"]
     inner = {"traffic": Traffic, "repairs": Repairs, "ages": Ages}
-    made = {name: kind(**account[name]) for name, kind in inner.items() if name in account}
+    made = {name: kind(**account[name]) for name, kind in inner.items()}
     return Selection(**{**told, "account": Account(**{**account, **made})})
 
 

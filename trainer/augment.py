@@ -21,7 +21,7 @@ from common.errors import BadInput
 from common.knobs import check_knobs
 from common.rng import generator, stream_key
 from common.types import Floats, Index
-from trainer.loader import Batch, EpochSet
+from trainer.loader import Batch, Batches
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Mixture:
     partner: Index
     share: Floats
 
-    def take(self, places: slice) -> "Mixture":
+    def take(self, places: slice | Index) -> "Mixture":
         """Some draws."""
         return Mixture(self.partner[places], self.share[places])
 
@@ -68,23 +68,47 @@ def draw_mixture(order: Index, size: int, config: AugmentConfig, key: tuple[int,
     return Mixture(np.where(mixed, partner, order).astype(np.int64), np.where(mixed, share, 1.0))
 
 
-def augmented(bags: EpochSet, order: Index, size: int, config: AugmentConfig, key: tuple[int, int]) -> Iterator[Batch]:
-    """The batches of an epoch's clips, augmented; labels are shares of positiveness.
+@dataclass(frozen=True)
+class Augmented:
+    """The batches of an epoch's clips, augmented; labels are shares of positiveness. `key` is (seed, epoch).
 
     Partners come from the epoch's own set, positives and chosen negatives: another clip of the pool
-    would smuggle in a negative that was not selected. Raises BadInput for bags that are no clips.
+    would smuggle in a negative that was not selected. Going through bags that are no clips raises BadInput.
     """
-    clips = bags.bags
-    if not isinstance(clips, ClipSet):
-        raise BadInput("augmentation of bags that are no clips", "clips", "leave --set augment alone")
-    mixture = draw_mixture(order, len(clips), config, key)
-    for start in range(0, len(order), size):
-        rows, mixed = order[start : start + size], mixture.take(slice(start, start + size))
+
+    plain: Batches
+    config: AugmentConfig
+    key: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def __iter__(self) -> Iterator[Batch]:
+        clips, order = self.plain.whole.bags, self.plain.order
+        if not isinstance(clips, ClipSet):
+            raise BadInput("augmentation of bags that are no clips", "clips", "leave --set augment alone")
+        mixture = draw_mixture(order, len(clips), self.config, self.key)
+        return (self._batch(clips, mixture, start) for start in self.plain.starts)
+
+    def _batch(self, clips: ClipSet, mixture: Mixture, start: int) -> Batch:
+        drawn = slice(start, start + self.plain.size)
+        rows, mixed = self.plain.order[drawn], mixture.take(drawn)
+
+        def part(places: Index) -> Batch:
+            mine, blend = rows[places], mixed.take(places)
+            feats_NTF = mix(clips, mine, blend)
+            label = blend.share * clips.label[mine] + (1 - blend.share) * clips.label[blend.partner]
+            weight = torch.from_numpy(self.plain.whole.weight[mine]).float()
+            kept = self._kept(start, (len(rows), *feats_NTF.shape[1:]))[places]
+            return Batch(torch.where(kept, feats_NTF, 0.0), torch.from_numpy(label).float(), weight)
+
+        return self.plain.share.part(len(rows), part)
+
+    def _kept(self, start: int, shape: tuple[int, ...]) -> Tensor:
+        """What the masks of a whole batch leave, so that every share of it has its own part of the same draws."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_key(key[0], f"masks/{start}", key[1]) >> 1)
-            feats_NTF = mask(mix(clips, rows, mixed), config)
-        label = mixed.share * clips.label[rows] + (1 - mixed.share) * clips.label[mixed.partner]
-        yield Batch(feats_NTF, torch.from_numpy(label).float(), torch.from_numpy(bags.weight[rows]).float())
+            torch.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
+            return mask(torch.ones(shape), self.config) > 0
 
 
 def mix(clips: ClipSet, rows: Index, mixture: Mixture) -> Tensor:

@@ -39,6 +39,7 @@ class TrainingConfig:
 
     epochs: int = knob(12, "epochs at most", least=1)
     batch: int = knob(32, "bags in a batch", least=1)
+    workers: int = knob(1, "trainer workers, of Ray Train if above 1; they divide every batch among them", least=1)
     lr: float = knob(1e-3, "Adam's learning rate", above=0, below=1e12)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
     patience: int = knob(5, "epochs without a better validation AP before stopping", least=1)

@@ -87,6 +87,13 @@ class RunFolder:
             raise BadData(f"{path} unreadable ({error})", "a checkpoint", f"remove {self.path} to start anew") from None
         return state
 
+    def saved(self, epochs: int) -> str:
+        """What so many epochs saved are worth, in words."""
+        if not epochs:
+            return "no epoch is saved yet; the same command starts anew"
+        done = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
+        return f"{done} saved in {self.path}; the same command goes on from there"
+
     def _require_no_folders(self) -> None:
         """A folder with folders in it is somebody's home, or holds other runs."""
         inside = sorted(p.name for p in self.path.glob("*/") if p.is_dir() and p.name[0] != "." and p.name not in _OWN)

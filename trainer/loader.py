@@ -1,7 +1,7 @@
 """The batches of an epoch: all positives and the chosen negatives, in an order born from (seed, epoch)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,11 +15,33 @@ from common.types import Floats, Index, Selection
 
 @dataclass(frozen=True)
 class Batch:
-    """Bags with their labels (n,), int64, or float between 0 and 1 for mixtures, and loss weights (n,)."""
+    """Bags with their labels (n,), int64, or float between 0 and 1 for mixtures, and loss weights (n,).
+
+    `counts` is how many bags they stand for in the mean loss, n where that is None.
+    """
 
     bags: BagBatch | Tensor
     label: Tensor
     weight: Tensor
+    counts: float | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """The `rank`-th of `of` equal runs of every batch, all of it by default."""
+
+    rank: int = 0
+    of: int = 1
+
+    def part(self, size: int, make: Callable[[Index], Batch]) -> Batch:
+        """What `make` gives of this share's places in a batch of `size`.
+
+        Weights are such that the shares' mean losses have the whole batch's as their mean, whatever the lengths.
+        A share without a place is the first bag, weighing nothing.
+        """
+        mine = np.arange(size * self.rank // self.of, size * (self.rank + 1) // self.of, dtype=np.int64)
+        batch = make(mine if len(mine) else np.zeros(1, dtype=np.int64))
+        return replace(batch, weight=batch.weight * (len(mine) * self.of / size), counts=size / self.of)
 
 
 @dataclass(frozen=True)
@@ -37,18 +59,26 @@ class EpochSet:
 
 @dataclass(frozen=True)
 class Batches:
-    """The bags of `whole` in `order`, `size` at a time; the last batch may be smaller."""
+    """A share of the bags of `whole` in `order`, `size` at a time; the last batch may be smaller."""
 
     whole: EpochSet
     order: Index
     size: int
+    share: Share = field(default_factory=Share)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
-        starts = range(0, len(self.order), self.size)
-        return (self.whole.batch(self.order[start : start + self.size]) for start in starts)
+        return (self._part(self.order[start : start + self.size]) for start in self.starts)
+
+    @property
+    def starts(self) -> range:
+        """Where in `order` each batch begins."""
+        return range(0, len(self.order), self.size)
+
+    def _part(self, rows: Index) -> Batch:
+        return self.share.part(len(rows), lambda places: self.whole.batch(rows[places]))
 
 
 def epoch_set(positives: Bags, pool: Bags, selection: Selection) -> EpochSet:

@@ -13,7 +13,7 @@ from common.errors import BadInput
 from common.protocols import Sampler
 from common.types import Selection
 from trainer.ahead import Ahead, as_arrays, as_tensors
-from trainer.augment import AugmentConfig, augmented
+from trainer.augment import AugmentConfig, Augmented
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.folder import Json, RunFolder
 from trainer.learner import Learner
@@ -59,10 +59,7 @@ class Trainer:
     @property
     def saved(self) -> str:
         """What an interruption leaves, in words."""
-        if not self._saved:
-            return "no epoch is saved yet; the same command starts anew"
-        done = "1 epoch is" if self._saved == 1 else f"{self._saved} epochs are"
-        return f"{done} saved in {self._with.folder.path}; the same command goes on from there"
+        return self._with.folder.saved(self._saved)
 
     def epochs(self) -> Iterator[int]:
         """The epochs still to train; ends early when validation has stopped improving."""
@@ -88,8 +85,8 @@ class Trainer:
         with self._stage("train"):
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            plain = Batches(bags, order, config.batch)
-            mixed = augmented(bags, order, config.batch, self._augment, (self._seed, epoch))
+            plain = Batches(bags, order, config.batch, self._with.learner.share)
+            mixed = Augmented(plain, self._augment, (self._seed, epoch))
             return self._with.learner.train(mixed if self._augment.wanted else plain, epoch)
 
     def validate(self) -> Metrics:

@@ -60,7 +60,7 @@ def test_where_nobody_can_stand_in_the_deadline_says_who_is_missing_and_what_it_
     crowded: tuple[Nodes, NegativeSampler],
 ) -> None:
     service, limits = crowded[1]._service, dataclasses.replace(OPTIONS.limits, round_s=12.0, needs="1 CPU")
-    hasty = ray.remote(RoundsActor).remote(service.scorers, Layout(len(POOL), held_bytes=0), limits, "hasty")
+    hasty = ray.remote(RoundsActor).remote(service.crew, Layout(len(POOL), held_bytes=0), limits)
     told = r"no answer from scorer-\d \(.*\) within 12 s; the cluster has 2 nodes, 1 gone, 0 CPU and 0 GPU free, a "
     with (
         mock.patch.object(service, "coordinator", hasty),
@@ -85,7 +85,7 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
     service.coordinator = (
         ray.remote(RoundsActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(service.scorers, Layout(len(POOL), held_bytes=0), OPTIONS.limits, "moved")
+        .remote(service.crew, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
     )
     ray.get(service.coordinator.status.remote(), timeout=60.0)
     doomed = alive("coordinator-moved")[0]["Address"]["NodeID"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import ray
 import torch
+from torch import distributed
 
 from common.data.table.bags import open_pool
 from common.errors import BadInput, BadWeights
@@ -65,6 +67,12 @@ def birds(pool: Path, local_ray: None) -> Iterator[str]:
     assert actors() == before
 
 
+def documented(page: str, words: str) -> str:
+    """The block of a page that has these words in it."""
+    blocks = re.findall(r"```(?:python)?\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    return next(block for block in blocks if words in block)
+
+
 def locally(pool: Path, model: BagClassifier, label: str = "bird", **given: Any) -> NegativeSampler:
     return NegativeSampler(pool, model, target_label=label, shards=1, options=BLOCK, **given)
 
@@ -92,6 +100,29 @@ def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, 
     assert eventually(lambda: not ray_services.ask(ray_services.find())["tasks"])
 
 
+@pytest.mark.parametrize("page", ["README.md", "service/README.md"])
+def test_what_the_pages_say_of_attaching_runs(page: str, birds: str, pool: Path) -> None:
+    block = documented(page, "from service import attach").replace('attach("pool"', 'attach("birds"')
+    given: dict[str, Any] = {"model": vector_model()}
+    exec(compile(block, page, "exec"), given)
+    with locally(pool, given["model"], strategy="badge", k=20) as here:
+        assert_same(given["chosen"], here.select(given["model"].state_dict(), 0))
+
+
+def test_workers_of_a_loop_of_ones_own_read_one_selection_from_a_sampler_they_were_sent(birds: str, pool: Path) -> None:
+    given: dict[str, Any] = {}
+    exec(compile(documented("service/README.md", "broadcast_object_list"), "README.md", "exec"), given)
+    model, asked = vector_model(), {"strategy": "badge", "k": 20}
+    distributed.init_process_group("gloo", rank=0, world_size=1, store=distributed.HashStore())
+    with locally(pool, model, **asked) as here, attach("birds", model, target_label="bird", **asked) as there:
+        sent = ray.get(ray.put(there), timeout=LIMIT_S)
+        for epoch, index in given["train"](sent, model, 2):
+            np.testing.assert_array_equal(index, here.select(model.state_dict(), epoch).index)
+        there.select(model.state_dict(), 2)
+    distributed.destroy_process_group()
+    assert eventually(lambda: not ray_services.ask(ray_services.find())["tasks"])
+
+
 def test_two_programs_at_once_get_the_selections_they_would_get_alone(birds: str, pool: Path) -> None:
     runs = [("bird", "badge", 5), ("cat", "entropy", 3)]
     programs = [program(client.__file__, label, name, str(wide), stdin=-1) for label, name, wide in runs]
@@ -109,7 +140,7 @@ def test_two_programs_at_once_get_the_selections_they_would_get_alone(birds: str
 
 
 def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool: Path, tmp_path: Path) -> None:
-    block = (ROOT / "service" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    block = documented("service/README.md", "ray.get_actor")
     running = program("-c", REFUSING, block, cwd=tmp_path)
     out, err = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0, err

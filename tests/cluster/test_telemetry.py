@@ -5,9 +5,11 @@ import re
 
 import numpy as np
 import pytest
+from ray.util.metrics import Counter
 
 from common.account import Account
 from common.errors import BadInput
+from common.repairs import Repairs
 from common.types import Selection
 from service.history import History, Lags
 from service.telemetry import COUNTERS, GAUGES, Telemetry
@@ -38,3 +40,19 @@ def test_an_error_is_one_line_too(caplog: pytest.LogCaptureFixture) -> None:
 def test_names_are_such_that_prometheus_takes_them(name: str) -> None:
     assert re.fullmatch(r"negsift_[a-z_]+", name)
     assert not name.endswith("_total")  # Ray appends it
+
+
+def test_what_was_mended_is_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = dict[tuple[str, ...], float]()
+
+    def inc(counter: Counter, value: float, tags: dict[str, str]) -> None:
+        if "kind" in tags:
+            counted[counter.info["name"], tags["kind"]] = value
+
+    monkeypatch.setattr(Counter, "inc", inc)
+    repairs, picked, history = Repairs(retries=3, restarts=2, moved=1), np.arange(4), History()
+    selection = Selection(picked, np.ones(4), np.ones(4), 6, account=Account(repairs=repairs))
+    history.add(selection, 7, 40, Lags())
+    Telemetry("birds").round("mine", selection, history)
+    name = "negsift_repaired_shards"
+    assert counted == {(name, "restarts"): 2, (name, "moved"): 1}

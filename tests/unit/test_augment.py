@@ -14,8 +14,8 @@ from common.data.catalogue import load_split
 from common.errors import BadInput
 from tests.unit.clips import SMALL, data, write_folder
 from tests.unit.toys import bag_set
-from trainer.augment import AugmentConfig, Mixture, augmented, draw_mixture, mask, mix
-from trainer.loader import Batch, EpochSet
+from trainer.augment import AugmentConfig, Augmented, Mixture, draw_mixture, mask, mix
+from trainer.loader import Batch, Batches, EpochSet
 
 MIXUP = AugmentConfig(mixup=0.5)
 BOTH = AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32)
@@ -32,7 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
 
 def epoch(clips: ClipSet, config: AugmentConfig = BOTH, key: tuple[int, int] = (0, 0), size: int = 7) -> list[Batch]:
     bags = EpochSet(clips, np.linspace(1, 2, len(clips)))
-    return list(augmented(bags, np.arange(len(clips))[::-1].copy(), size, config, key))
+    return list(Augmented(Batches(bags, np.arange(len(clips))[::-1].copy(), size), config, key))
 
 
 def masked_stripe(row: np.ndarray) -> tuple[int, int]:
@@ -146,7 +146,7 @@ def test_unusable_settings_are_told(change: dict[str, float], told: str) -> None
 
 def test_bags_that_are_no_clips_are_told() -> None:
     with pytest.raises(BadInput, match="augmentation of bags that are no clips"):
-        next(augmented(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2, BOTH, (0, 0)))
+        list(Augmented(Batches(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2), BOTH, (0, 0)))
 
 
 def test_nothing_is_wanted_by_default() -> None:

@@ -1,5 +1,6 @@
 """NegativeSampler in this process, over every strategy: same picks on any shards, k of them, nothing else touched."""
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from common.errors import BadInput
 from common.models.bag import BagClassifier
 from common.models.encoders import simple_cnn
 from common.protocols import Sized
@@ -181,3 +183,11 @@ def test_bag_classifier_is_still_the_users_own() -> None:
         nn.init.zeros_(model.head.weight)
         before = sampler.select(published, 0)
     assert_same(before, select(bag_set([2] * 5), cnn(), "margin", 2, options=FleetConfig()))
+
+
+def test_a_sampler_with_shards_in_this_process_can_not_be_sent_elsewhere() -> None:
+    with (
+        NegativeSampler(vectors([3] * 9), vector_model(), k=2, shards=1) as sampler,
+        pytest.raises(BadInput, match="its shards in this one; expected shards on Ray; give fleet='ray'"),
+    ):
+        pickle.dumps(sampler)

@@ -164,3 +164,12 @@ def test_pool_and_positives_that_are_no_datasets_are_bad_input(given: Any) -> No
     if given is not None:
         with pytest.raises(BadInput, match="found positives of type"):
             select(EQUAL, vector_model(), "margin", 1, positives=given)
+
+
+@pytest.mark.parametrize(
+    ("shards", "told"), [(6, ["6 shards for 40 bags in 5 blocks of 8: 1 of them stay empty"]), (5, [])]
+)
+def test_shards_that_stay_empty_are_told_once(shards: int, told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    select(vectors([3] * 40), vector_model(), "entropy", 9, shards=shards)
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line.partition(";")[0] for line in found] == told

@@ -1,0 +1,60 @@
+"""One trainer worker in this process, or several on Ray; and what these leave to the scorers of their cluster."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from common.errors import BadInput
+from service.setup import FleetConfig
+from trainer.fit import fit
+from trainer.folder import Json
+from trainer.kit import Kit
+from trainer.trainer import Schedule
+
+
+def trained(kit: Kit, schedule: Schedule, seed: int) -> Json:
+    """Train to the end, with as many workers as the schedule says, and return the summary."""
+    if schedule.training.workers == 1:
+        return fit(kit.trainer(schedule, seed))
+    from trainer.workers import train_together  # imported here, as below: one worker needs no Ray
+
+    return train_together(kit, schedule, seed)
+
+
+def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
+    """The fleet beside so many trainer workers: on Ray if they are several, on what they leave of the cluster.
+
+    Raises BadInput for a local fleet, which several can't share, and where the cluster has too little.
+    """
+    if workers == 1:
+        return fleet
+    if fleet.kind == "local":
+        raise BadInput(
+            f"fleet.kind=local with training.workers={workers}", "scorers that several workers can share",
+            "--set fleet.kind=ray, or training.workers=1",
+        )  # fmt: skip
+    import ray
+
+    from service.ray_connect import connect
+
+    connect(fleet.dashboard)
+    return divided(ray.cluster_resources(), workers, fleet)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+
+
+def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
+    """The fleet with its shares of what is left where each worker has a CPU, and a GPU if there are any."""
+    from service.ray_service import shard_count, share_resources
+
+    kinds = ("CPU", "GPU") if have.get("GPU", 0.0) else ("CPU",)
+    for kind in kinds:
+        if workers > have.get(kind, 0.0):
+            raise BadInput(
+                f"training.workers={workers} on a cluster with {have.get(kind, 0.0):g} {kind}",
+                f"at most one worker a {kind}", "lower --set training.workers, or add nodes",
+            )  # fmt: skip
+    left = {kind: have[kind] - workers for kind in kinds}
+    shards = shard_count(left, fleet)
+    try:
+        cpus, gpus = share_resources(left, fleet, shards)
+    except BadInput as error:
+        raise BadInput(f"{error.found} beside {workers} trainer workers", error.expected, error.remedy) from None
+    return replace(fleet, kind="ray", shards=shards, cpus_per_shard=cpus, gpus_per_shard=gpus)

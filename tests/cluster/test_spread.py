@@ -1,0 +1,76 @@
+"""Services on three nodes: shards are spread, a node's end changes nothing, a node that comes late is used."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from deploy.serve import describe
+from service import NegativeSampler, attach, ray_services
+from service.setup import FleetConfig
+from tests.cluster.chaos import alive
+from tests.cluster.nodes import Nodes, three_nodes
+from tests.cluster.serving import LIMIT_S, eventually
+from tests.unit.tables import as_table, random_bags, third_positive, write
+from tests.unit.toys import assert_same, vector_model, vectors
+
+SHARDS = FleetConfig(kind="ray", shards=3, cpus_per_shard=1.0, block=8, deadline_s=90.0)
+MODEL = vector_model()
+pytestmark = pytest.mark.usefixtures("no_local_ray")
+
+
+@pytest.fixture(scope="module")
+def nodes(no_local_ray: None) -> Iterator[Nodes]:
+    with three_nodes(cpus=2) as running:
+        yield running
+
+
+def shown(status: str) -> list[str]:
+    """The nodes of the scorers in what `serve status` says."""
+    return [line.split()[1] for line in status.splitlines() if line.startswith("scorer-")]
+
+
+def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes, tmp_path: Path) -> None:
+    write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
+    service = ray_services.start(str(tmp_path / "birds"), "birds", SHARDS)
+    ids = [node["NodeID"][:8] for node in ray.nodes()]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    assert sorted(shown(describe(ray_services.ask(service)))) == sorted(ids)
+    given = {"target_label": "bird", "strategy": "badge", "k": 20}
+    with (
+        NegativeSampler(tmp_path / "birds", MODEL, shards=1, options=FleetConfig(block=8), **given) as here,
+        attach("birds", MODEL, **given) as there,
+    ):
+        assert_same(there.select(MODEL.state_dict(), 0), here.select(MODEL.state_dict(), 0))
+        pending = there.submit(MODEL.state_dict(), 1)
+        nodes.kill(0)
+        assert_same(pending.result(), here.select(MODEL.state_dict(), 1))
+        assert_same(there.select(MODEL.state_dict(), 2), here.select(MODEL.state_dict(), 2))
+    ray_services.stop("birds")
+
+
+def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(nodes: Nodes) -> None:
+    given = {"strategy": "entropy", "k": 10}
+    with (
+        NegativeSampler(vectors([3] * 120), MODEL, shards=1, options=SHARDS, **given) as here,
+        NegativeSampler(vectors([3] * 120), MODEL, fleet="ray", options=SHARDS, **given) as there,
+    ):
+        expected = here.select(MODEL.state_dict(), 0)
+        assert_same(there.select(MODEL.state_dict(), 0), expected)
+        assert len({each["Address"]["NodeID"] for each in alive("scorer-")}) == 2
+        nodes.replace(0)
+
+        def moved() -> bool:
+            found = there.select(MODEL.state_dict(), 0)
+            assert_same(found, expected)
+            return found.account.repairs.moved == 1
+
+        assert eventually(moved)
+        assert eventually(lambda: len(alive("scorer-")) == 3)
+        assert nodes.others[0].node_id in {each["Address"]["NodeID"] for each in alive("scorer-")}
+        pid = ray.get(there._service.coordinator.status.remote(), timeout=LIMIT_S)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert_same(there.select(MODEL.state_dict(), 0), expected)
+    assert eventually(lambda: not alive("scorer-"))

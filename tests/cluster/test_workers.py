@@ -1,0 +1,109 @@
+"""Several trainer workers: what one would have done, also when one of them is killed on the way."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from ray import cloudpickle
+from torch import distributed
+
+import tests.cluster.test_kills
+from common.data.bagset import BagSet
+from common.data.catalogue import load_split
+from common.data.split import DataConfig
+from common.models.encoders import ModelConfig, make_model
+from common.types import Index
+from service import NegativeSampler
+from service.setup import FleetConfig
+from tests.cluster.test_kills import die_once
+from trainer.augment import AugmentConfig
+from trainer.config import SamplingConfig, TrainingConfig
+from trainer.fit import fit
+from trainer.folder import Json, RunFolder
+from trainer.kit import Kit
+from trainer.trainer import Schedule
+from trainer.workers import train_together
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+for module in (__name__, tests.cluster.test_kills.__name__):
+    cloudpickle.register_pickle_by_value(sys.modules[module])
+
+
+@dataclass(frozen=True)
+class Watched(BagSet):
+    """A pool that calls `happens` in every trainer worker, with its rank, before it gives an epoch's negatives."""
+
+    happens: Callable[[int], None] = abs
+
+    def subset(self, index: Index) -> BagSet:
+        if distributed.is_initialized():
+            self.happens(distributed.get_rank())
+        return super().subset(index)
+
+
+def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> Kit:  # Any: NegativeSampler's
+    split = load_split(DataConfig(bag_size=3, target="8"))
+    assert isinstance(split.pool, BagSet)
+    pool = Watched(*(getattr(split.pool, field.name) for field in fields(split.pool)), happens=happens)
+    model = make_model(ModelConfig(), split.pool.instances.images.shape[1:], seed=3)
+    sampler = NegativeSampler(
+        pool, model, strategy="entropy", k=101, positives=split.positives, random_rounds=1, **fleet
+    )
+    return Kit(replace(split, pool=pool), model, sampler, RunFolder(folder), {})
+
+
+def schedule(workers: int) -> Schedule:
+    training = TrainingConfig(epochs=3, batch=16, workers=workers)
+    return Schedule(training, SamplingConfig(), AugmentConfig())
+
+
+def picks(folder: Path) -> list[list[int]]:
+    return [pq.read_table(path)["index"].to_pylist() for path in sorted(folder.glob("selections/*.parquet"))]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
+    """What one worker does."""
+    folder = tmp_path_factory.mktemp("runs") / "alone"
+    given = kit(folder, abs, shards=1)
+    with given.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
+        return folder, fit(given.trainer(schedule(1), 5))
+
+
+def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, Json], tmp_path: Path) -> None:
+    marker, folder = tmp_path / "died", tmp_path / "run"
+
+    def happens(rank: int) -> None:
+        if rank == 1 and (folder / "metrics.jsonl").exists():
+            die_once(marker)
+
+    options = FleetConfig(cpus_per_shard=0.5)
+    given = kit(folder, happens, shards=2, fleet="ray", options=options)
+    with given.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
+        found = train_together(given, schedule(2), 5)
+    assert marker.exists()
+    assert picks(folder) == picks(alone[0])
+    for part in ("val", "test", "last"):
+        assert found[part] == pytest.approx(alone[1][part], rel=1e-3)
+    one, other = (RunFolder(each).load() for each in (alone[0], folder))
+    assert one is not None
+    assert other is not None
+    for name, value in one["learner"]["model"].items():
+        torch.testing.assert_close(other["learner"]["model"][name], value, rtol=1e-3, atol=1e-4)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in alone[0].iterdir()}
+
+
+def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None:
+    def happens(rank: int) -> None:
+        if rank == 1:
+            raise KeyError("a bug of the user's")
+
+    given = kit(tmp_path / "run", happens, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.5))
+    with given.sampler, pytest.raises(KeyError, match="a bug of the user's"):  # type: ignore[attr-defined]  # as above
+        train_together(given, schedule(2), 5)
+    assert not (tmp_path / "run" / ".train").exists()

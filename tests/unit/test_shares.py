@@ -1,0 +1,104 @@
+"""Batches divided among workers: together they are the whole batch, in their bags, losses and gradients."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.data.audioset.clips import ClipSet
+from common.data.catalogue import load_split
+from common.errors import BadInput
+from deploy.workers import divided, fleet_beside
+from service.setup import FleetConfig
+from tests.unit.clips import data, write_folder
+from tests.unit.toys import bag_set, cnn
+from trainer.augment import AugmentConfig, Augmented
+from trainer.config import TrainingConfig
+from trainer.learner import Learner
+from trainer.loader import Batches, EpochSet, Share
+
+BAGS = EpochSet(replace(bag_set([1, 2, 3, 1, 2, 3, 1]), label=np.arange(7) % 2), np.linspace(0.5, 2.0, 7))
+ORDER = np.array([3, 0, 6, 2, 5, 1, 4])
+
+
+def trained(share: Share, size: int) -> tuple[dict[str, torch.Tensor], float]:
+    """What a worker adds to the first batch's gradients, and its mean loss of all of them."""
+    learner = Learner(cnn(), TrainingConfig(lr=1e-12), 0)
+    batches = list(Batches(BAGS, ORDER, size, share))
+    learner._step(batches[0])
+    gradients = {name: value.grad.clone() for name, value in learner.model.named_parameters() if value.grad is not None}
+    return gradients, learner.train(batches, 0)
+
+
+@given(st.integers(1, 5), st.integers(1, 8))
+def test_the_workers_gradients_and_losses_have_the_whole_batchs_as_their_mean(workers: int, size: int) -> None:
+    whole, loss = trained(Share(), size)
+    parts = [trained(Share(rank, workers), size) for rank in range(workers)]
+    for name, value in whole.items():
+        mean = torch.stack([gradients[name] for gradients, _ in parts]).mean(0)
+        torch.testing.assert_close(mean, value, rtol=1e-4, atol=1e-6)
+    assert np.mean([each for _, each in parts]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
+    split = load_split(data(write_folder(tmp_path_factory.mktemp("audioset"), 20, 6)))
+    assert isinstance(split.positives, ClipSet)
+    assert isinstance(split.pool, ClipSet)
+    clips = split.positives.joined(split.pool)
+    bags, order = EpochSet(clips, np.ones(len(clips))), np.arange(len(clips))[::-1].copy()
+    config = AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32)
+    whole, *parts = (
+        list(Augmented(Batches(bags, order, 6, share), config, (1, 2))) for share in (Share(), Share(0, 2), Share(1, 2))
+    )
+    for batch, *shares in zip(whole, *parts, strict=True):
+        divided_bags = torch.cat([torch.as_tensor(each.bags) for each in shares])
+        torch.testing.assert_close(divided_bags, torch.as_tensor(batch.bags), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(torch.cat([each.label for each in shares]), batch.label, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("have", "workers", "fleet", "expected"),
+    [
+        ({"CPU": 8.0}, 2, FleetConfig(), (6, 1.0, 0.0)),
+        ({"CPU": 2.0}, 2, FleetConfig(shards=4), (4, 0.0, 0.0)),
+        ({"CPU": 16.0, "GPU": 4.0}, 2, FleetConfig(), (2, 1.0, 1.0)),
+        ({"CPU": 16.0, "GPU": 3.0}, 2, FleetConfig(shards=4), (4, 1.0, 0.25)),
+        ({"CPU": 16.0, "GPU": 2.0}, 2, FleetConfig(shards=4), (4, 1.0, 0.0)),
+    ],
+)
+def test_scorers_have_what_workers_leave(
+    have: dict[str, float], workers: int, fleet: FleetConfig, expected: tuple[int, float, float]
+) -> None:
+    found = divided(have, workers, fleet)
+    assert (found.shards, found.cpus_per_shard, found.gpus_per_shard) == expected
+    assert found.kind == "ray"
+
+
+@pytest.mark.parametrize(
+    ("have", "workers", "fleet", "told"),
+    [
+        ({"CPU": 2.0}, 3, FleetConfig(), "training.workers=3 on a cluster with 2 CPU; expected at most one worker a CPU"),
+        ({"CPU": 16.0, "GPU": 1.0}, 2, FleetConfig(), "training.workers=2 on a cluster with 1 GPU"),
+        (
+            {"CPU": 4.0}, 2, FleetConfig(shards=4, cpus_per_shard=1.0),
+            "4 scorers of 1 CPU each on a cluster with 2 beside 2 trainer workers",
+        ),
+    ],
+)  # fmt: skip
+def test_a_cluster_too_small_for_the_workers_is_told(
+    have: dict[str, float], workers: int, fleet: FleetConfig, told: str
+) -> None:
+    with pytest.raises(BadInput, match=told):
+        divided(have, workers, fleet)
+
+
+def test_scorers_in_this_process_are_not_for_several_workers() -> None:
+    local = FleetConfig(kind="local")
+    assert fleet_beside(1, local) is local
+    with pytest.raises(BadInput, match=r"fleet.kind=local with training.workers=2; .*--set fleet.kind=ray"):
+        fleet_beside(2, local)
+    with pytest.raises(BadInput, match=r"training.workers=0; expected 1 or more"):
+        TrainingConfig(workers=0)
