@@ -10,8 +10,10 @@ from concurrent.futures import Executor
 
 import torch
 
+from common.types import Snapshot
 from service.fleet import Stock
 from service.shard import Shard
+from service.shares import Piece
 
 
 class Shards:
@@ -20,6 +22,7 @@ class Shards:
     def __init__(self, number: int, device: torch.device, threads: Executor) -> None:
         self._number, self._device, self._threads = number, device, threads
         self._held: OrderedDict[str, tuple[Stock, Shard]] = OrderedDict()
+        self._standing_in: dict[tuple[str, str, Piece], Shard] = {}
 
     def of(self, digest: str, fetch: Callable[[], Stock]) -> Shard:
         """The shard of the stock called `digest`, made from what `fetch` gives if it isn't held.
@@ -40,9 +43,21 @@ class Shards:
         shard.allow(stock.cache_bytes - sum(other.kept_bytes for other in others))
         return shard
 
-    def stock(self, digest: str) -> Stock:
-        """The stock of a shard that is held."""
-        return self._held[digest][0]
+    def answering(self, digest: str, snapshot: Snapshot, piece: Piece) -> Shard:
+        """The shard that is held for a stock or, for a piece of another one's share, one that stands in for that.
+
+        Those that stand in are kept, with their points, until other weights are asked about.
+        """
+        about = digest, snapshot.digest
+        self._standing_in = {key: shard for key, shard in self._standing_in.items() if key[:2] == about}
+        stock, own = self._held[digest]
+        if piece == Piece(self._number):
+            return own
+        own.load(snapshot)  # the model is the same for all of them
+        if (*about, piece) not in self._standing_in:
+            holding = stock.piece(piece.number, piece.at, piece.of)
+            self._standing_in[*about, piece] = own.standing_in(snapshot, holding)
+        return self._standing_in[*about, piece]
 
     def status(self) -> dict[str, object]:
         """How many shards there are, the blocks of the one used last, bytes of embeddings and of the process."""

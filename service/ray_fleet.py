@@ -18,12 +18,11 @@ from common.types import InstanceFeatures, Snapshot
 from service.ray_crew import Crew
 from service.ray_scorer import Published, Reply
 from service.ray_trouble import cluster_line, put, reason_to_repeat
-from service.repair import Action, Call, Kill, Limits, Piece, Question
+from service.repair import Action, Call, Kill, Limits, Question
+from service.shares import Cuts, Piece
 
 log = logging.getLogger(__name__)
 
-ANYBODY = frozenset({"candidates", "embed", "encode", "bag_bytes"})
-"""Methods whose answer depends on the blocks and the weights alone; points for k-means++ stay where they are."""
 _TICK_S, _GET_S = 0.2, 10.0
 
 
@@ -34,6 +33,7 @@ class RayFleet:
         self._crew, self._limits = crew, limits
         self._until = time.monotonic() + limits.round_s
         self.repairs, self._settled = Repairs(), False
+        self._cuts: Cuts = {}
 
     @property
     def shards(self) -> int:
@@ -57,8 +57,8 @@ class RayFleet:
         if not self._settled:
             self.repairs, self._settled = Repairs(moved=self._crew.settle(self._limits.round_s)), True
         arguments = [put(args, f"the arguments of {method}")]
-        late = {number: since for number, (_, since) in self._crew.late.items()} if method in ANYBODY else {}
-        question = Question(len(self._crew.scorers), self._limits, method in ANYBODY, late)
+        late = {number: since for number, (_, since) in self._crew.late.items()}
+        question = Question(len(self._crew.scorers), self._limits, late, self._cuts)
         asking = Asking(self._crew, question, (method, published, arguments))
         try:
             while not question.done:
@@ -72,6 +72,7 @@ class RayFleet:
                 before, retries=before.retries + asking.retries, restarts=before.restarts + asking.restarts,
                 hung=before.hung + asking.hung, taken_over=before.taken_over + question.taken_over,
             )  # fmt: skip
+        self._cuts = question.cuts
         return question.answers
 
     def _overdue(self, question: Question) -> ServiceError:

@@ -15,7 +15,7 @@ import torch
 from common.types import Snapshot
 from service.fleet import Stock
 from service.holdings import Shards
-from service.repair import Piece
+from service.shares import Piece
 from service.threads import block_workers
 
 _FETCH_S = 120.0
@@ -70,10 +70,9 @@ class Scorer:
     def ask(self, method: str, published: Published, arguments: Sequence[Any], piece: Piece) -> Reply:
         """`Shard.method` with the weights `published`, of its own share or of a piece of another one's."""
         digest, held = published.stock or self._only
-        shard = self._shards.of(digest, lambda: _stock(held))
+        self._shards.of(digest, lambda: _stock(held))
         snapshot, given = self._fetch(published), ray.get(arguments[0], timeout=_FETCH_S)
-        if piece.number != self._number:
-            shard = shard.standing_in(snapshot, self._shards.stock(digest).piece(piece.number, piece.at, piece.of))
+        shard = self._shards.answering(digest, snapshot, piece)
         return Reply(self._life, getattr(shard, method)(snapshot, *given), self._node)
 
     def status(self) -> dict[str, Any]:  # Any: numbers and strings

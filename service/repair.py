@@ -1,15 +1,17 @@
 """What to do about scorers that are slow, hung or gone: the bookkeeping of one question put to all of them.
 
-It decides and does not act: the fleet tells it what happened and carries out the actions it gives. Work
-that anybody can do (a share of whole blocks, embedded with weights that travel along) is taken over
-from a scorer that is lost or slower than `slow_after_s`, in equal pieces, by those that are done; the
-answer that is there first counts, and both have the same bits.
+It decides and does not act: the fleet tells it what happened and carries out the actions it gives. A share of
+whole blocks is embedded with weights that travel along, so anybody can: it is taken over from a scorer that
+is lost or slower than `slow_after_s`, in equal pieces, by those that are done; the answer that is there first
+counts, and both have the same bits. In later questions of the round a share stays with those that took it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
+
+from service.shares import Cuts, Piece, Share
 
 _SLOW_FACTOR, _SLOW_LEAST_S = 3.0, 5.0
 _PROBE_S = 0.2
@@ -25,15 +27,6 @@ class Limits:
     round_s: float = 600.0
     call_s: float = 300.0
     needs: str = ""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The `at`-th of `of` equal parts of a shard's share; all of it by default."""
-
-    number: int
-    at: int = 0
-    of: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,28 +74,6 @@ class Post:
         return self.piece is None and self.down_since is None and not self.late
 
 
-@dataclass
-class Share:
-    """What one shard is to answer: the answers so far, the pieces nobody works on, when it was first given out."""
-
-    answers: dict[Piece, Any] = field(default_factory=dict)
-    free: list[Piece] = field(default_factory=list)
-    began: float | None = None
-    tried: bool = False
-    cut: bool = False
-
-    def add(self, piece: Piece, answer: Any) -> None:  # Any: the method's
-        """Keep an answer; a whole one makes those of pieces needless."""
-        if not self.done:
-            self.answers = {piece: answer} if piece.of == 1 else self.answers | {piece: answer}
-        self.free = [] if self.done else self.free
-
-    @property
-    def done(self) -> bool:
-        """Whether all of it is answered."""
-        return any(piece.of == len(self.answers) for piece in self.answers)
-
-
 def slow_after_s(spans: Sequence[float], scorers: int) -> float | None:
     """After how many seconds a call is slow: three times the median of those done, five seconds at least.
 
@@ -114,11 +85,11 @@ def slow_after_s(spans: Sequence[float], scorers: int) -> float | None:
 class Question:
     """One method of every shard: who works on what, and what to do next."""
 
-    def __init__(self, scorers: int, limits: Limits, anybody: bool, late: Mapping[int, float]) -> None:
-        """`anybody`: whether a share can be worked on by others; `late` scorers still work on something older."""
-        self._limits, self._anybody = limits, anybody
+    def __init__(self, scorers: int, limits: Limits, late: Mapping[int, float], cuts: Cuts | None = None) -> None:
+        """`late` scorers still work on something older; `cuts` are the shares taken over in earlier questions."""
+        self._limits, known = limits, cuts or {}
         self.posts = [Post(since=late.get(number, 0.0), late=number in late) for number in range(scorers)]
-        self.shares = [Share() for _ in range(scorers)]
+        self.shares = [Share.of(known.get(number, {})) for number in range(scorers)]
         self.taken_over = 0
         self._spans: list[float] = []
 
@@ -133,6 +104,12 @@ class Question:
         return [
             share.answers[piece] for share in self.shares for piece in sorted(share.answers, key=lambda each: each.at)
         ]
+
+    @property
+    def cuts(self) -> Cuts:
+        """The shares that were answered in pieces, and who has worked on each."""
+        taken = {number: share.taken for number, share in enumerate(self.shares)}
+        return {number: takers for number, takers in taken.items() if takers}
 
     def answered(self, scorer: int, piece: Piece | None, answer: Any, now: float) -> None:  # Any: the method's
         """A scorer is done with a piece, or, without one, with what made it late."""
@@ -150,8 +127,8 @@ class Question:
         post = self.posts[scorer]
         if post.piece is not None or post.late:
             post.losses, post.down_since = post.losses + 1, now
-        if post.piece is not None and post.piece.number != scorer and not self.shares[post.piece.number].done:
-            self.shares[post.piece.number].free.append(post.piece)
+        if post.piece is not None and (post.piece.number != scorer or self.shares[scorer].away):
+            self.shares[post.piece.number].give_back(post.piece)
         post.piece, post.late, post.killed, post.reason, post.probe_at = None, False, False, reason, now + _PROBE_S
 
     def back(self, scorer: int) -> None:
@@ -163,10 +140,8 @@ class Question:
         actions: list[Action] = []
         for number, post in enumerate(self.posts):
             actions += self._own(number, post, now)
-        if self._anybody:
-            self._cut_slow(now)
-            actions += self._hand_out(now)
-        return actions
+        self._cut_slow(now)
+        return actions + self._hand_out(now)
 
     def overdue(self, now: float) -> str:
         """Which shards have not answered, and what is known of their scorers."""
@@ -183,7 +158,7 @@ class Question:
         if (post.piece or post.late) and not post.killed and now - post.since > self._limits.call_s:
             post.killed = True
             return [Kill(number)]
-        if post.piece or share.done or (post.late and self._anybody):
+        if post.piece or share.done or share.away or post.late:
             return []
         return [self._give(number, Piece(number), now)]
 
@@ -195,7 +170,8 @@ class Question:
         return Call(scorer, piece, again)
 
     def _idle(self) -> list[int]:
-        return [number for number, post in enumerate(self.posts) if post.idle and self.shares[number].done]
+        free = (share.done or share.away for share in self.shares)
+        return [number for number, (post, own) in enumerate(zip(self.posts, free, strict=True)) if post.idle and own]
 
     def _cut_slow(self, now: float) -> None:
         """Cut the share of a scorer that is lost, late or slow into a piece for each that is idle."""
@@ -211,9 +187,21 @@ class Question:
     def _hand_out(self, now: float) -> list[Action]:
         idle, actions = self._idle(), list[Action]()
         for share in self.shares:
-            while share.free and idle:
-                actions.append(self._give(idle.pop(0), share.free.pop(0), now))
+            for piece in list(share.free):
+                taker = self._taker(share.takers.get(piece), idle)
+                if taker is not None:
+                    idle.remove(taker)
+                    share.free.remove(piece)
+                    share.takers[piece] = taker
+                    actions.append(self._give(taker, piece, now))
         return actions
+
+    def _taker(self, before: int | None, idle: Sequence[int]) -> int | None:
+        """Who is to work on a piece: who did so before, unless it is lost or late; then anybody."""
+        if before in idle or not idle:
+            return before if before in idle else None
+        there = before is not None and self.posts[before].down_since is None and not self.posts[before].late
+        return None if there else idle[0]
 
     def _state(self, number: int, now: float) -> str:
         post = self.posts[number]

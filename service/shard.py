@@ -50,11 +50,11 @@ class Shard:
         self._found: tuple[str, Candidates] | None = None
 
     def standing_in(self, snapshot: Snapshot, holding: Holding) -> "Shard":
-        """A shard of other blocks with this one's model and threads, good for one call with these weights.
+        """A shard of other blocks with this one's model and threads, good for as long as this one has these weights.
 
         Any block gives the same numbers here as where it is held.
         """
-        self._load(snapshot)
+        self.load(snapshot)
         other = copy.copy(self)
         other._embedding = self._embedding.standing_in(holding.at(snapshot.edition))
         other._points, other._found = None, None
@@ -84,7 +84,7 @@ class Shard:
         self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round, portion: Portion
     ) -> Sample:
         """A portion of this shard's best k bags for `strategy`."""
-        self._load(snapshot)
+        self.load(snapshot)
         if self._found is None or self._found[0] != portion.token:
             self._found = portion.token, self._best(snapshot, strategy, prepared, round)
         return portion.of(self._found[1])
@@ -100,7 +100,7 @@ class Shard:
 
     def embed(self, snapshot: Snapshot, part: Part, ask: Ask, wanted: Index | Lot | None = None) -> Embedded | None:
         """The embeddings of this shard's bags of a part, of those of a lot, or of the `wanted`; None if it has none."""
-        self._load(snapshot)
+        self.load(snapshot)
         holding = self._embedding.holding
         blocks = holding.blocks(part, wanted if isinstance(wanted, Lot) else None)
         if isinstance(wanted, np.ndarray):
@@ -113,7 +113,7 @@ class Shard:
 
     def bag_bytes(self, snapshot: Snapshot, ask: Ask, lot: Lot | None = None) -> int:
         """What one bag's embedding takes, in bytes, by this shard's first block; 0 if it has none."""
-        self._load(snapshot)
+        self.load(snapshot)
         blocks = self._embedding.holding.blocks("pool", lot)
         first = self._embedding.block(snapshot, "pool", blocks[0], ask) if len(blocks) else None
         return first.size_bytes // len(first.index) if first else 0
@@ -128,12 +128,12 @@ class Shard:
 
     def encode(self, snapshot: Snapshot, lot: Lot | None, also: Index | None) -> InstanceFeatures:
         """Features of this shard's share of the instances in a lot's bags and in the blocks of those at `also`."""
-        self._load(snapshot)
+        self.load(snapshot)
         holding = self._embedding.holding
         return encode_rows(self._embedding, shared_rows(holding.pool, holding.index(lot, also))[0], self._threads)
 
     def _points_of(self, snapshot: Snapshot, wanted: PointsAsk) -> BagPoints:
-        self._load(snapshot)
+        self.load(snapshot)
         key = snapshot.digest, wanted
         if self._points is None or self._points[0] != key:
             self._points = None  # its memory goes first
@@ -157,6 +157,7 @@ class Shard:
                 bar.update()
                 yield part
 
-    def _load(self, snapshot: Snapshot) -> None:
+    def load(self, snapshot: Snapshot) -> None:
+        """Take these weights, and let go of what others said."""
         if self._embedding.load(snapshot):
             self._points, self._found = None, None

@@ -51,7 +51,8 @@ class ShardPoints:
     @property
     def restarts(self) -> int:
         """How often a shard had to begin anew so far."""
-        return self._fleet.repairs.retries + self._fleet.repairs.restarts
+        repairs = self._fleet.repairs
+        return repairs.retries + repairs.restarts + repairs.taken_over
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
         """`Rows.method(*args)` of every shard."""

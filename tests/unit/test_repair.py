@@ -5,18 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.partition import share_blocks
-from service.repair import Call, Kill, Limits, Piece, Probe, Question, slow_after_s
+from service.repair import Call, Kill, Limits, Probe, Question, slow_after_s
+from service.shares import Cuts, Piece
 
 LIMITS = Limits(round_s=100.0, call_s=50.0, needs="1 CPU and 0 GPU")
 
 
-def question(scorers: int, anybody: bool = True, late: dict[int, float] | None = None) -> Question:
-    return Question(scorers, LIMITS, anybody, late or {})
+def question(scorers: int, late: dict[int, float] | None = None, cuts: Cuts | None = None) -> Question:
+    return Question(scorers, LIMITS, late or {}, cuts)
 
 
-def started(scorers: int, **options: bool) -> Question:
+def started(scorers: int) -> Question:
     """One where all scorers were given their own share at second 0."""
-    asked = question(scorers, **options)
+    asked = question(scorers)
     assert asked.next(0.0) == [Call(number, Piece(number)) for number in range(scorers)]
     return asked
 
@@ -80,14 +81,8 @@ def test_a_lost_scorers_share_is_taken_over_and_a_piece_lost_with_its_taker_is_g
     assert asked.done
 
 
-def test_points_stay_where_they_are() -> None:
-    asked = started(2, anybody=False)
-    asked.answered(0, Piece(0), "a", 1.0)
-    assert asked.next(40.0) == []
-
-
 def test_a_hung_scorer_is_killed_once() -> None:
-    asked = started(2, anybody=False)
+    asked = started(2)
     assert asked.next(51.0) == [Kill(0), Kill(1)]
     assert asked.next(52.0) == []
     asked.lost(0, "gone", 53.0)
@@ -108,6 +103,82 @@ def test_a_late_scorer_sits_out_until_it_is_done() -> None:
 def test_a_late_scorer_that_hangs_is_killed() -> None:
     asked = question(2, late={1: -60.0})
     assert Kill(1) in asked.next(0.0)
+
+
+HALVES = [Piece(2, 0, 2), Piece(2, 1, 2)]
+
+
+def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
+    asked = started(3)
+    for number in (0, 1):
+        asked.answered(number, Piece(number), "a", 1.0)
+    asked.next(20.0)
+    for number in (1, 0):
+        asked.answered(number, HALVES[number], "b", 21.0)
+    assert asked.cuts == {2: {HALVES[0]: 0, HALVES[1]: 1}}
+    again = question(3, late={2: 0.0}, cuts=asked.cuts)
+    assert again.next(30.0) == [Call(0, Piece(0)), Call(1, Piece(1))]
+    again.answered(1, Piece(1), "a", 31.0)
+    assert again.next(31.0) == [Call(1, HALVES[1])]  # the other half waits for the one that has its points
+    again.answered(0, Piece(0), "a", 32.0)
+    assert again.next(32.0) == [Call(0, HALVES[0])]
+    again.answered(1, HALVES[1], "second", 33.0)
+    again.answered(0, HALVES[0], "first", 34.0)
+    assert (again.answers, again.taken_over, again.cuts) == (["a", "a", "first", "second"], 0, asked.cuts)
+
+
+def test_a_taker_that_is_lost_is_replaced_by_anybody_even_by_whose_share_it_was() -> None:
+    asked = question(3, cuts={2: {HALVES[0]: 0, HALVES[1]: 1}})
+    assert asked.next(0.0) == [Call(0, Piece(0)), Call(1, Piece(1))]
+    asked.lost(0, "gone", 1.0)
+    asked.lost(1, "gone", 1.0)
+    assert asked.next(1.1) == [Call(2, HALVES[0])]
+    asked.lost(2, "gone, too", 1.2)
+    asked.back(2)
+    asked.back(1)
+    assert asked.next(1.3) == [Probe(0), Call(1, Piece(1), again=True), Call(2, HALVES[0], again=True)]
+
+
+def test_a_share_answered_by_its_own_scorer_after_all_is_its_own_again() -> None:
+    asked = started(3)
+    for number in (0, 1):
+        asked.answered(number, Piece(number), "a", 1.0)
+    asked.next(20.0)
+    asked.answered(2, Piece(2), "whole", 22.0)
+    assert asked.cuts == {}
+
+
+@given(st.data(), st.integers(1, 5))
+def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.DataObject, scorers: int) -> None:
+    cut = data.draw(st.sets(st.integers(0, scorers - 1)))
+    of = data.draw(st.integers(1, 3))
+    cuts = {
+        number: {Piece(number, at, of): data.draw(st.integers(0, scorers - 1)) for at in range(of)} for number in cut
+    }
+    late = {number: 0.0 for number in cut if data.draw(st.booleans())}
+    asked, running, now = question(scorers, late=late, cuts=cuts), dict[int, Piece | None](), 0.0
+    running |= dict.fromkeys(late)
+    for losses_left in (*range(12, 0, -1), *[0] * 200):
+        now += 2.0
+        for action in asked.next(now):
+            if isinstance(action, Call):
+                assert action.scorer not in running
+                running[action.scorer] = action.piece
+            elif isinstance(action, Probe):
+                asked.back(action.scorer)
+        if asked.done:
+            break
+        if running:
+            scorer = data.draw(st.sampled_from(sorted(running)))
+            piece = running.pop(scorer)
+            if losses_left and data.draw(st.booleans()):
+                asked.lost(scorer, "gone", now)
+            else:
+                asked.answered(scorer, piece, piece, now)
+    assert asked.done
+    for number in range(scorers):
+        pieces = [piece for piece in asked.answers if piece.number == number]
+        assert [piece.at for piece in pieces] == list(range(pieces[0].of))
 
 
 def test_what_is_overdue_is_named_with_what_is_known() -> None:
