@@ -78,6 +78,7 @@ class Crew:
     coming: list[Coming] = field(default_factory=list)
     first: frozenset[str] = frozenset()
     shunned: set[str] = field(default_factory=set)
+    begun: bool = False
 
     @classmethod
     def start(cls, making: Making, shards: int) -> Self:
@@ -97,6 +98,11 @@ class Crew:
             new = room.keys() - self.first - self.shunned
             self.coming = [self._begin(move) for move in plan_moves(self.nodes, room, new)]
         return moved
+
+    def reborn(self) -> int:
+        """1 in the first round of a coordinator that was started anew, else 0."""
+        first, self.begun, here = not self.begun, True, ray.get_runtime_context()
+        return int(bool(first and here.get_actor_id() and here.was_current_actor_reconstructed))
 
     def revive(self) -> None:
         """Make those anew that are gone for good: those that had moved end with the coordinator that made them."""
