@@ -14,13 +14,13 @@ from common.data.table.bags import TableBags
 from common.data.table.feed import Budget
 from common.models.adapt import Embedder
 from common.repairs import Repairs
+from common.threads import block_workers
 from common.types import InstanceFeatures, Snapshot
 from service.holding import Holding
 from service.partition import block_count, share_blocks
 from service.scoring import ScoringConfig
 from service.shard import Shard
 from service.source import BagSource
-from service.threads import block_workers
 
 
 @dataclass(frozen=True)

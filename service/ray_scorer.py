@@ -12,11 +12,11 @@ from typing import Any
 import ray
 import torch
 
+from common.threads import block_workers
 from common.types import Snapshot
 from service.fleet import Stock
 from service.holdings import Shards
 from service.shares import Piece
-from service.threads import block_workers
 
 _FETCH_S = 120.0
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.data.bagset import BagBatch, BagSet
 from common.data.table.bags import TableBags
-from common.data.table.feed import Budget, Feed
+from common.data.table.feed import Budget, Feed, split_bags
 from common.errors import BadData
 from common.protocols import Sized
 from common.types import Index
@@ -39,9 +39,15 @@ class BagSource:
 
     def batch(self, index: Index) -> Any:  # Any: what `collate` makes
         """The bags at `index`; raises BadData naming the bag that doesn't fit the others."""
-        if isinstance(self.dataset, (BagSet, TableBags, Feed)) and self.collate is None and self.ragged:
+        if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
             return self.dataset.gather(index)
-        items = self._items(index)
+        if isinstance(self.dataset, (TableBags, Feed)):
+            batch = self.dataset.gather(index)
+            if self.collate is None and isinstance(batch, BagBatch) == self.ragged:
+                return batch
+            items = split_bags(batch)
+        else:
+            items = [self.dataset[int(position)] for position in index]
         if self.collate is not None:
             return self.collate(items)
         return self._lay_out([as_bag(item, int(at)) for item, at in zip(items, index, strict=True)], index)
@@ -53,12 +59,6 @@ class BagSource:
             return self, blocks
         span = range(blocks.start * block, min(blocks.stop * block, len(self)))
         return dataclasses.replace(self, dataset=Feed(self.dataset, span, budget)), blocks
-
-    def _items(self, index: Index) -> Sequence[Any]:
-        if isinstance(self.dataset, (TableBags, Feed)):
-            batch = self.dataset.gather(index)
-            return torch.split(batch.instances, batch.sizes.tolist())
-        return [self.dataset[int(position)] for position in index]
 
     @functools.cached_property
     def _first(self) -> Tensor:

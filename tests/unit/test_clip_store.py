@@ -69,7 +69,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
 def test_a_second_start_decodes_nothing(recordings: list[Recording], monkeypatch: pytest.MonkeyPatch) -> None:
     build_store(recordings, SMALL)
     monkeypatch.setattr(store_module, "decode", None)
-    monkeypatch.setattr(store_module, "log_mel", None)
+    monkeypatch.setattr(store_module, "clip_features", None)
     monkeypatch.setattr("common.data.audio.recording._digest", None)
     assert len(build_store(recordings, SMALL).number) == COUNT - 1
 

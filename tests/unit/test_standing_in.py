@@ -10,6 +10,7 @@ from common.data.table.feed import Budget
 from common.models.adapt import Embedder
 from common.models.embed import Ask
 from common.protocols import Sized
+from common.threads import block_workers
 from common.types import Embedded, Need
 from common.weights import take_snapshot
 from service.best import Portion
@@ -19,7 +20,6 @@ from service.merge import merge
 from service.shard import Shard
 from service.source import BagSource
 from service.strategies.entropy import Entropy
-from service.threads import block_workers
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import a_round, vector_model, vectors
 

@@ -9,8 +9,8 @@ import torch
 
 from common.data.bagset import BagSet, stack_bags
 from common.models.encoders import ModelConfig, make_model
+from common.threads import block_workers
 from service.setup import FleetConfig
-from service.threads import block_workers
 from tests.unit.toys import assert_same, images, select
 
 

@@ -6,6 +6,8 @@ from common.config import knob
 from common.errors import BadInput, UnknownName
 from common.knobs import check_knobs
 
+LOG_MEL = "log-mel/1"
+"""What the features of clips are; another number where the same parameters give other numbers."""
 TRAIN_SETS = ("balanced", "unbalanced")
 PSLA_STATS = (-4.6476, 4.5699)
 """Mean and standard deviation of AudioSet's log-mel at 16 kHz with 128 bands (PSLA's code)."""

@@ -23,7 +23,7 @@ def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
     Takes what libsndfile takes: WAV, FLAC, OGG Vorbis, Opus, MP3, AIFF and others. The mean goes before
     padding, so that padding is silence. Raises BadData, `found` telling what is wrong with the clip.
     """
-    sound, rate = _read(encoded, samples / sample_rate)
+    sound, rate = read_sound(encoded, samples / sample_rate)
     mono = sound.mean(1, dtype=np.float32)
     if rate != sample_rate:
         mono = resample(torch.from_numpy(mono), rate, sample_rate).numpy()
@@ -32,8 +32,11 @@ def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
     return np.pad(whole, (0, samples - len(whole)))
 
 
-def _read(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int]:
-    """The clip's beginning, (n, channels), longer than wanted by what resampling looks ahead."""
+def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int]:
+    """The clip's beginning, (n, channels), longer than wanted by what resampling looks ahead, and its rate.
+
+    Raises BadData as `decode` does.
+    """
     if not encoded:
         raise _fault("an empty file")
     try:

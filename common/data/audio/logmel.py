@@ -23,6 +23,12 @@ def log_mel(waves_NS: Tensor, config: AudioConfig) -> Tensor:
     return pad(feats_NTF, (0, 0, 0, config.frames - feats_NTF.shape[1]))
 
 
+def clip_features(wave: NDArray[np.int16], config: AudioConfig) -> NDArray[np.float16]:
+    """Log-mel (frames, mels) of one clip, computed alone: what is cached, scored and trained on."""
+    feats: NDArray[np.float32] = log_mel(to_float(wave[None]), config)[0].numpy()
+    return feats.astype(np.float16)
+
+
 def to_float(waves: NDArray[np.int16]) -> Tensor:
     """Cached samples as float32 in [-1, 1)."""
     return torch.from_numpy(waves.astype(np.float32) / FULL_SCALE)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from common.data.audio.arrow import Part, read_part, write_part
 from common.data.audio.config import AudioConfig
 from common.data.audio.decode import decode
-from common.data.audio.logmel import log_mel, to_float
+from common.data.audio.logmel import clip_features
 from common.data.audio.recording import Reader, Recording, digests
 from common.data.instances import cache_folder
 from common.errors import BadData
@@ -83,7 +83,7 @@ class Plan(Dataset[int]):
     def _make_features(self, part: int, waves: Part) -> None:
         feats = np.zeros((len(waves.number), self.config.frames, self.config.mels), dtype=np.float16)
         for row in range(len(feats)):
-            feats[row] = log_mel(to_float(waves.values[row : row + 1]), self.config)[0].numpy()
+            feats[row] = clip_features(waves.values[row], self.config)
         write_part(self._path(part, "features"), Part(waves.number, feats, {}), self._key("features"))
 
     def _path(self, part: int, kind: str) -> Path:

@@ -1,5 +1,6 @@
 """The training or the test list, from AudioSet's CSV and a folder of clips, or from parquet files."""
 
+import functools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,13 @@ class Listing:
     missing: tuple[tuple[Segment, str], ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    def place(self, at: int) -> str:
+        """A clip's name and where it lies."""
+        recording = self.recordings[at]
+        row = "" if recording.row is None else f", row {recording.row}"
+        return f"{self.ids[at]} ({recording.path.name}{row})"
+
+    @functools.cached_property
     def ids(self) -> list[str]:
         """A name for each clip: its id, with the start added if a video has several segments."""
         plain = [segment.id for segment in self.segments]
@@ -51,6 +58,11 @@ def read_lists(root: Path, train_set: str) -> tuple[Listing, Listing]:
         f"neither {train.name} and {test.name} nor {short}/*.parquet and eval/*.parquet in {root}",
         "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set",
     )  # fmt: skip
+
+
+def read_list(path: Path) -> Listing:
+    """One list with the clips beside or below it, or one parquet file; raises BadData for anything else."""
+    return _read_parquet([path]) if path.suffix == ".parquet" else _match(path, index_folder(path.parent))
 
 
 def _match(path: Path, folder: Folder) -> Listing:

@@ -48,7 +48,7 @@ def _clips(listing: Listing, vocabulary: Vocabulary, config: AudioConfig, what: 
         expected = "a clip with one of them, or --set data.audio.only_listed=false"
         raise BadData(f"none of {len(vocabulary.mids)} classes in the {what} list", expected, "set data.audio.classes")
     store = build_store([listing.recordings[at] for at in kept], config)
-    undecodable = [f"{_place(listing, kept[number])}: {why}" for number, why in sorted(store.dropped.items())]
+    undecodable = [f"{listing.place(kept[number])}: {why}" for number, why in sorted(store.dropped.items())]
     missing = [f"{segment.name}: {remark}" for segment, remark in listing.missing if wanted(segment)]
     dropped = (*missing, *undecodable)
     _tell(what, len(kept), len(missing), undecodable)
@@ -57,11 +57,6 @@ def _clips(listing: Listing, vocabulary: Vocabulary, config: AudioConfig, what: 
     order = sorted(range(len(rows)), key=lambda at: ids[rows[at]])
     tags = tuple(frozenset(listing.segments[rows[at]].tags) for at in order)
     return Clips(tuple(ids[rows[at]] for at in order), tags, store.number[order], store, vocabulary, dropped)
-
-
-def _place(listing: Listing, at: int) -> str:
-    recording = listing.recordings[at]
-    return f"{listing.ids[at]} ({recording.path.name}{'' if recording.row is None else f', row {recording.row}'})"
 
 
 def _tell(what: str, found: int, missing: int, undecodable: Sequence[str]) -> None:

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from torch import Tensor
 
 from common.data.bagset import BagBatch
 from common.data.table.check import check_files
-from common.data.table.feed import Budget, Feed
+from common.data.table.feed import Budget, Feed, split_bags
 from common.data.table.ids import read_ids
 from common.data.table.location import Location
 from common.data.table.manifest import File, Manifest, read_manifest
@@ -62,7 +61,9 @@ class TableBags:
         return int(self.starts[-1])
 
     def __getitem__(self, position: int) -> Tensor:
-        """The bag at a position, (instances, ...): float32 features, or uint8 images."""
+        """The bag at a position: float32 features (instances, D), uint8 images (instances, 3, H, W), or a clip's
+        log-mel, float16 (frames, mels).
+        """
         if not -len(self) <= position < len(self):
             raise IndexError(f"bag {position} of {len(self)}")
         return self.__getitems__([position % len(self)])[0]
@@ -71,8 +72,7 @@ class TableBags:
         """The bags at positions, in that order; torch's DataLoader asks so. Row groups are read one by one."""
         index = np.asarray(positions, dtype=np.int64)
         order = np.argsort(index, kind="stable")
-        batch = self._own.gather(index[order])
-        bags = torch.split(batch.instances, batch.sizes.tolist())
+        bags = split_bags(self._own.gather(index[order]))
         found = dict(zip(order.tolist(), bags, strict=True))
         return [found[place] for place in range(len(index))]
 
@@ -112,8 +112,8 @@ class TableBags:
             names[places] = ids.take(self.rows(group)[index[places] - self.starts[group]]).to_pylist()
         return names.tolist()
 
-    def gather(self, index: Index) -> BagBatch:
-        """The bags at ascending positions, end to end."""
+    def gather(self, index: Index) -> BagBatch | Tensor:
+        """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
         return self._own.gather(index)
 
     def at(self, version: int | None) -> "TableBags":

@@ -6,6 +6,7 @@ from pathlib import Path
 from common.data.table.location import Location
 from common.data.table.manifest import Manifest
 from common.data.table.sources.arrays import ENDINGS, open_arrays
+from common.data.table.sources.clips import is_audioset, open_clips
 from common.data.table.sources.features import open_features
 from common.data.table.sources.images import image_column, open_images
 from common.data.table.sources.source import BuildConfig, Source
@@ -14,6 +15,7 @@ from common.errors import BadData, UnknownName
 
 SOURCES: dict[str, tuple[Callable[[Path, BuildConfig], Source], str]] = {
     "images": (open_images, "a folder of images per class, or a parquet with a column image or img"),
+    "audio": (open_clips, "AudioSet's lists and a folder of clips, its parquet files, or one such list or file"),
     "features": (open_features, "a CSV or parquet file of features"),
     "arrays": (open_arrays, "a folder of npy, npz or h5 files, one a bag, with labels.csv"),
 }
@@ -29,6 +31,7 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
         writer.declare(config.classes)
         for table in opened.tables:
             writer.add(table)
+        writer.leave_out(opened.dropped)
     return writer.made
 
 
@@ -39,6 +42,8 @@ def _kind(source: Path, config: BuildConfig) -> str:
         raise UnknownName("kind", config.kind, ("auto", *SOURCES))
     if config.kind != "auto":
         return config.kind
+    if is_audioset(source):
+        return "audio"
     if source.is_file():
         if source.suffix == ".parquet":
             return "images" if image_column(source) else "features"

@@ -87,8 +87,9 @@ class ChunkCache:
         return taken + size <= min(self._limit, taken + shutil.disk_usage(self._folder).free // 2)
 
     def _path(self, group: Group) -> Path:
-        shape = "x".join(map(str, self._payload.shape))
-        return self._folder / f"{group.digest}-{self._payload.dtype}-{shape}.bags"
+        shape, sound = "x".join(map(str, self._payload.shape)), self._payload.sound
+        clips = f"-{sound.features.replace('/', '-')}-{sound.sample_rate}-{sound.seconds}" if sound else ""
+        return self._folder / f"{group.digest}-{self._payload.dtype}-{shape}{clips}.bags"
 
     def _write(self, path: Path, chunk: Chunk) -> None:
         handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")

@@ -21,7 +21,7 @@ _TAIL = 1 << 16  # what Arrow reads of a file's end in the hope that the footer 
 def check_bags(table: pa.Table, payload: Payload) -> None:
     """Raise BadData naming the first bag without an id, without instances, with holes, or of an unknown split."""
     column = table[payload.column].combine_chunks()
-    inner = column if payload.column == "image" else column.flatten()
+    inner = column if payload.single else column.flatten()
     if payload.column == "features":
         holes = inner.null_count or inner.flatten().null_count
     else:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from common.data.bagset import BagBatch
 from common.data.table.cache import ChunkCache
-from common.data.table.chunk import Chunk, Values, decode, decoded_bytes
+from common.data.table.chunk import Chunk, Values, decode, decoded_bytes, part_rows, working_bytes
 from common.data.table.manifest import Group
 from common.data.table.reader import GroupReader
 from common.data.table.schema import Payload
@@ -27,8 +27,6 @@ from common.types import Index
 if TYPE_CHECKING:
     from common.data.table.bags import TableBags
 
-_PART_BYTES = 1 << 20
-"""How much of a row group is decoded at a time."""
 _READING_BYTES = 64 << 20
 """What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
 _PASSING = 3
@@ -80,23 +78,25 @@ class Feed:
 
     def __getitem__(self, position: int) -> Tensor:
         """The bag at a position."""
-        return self.gather(np.array([position])).instances
+        return split_bags(self.gather(np.array([position])))[0]
 
     def expect(self, spans: Sequence[range]) -> None:
         """Bags at these runs of positions, ascending, are asked for next; only their row groups are read ahead."""
         with self._lock:
             self._order = self._groups(spans)
 
-    def gather(self, index: Index) -> BagBatch:
-        """The bags at ascending positions, end to end."""
+    def gather(self, index: Index) -> BagBatch | Tensor:
+        """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
         groups = self.bags.groups_of(index)
         parts = [self._gather(int(group), index[groups == group]) for group in np.unique(groups)]
         values = np.concatenate([values for values, _ in parts]) if len(parts) > 1 else parts[0][0]
-        return BagBatch(torch.from_numpy(values), np.concatenate([sizes for _, sizes in parts]))
+        bags = torch.from_numpy(values)
+        clips = self.bags.manifest.payload.sound
+        return bags if clips else BagBatch(bags, np.concatenate([sizes for _, sizes in parts]))
 
     def _gather(self, group: int, index: Index) -> tuple[Values, Index]:
         held = self._group(group)
-        return held.chunk.gather(held.rows[index - self.bags.starts[group]])
+        return held.chunk.gather(held.rows[index - self.bags.starts[group]], self.bags.manifest.payload.given)
 
     def _group(self, number: int) -> Held:
         with self._lock:
@@ -145,10 +145,15 @@ class Feed:
 
     def _decode(self, place: tuple[int, int]) -> Chunk:
         payload, group = self.bags.manifest.payload, self.bags.manifest.group(place)
-        rows = max(1, group.rows * _PART_BYTES // decoded_bytes(payload, group.rows, group.instances))
+        rows = part_rows(payload, group.rows, group.instances)
         chunk = decode(self._reader.read(place, payload.column, rows), payload, group.rows, group.instances)
         pa.default_memory_pool().release_unused()  # what was read goes back to the system
         return chunk
+
+
+def split_bags(batch: BagBatch | Tensor) -> Sequence[Tensor]:
+    """The bags of a batch one by one."""
+    return list(batch) if isinstance(batch, Tensor) else torch.split(batch.instances, batch.sizes.tolist())
 
 
 def require_room(bags: "TableBags", budget: Budget) -> int:
@@ -167,7 +172,8 @@ def passing_bytes(bags: "TableBags") -> int:
     """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart."""
     payload, groups = bags.manifest.payload, [group for file in bags.manifest.files for group in file.groups]
     largest = max(held_bytes(payload, group) for group in groups)
-    return (_PASSING + 1) * largest + max(group.size_bytes for group in groups) + _READING_BYTES
+    reading = max(group.size_bytes for group in groups) + _READING_BYTES + working_bytes(payload)
+    return (_PASSING + 1) * largest + reading
 
 
 def held_bytes(payload: Payload, group: Group) -> int:

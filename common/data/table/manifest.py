@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.data.table.location import Location
-from common.data.table.schema import SCHEMA, Payload
+from common.data.table.schema import SCHEMA, Payload, Sound
 from common.errors import BadData
 
 _NAME = "manifest-{:06d}.json"
@@ -46,12 +46,16 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One version of a table; `classes` are all labels of its bags, and those declared when it was built."""
+    """One version of a table; `classes` are all labels of its bags, and those declared when it was built.
+
+    `left_out` tells what of the sources is no bag, and why.
+    """
 
     version: int
     payload: Payload
     classes: tuple[str, ...]
     files: tuple[File, ...]
+    left_out: tuple[str, ...] = ()
 
     @functools.cached_property
     def groups(self) -> tuple[tuple[int, int], ...]:
@@ -113,9 +117,11 @@ def write_manifest(where: Location, manifest: Manifest) -> None:
 def _from_json(found: dict[str, Any]) -> Manifest:  # Any: JSON
     if found["schema"] != SCHEMA:
         raise KeyError(found["schema"])
-    payload = Payload(found["payload"]["column"], found["payload"]["dtype"], tuple(found["payload"]["shape"]))
+    told = found["payload"]
+    sound = Sound(**told["sound"]) if told.get("sound") else None
+    payload = Payload(told["column"], told["dtype"], tuple(told["shape"]), sound)
     files = tuple(
         File(each["name"], each["size_bytes"], each["digest"], tuple(Group(**group) for group in each["groups"]))
         for each in found["files"]
     )
-    return Manifest(found["version"], payload, tuple(found["classes"]), files)
+    return Manifest(found["version"], payload, tuple(found["classes"]), files, tuple(found.get("left_out", ())))

@@ -8,8 +8,10 @@ n_instances  int32
 features     large_list<fixed_size_list<float16 or float32>>, ragged    | exactly
 instances    list<struct<bytes, path>>, encoded images                  | one of
 image        struct<bytes, path>, a bag of one                          | these
+audio        struct<bytes, path>, an encoded clip, a bag of one         |
 """
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from math import prod
@@ -17,11 +19,16 @@ from math import prod
 import numpy as np
 import pyarrow as pa
 
+from common.data.audio.config import LOG_MEL, AudioConfig
 from common.errors import BadData, UnknownName
 
 SCHEMA = "bags/1"
 SPLITS = ("train", "val", "test")
-PAYLOADS = ("features", "instances", "image")
+FORMS: dict[str, tuple[tuple[str, ...], int]] = {
+    "features": (("float16", "float32"), 1), "instances": (("uint8",), 3), "image": (("uint8",), 3),
+    "audio": (("float16",), 2),
+}  # fmt: skip
+"""Payloads, with the dtypes and the number of axes that one decoded instance may have."""
 ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 COLUMNS = {
     "bag_id": pa.string(), "labels": pa.list_(pa.string()), "split": pa.string(), "group_id": pa.string(),
@@ -32,19 +39,51 @@ _REBUILD = "build the table with `python -m deploy pool build`"
 
 
 @dataclass(frozen=True)
+class Sound:
+    """What clips are brought to before features are made of them: samples a second, and seconds."""
+
+    sample_rate: int
+    seconds: float
+    features: str = LOG_MEL
+
+    def __post_init__(self) -> None:
+        if self.features != LOG_MEL:
+            raise BadData(f"clips for {self.features}", LOG_MEL, _REBUILD)
+
+
+@dataclass(frozen=True)
 class Payload:
-    """What bags are made of: the column, and dtype and shape of one decoded instance."""
+    """What bags are made of: the column, dtype and shape of one decoded instance; of clips also their `sound`."""
 
     column: str
     dtype: str
     shape: tuple[int, ...]
+    sound: Sound | None = None
 
     def __post_init__(self) -> None:
-        if self.column not in PAYLOADS:
-            raise UnknownName("payload", self.column, PAYLOADS)
-        known = ("float16", "float32") if self.column == "features" else ("uint8",)
-        if self.dtype not in known or len(self.shape) != (1 if self.column == "features" else 3) or min(self.shape) < 1:
-            raise BadData(f"{self.column} of {self.dtype}{list(self.shape)}", f"{' or '.join(known)}[…]", _REBUILD)
+        if self.column not in FORMS:
+            raise UnknownName("payload", self.column, FORMS)
+        known, axes = FORMS[self.column]
+        sounds = (self.sound is not None) == (self.column == "audio")
+        if self.dtype not in known or len(self.shape) != axes or min(self.shape) < 1 or not sounds:
+            raise BadData(str(self), f"{' or '.join(known)}[…]", _REBUILD)
+
+    @property
+    def single(self) -> bool:
+        """Whether a bag is one instance."""
+        return self.column in ("image", "audio")
+
+    @property
+    def given(self) -> str:
+        """The dtype that models get: what is stored, but for features, which are widened."""
+        return "float32" if self.column == "features" else self.dtype
+
+    @property
+    def audio(self) -> AudioConfig:
+        """The parameters of clips' features."""
+        assert self.sound is not None  # of clips only
+        frames, mels = self.shape
+        return AudioConfig(sample_rate=self.sound.sample_rate, seconds=self.sound.seconds, frames=frames, mels=mels)
 
     @property
     def instance_bytes(self) -> int:
@@ -56,15 +95,17 @@ class Payload:
         """The column's Arrow type."""
         if self.column == "features":
             return pa.large_list(pa.list_(pa.from_numpy_dtype(self.dtype), self.shape[0]))
-        return ENCODED if self.column == "image" else pa.list_(ENCODED)
+        return ENCODED if self.single else pa.list_(ENCODED)
 
     def __str__(self) -> str:
-        return f"{self.column} {self.dtype}{list(self.shape)}"
+        clips = f" of {self.sound.seconds:g} s at {self.sound.sample_rate:,} Hz" if self.sound else ""
+        return f"{self.column} {self.dtype}{list(self.shape)}{clips}"
 
 
 def table_schema(payload: Payload) -> pa.Schema:
     """The schema with every optional column, and what readers need to know in its metadata."""
     described = {"kind": payload.column, "dtype": payload.dtype, "shape": payload.shape}
+    described |= dataclasses.asdict(payload.sound) if payload.sound else {}
     fields = [pa.field(name, kind, name not in NEEDED or name == "labels") for name, kind in COLUMNS.items()]
     metadata = {"wlns.schema": SCHEMA, "wlns.instance": json.dumps(described)}
     return pa.schema([*fields, pa.field(payload.column, payload.type, False)], metadata)
@@ -76,12 +117,13 @@ def read_payload(schema: pa.Schema, name: str) -> Payload:
     if stated != SCHEMA:
         raise BadData(f"{name} of schema {stated or 'unknown'}", SCHEMA, _REBUILD)
     missing = [column for column in NEEDED if column not in schema.names]
-    payloads = [column for column in PAYLOADS if column in schema.names]
+    payloads = [column for column in FORMS if column in schema.names]
     if missing or len(payloads) != 1:
-        lacking = ", ".join(missing) or f"one of {', '.join(PAYLOADS)} (has {', '.join(payloads) or 'none'})"
+        lacking = ", ".join(missing) or f"one of {', '.join(FORMS)} (has {', '.join(payloads) or 'none'})"
         raise BadData(f"{name} without column {lacking}", f"the columns of {SCHEMA}", _REBUILD)
     described = json.loads(schema.metadata[b"wlns.instance"])
-    payload = Payload(payloads[0], described["dtype"], tuple(described["shape"]))
+    sound = Sound(*(described[field.name] for field in dataclasses.fields(Sound))) if payloads == ["audio"] else None
+    payload = Payload(payloads[0], described["dtype"], tuple(described["shape"]), sound)
     for column, kind in {**COLUMNS, payload.column: payload.type}.items():
         if column in schema.names and schema.field(column).type != kind:
             raise BadData(f"{name} with {column} of type {schema.field(column).type}", str(kind), _REBUILD)

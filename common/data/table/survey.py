@@ -16,6 +16,8 @@ from common.data.table.manifest import File, Manifest
 from common.data.table.reader import GroupReader
 from common.errors import BadData
 
+_SHOWN = 10
+
 
 def small_columns(
     where: Location, files: Sequence[tuple[File, pq.FileMetaData]], columns: list[str]
@@ -84,7 +86,16 @@ def describe_table(where: Location, manifest: Manifest, counts: Survey) -> str:
         f"splits: {splits}",
         f"labels, with their positive bags ({counts.unpositive:,} bags have none, {counts.unlabeled:,} are unlabeled):",
         *labels,
+        *_left_out(manifest),
     ])  # fmt: skip
+
+
+def _left_out(manifest: Manifest) -> list[str]:
+    if not manifest.left_out:
+        return []
+    shown, more = manifest.left_out[:_SHOWN], len(manifest.left_out) - _SHOWN
+    rest = [f"  and {more:,} more, all in its manifest"] if more > 0 else []
+    return [f"left out when it was built: {len(manifest.left_out):,}", *(f"  {line}" for line in shown), *rest]
 
 
 def verify(where: Location, manifest: Manifest) -> None:

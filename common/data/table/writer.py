@@ -1,5 +1,6 @@
 """Writes a version of a table: bags in, row groups by bytes, the manifest last. All of it, or nothing."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +37,7 @@ class TableWriter:
         self._schema = table_schema(payload)
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
         self._sink: ParquetSink | None = None
-        self._files, self._classes = list[File](), set[str]()
+        self._files, self._classes, self._left_out = list[File](), set[str](), list[str]()
         self._made: Manifest | None = None
 
     def add(self, bags: pa.Table) -> None:
@@ -59,6 +60,10 @@ class TableWriter:
         """Classes that may be a target though no bag is positive for them."""
         self._classes |= set(classes)
 
+    def leave_out(self, dropped: Sequence[str]) -> None:
+        """Note what the source has that is no bag, a line each."""
+        self._left_out += dropped
+
     def finish(self) -> None:
         """Write what waits and make the version visible."""
         self._flush()
@@ -70,7 +75,8 @@ class TableWriter:
         require_unique_ids(self._where, (*earlier, *self._files))
         classes = tuple(sorted(self._classes | set(before.classes if before else ())))
         version = before.version + 1 if before else 1
-        self._made = Manifest(version, self._payload, classes, (*earlier, *self._files))
+        left_out = (*(before.left_out if before else ()), *self._left_out)
+        self._made = Manifest(version, self._payload, classes, (*earlier, *self._files), left_out)
         write_manifest(self._where, self._made)
 
     @property
@@ -136,7 +142,7 @@ def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
     if missing:
         raise BadData(f"bags without {', '.join(missing)}", "bag_id, labels and the payload", "add the column")
     sizes = np.ones(bags.num_rows, dtype=np.int32)
-    if payload.column != "image":
+    if not payload.single:
         sizes = pc.fill_null(pc.list_value_length(bags[payload.column]), 0).cast(pa.int32())
     columns = {name: bags[name] for name in (*COLUMNS, payload.column) if name in bags.column_names}
     columns |= {"n_instances": sizes}
@@ -154,7 +160,7 @@ def _row_bytes(table: pa.Table, payload: Payload) -> Index:
     if payload.column == "features":
         return sizes * payload.instance_bytes
     column = table[payload.column].combine_chunks()
-    encoded = column if payload.column == "image" else column.flatten()
+    encoded = column if payload.single else column.flatten()
     ends = np.concatenate([[0], np.cumsum(pc.binary_length(encoded.field("bytes")).to_numpy(zero_copy_only=False))])
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     encoded_bytes: Index = np.diff(ends[bounds]).astype(np.int64)

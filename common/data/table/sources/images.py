@@ -40,7 +40,8 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     """Bags of `config.bag_size` images; raises BadData for a source without classes or with mostly broken images."""
     images = _in_parquet(source, config) if source.is_file() else _in_folder(source)
     payload = Payload("instances", "uint8", (3, config.image_size, config.image_size))
-    return Source(payload, _tables(source, images, config))
+    dropped = list[str]()
+    return Source(payload, _tables(source, images, config, dropped), dropped)
 
 
 def image_column(path: Path) -> str | None:
@@ -93,8 +94,8 @@ def _class_names(schema: pa.Schema, label: str) -> dict[str, str]:
     return {str(number): name for number, name in enumerate(names)}
 
 
-def _tables(source: Path, images: Sequence[Encoded], config: BuildConfig) -> Iterator[pa.Table]:
-    prefix, dropped = config.prefix or source.stem, list[str]()
+def _tables(source: Path, images: Sequence[Encoded], config: BuildConfig, dropped: list[str]) -> Iterator[pa.Table]:
+    prefix = config.prefix or source.stem
     for split in dict.fromkeys(image.split for image in images):
         mine = [image for image in images if image.split == split]
         order = generator(config.bag_seed, f"table-{split}").permutation(len(mine))

@@ -1,11 +1,12 @@
 """What a source gives, the knobs of all of them, and labels in whatever form they come."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from common.config import knob
+from common.data.audio.config import TRAIN_SETS
 from common.data.table.schema import COLUMNS, Payload
 from common.errors import BadData, BadInput, UnknownName
 
@@ -14,7 +15,7 @@ from common.errors import BadData, BadInput, UnknownName
 class BuildConfig:
     """How a source becomes bags."""
 
-    kind: str = knob("auto", "images, features, arrays, or auto: by what --from is")
+    kind: str = knob("auto", "images, audio, features, arrays, or auto: by what --from is")
     dtype: str = knob("float32", "numbers of feature bags: float32, or float16 in half the space")
     id_column: str = knob("bag_id", "column of a CSV or parquet that names the bag")
     label_column: str = knob("label", "column of labels; `a;b` in a CSV for two, `[]` for none, empty: unlabeled")
@@ -23,6 +24,11 @@ class BuildConfig:
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
     prefix: str | None = knob(None, "images: beginning of the bags' names; none: the source's own")
     image_size: int = knob(32, "images: height and width they are decoded to when read")
+    train_set: str = knob("balanced", "audio: AudioSet's training list: balanced or unbalanced")
+    sample_rate: int = knob(16_000, "audio: samples a second, to which clips are resampled when read")
+    seconds: float = knob(10.0, "audio: clips are padded with silence, or cut, to this when read")
+    mels: int = knob(128, "audio: mel bands")
+    frames: int = knob(1056, "audio: 10 ms frames of a clip's features, the end filled with zeros")
     group_mb: int = knob(16, "payload in a row group, in MiB, at most 48; shards read and decode one at a time")
     classes: tuple[str, ...] = knob((), "labels that may be a target though no bag has them, comma-separated")
 
@@ -32,14 +38,24 @@ class BuildConfig:
         if min(self.bag_size, self.image_size) < 1:
             found = f"bag_size={self.bag_size}, image_size={self.image_size}"
             raise BadInput(found, "1 or more", "correct --set")
+        self._check_audio()
+
+    def _check_audio(self) -> None:
+        if self.train_set not in TRAIN_SETS:
+            raise UnknownName("train_set", self.train_set, TRAIN_SETS)
+        fits = self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600
+        if not fits:
+            found = f"sample_rate={self.sample_rate}, seconds={self.seconds}, mels={self.mels}, frames={self.frames}"
+            raise BadInput(found, "1,000 Hz, 0.025 to 3,600 s, 4 mel bands, 1 frame or more", "correct --set")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Bags of one payload, a table of some at a time."""
+    """Bags of one payload, a table of some at a time; once all are taken, `dropped` tells what was left out and why."""
 
     payload: Payload
     tables: Iterator[pa.Table]
+    dropped: list[str] = field(default_factory=list)
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:

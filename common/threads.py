@@ -1,4 +1,4 @@
-"""Worker threads that each take whole blocks and do torch's work alone.
+"""Worker threads that each take whole blocks, or clips, and do torch's work alone.
 
 Some matrix products round differently on one thread and on two; with one thread a block, and many
 blocks at once, the numbers don't depend on how many there are.
@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 
-def block_workers(count: int) -> ThreadPoolExecutor:
+def block_workers(count: int, name: str = "negsift-block") -> ThreadPoolExecutor:
     """`count` threads with torch's intra-op parallelism off; the settings of all other threads stay as they are."""
     outside = torch.get_num_threads()
     ready = threading.Barrier(count + 1)
-    pool = ThreadPoolExecutor(count, thread_name_prefix="negsift-block")
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     def settle() -> None:
         torch.set_num_threads(1)
