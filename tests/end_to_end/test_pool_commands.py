@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import main
+from tests.unit.clips import clip_id, write_folder
 
 CSV = "bag_id,label,x,y\n" + "".join(f"b{bag},{bag % 2},{bag},{bag}\n" for bag in range(40))
 
@@ -32,6 +33,8 @@ def test_a_table_is_built_inspected_and_appended_to(source: Path, capsys: pytest
     [
         ("build OUT --from nowhere", "nothing at nowhere; expected a folder or a file; correct --from"),
         ("build OUT --from SOURCE --set dtype=int8", "dtype 'int8'"),
+        ("build OUT --from SOURCE --set mels=2", "4 mel bands, 1 frame or more; correct --set"),
+        ("build OUT --from SOURCE --set kind=audio", "expected lines such as --PJHxphWEs"),
         ("build OUT --from SOURCE --set dtyp=float16", "did you mean 'dtype'"),
         ("inspect OUT", "no bag table at"),
         ("inspect s4://there", "s4://there, which can't be opened"),
@@ -46,6 +49,23 @@ def test_what_does_not_do_is_told_in_one_line(
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1
+
+
+def test_a_table_of_clips_is_built_and_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_folder(tmp_path / "audioset", 12, 4)
+    (source / "train" / f"{clip_id(5)}.flac").write_bytes(b"")
+    small = ["--set", "seconds=1", "--set", "mels=32", "--set", "frames=128"]
+    assert main(["pool", "build", str(tmp_path / "t"), "--from", str(source), *small]) == 0
+    built = capsys.readouterr().out
+    assert (
+        "15 bags of 15 instances (1 to 1 a bag, median 1)\npayload audio float16[128, 32] of 1 s at 16,000 Hz" in built
+    )
+    assert "splits: test 4, train 11" in built
+    assert f"left out when it was built: 1\n  {clip_id(5)} ({clip_id(5)}.flac): an empty file\n" in built
+    assert main(["pool", "inspect", str(tmp_path / "t"), "--verify"]) == 0
+    assert capsys.readouterr().out == built + "every byte is as it was written\n"
+    assert main(["pool", "build", str(tmp_path / "t"), "--append", "--from", str(source), *small[:-2]]) == 2
+    assert "audio float16[1056, 32] of 1 s" in capsys.readouterr().err
 
 
 def test_a_changed_byte_is_found_by_verify(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
