@@ -112,6 +112,15 @@ class TableBags:
             names[places] = ids.take(self.rows(group)[index[places] - self.starts[group]]).to_pylist()
         return names.tolist()
 
+    @functools.cached_property
+    def images(self) -> "TableBags | None":
+        """The instance table that bags are views of, each image a bag at its row; none where they hold their own."""
+        if not self.manifest.payload.views:
+            return None
+        viewed = self.manifest.viewed
+        masks = (np.packbits(np.ones(viewed.group(place).rows, bool)).tobytes() for place in viewed.groups)
+        return TableBags(self.where, viewed, Wanted(None), tuple(masks))
+
     def gather(self, index: Index) -> BagBatch | Tensor:
         """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
         return self._own.gather(index)
@@ -124,6 +133,7 @@ class TableBags:
         same = [one == other for one, other in zip(manifest.files, self.manifest.files, strict=False)]
         shared = len(list(itertools.takewhile(bool, same)))
         known = sum(len(file.groups) for file in manifest.files[:shared])
+        check_files(self.where, manifest.images[len(self.manifest.images) :], manifest.payload.viewed)
         more = _scan(self.where, manifest, manifest.files[shared:], self.wanted)
         return TableBags(self.where, manifest, self.wanted, self.masks[:known] + more)
 
@@ -154,6 +164,7 @@ def _open(where: str | Path | Location, wanted: Wanted) -> TableBags:
     place = Location.of(where)
     manifest = read_manifest(place)
     _require_label(manifest, wanted.label)
+    check_files(place, manifest.images, manifest.payload.viewed)
     bags = TableBags(place, manifest, wanted, _scan(place, manifest, manifest.files, wanted))
     if not len(bags):
         kind = "positive" if wanted.positive else "negative"

@@ -7,8 +7,9 @@ from common.data.table.location import Location
 from common.data.table.manifest import Manifest
 from common.data.table.sources.arrays import ENDINGS, open_arrays
 from common.data.table.sources.clips import is_audioset, open_clips
+from common.data.table.sources.encoded import image_column
 from common.data.table.sources.features import open_features
-from common.data.table.sources.images import image_column, open_images
+from common.data.table.sources.images import open_images
 from common.data.table.sources.source import BuildConfig, Source
 from common.data.table.writer import TableWriter
 from common.errors import BadData, UnknownName
@@ -29,6 +30,8 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
     opened = SOURCES[_kind(source, config)][0](source, config)
     with TableWriter(Location.of(where), opened.payload, append=append, group_mb=config.group_mb) as writer:
         writer.declare(config.classes)
+        for images in opened.images:
+            writer.add_images(images)
         for table in opened.tables:
             writer.add(table)
         writer.leave_out(opened.dropped)

@@ -73,8 +73,9 @@ class ChunkCache:
             return None
         mapped.madvise(mmap.MADV_WILLNEED)  # read from disk now, not page by page while bags are scored
         offsets = np.frombuffer(mapped, np.int64, group.rows + 1)
-        values = np.frombuffer(mapped, self._payload.dtype, offset=offsets.nbytes)
-        return Chunk(values.reshape(group.instances, *self._payload.shape), offsets)
+        dtype, shape = self._payload.kept
+        values = np.frombuffer(mapped, dtype, offset=offsets.nbytes)
+        return Chunk(values.reshape(group.instances, *shape), offsets)
 
     def _make_room(self, size: int) -> bool:
         files = [(path.stat(), path) for path in self._folder.iterdir()]
@@ -87,9 +88,10 @@ class ChunkCache:
         return taken + size <= min(self._limit, taken + shutil.disk_usage(self._folder).free // 2)
 
     def _path(self, group: Group) -> Path:
-        shape, sound = "x".join(map(str, self._payload.shape)), self._payload.sound
+        (dtype, axes), sound = self._payload.kept, self._payload.sound
+        shape = "x".join(map(str, axes))
         clips = f"-{sound.features.replace('/', '-')}-{sound.sample_rate}-{sound.seconds}" if sound else ""
-        return self._folder / f"{group.digest}-{self._payload.dtype}-{shape}{clips}.bags"
+        return self._folder / f"{group.digest}-{dtype}-{shape}{clips}.bags"
 
     def _write(self, path: Path, chunk: Chunk) -> None:
         handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")

@@ -24,6 +24,8 @@ def check_bags(table: pa.Table, payload: Payload) -> None:
     inner = column if payload.single else column.flatten()
     if payload.column == "features":
         holes = inner.null_count or inner.flatten().null_count
+    elif payload.views:
+        holes = inner.null_count
     else:
         holes = inner.null_count or inner.field("bytes").null_count
     wrong = {

@@ -52,7 +52,8 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
 
     Raises BadData for an image or a clip that can't be decoded.
     """
-    values = _room((instances, *payload.shape), payload.dtype)
+    dtype, shape = payload.kept
+    values = _room((instances, *shape), dtype)
     offsets = np.zeros(rows + 1, dtype=np.int64)
     row = filled = 0
     for bags in parts:
@@ -62,6 +63,8 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
         into = values[filled : filled + len(inner)]
         if payload.column == "features":
             into[:] = inner.flatten().to_numpy().reshape(into.shape)
+        elif payload.views:
+            into[:] = inner.to_numpy()
         else:
             decode_one = functools.partial(_decode_clip, payload.audio) if payload.sound else _decode_image
             list(_threads_of(os.getpid()).map(decode_one, inner, into))

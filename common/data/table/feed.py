@@ -67,6 +67,9 @@ class Feed:
         self._order = self._groups([span] if span else [])
         self._room = budget.memory_bytes - require_room(bags, budget)
         self._reader = GroupReader(bags.where, bags.manifest)
+        self._images = (
+            Feed(bags.images, range(0), Budget(whole_bytes(bags.images), budget.disk_bytes)) if bags.images else None
+        )
         self._cache = ChunkCache(bags.manifest.payload, budget.disk_bytes)
         self._held: dict[int, Future[Held]] = {}
         self._passing: dict[int, Future[Held]] = {}
@@ -90,9 +93,16 @@ class Feed:
         groups = self.bags.groups_of(index)
         parts = [self._gather(int(group), index[groups == group]) for group in np.unique(groups)]
         values = np.concatenate([values for values, _ in parts]) if len(parts) > 1 else parts[0][0]
-        bags = torch.from_numpy(values)
+        bags = torch.from_numpy(values) if self._images is None else self._images.views(values)
         clips = self.bags.manifest.payload.sound
         return bags if clips else BagBatch(bags, np.concatenate([sizes for _, sizes in parts]))
+
+    def views(self, rows: Index) -> Tensor:
+        """The bags at any positions, bags of one instance each, end to end; one that comes again is gathered once."""
+        once, place = np.unique(rows, return_inverse=True)
+        found = self.gather(once)
+        instances = found if isinstance(found, Tensor) else found.instances
+        return instances[torch.from_numpy(place)]
 
     def _gather(self, group: int, index: Index) -> tuple[Values, Index]:
         held = self._group(group)
@@ -169,11 +179,24 @@ def require_room(bags: "TableBags", budget: Budget) -> int:
 
 
 def passing_bytes(bags: "TableBags") -> int:
-    """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart."""
+    """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart.
+
+    Where bags are views, the instance table is held whole besides.
+    """
     payload, groups = bags.manifest.payload, [group for file in bags.manifest.files for group in file.groups]
     largest = max(held_bytes(payload, group) for group in groups)
     reading = max(group.size_bytes for group in groups) + _READING_BYTES + working_bytes(payload)
-    return (_PASSING + 1) * largest + reading
+    return (_PASSING + 1) * largest + reading + (0 if bags.images is None else whole_bytes(bags.images))
+
+
+def whole_bytes(bags: "TableBags") -> int:
+    """Memory for all bags of a table, whose row groups are held once they are decoded."""
+    manifest = bags.manifest
+    return passing_bytes(bags) + sum(held_bytes(manifest.payload, manifest.group(place)) for place in manifest.groups)
+
+
+def _whole(images: "TableBags", budget: Budget) -> Budget:
+    return Budget(whole_bytes(images), budget.disk_bytes)
 
 
 def held_bytes(payload: Payload, group: Group) -> int:

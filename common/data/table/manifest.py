@@ -48,7 +48,7 @@ class File:
 class Manifest:
     """One version of a table; `classes` are all labels of its bags, and those declared when it was built.
 
-    `left_out` tells what of the sources is no bag, and why.
+    `left_out` tells what of the sources is no bag, and why; `images` are the files of the instance table.
     """
 
     version: int
@@ -56,6 +56,7 @@ class Manifest:
     classes: tuple[str, ...]
     files: tuple[File, ...]
     left_out: tuple[str, ...] = ()
+    images: tuple[File, ...] = ()
 
     @functools.cached_property
     def groups(self) -> tuple[tuple[int, int], ...]:
@@ -65,6 +66,11 @@ class Manifest:
     def group(self, place: tuple[int, int]) -> Group:
         """The row group at (file, group in it)."""
         return self.files[place[0]].groups[place[1]]
+
+    @property
+    def viewed(self) -> "Manifest":
+        """The instance table, as if it were a version of a table of its own."""
+        return Manifest(self.version, self.payload.viewed, (), self.images)
 
     @property
     def rows(self) -> int:
@@ -79,7 +85,7 @@ class Manifest:
     @property
     def size_bytes(self) -> int:
         """What the files take."""
-        return sum(file.size_bytes for file in self.files)
+        return sum(file.size_bytes for file in (*self.files, *self.images))
 
 
 def versions(where: Location) -> list[int]:
@@ -120,8 +126,11 @@ def _from_json(found: dict[str, Any]) -> Manifest:  # Any: JSON
     told = found["payload"]
     sound = Sound(**told["sound"]) if told.get("sound") else None
     payload = Payload(told["column"], told["dtype"], tuple(told["shape"]), sound)
-    files = tuple(
-        File(each["name"], each["size_bytes"], each["digest"], tuple(Group(**group) for group in each["groups"]))
-        for each in found["files"]
-    )
-    return Manifest(found["version"], payload, tuple(found["classes"]), files, tuple(found.get("left_out", ())))
+    files, images = (tuple(map(_file, each)) for each in (found["files"], found.get("images", ())))
+    return Manifest(
+        found["version"], payload, tuple(found["classes"]), files, tuple(found.get("left_out", ())), images
+    )  # fmt: skip
+
+
+def _file(found: dict[str, Any]) -> File:  # Any: JSON
+    return File(found["name"], found["size_bytes"], found["digest"], tuple(Group(**group) for group in found["groups"]))

@@ -9,6 +9,9 @@ features     large_list<fixed_size_list<float16 or float32>>, ragged    | exactl
 instances    list<struct<bytes, path>>, encoded images                  | one of
 image        struct<bytes, path>, a bag of one                          | these
 audio        struct<bytes, path>, an encoded clip, a bag of one         |
+instance_rows  list<int64>, rows of the instance table, see below       |
+
+The instance table is other files of the same folder, in this very form, a row an image.
 """
 
 import dataclasses
@@ -26,7 +29,7 @@ SCHEMA = "bags/1"
 SPLITS = ("train", "val", "test")
 FORMS: dict[str, tuple[tuple[str, ...], int]] = {
     "features": (("float16", "float32"), 1), "instances": (("uint8",), 3), "image": (("uint8",), 3),
-    "audio": (("float16",), 2),
+    "audio": (("float16",), 2), "instance_rows": (("uint8",), 3),
 }  # fmt: skip
 """Payloads, with the dtypes and the number of axes that one decoded instance may have."""
 ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -74,9 +77,24 @@ class Payload:
         return self.column in ("image", "audio")
 
     @property
+    def views(self) -> bool:
+        """Whether bags hold the rows of their instances in another table."""
+        return self.column == "instance_rows"
+
+    @property
+    def viewed(self) -> "Payload":
+        """The payload of that table."""
+        return Payload("image", self.dtype, self.shape) if self.views else self
+
+    @property
+    def kept(self) -> tuple[str, tuple[int, ...]]:
+        """Dtype and shape of what a decoded row group holds of an instance."""
+        return ("int64", ()) if self.views else (self.dtype, self.shape)
+
+    @property
     def given(self) -> str:
-        """The dtype that models get: what is stored, but for features, which are widened."""
-        return "float32" if self.column == "features" else self.dtype
+        """The dtype in which that is gathered: as it is, but for features, which are widened."""
+        return "float32" if self.column == "features" else self.kept[0]
 
     @property
     def audio(self) -> AudioConfig:
@@ -87,14 +105,16 @@ class Payload:
 
     @property
     def instance_bytes(self) -> int:
-        """What one decoded instance takes."""
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
+        """What a decoded row group takes for an instance."""
+        return prod(self.kept[1]) * np.dtype(self.kept[0]).itemsize
 
     @property
     def type(self) -> pa.DataType:
         """The column's Arrow type."""
         if self.column == "features":
             return pa.large_list(pa.list_(pa.from_numpy_dtype(self.dtype), self.shape[0]))
+        if self.views:
+            return pa.list_(pa.int64())
         return ENCODED if self.single else pa.list_(ENCODED)
 
     def __str__(self) -> str:

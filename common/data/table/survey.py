@@ -66,6 +66,7 @@ def survey(where: Location, manifest: Manifest) -> Survey:
     """Counts of a table whose files are as its manifest says; raises BadData otherwise."""
     counts = Survey()
     files = check_files(where, manifest.files, manifest.payload)
+    check_files(where, manifest.images, manifest.payload.viewed)
     for table in small_columns(where, files, ["labels", "split", "n_instances"]):
         counts.add(table)
     return counts
@@ -80,7 +81,7 @@ def describe_table(where: Location, manifest: Manifest, counts: Survey) -> str:
     return "\n".join([
         f"{where.name}: bags/1, version {manifest.version}",
         f"{manifest.rows:,} bags of {manifest.instances:,} instances ({low} to {high} a bag, median {middle})",
-        f"payload {manifest.payload}",
+        f"payload {manifest.payload}{f' of a table of {manifest.viewed.rows:,}' if manifest.images else ''}",
         f"{manifest.size_bytes:,} bytes in {len(manifest.files)} files, {len(manifest.groups)} row groups "
         f"(the largest of {largest:,} bytes)",
         f"splits: {splits}",
@@ -103,6 +104,8 @@ def verify(where: Location, manifest: Manifest) -> None:
     reader = GroupReader(where, manifest)
     for place in manifest.groups:
         next(reader.read(place, "bag_id", 1))
+    if manifest.images:
+        verify(where, manifest.viewed)
 
 
 def _count(counts: Counter[Any], column: pa.ChunkedArray) -> None:  # Any: what the column holds

@@ -22,6 +22,7 @@ class BuildConfig:
     labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv among them")
     bag_size: int = knob(5, "images: instances in a bag")
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
+    views: int = knob(0, "images: bags each is in, by its row of one table of images; 0: one, with bytes of its own")
     prefix: str | None = knob(None, "images: beginning of the bags' names; none: the source's own")
     image_size: int = knob(32, "images: height and width they are decoded to when read")
     train_set: str = knob("balanced", "audio: AudioSet's training list: balanced or unbalanced")
@@ -35,9 +36,9 @@ class BuildConfig:
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32"):
             raise UnknownName("dtype", self.dtype, ("float16", "float32"))
-        if min(self.bag_size, self.image_size) < 1:
-            found = f"bag_size={self.bag_size}, image_size={self.image_size}"
-            raise BadInput(found, "1 or more", "correct --set")
+        if min(self.bag_size, self.image_size, self.views + 1) < 1:
+            found = f"bag_size={self.bag_size}, image_size={self.image_size}, views={self.views}"
+            raise BadInput(found, "1 or more, views 0 or more", "correct --set")
         self._check_audio()
 
     def _check_audio(self) -> None:
@@ -51,11 +52,15 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """Bags of one payload, a table of some at a time; once all are taken, `dropped` tells what was left out and why."""
+    """Bags of one payload, a table of some at a time; once all are taken, `dropped` tells what was left out and why.
+
+    Where bags are views, `images` are taken first.
+    """
 
     payload: Payload
     tables: Iterator[pa.Table]
     dropped: list[str] = field(default_factory=list)
+    images: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -1,0 +1,101 @@
+"""Bags as they go into Parquet files: of the schema's form, checked, in row groups by bytes."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.data.table.check import check_bags
+from common.data.table.location import Location
+from common.data.table.manifest import File
+from common.data.table.schema import COLUMNS, Payload, table_schema
+from common.data.table.sink import ParquetSink
+from common.errors import BadData
+from common.types import Index
+
+_FILE_BYTES = 1 << 29
+
+
+class GroupedFiles:
+    """Files whose names begin with `prefix`, in row groups of at most `limit_bytes` of payload."""
+
+    def __init__(self, where: Location, payload: Payload, limit_bytes: int, prefix: str) -> None:
+        self._where, self._payload, self._limit, self._prefix = where, payload, limit_bytes, prefix
+        self._schema = table_schema(payload)
+        self._waiting, self._waiting_bytes = list[pa.Table](), 0
+        self._sink: ParquetSink | None = None
+        self._files, self.rows = list[File](), 0
+
+    def add(self, bags: pa.Table) -> None:
+        """Bags with `bag_id`, `labels`, the payload and any optional column, in order; raises BadData."""
+        table = _complete(bags, self._schema, self._payload)
+        check_bags(table, self._payload)
+        self.rows += table.num_rows
+        while table.num_rows:
+            ends = np.cumsum(_row_bytes(table, self._payload))
+            fits = int(np.searchsorted(ends, self._limit - self._waiting_bytes, side="right"))
+            fits = max(fits, 0 if self._waiting else 1)  # a bag larger than a group has one to itself
+            if fits:
+                self._waiting.append(table.slice(0, fits))
+                self._waiting_bytes += int(ends[fits - 1])
+            table = table.slice(fits)
+            if table.num_rows:
+                self._flush()
+
+    def finish(self) -> tuple[File, ...]:
+        """Write what waits; all files."""
+        self._flush()
+        self._close_file()
+        return tuple(self._files)
+
+    def discard(self, listed: Collection[str]) -> None:
+        """Remove all files written so far but those `listed`: another writer may have written the very same."""
+        if self._sink:
+            self._sink.discard()
+        for file in self._files:
+            if file.name not in listed:
+                self._where.remove(file.name)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._sink = self._sink or ParquetSink(self._where, self._schema)
+            self._sink.add(pa.concat_tables(self._waiting))
+            self._waiting, self._waiting_bytes = [], 0
+            if self._sink.size_bytes >= _FILE_BYTES:
+                self._close_file()
+
+    def _close_file(self) -> None:
+        if self._sink:
+            self._files.append(self._sink.finish(f"{self._prefix}-{len(self._files):04d}"))
+            self._sink = None
+
+
+def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
+    missing = [name for name in ("bag_id", "labels", payload.column) if name not in bags.column_names]
+    if missing:
+        raise BadData(f"bags without {', '.join(missing)}", "bag_id, labels and the payload", "add the column")
+    sizes = np.ones(bags.num_rows, dtype=np.int32)
+    if not payload.single:
+        sizes = pc.fill_null(pc.list_value_length(bags[payload.column]), 0).cast(pa.int32())
+    columns = {name: bags[name] for name in (*COLUMNS, payload.column) if name in bags.column_names}
+    columns |= {"n_instances": sizes}
+    nothing = {name: pa.nulls(bags.num_rows, kind) for name, kind in COLUMNS.items() if name not in columns}
+    whole = pa.table(columns | nothing).select(schema.names)
+    try:
+        return whole.cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise BadData(f"bags that don't fit the schema ({error})", str(payload), "correct the source") from None
+
+
+def _row_bytes(table: pa.Table, payload: Payload) -> Index:
+    """What each bag takes in a row group, decoded or encoded, whichever is more."""
+    sizes: Index = table["n_instances"].to_numpy().astype(np.int64)
+    if payload.column in ("features", "instance_rows"):
+        return sizes * payload.instance_bytes
+    column = table[payload.column].combine_chunks()
+    encoded = column if payload.single else column.flatten()
+    ends = np.concatenate([[0], np.cumsum(pc.binary_length(encoded.field("bytes")).to_numpy(zero_copy_only=False))])
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    encoded_bytes: Index = np.diff(ends[bounds]).astype(np.int64)
+    return np.maximum(encoded_bytes, sizes * payload.instance_bytes)

@@ -1,0 +1,205 @@
+"""Bags that are rows of a table of images: the bags of copies, each image kept and decoded once."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from common.data.table import cache, feed
+from common.data.table.bags import TableBags, open_pool
+from common.data.table.build import build_table
+from common.data.table.feed import Budget, Feed, passing_bytes
+from common.data.table.location import Location
+from common.data.table.manifest import Manifest, read_manifest
+from common.data.table.schema import Payload
+from common.data.table.sources.source import BuildConfig
+from common.data.table.survey import describe_table, survey, verify
+from common.data.table.writer import TableWriter
+from common.errors import BadData, BadInput
+from common.models.encoders import ModelConfig, make_model
+from service import NegativeSampler
+from service.setup import FleetConfig
+from tests.unit.toys import assert_same, select
+
+CNN = make_model(ModelConfig(), (3, 16, 16), 0)
+SMALL = {"bag_size": 3, "image_size": 16, "group_mb": 0.02}
+COUNT, TEST = 40, 10
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes, 40 training and 10 test images each."""
+    root, random = tmp_path_factory.mktemp("images") / "photos", np.random.default_rng(0)
+    for split, count in (("train", COUNT), ("test", TEST)):
+        for name in ("bird", "cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+    return root
+
+
+def build(images: Path, where: Path, *, append: bool = False, **more: Any) -> Manifest:
+    return build_table(where, images, BuildConfig(**SMALL | more), append)  # type: ignore[arg-type]  # of many types
+
+
+@pytest.fixture(scope="module")
+def where(images: Path) -> Path:
+    build(images, images.parent / "views", views=3)
+    return images.parent / "views"
+
+
+@pytest.fixture
+def pool(where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableBags:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_IN_USE", WeakValueDictionary())  # nothing of other tests
+    return open_pool(where, "bird")
+
+
+def rows(where: Path) -> list[dict[str, Any]]:
+    manifest = read_manifest(Location.of(where))
+    return pa.concat_tables(pq.read_table(where / file.name) for file in manifest.files).to_pylist()
+
+
+def pictures(where: Path) -> list[tuple[str, Tensor]]:
+    """The instance table as a loop reads it: the class and the pixels of every row."""
+    manifest, found = read_manifest(Location.of(where)), []
+    for file in manifest.images:
+        for row in pq.read_table(where / file.name).to_pylist():
+            path = where.parent / "photos" / row["image"]["path"]
+            assert row["image"]["bytes"] == path.read_bytes()
+            found.append((path.parent.name, torch.from_numpy(np.array(Image.open(path)).transpose(2, 0, 1))))
+    return found
+
+
+def test_bags_are_the_rows_they_name(where: Path, pool: TableBags) -> None:
+    known, named = pictures(where), {row["bag_id"]: row for row in rows(where)}
+    for bag, name in zip(pool, pool.bag_id(np.arange(len(pool))), strict=True):
+        row = named[name]
+        assert torch.equal(bag, torch.stack([known[at][1] for at in row["instance_rows"]]))
+        assert row["labels"] == sorted({known[at][0] for at in row["instance_rows"]})
+        assert (row["split"], "bird" in row["labels"]) == ("train", False)
+
+
+def test_every_image_is_in_as_many_bags_as_asked_for_and_kept_once(where: Path) -> None:
+    counts = Counter(at for row in rows(where) for at in row["instance_rows"])
+    assert counts == dict.fromkeys(range(3 * (COUNT + TEST)), 3)
+    assert read_manifest(Location.of(where)).viewed.rows == len(counts)
+
+
+def test_bags_in_which_each_image_is_once_are_those_of_copies(images: Path, tmp_path: Path) -> None:
+    build(images, tmp_path / "copies")
+    build(images, tmp_path / "views", views=1)
+    one, other = (open_pool(tmp_path / name, "cat") for name in ("copies", "views"))
+    everything = np.arange(len(one))
+    assert one.bag_id(everything) == other.bag_id(everything)
+    assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7])
+@pytest.mark.parametrize("name", ["badge", "entropy"])
+def test_views_are_the_same_pool_as_their_bags_in_memory(where: Path, pool: TableBags, name: str, shards: int) -> None:
+    alone = select(list(pool), CNN, name, 9, shards=1)
+    assert_same(select(where, CNN, name, 9, shards=shards, target_label="bird"), alone)  # type: ignore[arg-type]  # a path
+
+
+def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = Feed(pool, range(len(pool)), Budget(passing_bytes(pool)))
+    assert scan._images is not None
+    seen, load = [], scan._images._load
+    monkeypatch.setattr(scan._images, "_load", lambda number: (seen.append(number), load(number))[1])
+    for _ in range(2):
+        for start in range(0, len(pool), 8):
+            scan.gather(np.arange(start, min(start + 8, len(pool))))
+    viewed = {
+        at
+        for row in rows(where)
+        if row["split"] == "train" and "bird" not in row["labels"]
+        for at in row["instance_rows"]
+    }
+    assert sorted(seen) == np.unique(scan._images.bags.groups_of(np.array(sorted(viewed)))).tolist()
+    assert len(seen) > 3
+    assert sorted(scan._images._held) == sorted(seen)
+
+
+def test_room_for_the_instance_table_is_in_the_budget(pool: TableBags, where: Path) -> None:
+    assert pool.images is not None
+    whole = 3 * (COUNT + TEST) * 16 * 16 * 3
+    assert passing_bytes(pool) > whole + passing_bytes(pool.images) > whole + feed._READING_BYTES
+    tight = FleetConfig(pool_mb=passing_bytes(pool) >> 20)
+    with pytest.raises(BadInput, match="for decoded bags; expected .* raise --set fleet.pool_mb"):
+        NegativeSampler(where, CNN, strategy="entropy", k=3, target_label="bird", options=tight)
+
+
+def test_appended_views_are_of_their_own_images(images: Path, where: Path, tmp_path: Path) -> None:
+    shutil.copytree(where, tmp_path / "views")
+    before = open_pool(tmp_path / "views", "bird")
+    build(images / "test", tmp_path / "views", views=1, append=True, prefix="more")
+    after = before.at(None)
+    assert (after.version, after.manifest.viewed.rows) == (2, 3 * (COUNT + TEST) + 3 * TEST)
+    alone = build(images / "test", tmp_path / "alone", views=1, prefix="more")
+    fresh = open_pool(tmp_path / "alone", "bird")
+    assert alone.rows > 3
+    for one, other in zip(after, [*before, *fresh], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_broken_images_are_no_rows(images: Path, tmp_path: Path) -> None:
+    shutil.copytree(images, tmp_path / "photos")
+    (tmp_path / "photos" / "train" / "cat" / "0.png").write_bytes(b"no image")
+    made = build(tmp_path / "photos", tmp_path / "views", views=2)
+    assert (made.viewed.rows, made.instances) == (3 * (COUNT + TEST) - 1, 2 * (3 * (COUNT + TEST) - 1))
+    assert len(made.left_out) == 1
+    assert made.left_out[0].startswith("train/cat/0.png: ")
+    test_bags_are_the_rows_they_name(tmp_path / "views", open_pool(tmp_path / "views", "bird"))
+    for path in (tmp_path / "photos").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(BadData, match="150 of 150 images in .* undecodable"):
+        build(tmp_path / "photos", tmp_path / "other", views=2)
+    assert not Location.of(tmp_path / "other").files()
+
+
+def test_a_changed_image_file_is_told(where: Path, tmp_path: Path) -> None:
+    shutil.copytree(where, tmp_path / "views")
+    path = next((tmp_path / "views").glob("images-*.parquet"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(BadData, match=r"bytes at .*images-.*parquet; expected .* as its manifest says"):
+        open_pool(tmp_path / "views", "bird")
+    path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(BadData, match=r"row group 0 of .*images-.*parquet changed"):
+        verify(Location.of(tmp_path / "views"), read_manifest(Location.of(tmp_path / "views")))
+
+
+def test_rows_that_no_image_has_are_told(tmp_path: Path) -> None:
+    bags = pa.table({"bag_id": ["a"], "labels": [[]], "instance_rows": [[0, 1]]})
+    with (
+        pytest.raises(BadData, match="instance_rows from 0 to 1; expected rows of the 0 images added"),
+        TableWriter(Location.of(tmp_path / "t"), Payload("instance_rows", "uint8", (3, 16, 16))) as writer,
+    ):
+        writer.add(bags)
+    assert not list((tmp_path / "t").glob("*"))
+
+
+def test_a_table_of_views_is_described(where: Path) -> None:
+    place = Location.of(where)
+    manifest = read_manifest(place)
+    assert "payload instance_rows uint8[3, 16, 16] of a table of 150\n" in describe_table(
+        place, manifest, survey(place, manifest)
+    )
+    assert json.loads((where / "manifest-000001.json").read_text())["images"][0]["digest"] == manifest.images[0].digest
+
+
+def test_a_negative_number_of_views_is_told() -> None:
+    with pytest.raises(BadInput, match="views=-1; expected 1 or more, views 0 or more"):
+        BuildConfig(views=-1)
