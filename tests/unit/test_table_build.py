@@ -328,6 +328,26 @@ def test_a_writer_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "table").iterdir())
 
 
+def test_a_table_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    where = built(csv(tmp_path))
+    path = tmp_path / "table" / "manifest-000001.json"
+    told = json.loads(path.read_text())
+    for key in ("left_out", "images"):
+        del told[key]
+    del told["payload"]["sound"]
+    path.write_text(json.dumps(told))
+    assert len(open_pool(where, "cat")) == 1
+    build_table(where, csv(tmp_path, CSV.replace("\n", "\nnew-").removesuffix("new-")), BuildConfig(), append=True)
+    assert len(open_pool(where, "cat")) == 2
+
+
+def test_what_is_no_image_is_told_by_the_table(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    (source / "cat" / "0.png").write_bytes(b"no image")
+    where = built(source)
+    assert [line.partition(":")[0] for line in read_manifest(where).left_out] == ["cat/0.png"]
+
+
 def test_declared_classes_may_be_targets(tmp_path: Path) -> None:
     where = built(csv(tmp_path), classes=("bird",))
     assert len(open_pool(where, "bird")) == 3

@@ -1,6 +1,7 @@
 """Bags that are rows of a table of images: the bags of copies, each image kept and decoded once."""
 
 import json
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -89,6 +90,11 @@ def test_bags_are_the_rows_they_name(where: Path, pool: TableBags) -> None:
         assert torch.equal(bag, torch.stack([known[at][1] for at in row["instance_rows"]]))
         assert row["labels"] == sorted({known[at][0] for at in row["instance_rows"]})
         assert (row["split"], "bird" in row["labels"]) == ("train", False)
+
+
+def test_views_survive_pickling(pool: TableBags) -> None:
+    bag = pool[5]
+    assert torch.equal(pickle.loads(pickle.dumps(pool))[5], bag)
 
 
 def test_every_image_is_in_as_many_bags_as_asked_for_and_kept_once(where: Path) -> None:

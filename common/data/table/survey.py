@@ -75,6 +75,7 @@ def survey(where: Location, manifest: Manifest) -> Survey:
 def describe_table(where: Location, manifest: Manifest, counts: Survey) -> str:
     """A table in a few lines, to be read."""
     low, middle, high = counts.size_range
+    files = len(manifest.files) + len(manifest.images)
     splits = ", ".join(f"{split or 'none'} {count:,}" for split, count in sorted(counts.splits.items()))
     labels = [f"  {label}: {counts.labels[label]:,}" for label in manifest.classes]
     largest = max(group.size_bytes for file in manifest.files for group in file.groups)
@@ -82,7 +83,7 @@ def describe_table(where: Location, manifest: Manifest, counts: Survey) -> str:
         f"{where.name}: bags/1, version {manifest.version}",
         f"{manifest.rows:,} bags of {manifest.instances:,} instances ({low} to {high} a bag, median {middle})",
         f"payload {manifest.payload}{f' of a table of {manifest.viewed.rows:,}' if manifest.images else ''}",
-        f"{manifest.size_bytes:,} bytes in {len(manifest.files)} files, {len(manifest.groups)} row groups "
+        f"{manifest.size_bytes:,} bytes in {files} files, {len(manifest.groups)} row groups "
         f"(the largest of {largest:,} bytes)",
         f"splits: {splits}",
         f"labels, with their positive bags ({counts.unpositive:,} bags have none, {counts.unlabeled:,} are unlabeled):",
