@@ -69,10 +69,14 @@ def _labelled(clips: Clips, target: int, name: str, form: ClipForm) -> ClipSet:
 
 def _below(train: Clips, target: int) -> NDArray[np.bool_]:
     """Which clips have a class below the target in the ontology, (M,)."""
-    ontology = train.vocabulary.ontology
+    ontology, mid = train.vocabulary.ontology, train.vocabulary.mids[target]
     if ontology is None:
         raise BadInput("exclude_descendants without an ontology", "ontology.json in data.root", "put it there")
-    return train.tagged(ontology.descendants(train.vocabulary.mids[target]))
+    if mid not in ontology.children:
+        raise BadInput(
+            f"exclude_descendants of {mid}, which ontology.json doesn't have", "a class of it", "fetch it anew"
+        )
+    return train.tagged(ontology.descendants(mid))
 
 
 def _form(train: Clips, rest: Index) -> ClipForm:
