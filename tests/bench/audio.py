@@ -35,7 +35,7 @@ from trainer.folder import Json
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "audio-scenes"
 PAIRS, BATCH = 3, 8
-SEEDS, TARGETS, EPOCHS = (0, 1, 2), (0,), 24
+SEEDS, TARGETS, EPOCHS = (0, 1, 2), (0,), 20
 STRATEGIES = ("random", "gradient_embedding", "badge")
 
 
@@ -148,9 +148,10 @@ def write(part: str, lines: list[str]) -> None:
     path, found = Path(__file__).with_name("audio.md"), versions()
     sections = path.read_text().split("\n## ") if path.exists() else ["# Clips\n"]
     kept = [section for section in sections if not section.startswith(f"{part}\n")]
-    told = f"{datetime.date.today()}, {found['machine']} ({processor()}), torch {found['torch']};"
-    command = f"`python -m tests.bench.audio --root FOLDER --only {part}`"
-    text = "\n".join([part, "", told, command, "", *lines, ""])
+    told = f"{datetime.date.today()}, {found['machine']} ({processor()}), torch {found['torch']},"
+    busy = f"threads: {torch.get_num_threads()}, load average of the last 15 minutes: {os.getloadavg()[2]:.0f};"
+    command = f"`python -m tests.bench.audio --only {part}`"
+    text = "\n".join([part, "", told, busy, command, "", *lines, ""])
     path.write_text("\n## ".join([*kept, text]))
     sys.stdout.write(text)
 

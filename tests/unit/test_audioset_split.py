@@ -181,6 +181,13 @@ def test_unknown_mids_are_told(root: Path, tmp_path: Path, caplog: pytest.LogCap
     assert "2 classes without a name (/m/low, /t/dd00001)" in caplog.text
 
 
+def test_a_name_of_two_classes_is_told_with_their_mids(tmp_path: Path) -> None:
+    copy = write_folder(tmp_path / "copy")
+    (copy / "class_labels_indices.csv").write_text("0,/m/high,Tone\n1,/m/low,Tone\n")
+    with pytest.raises(BadInput, match="2 classes called 'Tone'; expected one; give its mid, one of /m/high, /m/low"):
+        load_split(data(copy, "Tone"))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -59,6 +59,9 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
 
 def _target(target: str, train: Clips) -> int:
     mids = train.vocabulary.mids
+    same = [mid for mid, name in zip(mids, train.classes, strict=True) if name == target]
+    if len(same) > 1:
+        raise BadInput(f"{len(same)} classes called {target!r}", "one", f"give its mid, one of {', '.join(same)}")
     return mids.index(target) if target in mids else class_number(target, train.classes)
 
 
