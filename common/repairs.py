@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True)
 class Repairs:
     """What was mended on the way: calls repeated, scorers found to have begun anew, scorers ended since they hung,
-    shards whose work others took over because theirs was slow or gone, and scorers moved to a node that came late.
+    shards whose work others took over because theirs was slow or gone, scorers moved to a node that came late, and
+    whether the coordinator had begun anew.
     """
 
     retries: int = 0
@@ -14,6 +15,7 @@ class Repairs:
     hung: int = 0
     taken_over: int = 0
     moved: int = 0
+    coordinator: int = 0
 
     def since(self, before: "Repairs") -> "Repairs":
         """What came on top of `before`."""

@@ -88,11 +88,11 @@ class Forward:
 
 
 def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
-    """A name for the content of all weights but the head's."""
-    head = f"{model.head_name}." if isinstance(model, AdaptedModule) else "head."
+    """A name for the content of all weights that features depend on."""
+    behind = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
     digest = hashlib.blake2b(digest_size=16)
     for name, array in snapshot.weights.items():
-        if not name.startswith(head) and not name.startswith("pooling."):
+        if not name.startswith(behind):
             digest.update(f"{name}{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return f"{digest.hexdigest()}@{snapshot.edition}"

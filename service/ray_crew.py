@@ -78,6 +78,7 @@ class Crew:
     coming: list[Coming] = field(default_factory=list)
     first: frozenset[str] = frozenset()
     shunned: set[str] = field(default_factory=set)
+    begun: bool = False
 
     @classmethod
     def start(cls, making: Making, shards: int) -> Self:
@@ -98,6 +99,11 @@ class Crew:
             self.coming = [self._begin(move) for move in plan_moves(self.nodes, room, new)]
         return moved
 
+    def reborn(self) -> int:
+        """1 in the first round of a coordinator that was started anew, else 0."""
+        first, self.begun, here = not self.begun, True, ray.get_runtime_context()
+        return int(bool(first and here.get_actor_id() and here.was_current_actor_reconstructed))
+
     def revive(self) -> None:
         """Make those anew that are gone for good: those that had moved end with the coordinator that made them."""
         asked = [scorer.status.remote() for scorer in self.scorers]
@@ -110,6 +116,7 @@ class Crew:
     def _begin(self, move: Move) -> Coming:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
         actor = self.making.another(move.scorer, move.node)
+        actor.build.remote()
         return Coming(move, actor, actor.status.remote(), time.monotonic())
 
     def _takes_over(self, coming: Coming, patience_s: float) -> bool:

@@ -55,7 +55,8 @@ class RayFleet:
         an exception raised by the model or the pool comes out as itself, at once.
         """
         if not self._settled:
-            self.repairs, self._settled = Repairs(moved=self._crew.settle(self._limits.round_s)), True
+            moved = self._crew.settle(self._limits.round_s)
+            self.repairs, self._settled = Repairs(moved=moved, coordinator=self._crew.reborn()), True
         arguments = [put(args, f"the arguments of {method}")]
         late = {number: since for number, (_, since) in self._crew.late.items()}
         question = Question(len(self._crew.scorers), self._limits, late, self._cuts)

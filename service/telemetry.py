@@ -22,7 +22,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_bags_dropped": ("bags left out, their scores not finite", ("task",)),
     "negsift_stage_seconds": ("seconds spent, by stage of a round", ("task", "stage")),
     "negsift_retries": ("calls repeated because a scorer was gone", ("task",)),
-    "negsift_repaired_shards": ("shards mended: restarts, hung, taken_over, and moved to a new node", ("task", "kind")),
+    "negsift_repaired_shards": (
+        "mended: restarts, hung, taken_over, moved to new nodes, coordinator",
+        ("task", "kind"),
+    ),
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_weights_version": ("version of the weights that scored last", ("task",)),

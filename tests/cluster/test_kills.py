@@ -149,4 +149,8 @@ def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchange
     pid = ray.get(service.coordinator.status.remote(), timeout=DEADLINE_S)["pid"]
     pending = deadly[0].sibling("badge", k=K, seed=SEED).submit(model.state_dict(), EPOCH)
     os.kill(pid, signal.SIGKILL)
-    assert_same(pending.result(DEADLINE_S), locally["badge"])
+    selection = pending.result(DEADLINE_S)
+    assert_same(selection, locally["badge"])
+    assert selection.account.repairs.coordinator == 1
+    again = deadly[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert again.account.repairs.coordinator == 0

@@ -107,6 +107,31 @@ def test_frozen_features_leave_the_picks_as_they_were(case: str) -> None:
         sampler.close()
 
 
+class PoolingNet(MeanNet):
+    """A user's own network with a part before its head that is called as one behind ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooling = nn.Linear(6, 6)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        return super().forward(self.pooling(bags))
+
+
+def test_what_lies_before_a_users_head_is_backbone_whatever_it_is_called() -> None:
+    model, pool = PoolingNet(), vectors([3] * 40)
+    moved = {name: value + 0.5 if name.startswith("pooling.") else value for name, value in model.state_dict().items()}
+    samplers = [
+        NegativeSampler(pool, model, strategy="entropy", k=K, head="fc", options=how(frozen=kept))
+        for kept in (False, True)
+    ]
+    for weights in (model.state_dict(), moved):
+        plain, frozen = (sampler.select(weights, 0) for sampler in samplers)
+        np.testing.assert_array_equal(frozen.index, plain.index)
+    for sampler in samplers:
+        sampler.close()
+
+
 def test_features_beyond_the_budget_are_made_anew() -> None:
     model, pool = counting_model(), vectors([3] * 40)
     options = FleetConfig(block=BLOCK, cache_mb=0, scoring=ScoringConfig(frozen=True))

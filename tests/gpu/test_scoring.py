@@ -1,0 +1,32 @@
+"""On a GPU: cheaper ways to score are the same on any number of shards, and near those of a CPU."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.test_sampler import CASES, K
+from tests.unit.test_scoring import how
+from tests.unit.toys import select
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]
+WAYS = [{"precision": "bfloat16"}, {"channels_last": True}, {"pinned": True}, {"frozen": True}, {"compile": True}]
+
+
+@pytest.mark.parametrize("case", ["equal", "ragged", "shared", "own network"])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_shards_make_no_difference(case: str, way: dict[str, Any]) -> None:
+    pool, positives, model = CASES[case]()
+    one, three = (select(pool, model, "badge", K, positives=positives, shards=n, options=how(**way)) for n in (1, 3))
+    np.testing.assert_array_equal(one.index, three.index)
+    np.testing.assert_array_equal(one.score, three.score)
+
+
+@pytest.mark.parametrize("case", ["equal", "ragged"])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_scores_stay_near_the_plain_ones(case: str, way: dict[str, Any]) -> None:
+    pool, _, model = CASES[case]()
+    plain, cheap = (select(pool, model, "margin", 40, options=how(**given)) for given in ({}, way))
+    scores = [found.score[np.argsort(found.index)] for found in (plain, cheap)]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=0.1, atol=0.05)
