@@ -77,7 +77,7 @@ def audio_scenes() -> RunConfig:
         model=ModelConfig(name="small_attention"),
         sampling=SamplingConfig(ratio=0.6),
         training=TrainingConfig(epochs=60, batch=16, patience=30, lr=2e-3, evaluation_batch=32),
-        augment=AugmentConfig(mixup=0.5, freq_mask=8, time_mask=64),
+        augment=AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32),  # 64 would hide a whole event of half a second
         fleet=FleetConfig(block=16),
     )
 

@@ -66,7 +66,7 @@ class Workshop:
             log.info(describe_split(config, self._splits[config]))
             dropped = dropped_instances(self._splits[config])
             if dropped:
-                log.info("%d images left out, which could not be decoded; the first: %s", len(dropped), dropped[0])
+                log.info("%d left out, all listed in the report; the first: %s", len(dropped), dropped[0])
         return self._splits[config]
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:

@@ -6,7 +6,7 @@ import numpy as np
 
 from common.types import Candidates, Floats, Index
 
-_RUN = 1 << 20
+_RUN = 1 << 18
 _ROOM = 1 << 16
 
 

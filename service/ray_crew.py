@@ -116,6 +116,7 @@ class Crew:
     def _begin(self, move: Move) -> Coming:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
         actor = self.making.another(move.scorer, move.node)
+        actor.build.remote()
         return Coming(move, actor, actor.status.remote(), time.monotonic())
 
     def _takes_over(self, coming: Coming, patience_s: float) -> bool:

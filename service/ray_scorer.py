@@ -61,11 +61,15 @@ class Scorer:
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
         self._shards = Shards(number, device, threads)
         self._snapshot: tuple[Published, Snapshot] | None = None
-        if held:
-            self._shards.of("", lambda: _stock(held))
 
     def __repr__(self) -> str:
         return f"scorer-{self._number}"
+
+    def build(self) -> None:
+        """Make the shard of the only stock, if there is just one, before it is asked anything."""
+        digest, held = self._only
+        if held:
+            self._shards.of(digest, lambda: _stock(held))
 
     def ask(self, method: str, published: Published, arguments: Sequence[Any], piece: Piece) -> Reply:
         """`Shard.method` with the weights `published`, of its own share or of a piece of another one's."""

@@ -147,8 +147,8 @@ def shard_count(have: dict[str, float], config: FleetConfig) -> int:
 
 
 def await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor handles
-    """Wait until every scorer answers; raises ServiceError for those that can't be placed or built."""
-    waiting = [scorer.status.remote() for scorer in scorers]
+    """Wait until every scorer has made its shard; raises what goes wrong in that, ServiceError for those not placed."""
+    waiting = [scorer.build.remote() for scorer in scorers]
     ready, missing = ray.wait(waiting, num_returns=len(waiting), timeout=limit_s)
     if missing:
         for scorer in scorers:
@@ -161,6 +161,8 @@ def await_start(scorers: Sequence[Any], limit_s: float) -> None:  # Any: actor h
         )
     try:
         ray.get(ready)
+    except RayTaskError as error:
+        raise error.cause from error
     except RayActorError as error:
         raise ServiceError(f"a scorer can't be built ({error})", "see the cause above") from error
 

@@ -56,9 +56,10 @@ class BandNorm(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Five convolutions, the last over all that is left of frequency: (N, frames, mels) to (N, frames / 128, 128).
+    """Five convolutions, the last over all that is left of frequency: (N, frames, mels) to (N, frames / 256, 128).
 
-    The largest of eight steps stands for them: an event of half a second would be lost in a mean.
+    The largest of sixteen steps stands for them: an event of half a second would be lost in a mean, and the
+    fewer there are to attend to, the sooner it is found.
     """
 
     def __init__(self, form: ClipForm) -> None:
@@ -70,7 +71,7 @@ class SmallCnn(nn.Module):
         rows = -(-form.mels // 2 ** len(widths[1:]))
         layers += [nn.Conv2d(96, 128, (rows, 3), padding=(0, 1), bias=False), nn.BatchNorm2d(128), nn.ReLU()]
         self.bands, self.features = BandNorm(), nn.Sequential(*layers)
-        self.largest = nn.MaxPool1d(8, ceil_mode=True)
+        self.largest = nn.MaxPool1d(16, ceil_mode=True)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features of every step."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from common.errors import BadInput
 from service import NegativeSampler
 from service.setup import FleetConfig
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -14,6 +15,13 @@ from tests.unit.toys import assert_same, vector_model
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 GIVEN = {"k": 20, "strategy": "badge", "target_label": "bird"}
+
+
+def test_what_a_scorer_can_not_hold_is_told_as_it_is_in_this_process(tmp_path: Path) -> None:
+    write(tmp_path, as_table(random_bags(150), third_positive(150)))
+    options = FleetConfig(block=8, pool_mb=1, cpus_per_shard=0.5)
+    with pytest.raises(BadInput, match="a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"):
+        NegativeSampler(tmp_path, vector_model(), shards=2, options=options, fleet="ray", **GIVEN)
 
 
 @pytest.mark.parametrize("shards", [1, 3])

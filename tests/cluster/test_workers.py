@@ -1,5 +1,7 @@
 """Several trainer workers: what one would have done, also when one of them is killed on the way."""
 
+import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -18,8 +20,10 @@ from common.data.catalogue import load_split
 from common.data.split import DataConfig
 from common.models.encoders import ModelConfig, make_model
 from common.types import Index
+from deploy.__main__ import main
 from service import NegativeSampler
 from service.setup import FleetConfig
+from tests.cluster.serving import LIMIT_S, await_line, outside, program
 from tests.cluster.test_kills import die_once
 from trainer.augment import AugmentConfig
 from trainer.config import SamplingConfig, TrainingConfig
@@ -98,6 +102,7 @@ def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, 
     assert {path.name for path in folder.iterdir()} == {path.name for path in alone[0].iterdir()}
 
 
+@pytest.mark.slow
 def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None:
     def happens(rank: int) -> None:
         if rank == 1:
@@ -107,3 +112,47 @@ def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None
     with given.sampler, pytest.raises(KeyError, match="a bug of the user's"):  # type: ignore[attr-defined]  # as above
         train_together(given, schedule(2), 5)
     assert not (tmp_path / "run" / ".train").exists()
+
+
+@pytest.mark.slow
+def test_what_two_workers_began_one_goes_on_with(tmp_path: Path) -> None:
+    words = ["train", "digits", "--set", "training.epochs=25", "--set", "strategy.name=entropy"]
+    alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
+    begun = [*words, "--set", "training.workers=2", "--out", str(tmp_path / "run")]
+    running = program("-m", "deploy", *begun, env=alone)
+    await_line(running, "epoch  1")
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=LIMIT_S)
+    assert running.returncode == 130
+    assert re.fullmatch(
+        r"negsift: interrupted; \d+ epochs are saved in .*; the same command goes on from there\n", told
+    )
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    assert picks(tmp_path / "run")[:2] == picks(tmp_path / "whole")[:2]
+    one, other = (RunFolder(tmp_path / name).summary for name in ("run", "whole"))
+    assert one is not None
+    assert other is not None
+    assert one["epochs_run"] == other["epochs_run"] == 25
+    assert one["last"]["ap"] == pytest.approx(other["last"]["ap"], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("training.workers=0", "training.workers=0; expected 1 or more"),
+        ("training.workers=99", "training.workers=99 on a cluster with 4 CPU; expected at most one worker a CPU"),
+        ("fleet.kind=local", "fleet.kind=local with training.workers=2"),
+        ("fleet.cpus_per_shard=2", "2 scorers of 2 CPU each on a cluster with 2 beside 2 trainer workers"),
+    ],
+)
+def test_workers_there_can_not_be_are_told_in_one_line(
+    change: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["training.workers=2", "fleet.shards=2", change]
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert main(["train", "digits", *words, "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert told in err
+    assert not (tmp_path / "run").exists()

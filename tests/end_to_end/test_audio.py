@@ -90,6 +90,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
         ("data.audio.stats=x", "stats='x'"),
         ("data.root=nowhere", "no folder nowhere"),
         ("model.name=simple_cnn", "model for clips 'simple_cnn'.*psla, small_attention"),
+        ("model.weights=nowhere.pth", "nowhere.pth unreadable .*; expected a state dict"),
         ("augment.mixup=2", "mixup=2.0; expected a share between 0 and 1"),
     ],
 )

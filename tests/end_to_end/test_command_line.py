@@ -66,9 +66,13 @@ def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undis
     assert picks(tmp_path / "run") == picks(undisturbed)
 
 
-@pytest.mark.parametrize("word", ["epoch  0", "epoch  3"])
-def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, tmp_path: Path) -> None:
-    ahead = ["--set", "sampling.staleness=2"]
+@pytest.mark.parametrize(
+    ("word", "more"),
+    [("epoch  0", []), ("epoch  3", ["--set", "sampling.rescore=64", "--set", "fleet.block=8"])],
+    ids=["early", "with kept scores"],
+)
+def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, more: list[str], tmp_path: Path) -> None:
+    ahead = ["--set", "sampling.staleness=2", *more]
     assert main(command(tmp_path / "whole", *ahead)[3:]) == 0
     process = start(tmp_path / "run", *ahead)
     read_until(process, word)

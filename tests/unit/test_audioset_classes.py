@@ -83,7 +83,7 @@ def test_a_cycle_in_the_ontology_ends(root: Path) -> None:
     assert ontology.descendants("a") == {"b"}
 
 
-@pytest.mark.parametrize("wanted", ["top:0", "top:x", "forty", ""])
+@pytest.mark.parametrize("wanted", ["top:0", "top:x", "top:²", "forty", ""])
 def test_unknown_lists_are_told_with_the_known(wanted: str, root: Path) -> None:
     with pytest.raises(UnknownName, match="data.audio.classes.*a file, a class a line, all, audioset40, top:K"):
         mids(root, wanted)
@@ -95,6 +95,21 @@ def test_a_class_without_a_clip_is_told(root: Path) -> None:
         mids(root, str(root / "mine.txt"))
 
 
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"\n \n", "no class in .*mine.txt"), (b"\xff\xfeC", "mine.txt unreadable")]
+)
+def test_a_list_without_a_class_or_of_another_encoding_is_told(content: bytes, told: str, root: Path) -> None:
+    (root / "mine.txt").write_bytes(content)
+    with pytest.raises(BadData, match=told):
+        mids(root, str(root / "mine.txt"))
+
+
+def test_an_index_of_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "class_labels_indices.csv").write_bytes('0,/m/b,"Café"\n'.encode("latin-1"))
+    with pytest.raises(BadData, match="class_labels_indices.csv unreadable .*UTF-8"):
+        read_names(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["0;/m/b;Bee\n1;/m/a;Ape\n", "0,/m/b,Bee,wasp\n", "index,mid\n"])
 def test_an_index_of_another_form_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "class_labels_indices.csv").write_text(text)
@@ -102,7 +117,10 @@ def test_an_index_of_another_form_is_told(text: str, tmp_path: Path) -> None:
         read_names(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "{}x", '[{"id": "a"}]', '["a"]'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}x", '[{"id": "a"}]', '["a"]', '[{"id": "a", "child_ids": "/m/b"}]', '[{"id": "a", "child_ids": [3]}]'],
+)
 def test_a_broken_ontology_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "ontology.json").write_text(text)
     with pytest.raises(BadData, match="ontology.json unreadable"):

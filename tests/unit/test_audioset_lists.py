@@ -52,6 +52,12 @@ def test_lists_are_read_in_every_form(text: str, tmp_path: Path) -> None:
         ("abcdefghijk, 0, 10, /m/a\nabcdefghijl, x, 10, /m/a\nabcdefghijm, 0, 10, /m/a\n", "line 2: 'abcdefghijl, x"),
         ("abcdefghijk, 0, 10, /m/a\nabcdefghijk, 0.0, 10, /m/b\n", "abcdefghijk_0 a second time.*line 2"),
         ("\xff\xfe", "unreadable"),
+        ('abcdefghijk, 0, 10, /m/a\nabcdefghijl, 0, 10, "' + "/m/a," * 40_000 + '"', "line 2: 'abcdefghijl"),
+        ("abcdefghijk, inf, 10, /m/a\n", "line 1: 'abcdefghijk, inf"),
+        (
+            "abcdefghijk, 0, 10, /m/a\nabcdefghijl, nan, 10, /m/a\nabcdefghijm, 0, 10, /m/a\n",
+            "line 2: 'abcdefghijl, nan",
+        ),
     ],
 )
 def test_other_lists_are_told_with_the_line(text: str, told: str, tmp_path: Path) -> None:
@@ -161,9 +167,16 @@ def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"video_id": ["a"], "labels": [["/m/a"]]}, "columns video_id: string, labels.*expected video_id, audio"),
+        (
+            {"video_id": ["a"], "labels": [["/m/a"]]},
+            "columns video_id: string, labels.*expected video_id: string, audio",
+        ),
         ({"id": ["a"], "audio": [{"bytes": b""}], "labels": [["/m/a"]]}, "columns id"),
-        ({"video_id": ["a"], "audio": [{"path": ""}], "labels": [["/m/a"]]}, "columns video_id.*audio {bytes, path}"),
+        ({"video_id": ["a"], "audio": [{"path": ""}], "labels": [["/m/a"]]}, "columns video_id.*audio {bytes: binary}"),
+        ({"video_id": [1], "audio": [{"bytes": b""}], "labels": [["/m/a"]]}, "columns video_id: int64"),
+        ({"video_id": ["a"], "audio": [{"bytes": "text"}], "labels": [["/m/a"]]}, "struct<bytes: string>"),
+        ({"video_id": ["a"], "audio": [{"bytes": b""}], "labels": [[3]]}, "labels: list<element: int64>"),
+        ({"video_id": ["a", None], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "no video_id in row 1"),
         ({"video_id": ["a", "a"], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "an id twice"),
     ],
 )
@@ -172,6 +185,18 @@ def test_parquet_of_another_form_is_told(columns: dict[str, list[object]], told:
         pq.write_table(pa.table(columns), tmp_path / f"{stem}.parquet")
     with pytest.raises(BadData, match=told):
         read_lists(tmp_path, "balanced")
+
+
+def test_rows_without_labels_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    columns = {"video_id": ["a", "b", "c"], "audio": [{"bytes": b""}] * 3, "labels": [["/m/a", None], None, []]}
+    named = pa.table(columns | {"human_labels": [["Ape", None], None, None]})
+    large = named.set_column(2, "labels", named["labels"].cast(pa.large_list(pa.large_string())))
+    for stem in ("train", "test"):
+        pq.write_table(large, tmp_path / f"{stem}.parquet")
+    train, _ = read_lists(tmp_path, "balanced")
+    assert [(segment.id, segment.tags) for segment in train.segments] == [("a", ("/m/a",)), ("c", ())]
+    assert ([recording.row for recording in train.recordings], train.names) == ([0, 2], {"/m/a": "Ape"})
+    assert f"1 clips in {tmp_path} have no labels" in caplog.text
 
 
 def test_a_broken_parquet_file_is_told(tmp_path: Path) -> None:

@@ -106,6 +106,9 @@ def test_descendants_of_the_target_can_be_kept_out_of_the_pool(tmp_path: Path) -
     config = replace(SMALL, exclude_descendants=True)
     with pytest.raises(BadInput, match="without an ontology"):
         load_split(data(root, HIGH, config))
+    (root / "ontology.json").write_text(json.dumps([{"id": NOISE, "child_ids": []}]))
+    with pytest.raises(BadInput, match="exclude_descendants of /m/high, which ontology.json doesn't have"):
+        load_split(data(root, HIGH, config))
     (root / "ontology.json").write_text(
         json.dumps([{"id": HIGH, "child_ids": [NOISE]}, {"id": NOISE, "child_ids": []}])
     )
@@ -134,6 +137,13 @@ def test_missing_corrupt_and_empty_clips_are_counted_listed_and_left_out(
     assert "not recognised" in reasons[f"{clip_id(4)} ({clip_id(4)}.m4a)"]
     assert len(positives.instances) == 36
     assert "training clips: 39 found, 1 listed without a file, 3 not decodable" in caplog.text
+
+
+def test_clips_in_both_lists_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_folder(tmp_path)
+    write_list(root / "eval_segments.csv", [3, *range(1000, 1020)])
+    load_split(data(root))
+    assert f"1 clips are in both lists, so that tests flatter ({clip_id(3)}_30000)" in caplog.text
 
 
 def test_more_than_half_of_the_clips_missing_is_an_error(tmp_path: Path) -> None:
@@ -169,6 +179,13 @@ def test_unknown_mids_are_told(root: Path, tmp_path: Path, caplog: pytest.LogCap
     (copy / "class_labels_indices.csv").write_text("0,/m/high,High\n")
     load_split(data(copy))
     assert "2 classes without a name (/m/low, /t/dd00001)" in caplog.text
+
+
+def test_a_name_of_two_classes_is_told_with_their_mids(tmp_path: Path) -> None:
+    copy = write_folder(tmp_path / "copy")
+    (copy / "class_labels_indices.csv").write_text("0,/m/high,Tone\n1,/m/low,Tone\n")
+    with pytest.raises(BadInput, match="2 classes called 'Tone'; expected one; give its mid, one of /m/high, /m/low"):
+        load_split(data(copy, "Tone"))
 
 
 @pytest.mark.parametrize(

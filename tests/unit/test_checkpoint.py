@@ -51,6 +51,14 @@ def test_weights_that_do_not_fit_are_told(content: object, told: str, tmp_path: 
         make_clip_model(ModelConfig("small_attention", weights=str(path)), FORM, 0)
 
 
+def test_weights_that_are_not_finite_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    weights = make_clip_model(ModelConfig("small_attention"), FORM, seed=0).state_dict()
+    torch.save(weights | {"head.classifier.bias": torch.full((4,), torch.nan)}, path)
+    with pytest.raises(BadWeights, match="head.classifier.bias not finite in .*weights.pt"):
+        make_clip_model(ModelConfig("small_attention", weights=str(path)), FORM, 0)
+
+
 def test_models_of_images_take_no_file() -> None:
     with pytest.raises(BadInput, match="model.weights with simple_cnn; expected a model of clips"):
         make_model(ModelConfig(weights="x.pt"), (3, 32, 32), 0)

@@ -17,6 +17,7 @@ from common.data.audio.decode import decode
 from common.data.audio.logmel import log_mel, to_float
 from common.data.audio.recording import Recording, digests
 from common.data.audio.store import build_store
+from common.errors import BadInput
 from tests.unit.clips import SMALL, encode, encoded_clip, sound, write_parquet
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +159,28 @@ def test_a_damaged_memo_of_digests_is_written_again(recordings: list[Recording],
     memo.write_text("{half")
     assert digests(recordings) == before
     assert len(memo.read_text()) > 1000
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full").touch()
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "full"))
+    with pytest.raises(BadInput, match="full, where decoded clips are kept, not writable .*MiB free; set the environ"):
+        build_store(recordings, SMALL)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_is_full_is_told(
+    workers: int, recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_module, "write_part", full)
+    with pytest.raises(BadInput, match=r"not writable \(.*No space left on device"):
+        build_store(recordings, SMALL, workers)
 
 
 def test_rows_of_parquet_files_are_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

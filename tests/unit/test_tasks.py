@@ -8,6 +8,7 @@ import pytest
 
 from common.data.table.location import Location
 from common.errors import BadInput
+from common.lots import Lot
 from service.setup import FleetConfig
 from service.stocks import Stocks, require_blocks
 from service.tasks import Tasks
@@ -50,6 +51,24 @@ def test_a_round_is_what_its_task_says(tasks: Tasks) -> None:
     asked = ask(tasks, task=told["task"], epoch=np.int64(4), version=2, previous=np.arange(3))
     assert (told["bags"], told["positives"], told["edition"]) == (40, 20, 1)
     assert (asked.name, asked.round.epoch, asked.round.seed, asked.round.k, asked.version) == ("mine", 4, 3, 5, 2)
+
+
+def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: Tasks) -> None:
+    name = register(tasks, candidates=16, every=2, seed=3, random_rounds=1)["task"]
+    assert ask(tasks, task=name, epoch=0).round.lot is None  # picked at random, nothing is scored
+    assert [ask(tasks, task=name, epoch=epoch).round.lot for epoch in (2, 4)] == [Lot(16, 3, 1), Lot(16, 3, 2)]
+    assert not ask(tasks, task=name, epoch=4).round.at_most
+
+
+def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tasks: Tasks) -> None:
+    name = register(tasks, every=2)["task"]
+    asked = ask(tasks, task=name, epoch=6, part=16).round
+    assert (asked.lot, asked.at_most, asked.k) == (Lot(16, 0, 3), True, 40)
+    badge = register(tasks, strategy={"name": "badge"})["task"]
+    with pytest.raises(BadInput, match="rescore=16 with Badge, which looks at all bags at once"):
+        ask(tasks, task=badge, part=16)
+    with pytest.raises(BadInput, match="5 negatives of candidates=4; expected 5 at least"):
+        register(tasks, candidates=4)
 
 
 def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: Tasks) -> None:

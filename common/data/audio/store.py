@@ -27,10 +27,10 @@ from common.data.audio.decode import decode
 from common.data.audio.logmel import clip_features
 from common.data.audio.recording import Reader, Recording, digests
 from common.data.instances import cache_folder
-from common.errors import BadData
+from common.errors import BadData, BadInput
 from common.types import Index
 
-_VERSION = "clips/1"
+_VERSION = "clips/2"
 _PART, _MOST_PARTS = 32, 2048
 
 
@@ -142,12 +142,23 @@ class ClipStore:
 
 
 def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: int | None = None) -> ClipStore:
-    """The cache of these recordings, made by `workers` processes (one a core) as far as it isn't there yet."""
-    folder = cache_folder() / f"clips-{_fingerprint(recordings, config)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = Plan(tuple(recordings), config, folder)
-    missing = [part for part in range(len(plan)) if not plan.made(part)]
-    _make(plan, missing, min(workers or len(os.sched_getaffinity(0)), len(missing)))
+    """The cache of these recordings, made by `workers` processes (one a core) as far as it isn't there yet.
+
+    Raises BadInput where it can't be written.
+    """
+    try:
+        folder = cache_folder() / f"clips-{_fingerprint(recordings, config)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = Plan(tuple(recordings), config, folder)
+        missing = [part for part in range(len(plan)) if not plan.made(part)]
+        _make(plan, missing, min(workers or len(os.sched_getaffinity(0)), len(missing)))
+    except OSError as error:  # of a worker, torch's; the reason comes last
+        reason = str(error).strip().rpartition("\n")[2]
+        size_mb = len(recordings) * 2 * (config.samples + config.frames * config.mels) >> 20
+        raise BadInput(
+            f"{cache_folder()}, where decoded clips are kept, not writable ({reason})",
+            f"a folder with {size_mb + 1:,} MiB free", "set the environment variable NEGSIFT_CACHE to one",
+        ) from error  # fmt: skip
     return ClipStore(plan)
 
 

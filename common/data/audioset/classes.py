@@ -1,6 +1,5 @@
 """Class lists: AudioSet40, all, the k most frequent, or the user's own; and the ontology."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from common.data.audioset.forty import AUDIOSET40
 from common.data.audioset.segments import Segment
+from common.data.audioset.text import fields, read_lines
 from common.errors import BadData, UnknownName
 
 MUSIC, SPEECH = "/m/04rlf", "/m/09x0r"
@@ -57,11 +57,18 @@ def read_ontology(root: Path) -> Ontology | None:
         return None
     try:
         nodes = json.loads(path.read_text(encoding="utf-8"))
-        children = {node["id"]: tuple(node["child_ids"]) for node in nodes}
+        children = {node["id"]: _strings(node["child_ids"]) for node in nodes}
         restricted = frozenset(node["id"] for node in nodes if node.get("restrictions"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadData(f"{path} unreadable ({error!r})", "AudioSet's ontology.json", "fetch it anew") from None
     return Ontology(children, restricted)
+
+
+def _strings(values: object) -> tuple[str, ...]:
+    """A list's strings; raises TypeError for anything else."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{values!r} is no list of mids")
+    return tuple(values)
 
 
 def read_names(root: Path) -> dict[str, str]:
@@ -70,9 +77,8 @@ def read_names(root: Path) -> dict[str, str]:
     if not path.exists():
         return dict(AUDIOSET40)
     names = {}
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = [row for row in csv.reader(lines, skipinitialspace=True) if row]
-    for number, row in enumerate(rows, 1):
+    rows = [(number, fields(line)) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    for number, row in rows:
         if len(row) != 3 or not (row[0].isdigit() or number == 1):
             raise BadData(f"{path}, line {number}: {row}", 'lines such as 0,/m/09x0r,"Speech"', "fetch it anew")
         if row[0].isdigit():
@@ -93,7 +99,7 @@ def read_vocabulary(root: Path, wanted: str, segments: Sequence[Segment], told: 
         mids = list(AUDIOSET40)
     elif wanted == "all":
         mids = [mid for mid in every if mid in counts]
-    elif wanted.startswith("top:") and wanted[4:].isdigit() and int(wanted[4:]):
+    elif wanted.startswith("top:") and wanted[4:].isdecimal() and int(wanted[4:]):
         excluded = {MUSIC, SPEECH} | (ontology.restricted if ontology else frozenset())
         mids = [mid for mid in every if mid in counts and mid not in excluded]
         mids = sorted(mids, key=lambda mid: -counts[mid])[: int(wanted[4:])]  # stable: ties by index
@@ -105,7 +111,9 @@ def read_vocabulary(root: Path, wanted: str, segments: Sequence[Segment], told: 
 def _read_list(path: Path, names: Mapping[str, str], counts: Collection[str]) -> list[str]:
     if not path.is_file():
         raise UnknownName("data.audio.classes", str(path), ("audioset40", "all", "top:K", "a file, a class a line"))
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in read_lines(path) if line.strip()]
+    if not lines:
+        raise BadData(f"no class in {path}", "a mid or a name a line", "write some, or set data.audio.classes=all")
     by_name = {name: mid for mid, name in names.items()}
     mids = [by_name.get(line, line) for line in lines]
     for mid in mids:

@@ -10,7 +10,8 @@ from common.data.audio.config import AudioConfig
 from common.data.audio.store import build_store
 from common.data.audioset.classes import Vocabulary, read_vocabulary
 from common.data.audioset.clips import Clips
-from common.data.audioset.lists import Listing, read_lists
+from common.data.audioset.listing import Listing
+from common.data.audioset.lists import read_lists
 from common.data.audioset.segments import Segment
 from common.data.split import DataConfig
 from common.errors import BadData
@@ -32,6 +33,7 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
     listings = read_lists(root, config.audio.train_set)
     vocabulary = read_vocabulary(root, config.audio.classes, listings[0].segments, listings[0].names)
     _tell_unknown(listings, vocabulary)
+    _tell_shared(*listings)
     train = _clips(listings[0], vocabulary, config.audio, "training")
     return train, _clips(listings[1], vocabulary, config.audio, "test")
 
@@ -70,6 +72,12 @@ def _tell_unknown(listings: Sequence[Listing], vocabulary: Vocabulary) -> None:
     unknown = sorted(tags - vocabulary.names.keys())
     if unknown and vocabulary.names:
         log.warning("%d classes without a name (%s)", len(unknown), ", ".join(unknown[:_SHOWN]))
+
+
+def _tell_shared(train: Listing, test: Listing) -> None:
+    shared = sorted({segment.name for segment in train.segments} & {segment.name for segment in test.segments})
+    if shared:
+        log.warning("%d clips are in both lists, so that tests flatter (%s)", len(shared), ", ".join(shared[:_SHOWN]))
 
 
 def _require_half(kept: int, dropped: Sequence[str], what: str) -> None:

@@ -1,10 +1,11 @@
 """AudioSet's segment lists: `YTID, start_seconds, end_seconds, "mid,mid"` after a few lines beginning with #."""
 
-import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.data.audioset.text import fields, read_lines
 from common.errors import BadData
 
 _SEPARATORS = (",", "\t", ";", "|")
@@ -31,20 +32,17 @@ def read_segments(path: Path) -> list[Segment]:
 
     Raises BadData, naming the line, for anything else, and for a segment that is listed twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a list in UTF-8", "correct --set data.root") from None
-    kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not _is_comment(line)]
+    lines = enumerate(read_lines(path), 1)
+    kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]
     if not kept:
         raise BadData(f"{path} without a segment", _FORM, "fetch it anew")
     separator = _separator(path, *kept[-1])
     found: dict[tuple[str, float | None], Segment] = {}
     for number, line in kept:
-        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-        if number == kept[0][0] and fields[0].strip().lower() in _HEADINGS:
+        cut = fields(line, separator)
+        if number == kept[0][0] and cut[0].strip().lower() in _HEADINGS:
             continue
-        segment = _segment(path, number, fields)
+        segment = _segment(path, number, cut)
         if (segment.id, segment.start_s) in found:
             raise BadData(f"{segment.name} a second time in {path}, line {number}", "each segment once", "remove one")
         found[segment.id, segment.start_s] = segment
@@ -59,23 +57,22 @@ def _is_comment(line: str) -> bool:
 def _separator(path: Path, number: int, line: str) -> str:
     """What cuts a line into an id, two numbers and tags."""
     for separator in _SEPARATORS:
-        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-        if len(fields) >= 4 and _is_number(fields[1]) and _is_number(fields[2]):
+        cut = fields(line, separator)
+        if len(cut) >= 4 and _is_number(cut[1]) and _is_number(cut[2]):
             return separator
     raise BadData(f"{path}, line {number}: {line[:60]!r}", _FORM, "bring the list into that form")
 
 
-def _segment(path: Path, number: int, fields: Sequence[str]) -> Segment:
-    """Tags that were not quoted are several fields."""
-    if len(fields) < 4 or not (_is_number(fields[1]) and _is_number(fields[2])):
-        raise BadData(f"{path}, line {number}: {', '.join(fields)[:60]!r}", _FORM, "correct that line")
-    tags = (tag.strip() for field in fields[3:] for tag in field.split(","))
-    return Segment(fields[0].strip(), float(fields[1]), tuple(sorted({tag for tag in tags if tag})))
+def _segment(path: Path, number: int, cut: Sequence[str]) -> Segment:
+    """Tags that were not quoted are several cut."""
+    if len(cut) < 4 or not (_is_number(cut[1]) and _is_number(cut[2])):
+        raise BadData(f"{path}, line {number}: {', '.join(cut)[:60]!r}", _FORM, "correct that line")
+    tags = (tag.strip() for field in cut[3:] for tag in field.split(","))
+    return Segment(cut[0].strip(), float(cut[1]), tuple(sorted({tag for tag in tags if tag})))
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True

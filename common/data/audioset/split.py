@@ -59,6 +59,9 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
 
 def _target(target: str, train: Clips) -> int:
     mids = train.vocabulary.mids
+    same = [mid for mid, name in zip(mids, train.classes, strict=True) if name == target]
+    if len(same) > 1:
+        raise BadInput(f"{len(same)} classes called {target!r}", "one", f"give its mid, one of {', '.join(same)}")
     return mids.index(target) if target in mids else class_number(target, train.classes)
 
 
@@ -69,10 +72,14 @@ def _labelled(clips: Clips, target: int, name: str, form: ClipForm) -> ClipSet:
 
 def _below(train: Clips, target: int) -> NDArray[np.bool_]:
     """Which clips have a class below the target in the ontology, (M,)."""
-    ontology = train.vocabulary.ontology
+    ontology, mid = train.vocabulary.ontology, train.vocabulary.mids[target]
     if ontology is None:
         raise BadInput("exclude_descendants without an ontology", "ontology.json in data.root", "put it there")
-    return train.tagged(ontology.descendants(train.vocabulary.mids[target]))
+    if mid not in ontology.children:
+        raise BadInput(
+            f"exclude_descendants of {mid}, which ontology.json doesn't have", "a class of it", "fetch it anew"
+        )
+    return train.tagged(ontology.descendants(mid))
 
 
 def _form(train: Clips, rest: Index) -> ClipForm:

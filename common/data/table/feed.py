@@ -67,9 +67,7 @@ class Feed:
         self._order = self._groups([span] if span else [])
         self._room = budget.memory_bytes - require_room(bags, budget)
         self._reader = GroupReader(bags.where, bags.manifest)
-        self._images = (
-            Feed(bags.images, range(0), Budget(whole_bytes(bags.images), budget.disk_bytes)) if bags.images else None
-        )
+        self._images = None if bags.images is None else Feed(bags.images, range(0), _whole(bags.images, budget))
         self._cache = ChunkCache(bags.manifest.payload, budget.disk_bytes)
         self._held: dict[int, Future[Held]] = {}
         self._passing: dict[int, Future[Held]] = {}

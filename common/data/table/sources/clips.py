@@ -19,7 +19,8 @@ from tqdm import tqdm
 from common.data.audio.decode import read_sound
 from common.data.audio.recording import Reader, Recording
 from common.data.audioset.classes import Vocabulary, read_vocabulary
-from common.data.audioset.lists import Listing, read_list, read_lists
+from common.data.audioset.listing import Listing
+from common.data.audioset.lists import read_list, read_lists
 from common.data.table.schema import COLUMNS, ENCODED, Payload, Sound
 from common.data.table.sources.source import BuildConfig, Source
 from common.errors import BadData

@@ -1,0 +1,77 @@
+"""Clips in parquet files as on Hugging Face (agkphysics/AudioSet): video_id, audio {bytes}, labels, human_labels."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.data.audio.recording import Recording
+from common.data.audioset.listing import Listing
+from common.data.audioset.segments import Segment
+from common.errors import BadData
+
+log = logging.getLogger(__name__)
+_FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"
+
+
+def read_parquet(paths: Sequence[Path]) -> Listing:
+    """The rows of some files, in order, those without labels left out and counted; `human_labels` give names.
+
+    Raises BadData for other columns, for a row without an id and for an id that comes twice.
+    """
+    segments, recordings, names, unlabelled = [], [], dict[str, str](), 0
+    for path in paths:
+        for row, (name, tags, said) in enumerate(_rows(path)):
+            if name is None:
+                raise BadData(f"no video_id in row {row} of {path}", "one in every row", "remove that row")
+            if tags is None:
+                unlabelled += 1
+                continue
+            segments.append(Segment(name, None, tuple(sorted({tag for tag in tags if tag}))))
+            recordings.append(Recording(path, row))
+            names |= {tag: word for tag, word in zip(tags, said or (), strict=False) if tag and word}
+    if unlabelled:
+        log.warning("%d clips in %s have no labels and are left out", unlabelled, paths[0].parent)
+    if len({segment.id for segment in segments}) < len(segments):
+        raise BadData(f"an id twice in {paths[0].parent}", "each clip once", "remove the copies")
+    return Listing(tuple(segments), tuple(recordings), names=names)
+
+
+def _rows(path: Path) -> Iterator[tuple[str | None, list[str | None] | None, list[str | None] | None]]:
+    """Id, labels and their names, row by row."""
+    table = _read(path)
+    named = "human_labels" in table.column_names
+    said = table["human_labels"].to_pylist() if named else [None] * len(table)
+    return zip(table["video_id"].to_pylist(), table["labels"].to_pylist(), said, strict=True)
+
+
+def _read(path: Path) -> pa.Table:
+    """All columns but the sound."""
+    try:
+        file = pq.ParquetFile(path)
+        types = {field.name: field.type for field in file.schema_arrow}
+        if _fits(types):
+            words = _is_words(types.get("human_labels", pa.null()))
+            return file.read(columns=["video_id", "labels", *(["human_labels"] if words else [])])
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{path} unreadable ({error})", "a parquet file", "fetch it anew") from None
+    columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
+    raise BadData(f"columns {columns} in {path}", _FORM, "bring the columns into that form")
+
+
+def _fits(types: dict[str, pa.DataType]) -> bool:
+    audio, id = types.get("audio", pa.null()), types.get("video_id", pa.null())
+    if not pa.types.is_struct(audio) or audio.get_field_index("bytes") < 0:
+        return False
+    binary = audio.field("bytes").type in (pa.binary(), pa.large_binary())
+    return binary and _is_string(id) and _is_words(types.get("labels", pa.null()))
+
+
+def _is_words(kind: pa.DataType) -> bool:
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_string(kind.value_type)
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string())
