@@ -73,23 +73,31 @@ def test_clips_are_read_in_every_encoding(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(torch.stack(list(open_positives(where, LOW))), features([clip]))
 
 
-def test_missing_empty_and_broken_clips_are_left_out_and_listed(root: Path) -> None:
-    files = [root / "train" / f"{clip_id(number)}.flac" for number in range(5)]
+def test_missing_empty_broken_and_silent_clips_are_left_out_and_listed(root: Path) -> None:
+    files = [root / "train" / f"{clip_id(number)}.flac" for number in range(6)]
     files[0].unlink()
     files[1].write_bytes(b"")
     files[2].write_bytes(b"no sound")
     files[3].write_bytes(files[3].read_bytes()[:3000])
     files[4].write_bytes(encode(np.full(4000, np.nan), kind="WAV", subtype="FLOAT"))
+    files[5].write_bytes(encode(np.zeros(4000)))
     where = build(root, root.parent / "t")
-    assert list(rows(where)) == [clip_id(number) for number in (*TRAIN[5:], *TEST)]
+    assert list(rows(where)) == [clip_id(number) for number in (*TRAIN[6:], *TEST)]
     left_out = read_manifest(where).left_out
-    told = ["no file", "an empty file", "not recognised", "s of the 0.90 s|decoder|sync", "4000 samples not finite"]
+    told = [
+        "no file",
+        "an empty file",
+        "not recognised",
+        "s of the 0.90 s|decoder|sync",
+        "4000 samples not finite",
+        "but silence",
+    ]
     assert len(left_out) == len(told)
     for number, (line, words) in enumerate(zip(left_out, told, strict=True)):
         assert line.startswith(clip_id(number))
         assert any(word in line for word in words.split("|")), line
     text = describe_table(where, read_manifest(where), survey(where, read_manifest(where)))
-    assert f"left out when it was built: 5\n  {left_out[0]}\n" in text
+    assert f"left out when it was built: 6\n  {left_out[0]}\n" in text
 
 
 def test_a_table_of_mostly_broken_clips_is_not_made(root: Path) -> None:
