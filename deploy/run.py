@@ -16,6 +16,7 @@ from common.data.split import DataConfig, Split
 from common.models.encoders import ModelConfig, make_model
 from common.models.psla import make_clip_model
 from common.protocols import Bags
+from deploy.clips_on_ray import decoded_on_ray
 from deploy.recipes import RunConfig
 from deploy.versions import versions
 from deploy.workers import fleet_beside, trained
@@ -53,7 +54,8 @@ class Workshop:
             log.info("%s is finished already", out)
             return done
         fleet = fleet_beside(config.training.workers, config.fleet)
-        split = self.split(config.data)
+        with decoded_on_ray(config.fleet):
+            split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable

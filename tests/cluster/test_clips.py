@@ -6,17 +6,47 @@ import numpy as np
 import pytest
 
 from common.data.audio.config import ClipForm
+from common.data.audio.recording import Recording
+from common.data.audio.store import Plan, build_store, elsewhere
 from common.data.audioset.clips import ClipSet
 from common.data.catalogue import load_split
 from common.models.encoders import ModelConfig
 from common.models.psla import make_clip_model
+from deploy.clips_on_ray import _make_part, decoded_on_ray
 from service import NegativeSampler
 from service.setup import FleetConfig
 from tests.unit.clip_tables import LABELS, build
-from tests.unit.clips import HIGH, SMALL, data, write_folder
+from tests.unit.clips import HIGH, SMALL, data, encoded_clip, write_folder
 from tests.unit.toys import assert_same
 
 pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+def test_clips_decoded_on_ray_have_the_bytes_of_those_decoded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(70):
+        (tmp_path / f"{number:03d}.flac").write_bytes(encoded_clip(number) if number != 40 else b"text")
+    recordings, found = [Recording(tmp_path / f"{number:03d}.flac") for number in range(70)], []
+    for kind in ("local", "ray"):
+        monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / kind))
+        with decoded_on_ray(FleetConfig(kind=kind)):
+            store = build_store(recordings, SMALL, workers=1)
+        assert list(store.dropped) == [40]
+        found.append({path.name: path.read_bytes() for path in (tmp_path / kind).rglob("*.arrow")})
+    assert found[0] == found[1]
+    assert len(found[0]) == 6
+
+
+def test_parts_that_no_node_can_make_are_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "a.flac").write_bytes(encoded_clip(0))
+    plan = Plan((Recording(tmp_path / "a.flac"),), SMALL, tmp_path / "cache")
+    assert _make_part(plan, 0, tmp_path / "no mark") is None
+    assert _make_part(Plan((Recording(tmp_path / "gone.flac"),), SMALL, tmp_path), 0, tmp_path) is None
+    before = elsewhere.set(lambda plan, missing: ())
+    assert len(build_store(plan.recordings, SMALL, workers=1).number) == 1
+    elsewhere.reset(before)
 
 
 def test_ray_scorers_pick_the_clips_that_one_local_shard_picks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import STRATEGIES
 
-K, EPOCH, SEED = 25, 2, 5
+K, EPOCH, SEED, SLOW = 25, 2, 5, pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 
@@ -22,7 +22,7 @@ def assert_same(one: Selection, other: Selection) -> None:
     assert one.version == other.version
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3, 7, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=SLOW), 3, 7, pytest.param(16, marks=SLOW)])
 def sampler(
     request: pytest.FixtureRequest, bags: tuple[BagSet, BagSet], model: BagClassifier
 ) -> Iterator[NegativeSampler]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from common.types import Selection
 from deploy.serve import describe
 from service import NegativeSampler, attach, ray_services
 from service.setup import FleetConfig
@@ -18,7 +19,7 @@ from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model, vectors
 
 SHARDS = FleetConfig(kind="ray", shards=3, cpus_per_shard=1.0, block=8, deadline_s=90.0)
-MODEL = vector_model()
+POOL, MODEL = vectors([3] * 120), vector_model()
 pytestmark = pytest.mark.usefixtures("no_local_ray")
 
 
@@ -51,26 +52,47 @@ def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes
     ray_services.stop("birds")
 
 
-def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(nodes: Nodes) -> None:
-    given = {"strategy": "entropy", "k": 10}
-    with (
-        NegativeSampler(vectors([3] * 120), MODEL, shards=1, options=SHARDS, **given) as here,
-        NegativeSampler(vectors([3] * 120), MODEL, fleet="ray", options=SHARDS, **given) as there,
-    ):
-        expected = here.select(MODEL.state_dict(), 0)
-        assert_same(there.select(MODEL.state_dict(), 0), expected)
-        assert len({each["Address"]["NodeID"] for each in alive("scorer-")}) == 2
-        nodes.replace(0)
-
-        def moved() -> bool:
-            found = there.select(MODEL.state_dict(), 0)
-            assert_same(found, expected)
-            return found.account.repairs.moved == 1
-
-        assert eventually(moved)
-        assert eventually(lambda: len(alive("scorer-")) == 3)
-        assert nodes.others[0].node_id in {each["Address"]["NodeID"] for each in alive("scorer-")}
-        pid = ray.get(there._service.coordinator.status.remote(), timeout=LIMIT_S)["pid"]
-        os.kill(pid, signal.SIGKILL)
-        assert_same(there.select(MODEL.state_dict(), 0), expected)
+@pytest.fixture(scope="module")
+def there(nodes: Nodes) -> Iterator[NegativeSampler]:
+    """Three scorers, begun on the two nodes that the test above leaves."""
+    with NegativeSampler(POOL, MODEL, fleet="ray", options=SHARDS, strategy="entropy", k=10) as sampler:
+        yield sampler
     assert eventually(lambda: not alive("scorer-"))
+
+
+@pytest.fixture(scope="module")
+def expected() -> Selection:
+    with NegativeSampler(POOL, MODEL, shards=1, options=SHARDS, strategy="entropy", k=10) as sampler:
+        return sampler.select(MODEL.state_dict(), 0)
+
+
+def homes() -> set[str]:
+    """The nodes that scorers live on."""
+    return {each["Address"]["NodeID"] for each in alive("scorer-")}
+
+
+def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(
+    nodes: Nodes, there: NegativeSampler, expected: Selection
+) -> None:
+    assert_same(there.select(MODEL.state_dict(), 0), expected)
+    assert len(homes()) == 2
+    nodes.replace(0)
+
+    def moved() -> bool:
+        found = there.select(MODEL.state_dict(), 0)
+        assert_same(found, expected)
+        return found.account.repairs.moved == 1
+
+    assert eventually(moved)
+    assert eventually(lambda: len(alive("scorer-")) == 3)
+    assert nodes.others[0].node_id in homes()
+
+
+@pytest.mark.slow
+def test_a_scorer_that_moved_and_ends_with_its_coordinator_is_made_anew(
+    there: NegativeSampler, expected: Selection
+) -> None:
+    pid = ray.get(there._service.coordinator.status.remote(), timeout=LIMIT_S)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    assert_same(there.select(MODEL.state_dict(), 0), expected)
+    assert eventually(lambda: len(alive("scorer-")) == 3)

@@ -24,7 +24,7 @@ def test_what_a_scorer_can_not_hold_is_told_as_it_is_in_this_process(tmp_path: P
         NegativeSampler(tmp_path, vector_model(), shards=2, options=options, fleet="ray", **GIVEN)
 
 
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("shards", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_growing_table_gives_the_local_picks_on_ray(tmp_path: Path, shards: int) -> None:
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
     model, options = vector_model(), FleetConfig(block=8)

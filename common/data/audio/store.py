@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,11 @@ class Plan(Dataset[int]):
         return f"{self.folder.name}/{self.config.frames}x{self.config.mels}" if kind == "features" else self.folder.name
 
 
+Elsewhere = Callable[[Plan, Sequence[int]], Iterable[int]]
+elsewhere: ContextVar[Elsewhere] = ContextVar("elsewhere", default=lambda plan, missing: ())
+"""Who else makes parts, such as a cluster; gives the numbers of those made, and leaves out what it can't."""
+
+
 class ClipStore:
     """The finished cache: `features` and `waveforms` of clips by their number among the recordings.
 
@@ -163,16 +169,23 @@ def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: i
 
 
 def _make(plan: Plan, missing: Sequence[int], workers: int) -> None:
-    """Make the missing parts in `workers` processes, or in this one."""
-    pool: DataLoader[int] = DataLoader(
-        plan, sampler=missing, batch_size=None, num_workers=workers if workers > 1 else 0, in_order=False
-    )
-    done, threads = len(plan) - len(missing), torch.get_num_threads()
+    """Make the missing parts elsewhere; those that can't be in `workers` processes, or in this one."""
+    made, threads = _made(plan, missing, workers), torch.get_num_threads()
+    done = len(plan) - len(missing)
     torch.set_num_threads(1)  # as in the other processes; put back below
     try:
-        deque(tqdm(pool, "clips", len(plan), initial=done, disable=None, leave=False, unit="part"), maxlen=0)
+        deque(tqdm(made, "clips", len(plan), initial=done, disable=None, leave=False, unit="part"), maxlen=0)
     finally:
         torch.set_num_threads(threads)
+
+
+def _made(plan: Plan, missing: Sequence[int], workers: int) -> Iterator[int]:
+    if missing:
+        yield from elsewhere.get()(plan, missing)
+    left = [part for part in missing if not plan.made(part)]
+    if left:
+        processes = workers if workers > 1 else 0
+        yield from DataLoader(plan, sampler=left, batch_size=None, num_workers=processes, in_order=False)
 
 
 def _fingerprint(recordings: Sequence[Recording], config: AudioConfig) -> str:

@@ -1,0 +1,60 @@
+"""Clips decoded by the nodes of a Ray cluster, those that see both the clips and the folder of the cache."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from common.data.audio.store import Plan, elsewhere
+from service.setup import FleetConfig
+
+
+@contextmanager
+def decoded_on_ray(fleet: FleetConfig) -> Iterator[None]:
+    """Within it, clips are decoded on the cluster, if scorers are there, too; else by this machine alone."""
+    before = elsewhere.set(parts_on_ray) if fleet.on_ray else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            elsewhere.reset(before)
+
+
+def parts_on_ray(plan: Plan, missing: Sequence[int]) -> Iterator[int]:
+    """Have tasks of one CPU each make the missing parts; gives those made. A node that can't leaves its parts out."""
+    import ray  # imported here: without clips to decode there is no need to join a cluster yet
+    from ray.exceptions import RayTaskError
+
+    from service.ray_connect import connect
+
+    connect()
+    mark = plan.folder / f".{uuid.uuid4().hex}"
+    mark.touch()
+    try:
+        held, make = ray.put(plan), ray.remote(_make_part)
+        waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(held, part, mark) for part in missing]
+        while waiting:
+            ready, waiting = ray.wait(waiting)
+            part = ray.get(ready[0])
+            if part is not None:
+                yield part
+    except RayTaskError as error:
+        raise error.cause from error
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _make_part(plan: Plan, part: int, mark: Path) -> int | None:
+    """The part once it is made; None on a node that sees another folder, or not the clips."""
+    first = part * plan.size
+    recordings = plan.recordings[first : first + plan.size]
+    if not mark.exists() or not all(recording.path.exists() for recording in recordings):
+        return None
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as everywhere, so that the numbers are the same
+    try:
+        return plan[part]
+    finally:
+        torch.set_num_threads(before)
