@@ -34,6 +34,7 @@ def shown(status: str) -> list[str]:
     return [line.split()[1] for line in status.splitlines() if line.startswith("scorer-")]
 
 
+@pytest.mark.slow
 def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes, tmp_path: Path) -> None:
     write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
     service = ray_services.start(str(tmp_path / "birds"), "birds", SHARDS)
