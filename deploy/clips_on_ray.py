@@ -1,14 +1,19 @@
 """Clips decoded by the nodes of a Ray cluster, those that see both the clips and the folder of the cache."""
 
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from common.data.audio.store import Plan, elsewhere
 from service.setup import FleetConfig
+
+log = logging.getLogger(__name__)
+_PATIENCE_S = 180.0
 
 
 @contextmanager
@@ -23,9 +28,12 @@ def decoded_on_ray(fleet: FleetConfig) -> Iterator[None]:
 
 
 def parts_on_ray(plan: Plan, missing: Sequence[int]) -> Iterator[int]:
-    """Have tasks of one CPU each make the missing parts; gives those made. A node that can't leaves its parts out."""
+    """Have tasks of one CPU each make the missing parts; gives those made.
+
+    Parts are left out that a node can't make, or that are lost with it, and all that are left once none was made
+    for some minutes, since the cluster has no room. What goes wrong in decoding is raised as itself.
+    """
     import ray  # imported here: without clips to decode there is no need to join a cluster yet
-    from ray.exceptions import RayTaskError
 
     from service.ray_connect import connect
 
@@ -36,14 +44,31 @@ def parts_on_ray(plan: Plan, missing: Sequence[int]) -> Iterator[int]:
         held, make = ray.put(plan), ray.remote(_make_part)
         waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(held, part, mark) for part in missing]
         while waiting:
-            ready, waiting = ray.wait(waiting)
-            part = ray.get(ready[0])
-            if part is not None:
-                yield part
-    except RayTaskError as error:
-        raise error.cause from error
+            ready, waiting = ray.wait(waiting, timeout=_PATIENCE_S)
+            if not ready:
+                log.warning("no part of the clips made on the cluster for %d s: the rest is made here", _PATIENCE_S)
+                break
+            yield from _arrived(ready[0])
+        for reference in waiting:
+            ray.cancel(reference, force=True)
     finally:
         mark.unlink(missing_ok=True)
+
+
+def _arrived(reference: Any) -> Iterator[int]:  # Any: ray.ObjectRef
+    """The part that was made, if it was."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        part: int | None = ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from error
+    except RayError as error:  # lost with its worker or node
+        log.warning("a part of the clips is made here, a worker was lost: %s", str(error).splitlines()[0])
+        return
+    if part is not None:
+        yield part
 
 
 def _make_part(plan: Plan, part: int, mark: Path) -> int | None:

@@ -54,7 +54,7 @@ class Workshop:
             log.info("%s is finished already", out)
             return done
         fleet = fleet_beside(config.training.workers, config.fleet)
-        with decoded_on_ray(config.fleet):
+        with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))

@@ -21,8 +21,10 @@ from service.strategies.base import Prepared, Strategy
 if TYPE_CHECKING:
     from service.fleet import Fleet
 
+_ROW_BYTES = 24
+"""A row's score, index and weight."""
 _AT_ONCE = 1 << 16
-"""Rows that all shards together send without being asked twice; 16 bytes each."""
+"""Rows that all shards together send without being asked twice."""
 _SPARE = 4.0
 _MARKS = 64
 
@@ -69,7 +71,7 @@ def best_of_all(fleet: "Fleet", published: Any, wanted: tuple[Strategy, Prepared
         whole = merge([found, *(_without(sample.rows, known) for sample in more)], round.k)
         found = replace(whole, seen=found.seen, dropped=found.dropped)
         sent, rounds = sent + _rows(more), 2
-    return Picked(found, traffic=Traffic(rounds, 0, sent, 16 * sent))
+    return Picked(found, traffic=Traffic(rounds, 0, sent, _ROW_BYTES * sent))
 
 
 def first_share(k: int, shards: int) -> int:

@@ -29,8 +29,10 @@ class KeptScores:
         return cls(np.full(pool, np.nan), np.full(pool, -1, dtype=np.int32))
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Self:  # Any: numpy arrays
-        """What `state` gave."""
+    def of(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: numpy arrays
+        """What `state` gave; raises BadInput if it is of a larger pool than this one."""
+        if len(state["score"]) > pool:
+            raise BadInput(f"kept scores of {len(state['score'])} bags", f"{pool} at most", "give this pool's state")
         return cls(np.array(state["score"], dtype=np.float64), np.array(state["version"], dtype=np.int32))
 
     def state(self) -> dict[str, Any]:  # Any: as above
@@ -44,9 +46,9 @@ class KeptScores:
         return new
 
     def folded(self, index: Index, score: Floats, version: int) -> "KeptScores":
-        """With the scores of these bags made anew by weights of `version`."""
-        new = KeptScores(self.score.copy(), self.version.copy())
-        new.score[index], new.version[index] = score, version
+        """With the scores of these bags made anew by weights of `version`, where none of later weights is kept."""
+        new, late = KeptScores(self.score.copy(), self.version.copy()), self.version[index] > version
+        new.score[index[~late]], new.version[index[~late]] = score[~late], version
         return new
 
     def best(self, k: int, version: int) -> tuple[Index, Floats, Ages]:
@@ -61,7 +63,7 @@ class KeptScores:
                 "look for NaN in the pool's bags, or lower k",
             )  # fmt: skip
         rows = scored[top_k(scored, self.score[scored], k)]
-        ages = version - self.version.astype(np.int64)
+        ages = np.maximum(version - self.version.astype(np.int64), 0)
         oldest = int(ages[scored].max(initial=0))
         return rows, self.score[rows], Ages(oldest, float(ages[rows].mean()) if k else 0.0)
 

@@ -26,7 +26,7 @@ class Memory:
     def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
         """Go on from a `state`; raises BadInput if it is none, or one of another pool."""
         self.previous = previous_of(state, pool)
-        self.kept = KeptScores.of(state["kept"]) if state.get("kept") else None
+        self.kept = KeptScores.of(state["kept"], pool) if state.get("kept") else None
 
     def chosen(self, found: Selection, k: int, edition: Edition) -> Selection:
         """The selection that follows from the scores in `found` and those kept before."""

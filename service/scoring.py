@@ -50,10 +50,7 @@ class ScoringConfig:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         if self.compile:
             _require_compiler(next((p.device.type for p in model.parameters()), "cpu"))
-            with (
-                FakeTensorMode()
-            ):  # else the first thread to compile sets up what ends with it, and the next one crashes
-                pass
+            _let_threads_compile()
             backbone = model.module if isinstance(model, AdaptedModule) else model.encoder
             backbone.compile(dynamic=True)
         return model
@@ -66,3 +63,12 @@ def _require_compiler(device: str) -> None:
             f"fleet.scoring.compile=true without a C++ compiler ({compiler})", "one on every node that scores",
             "install g++, or set CXX, or leave it out",
         )  # fmt: skip
+
+
+def _let_threads_compile() -> None:
+    """Set up here, in a thread that lives on, what the first thread to trace without a GPU would own.
+
+    Once that one ended, the next to compile would crash the process (torch 2.11).
+    """
+    with FakeTensorMode():
+        pass

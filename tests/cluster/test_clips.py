@@ -12,6 +12,7 @@ from common.data.audioset.clips import ClipSet
 from common.data.catalogue import load_split
 from common.models.encoders import ModelConfig
 from common.models.psla import make_clip_model
+from deploy import clips_on_ray
 from deploy.clips_on_ray import _make_part, decoded_on_ray
 from service import NegativeSampler
 from service.setup import FleetConfig
@@ -36,6 +37,17 @@ def test_clips_decoded_on_ray_have_the_bytes_of_those_decoded_here(
         found.append({path.name: path.read_bytes() for path in (tmp_path / kind).rglob("*.arrow")})
     assert found[0] == found[1]
     assert len(found[0]) == 6
+
+
+def test_where_the_cluster_has_no_room_clips_are_decoded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(clips_on_ray, "_PATIENCE_S", 0.0)
+    (tmp_path / "a.flac").write_bytes(encoded_clip(0))
+    with decoded_on_ray(FleetConfig(kind="ray")):
+        assert len(build_store([Recording(tmp_path / "a.flac")], SMALL, workers=1).number) == 1
+    assert "the rest is made here" in caplog.text
 
 
 def test_parts_that_no_node_can_make_are_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

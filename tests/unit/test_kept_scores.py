@@ -49,9 +49,23 @@ def test_a_pool_of_another_size_keeps_the_scores_it_has(pool: int) -> None:
 
 def test_a_state_is_taken_up_again() -> None:
     kept = KeptScores.none(3).folded(np.array([2]), np.array([1.5]), 7)
-    again = KeptScores.of(kept.state())
+    again = KeptScores.of(kept.state(), pool=3)
     np.testing.assert_array_equal(again.score, kept.score)
     np.testing.assert_array_equal(again.version, kept.version)
+
+
+def test_scores_of_later_weights_stay() -> None:
+    """A result that is asked for after that of a later epoch doesn't undo it."""
+    kept = KeptScores.none(3).folded(np.array([0, 1]), np.array([5.0, 6.0]), 4)
+    kept = kept.folded(np.array([1, 2]), np.array([9.0, 7.0]), 3)
+    assert kept.score.tolist() == [5.0, 6.0, 7.0]
+    assert kept.version.tolist() == [4, 4, 3]
+    assert kept.best(3, 3)[2].oldest == 0
+
+
+def test_the_state_of_a_larger_pool_is_refused() -> None:
+    with pytest.raises(BadInput, match="kept scores of 3 bags; expected 2 at most; give this pool's state"):
+        KeptScores.of(KeptScores.none(3).state(), pool=2)
 
 
 def test_values_are_kept_within_the_budget_and_let_go_of_by_layer() -> None:
