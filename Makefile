@@ -1,6 +1,7 @@
 # `make demo` shows what negsift does; `make test` is what CI runs. Both build .venv first.
 PYTHON ?= python3
 RUN := .venv/bin/python
+NEEDS_CIFAR10 = $(or $(CIFAR10),$(error say where CIFAR-10 lies: make $@ CIFAR10=FOLDER))
 
 .PHONY: demo test lint types bench-overhead bench-kmeanspp bench-pool chaos results lock clean
 
@@ -18,7 +19,7 @@ types: .venv/.ready
 	.venv/bin/mypy
 
 bench-overhead: .venv/.ready
-	$(RUN) -m tests.bench.overhead
+	$(RUN) -m tests.bench.overhead --root $(NEEDS_CIFAR10)
 
 bench-kmeanspp: .venv/.ready
 	$(RUN) -m tests.bench.kmeanspp $(if $(CIFAR10),--root $(CIFAR10))
@@ -31,7 +32,7 @@ chaos: .venv/.ready
 	$(RUN) -m tests.bench.chaos
 
 results: .venv/.ready
-	$(RUN) -m tests.bench.cifar_table
+	$(RUN) -m tests.bench.cifar_table --root $(NEEDS_CIFAR10)
 
 .venv/.ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
