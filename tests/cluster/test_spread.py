@@ -29,13 +29,20 @@ def nodes(no_local_ray: None) -> Iterator[Nodes]:
         yield running
 
 
+@pytest.fixture
+def all_three(nodes: Nodes) -> Iterator[Nodes]:
+    """All nodes there now, and again afterwards."""
+    yield nodes
+    nodes.replace(0)
+
+
 def shown(status: str) -> list[str]:
     """The nodes of the scorers in what `serve status` says."""
     return [line.split()[1] for line in status.splitlines() if line.startswith("scorer-")]
 
 
 @pytest.mark.slow
-def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(all_three: Nodes, tmp_path: Path) -> None:
     write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
     service = ray_services.start(str(tmp_path / "birds"), "birds", SHARDS)
     ids = [node["NodeID"][:8] for node in ray.nodes()]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
@@ -47,7 +54,7 @@ def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes
     ):
         assert_same(there.select(MODEL.state_dict(), 0), here.select(MODEL.state_dict(), 0))
         pending = there.submit(MODEL.state_dict(), 1)
-        nodes.kill(0)
+        all_three.kill(0)
         assert_same(pending.result(), here.select(MODEL.state_dict(), 1))
         assert_same(there.select(MODEL.state_dict(), 2), here.select(MODEL.state_dict(), 2))
     ray_services.stop("birds")
@@ -55,7 +62,9 @@ def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(nodes: Nodes
 
 @pytest.fixture(scope="module")
 def there(nodes: Nodes) -> Iterator[NegativeSampler]:
-    """Three scorers, begun on the two nodes that the test above leaves."""
+    """Three scorers, begun while there are two nodes."""
+    nodes.kill(0)
+    assert eventually(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)  # type: ignore[no-untyped-call]
     with NegativeSampler(POOL, MODEL, fleet="ray", options=SHARDS, strategy="entropy", k=10) as sampler:
         yield sampler
     assert eventually(lambda: not alive("scorer-"))
