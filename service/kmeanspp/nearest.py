@@ -14,6 +14,7 @@ from service.kmeanspp.points import Points, squared_gaps
 
 _RUN, _CELLS = 64, 1 << 14
 _SAFE, _ROUNDING = 1.0 + 1e-9, 4e-11
+_CACHED_BYTES = 2 << 20  # of centres; more are read again for every few points by the compiled loop, BLAS knows better
 
 
 class ByNorm:
@@ -39,9 +40,8 @@ def nearest(points: Points, centres: ByNorm, bound: Floats | None = None) -> Flo
     """
     found = np.full(len(points), np.inf) if bound is None else bound.copy()
     order = np.argsort(points.squares, kind="stable")
-    compiled = compiled_for(points, len(centres))
-    if compiled is not None and len(centres):
-        ours = centres.points
+    compiled, ours = compiled_for(points, len(centres)), centres.points
+    if compiled is not None and len(centres) and ours.exact[0].nbytes <= _CACHED_BYTES:
         compiled.lower_by_near(
             points.exact[0], points.squares, order, ours.exact[0], ours.squares, centres.norms, found
         )

@@ -50,6 +50,10 @@ class Points:
         factors = tuple(np.concatenate(pair) for pair in zip(self.factors, other.factors, strict=True))
         return Points(np.concatenate([self.index, other.index]), factors)
 
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """What was worked out from them stays here."""
+        return {"index": self.index, "factors": self.factors}
+
     def __len__(self) -> int:
         return len(self.index)
 

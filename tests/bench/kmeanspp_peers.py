@@ -1,6 +1,6 @@
 """Ways to seed k-means++, ours and others', on one thread each; and what CPU time they take.
 
-All take the same rows (n, d) and give the centres' rows. Axes: n points, d columns, r of the other factor.
+All take the same rows (n, d) and give the centres' rows. Axes: n points, d columns.
 """
 
 import importlib.util
@@ -14,13 +14,12 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
-from scipy.stats import rv_discrete
 from sklearn.cluster import kmeans_plusplus
 
-from common.types import Floats
 from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, spread_out
 from service.kmeanspp.loops import Loops, NumpyLoops
 from service.kmeanspp.points import Steps
+from tests.bench.kmeanspp_badge import factored, published
 
 OURS_TIMES, PEERS_TIMES = 5, 3
 LEAST_CENTRES, _BUDGET_S, _LONGEST_S = 6, 1.0, 20.0
@@ -103,8 +102,9 @@ def seedings() -> dict[str, Seeding]:
         Seeding("scikit-learn", partial(by_sklearn, None), passes=True),
         Seeding("scikit-learn, 1 trial", partial(by_sklearn, 1), passes=True),
         Seeding("torch", by_torch, passes=True),
-        Seeding("BADGE", partial(badge, np.sum), passes=True),
-        Seeding("BADGE, Python's sum", partial(badge, sum), passes=True),
+        Seeding("BADGE", partial(by_badge, partial(factored, add_up=np.sum)), passes=True),
+        Seeding("BADGE, Python's sum", partial(by_badge, partial(factored, add_up=sum)), passes=True),
+        Seeding("BADGE, published", partial(by_badge, published), passes=True),
     ]
     return {seeding.name: seeding for seeding in (*ours, *peers)}
 
@@ -165,27 +165,6 @@ def by_torch(job: Job) -> Steps:
     return job.rows[chosen]
 
 
-def badge(add_up: Callable[[Floats], float], job: Job) -> Steps:
-    """The seeding of BADGE (arXiv 1906.03671, algorithm 1), distances from factors: residuals of two classes, features.
-
-    Draws as its authors' code does, by a new scipy.stats.rv_discrete over all points each time. Theirs adds up all
-    weights by Python's `sum`, which takes a third of its time; numpy's is kinder.
-    """
-    left = np.tile(np.sqrt(np.array([0.5, 0.5], dtype=np.float32)), (len(job.rows), 1))
-    return job.rows[_badge(left, job.rows, job, add_up)]
-
-
-def _badge(left: Steps, right: Steps, job: Job, add_up: Callable[[Floats], float]) -> list[int]:
-    position, random = np.arange(len(right)), np.random.default_rng(job.seed)
-    squares = np.einsum("nr,nr->n", left, left) * np.einsum("nd,nd->n", right, right)
-    chosen, nearest = [int(squares.argmax())], np.full(len(right), np.inf)
-    for _ in range(1, job.count):
-        last = chosen[-1]
-        gaps = squares + squares[last] - 2.0 * (left @ left[last]) * (right @ right[last])
-        distance: Floats = np.sqrt(np.maximum(gaps, 0.0)).astype(np.float64)
-        nearest = np.minimum(nearest, distance)
-        nearest[chosen] = 0.0
-        weight = nearest**2
-        draw = rv_discrete(values=(position, weight / add_up(weight)))
-        chosen.append(int(draw.rvs(random_state=random)))
-    return chosen
+def by_badge(draw: Callable[[Steps, int, int], list[int]], job: Job) -> Steps:
+    """BADGE's own, in one of its forms."""
+    return job.rows[draw(job.rows, job.count, job.seed)]

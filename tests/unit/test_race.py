@@ -1,5 +1,6 @@
 """The race: the picks of a slow oracle, whatever the shards, the bodies, the blocks and the horizons."""
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -228,6 +229,31 @@ def test_traffic_counts_rounds_passes_points_and_bytes() -> None:
     assert found.passes >= 1
     assert 100 <= found.points <= 400 * (found.passes + 1) + 4
     assert found.size_bytes >= found.points * points.take(slice(1)).size_bytes
+
+
+class Wired:
+    """Shards far away: what is asked and answered is pickled, and its bytes are counted."""
+
+    restarts = 0
+
+    def __init__(self, shards: HeldRows) -> None:
+        self._shards, self.messages, self.size_bytes = shards, 0, 0
+
+    def ask(self, method: str, *args: Any) -> Sequence[Any]:
+        answers = self._shards.ask(method, *self._sent(args))
+        self.size_bytes += (len(answers) - 1) * len(pickle.dumps(args))  # to every shard
+        return [self._sent(answer) for answer in answers]
+
+    def _sent(self, message: Any) -> Any:
+        wire = pickle.dumps(message)
+        self.messages, self.size_bytes = self.messages + 1, self.size_bytes + len(wire)
+        return pickle.loads(wire)
+
+
+def test_the_bytes_counted_are_those_that_travel() -> None:
+    wired = Wired(shards_of(points_of(heavy_tailed(4_000, 64, seed=1)), 4))
+    counted = spread_out(wired, Wanted(200, 0, 0)).traffic.size_bytes
+    assert counted <= wired.size_bytes <= counted + 2_000 * wired.messages
 
 
 def test_a_hundred_thousand_points_take_a_handful_of_rounds() -> None:
