@@ -27,7 +27,7 @@ from common.types import Index
 if TYPE_CHECKING:
     from common.data.table.bags import TableBags
 
-_READING_BYTES = 64 << 20
+_READING_BYTES = 72 << 20
 """What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
 _PASSING = 3
 """Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
