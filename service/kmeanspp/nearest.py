@@ -14,7 +14,7 @@ from service.kmeanspp.points import Points, squared_gaps
 
 _RUN, _CELLS = 64, 1 << 14
 _SAFE, _ROUNDING = 1.0 + 1e-9, 4e-11
-_CACHED_BYTES = 2 << 20  # of centres; more are read again for every few points by the compiled loop, BLAS knows better
+_CACHED_BYTES = 4 << 20  # of centres; more are read again for every few points by the compiled loop, BLAS knows better
 
 
 class ByNorm:
