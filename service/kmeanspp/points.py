@@ -43,7 +43,13 @@ class Points:
 
     def take(self, rows: Index | slice) -> "Points":
         """Some of the points, by their row here."""
-        return Points(self.index[rows], tuple(factor[rows] for factor in self.factors))
+        taken = Points(self.index[rows], tuple(factor[rows] for factor in self.factors))
+        return taken.knowing(self.squares[rows]) if "squares" in self.__dict__ else taken
+
+    def knowing(self, squares: Floats) -> Self:
+        """The same, with squared norms that need not be worked out again."""
+        self.__dict__["squares"] = squares
+        return self
 
     def append(self, other: "Points") -> "Points":
         """These, then the others."""

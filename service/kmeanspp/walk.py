@@ -34,7 +34,7 @@ class Centres:
 
     def __init__(self, first: Points, room: int) -> None:
         self.index = np.zeros(room, dtype=np.int64)
-        self.scores = np.zeros(room)
+        self.scores, self._squares = np.zeros(room), np.zeros(room)
         self._factors = tuple(np.zeros((room, factor.shape[1])) for factor in first.factors)
         self.count, self.room = 0, room
         self.radius_square = np.inf
@@ -43,7 +43,7 @@ class Centres:
     def add(self, points: Points, scores: Sequence[float] | Floats) -> None:
         """Append points with their squared distances to the centres before them."""
         run = slice(self.count, self.count + len(points))
-        self.index[run], self.scores[run] = points.index, scores
+        self.index[run], self.scores[run], self._squares[run] = points.index, scores, points.squares
         for mine, theirs in zip(self._factors, points.factors, strict=True):
             mine[run] = theirs
         self.count += len(points)
@@ -52,7 +52,8 @@ class Centres:
     def since(self, start: int) -> Points:
         """Those from the `start`-th on."""
         run = slice(start, self.count)
-        return Points(self.index[run], tuple(factor[run] for factor in self._factors))
+        points = Points(self.index[run], tuple(factor[run] for factor in self._factors))
+        return points.knowing(self._squares[run])
 
 
 def walk(known: Known, arrivals: Arrivals, centres: Centres, schedule: Schedule, radius_square: float) -> Next:
