@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -55,14 +56,13 @@ def _begin(order: Order, detached: bool) -> Any:  # Any: an actor handle
         actor = kind.remote(order, f"{order.name}-{uuid.uuid4().hex[:6]}")
     except ValueError:  # another program was faster
         raise _taken(order.name) from None
-    try:
-        checked(ray.get(actor.ready.remote(), timeout=order.config.start_s + _ANSWER_S))
-    except (RayActorError, GetTimeoutError) as error:
-        ray.kill(actor)
-        raise ServiceError(f"service {order.name!r} can't start ({error})", "see the cause above") from error
-    except BaseException:
-        ray.kill(actor)
-        raise
+    with ExitStack() as undo:
+        undo.callback(ray.kill, actor)
+        try:
+            checked(ray.get(actor.ready.remote(), timeout=order.config.start_s + _ANSWER_S))
+        except (RayActorError, GetTimeoutError) as error:
+            raise ServiceError(f"service {order.name!r} can't start ({error})", "see the cause above") from error
+        undo.pop_all()
     return actor
 
 

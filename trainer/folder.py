@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,18 +115,17 @@ class RunFolder:
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         path = self.path / name
         made = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(made)
-            os.replace(made, path)
-        except OSError as error:
-            _remove(made)
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            remedy = "free some space or choose another --out"
-            raise BadInput(f"{path} not writable ({reason})", "a folder with room and permission", remedy) from error
-        except BaseException:  # such as Ctrl-C: it goes on, but leaves nothing half-written
-            _remove(made)
-            raise
+        with ExitStack() as undo:  # whatever happens, Ctrl-C as well: nothing is left half-written
+            undo.callback(_remove, made)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(made)
+                os.replace(made, path)
+            except OSError as error:
+                told = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
+                remedy = "free some space or choose another --out"
+                raise BadInput(told, "a folder with room and permission", remedy) from error
+            undo.pop_all()
 
 
 def _remove(path: Path) -> None:

@@ -100,7 +100,8 @@ class AdaptedModule(nn.Module):
             raise BadModel(f"an answer of {found} for {expected} bags", "bag logits (N, K)", "adapt the forward")
         inputs = self._seen.inputs
         if inputs is None:
-            raise BadModel("a head that isn't used", "one call of it a batch", "name another with head=")
+            told = f"a head that isn't used, {self._head}"
+            raise BadModel(told, "one call of it a batch", "name another with head=")
         rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
         if rows not in (expected, expected * instances):
             raise BadModel(

@@ -230,7 +230,7 @@ WRONG_CSV = {
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
     "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels a bag"),
     "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
-    "no name": ("bag_id,label,x\n,1,1\n", "a row without a bag_id"),
+    "no name": ("bag_id,label,x\n,1,1\n", "1 rows without a bag_id"),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -95,11 +96,10 @@ class ChunkCache:
 
     def _write(self, path: Path, chunk: Chunk) -> None:
         handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")
-        try:
+        with ExitStack() as undo:
+            undo.callback(Path(made).unlink, missing_ok=True)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(chunk.offsets.data)
                 stream.write(np.ascontiguousarray(chunk.values).data)
             os.replace(made, path)
-        except BaseException:
-            Path(made).unlink(missing_ok=True)
-            raise
+            undo.pop_all()

@@ -43,8 +43,11 @@ def check_bags(table: pa.Table, payload: Payload) -> None:
             )
     if holes:
         raise BadData(f"missing values in {payload.column}", "numbers or bytes everywhere", "correct the source")
-    if pc.list_flatten(table["labels"]).null_count:
-        raise BadData("a null among a bag's labels", "names, [] or a null instead of the list", "correct the source")
+    labels = table["labels"].combine_chunks()
+    if labels.flatten().null_count:
+        at = pc.list_parent_indices(labels)[pc.index(pc.is_null(labels.flatten()), True).as_py()].as_py()
+        told = f"a null among the labels of bag {table['bag_id'][at].as_py()!r} (row {at})"
+        raise BadData(told, "names, [] or a null instead of the list", "correct the source")
 
 
 def check_files(where: Location, files: Sequence[File], payload: Payload) -> list[tuple[File, pq.FileMetaData]]:

@@ -1,6 +1,7 @@
 """Writes a version of a table: bags in, row groups by bytes, the manifest last. All of it, or nothing."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -61,7 +62,7 @@ class TableWriter:
         """Write what waits and make the version visible."""
         bags, images = self._bags.finish(), self._images.finish()
         if not bags:
-            raise BadData("no bags", "one at least", "look at the source")
+            raise BadData(f"no bags for {self._where}", "one at least", "look at the source")
         before = self._before or Manifest(0, self._payload, (), ())
         require_unique_ids(self._where, (*before.files, *bags))
         self._made = Manifest(
@@ -89,13 +90,11 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            return self.discard()
-        try:
-            self.finish()
-        except BaseException:
-            self.discard()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self.discard)
+            if error is None:
+                self.finish()
+                undo.pop_all()
 
     def _shifted(self, bags: pa.Table) -> pa.Table:
         """The bags with their rows counted from the beginning of the instance table; raises BadData for others."""

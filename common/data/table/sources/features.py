@@ -41,7 +41,8 @@ class _Form:
         self._nested = self._listed and _is_list(first["features"].type.value_type)
         self._columns = [name for name in first.column_names if name not in known]
         if not self._columns:
-            raise BadData("no column of features", "columns of numbers, or one called features", "add them")
+            told = f"no column of features among {', '.join(first.column_names)}"
+            raise BadData(told, "columns of numbers, or one called features", "add them")
         self.width = self._matrix(first).shape[1]
 
     def bags(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -37,7 +37,9 @@ def _starts(named: pa.Table) -> NDArray[np.int64]:
     """Where bags begin."""
     ids = named["bag_id"].combine_chunks()
     if ids.null_count:
-        raise BadData("a row without a bag_id", "one in every row", "correct the source")
+        before = pc.index(ids.is_null(), True).as_py()
+        told = f"{ids.null_count} rows without a bag_id, the first of them after {before} others"
+        raise BadData(told, "one in every row", "correct the source")
     changes = np.asarray(pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)))
     return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
