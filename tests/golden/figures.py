@@ -1,0 +1,64 @@
+"""What a version of negsift must not change unsaid: picks that are the same on any machine, and one whole run.
+
+    python -m tests.golden.figures > tests/golden/figures.json
+
+records anew; a change that does so says why.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.data.bags import plan_bags
+from common.data.digits import load
+from common.data.split import DataConfig
+from common.rng import stream_key, uniform_keys
+from deploy.recipes import digits
+from deploy.run import Workshop
+from service.kmeanspp import HeldRows, Points, Rows, Wanted, spread_evenly, spread_out
+from service.setup import FleetConfig
+from service.strategies import StrategyConfig
+from trainer.config import TrainingConfig
+
+Json = dict[str, Any]
+POINTS, COLUMNS, WANTED = 3_000, 12, 40
+
+
+def picks() -> Json:
+    """Functions of whole numbers and hashes, the same bits everywhere."""
+    numbers = uniform_keys(stream_key(0, "golden"), np.arange(POINTS * (COLUMNS + 1), dtype=np.int64))
+    length, steps = numbers[:POINTS, None] ** 3, numbers[POINTS:].reshape(POINTS, COLUMNS) - 0.5
+    rows = np.rint(length * steps * 2**20).astype(np.float32)
+    pool = HeldRows(Rows(Points(np.arange(POINTS, dtype=np.int64), (rows,))))
+    by_hash = np.argsort(-uniform_keys(stream_key(7, "random", 3), np.arange(POINTS)))[:WANTED]
+    plan = plan_bags(np.arange(400) % 10 == 0, 5, "uniform", seed=0)
+    return {
+        "badge": spread_out(pool, Wanted(WANTED, 0, 0)).index.tolist(),
+        "badge, another epoch": spread_out(pool, Wanted(WANTED, 0, 1)).index.tolist(),
+        "k_center": spread_evenly(pool, Wanted(WANTED, 0, 0)).index.tolist(),
+        "random": by_hash.tolist(),
+        "bags": [plan.rows[:WANTED].tolist(), plan.offsets.tolist(), plan.positives.tolist()],
+        "digits": np.bincount(load(DataConfig())[0].labels).tolist(),
+    }
+
+
+def run() -> Json:
+    """Losses and validation scores of a short run, epoch by epoch: those of this processor, others round differently."""
+    config = replace(
+        digits(), strategy=StrategyConfig(name="badge"), fleet=FleetConfig(kind="local", shards=2),
+        training=replace(TrainingConfig(), epochs=4, batch=16),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder, Workshop() as workshop:
+        workshop.run(config, Path(folder))
+        lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return {"loss": [line["loss"] for line in lines], "ap": [line["val"]["ap"] for line in lines]}
+
+
+if __name__ == "__main__":
+    json.dump({"picks": picks(), "run": run()}, sys.stdout)
+    sys.stdout.write("\n")
