@@ -14,6 +14,7 @@ from common.errors import BadInput
 from common.models.encoders import MODELS
 from common.models.pooling import POOLINGS
 from common.models.psla import CLIP_MODELS
+from common.models.vectors import VECTOR_MODELS
 from deploy.demo import run_demo
 from deploy.pool import add_pool_commands
 from deploy.recipes import RECIPES, RunConfig, recipe
@@ -96,6 +97,7 @@ def _number(value: float | None) -> str:
 def catalogue() -> str:
     """All tables with their one-line explanations."""
     models = {name: line for name, (_, line) in MODELS.items()}
+    models |= {name: line for name, (_, line) in VECTOR_MODELS.items()}
     models |= {name: line for name, (_, _, line) in CLIP_MODELS.items()}
     tables = {
         "recipes": {name: f"{_first_line(make)}{_changes(make())}" for name, make in RECIPES.items()},

@@ -98,9 +98,14 @@ def audioset40() -> RunConfig:
     )  # fmt: skip
 
 
+def table() -> RunConfig:
+    """A bag table made by `pool build`, in data.root: any size, streamed by its shards. Its features through an MLP."""
+    return RunConfig("table", data=DataConfig(name="table"), model=ModelConfig(name="mlp"))
+
+
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "digits": digits, "cifar10": cifar10, "cifar10-resnet18": cifar10_resnet18, "images": images,
-    "audio-demo": audio_demo, "audio-scenes": audio_scenes, "audioset40": audioset40,
+    "table": table, "audio-demo": audio_demo, "audio-scenes": audio_scenes, "audioset40": audioset40,
 }  # fmt: skip
 
 

@@ -13,8 +13,12 @@ from common.data.audioset.clips import ClipSet
 from common.data.bagset import BagSet
 from common.data.catalogue import load_split
 from common.data.split import DataConfig, Split
+from common.data.table.labelled import TableSet
+from common.data.table.location import Location
+from common.data.table.manifest import read_manifest
 from common.models.encoders import ModelConfig, make_model
 from common.models.psla import make_clip_model
+from common.models.vectors import make_vector_model
 from common.protocols import Bags
 from deploy.clips_on_ray import decoded_on_ray
 from deploy.recipes import RunConfig
@@ -24,6 +28,7 @@ from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import make_strategy
 from service.strategies.full import Full
+from trainer.augment import require_clips
 from trainer.folder import Json, RunFolder
 from trainer.kit import Kit
 from trainer.report import RunFolder as ReportedRun
@@ -48,6 +53,7 @@ class Workshop:
     def run(self, config: RunConfig, out: Path) -> Json:
         """Train to the end in the folder `out`, or go on there, and return the summary."""
         folder = RunFolder(out)
+        config = pinned(config, folder)
         folder.check(to_dict(config), free=FREE)
         done = folder.summary
         if done is not None:
@@ -56,6 +62,7 @@ class Workshop:
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)
+        require_clips(split.pool, config.augment)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable
@@ -79,8 +86,9 @@ class Workshop:
         task = {name: getattr(sampling, name) for name in TASK} | {"k": k, "seed": config.seed}
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, **task)
+        pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
         self._samplers[shared] = NegativeSampler(
-            split.pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
+            pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
             fleet=config.fleet.kind, options=config.fleet, **task,
         )  # fmt: skip
         return self._samplers[shared]
@@ -95,8 +103,25 @@ class Workshop:
             sampler.close(finish=kind is None)
 
 
+def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
+    """With the version of a bag table: that which the run in the folder was begun with, else the newest."""
+    data = config.data
+    if data.name != "table" or data.root is None or data.edition is not None:
+        return config
+    begun = ((folder.config or {}).get("data") or {}).get("edition")
+    edition = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
+    return replace(config, data=replace(data, edition=edition))
+
+
 def model_for(bags: Bags, config: RunConfig) -> nn.Module:
     """The untrained model that `config` names, for bags of images or for clips."""
+    if isinstance(bags, TableSet):
+        payload = bags.tables[0].manifest.payload
+        if payload.column == "features":
+            return make_vector_model(config.model, payload.shape[0], config.seed)
+        if bags.form is None:
+            return make_model(config.model, (payload.shape[0], payload.shape[1], payload.shape[2]), config.seed)
+        return make_clip_model(config.model, bags.form, config.seed)
     if isinstance(bags, ClipSet):
         return make_clip_model(config.model, bags.form, config.seed)
     assert isinstance(bags, BagSet)  # there is no other kind

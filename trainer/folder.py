@@ -29,6 +29,11 @@ class RunFolder:
     path: Path
 
     @property
+    def config(self) -> Json | None:
+        """What the run here was begun with; None if there is none."""
+        return self._read_json("config.json")
+
+    @property
     def summary(self) -> Json | None:
         """What a finished run wrote at its end; None while unfinished."""
         return self._read_json("summary.json")
@@ -38,7 +43,7 @@ class RunFolder:
 
         The dotted keys in `free` may differ: they don't change the result.
         """
-        held = self._read_json("config.json")
+        held = self.config
         if held is None:
             self._require_no_folders()
             return False

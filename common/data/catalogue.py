@@ -1,4 +1,4 @@
-"""The datasets by name. A new one is a module with `load(config)` and a row here."""
+"""The datasets by name. A new one is a module with `load(config)` and a row here: two tables, or bags split already."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,14 @@ from common.data.audioset.clips import Clips
 from common.data.audioset.split import split_clips
 from common.data.instances import Instances
 from common.data.split import DataConfig, Split, split_bags
+from common.data.table import split as table_split
 from common.errors import UnknownName
 
-Load = Callable[[DataConfig], tuple[Instances, Instances]] | Callable[[DataConfig], tuple[Clips, Clips]]
+Load = (
+    Callable[[DataConfig], tuple[Instances, Instances]]
+    | Callable[[DataConfig], tuple[Clips, Clips]]
+    | Callable[[DataConfig], Split]
+)
 
 DATASETS: dict[str, tuple[Load, str]] = {
     "audio-demo": (audio_demo.load, "synthesised clips, written as FLAC files in AudioSet's form"),
@@ -17,6 +22,7 @@ DATASETS: dict[str, tuple[Load, str]] = {
     "cifar10": (cifar10.load, "CIFAR-10 from parquet or python batches in data.root"),
     "digits": (digits.load, "scikit-learn's handwritten digits, embedded"),
     "images": (images.load, "a folder of images per class in data.root"),
+    "table": (table_split.load, "a bag table, see `pool build`, in data.root"),
 }
 
 
@@ -24,7 +30,10 @@ def load_split(config: DataConfig) -> Split:
     """The bags that `config` describes."""
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
-    train, test = DATASETS[config.name][0](config)
+    found = DATASETS[config.name][0](config)
+    if isinstance(found, Split):
+        return found
+    train, test = found
     if isinstance(train, Clips) and isinstance(test, Clips):
         return split_clips(train, test, config)
     assert isinstance(train, Instances)  # there is no other kind of table

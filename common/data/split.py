@@ -30,6 +30,7 @@ class DataConfig:
     val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
     image_size: int = knob(32, "height and width images are decoded to", least=1)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
+    edition: int | None = knob(None, "version of a bag table; none: the newest", least=1)
     audio: AudioConfig = field(default_factory=AudioConfig)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,13 @@
 """`pool build` and `pool inspect` as their users meet them."""
 
+import shutil
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from deploy.__main__ import main
 from tests.unit.clips import clip_id, write_folder
@@ -26,6 +31,48 @@ def test_a_table_is_built_inspected_and_appended_to(source: Path, capsys: pytest
     source.write_text(CSV.replace("\nb", "\nc"))
     assert main(["pool", "build", out, "--append", "--from", str(source), "--set", "dtype=float16"]) == 0
     assert "version 2\n80 bags" in capsys.readouterr().out
+
+
+def test_a_table_is_trained_on_and_a_run_goes_on_with_the_version_it_began_with(source: Path) -> None:
+    pool, out, again, larger = (str(source.parent / name) for name in ("pool", "run", "again", "larger"))
+    words = ["train", "table", "--set", f"data.root={pool}", "--set", "data.target=1", "--set", "training.epochs=3"]
+    words += ["--set", "data.val_share=0.2", "--set", "strategy.name=badge", "--set", "sampling.ratio=3"]
+    assert main(["pool", "build", pool, "--from", str(source)]) == 0
+    assert main([*words, "--out", out]) == 0
+    picked = picks(out)
+    assert all(int(name[1:]) % 2 == 0 for table in picked for name in table["bag_id"].to_pylist())
+    source.write_text(CSV.replace("\nb", "\nc"))
+    assert main(["pool", "build", pool, "--append", "--from", str(source)]) == 0
+    shutil.copytree(out, again)
+    for made in ("summary.json", "metrics.jsonl", "checkpoint/last.pt", "selections/epoch=0002.parquet"):
+        (Path(again) / made).unlink()
+    assert main([*words, "--set", "fleet.shards=3", "--out", again]) == 0
+    assert picks(again) == picked
+    assert main([*words, "--out", larger]) == 0
+    assert picks(larger) != picked
+
+
+def test_the_report_shows_the_images_of_a_table(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("bird", "cat"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(60):
+            pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    pool, out = str(tmp_path / "pool"), tmp_path / "run"
+    build = ["--from", str(tmp_path / "photos"), "--set", "bag_size=2", "--set", "image_size=16"]
+    assert main(["pool", "build", pool, *build]) == 0
+    words = ["--set", "model.name=simple_cnn", "--set", "strategy.name=margin", "--set", "training.epochs=2"]
+    words += ["--set", "data.val_share=0.3", "--set", "sampling.ratio=9"]
+    assert (
+        main(["train", "table", "--set", f"data.root={pool}", "--set", "data.target=cat", *words, "--out", str(out)])
+        == 0
+    )
+    assert (out / "report.html").read_text().count("data:image/png;base64") >= 2
+
+
+def picks(run: str) -> list[pa.Table]:
+    return [pq.read_table(path) for path in sorted(Path(run).glob("selections/*.parquet"))]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from PIL import Image
 from common.data.audioset.clips import ClipSet
 from common.data.bagset import BagSet
 from common.data.split import Split
+from common.data.table.labelled import TableSet
 from common.errors import BadData, BadInput
 from common.protocols import Bags
 from trainer.report.comparison import Comparison, Group
@@ -105,20 +106,27 @@ def _strip(chosen: Chosen, pool: Bags, rank: int, bag_id: str) -> Strip:
     if isinstance(pool, ClipSet):
         clip, score = picture_clip(pool, int(chosen.index[rank])), f"{chosen.score[rank]:.4g}"
         return Strip(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.told, clip.sound)
-    assert isinstance(pool, BagSet)  # there is no other kind
-    rows = pool.rows_of(chosen.index[rank : rank + 1])
-    pixels = _side_by_side([_picture(pool.instances.images[row]) for row in rows[:MOST_INSTANCES]])
+    images, names = _images(pool, int(chosen.index[rank]))
+    pixels = _side_by_side([_picture(image) for image in images[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))
-    names = ", ".join(pool.instances.classes[pool.instances.labels[row]] for row in rows)
-    more = f", first {MOST_INSTANCES} of {len(rows)}" if len(rows) > MOST_INSTANCES else ""
+    more = f", first {MOST_INSTANCES} of {len(images)}" if len(images) > MOST_INSTANCES else ""
     size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
     return Strip(_data_uri(pixels), *size, bag_id, f"{chosen.score[rank]:.4g}{more}", names)
+
+
+def _images(pool: Bags, position: int) -> tuple[_Pixels, str]:
+    """A bag's images (n, C, H, W), and the names of their classes where these are known."""
+    if isinstance(pool, BagSet):
+        table, rows = pool.instances, pool.rows_of(np.array([position]))
+        return table.images[rows], ", ".join(table.classes[table.labels[row]] for row in rows)
+    assert isinstance(pool, TableSet)  # there is no other kind
+    return pool[position][0].numpy(), ""
 
 
 def _picture(image: _Pixels) -> _Pixels:
     """An instance (C, H, W) as RGBA (h, w, 4), no larger than LARGEST; other than 3 channels become grey."""
     if image.ndim != 3:
-        raise BadData(f"instances of shape {image.shape}", "images (C, H, W)", "pictures are left out")
+        raise BadData(f"instances of shape {image.shape}", "images (C, H, W)", "they are left out")
     colour = image if len(image) == 3 else np.repeat(image.mean(0, keepdims=True).astype(np.uint8), 3, axis=0)
     picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 2, 0))).convert("RGBA")
     picture.thumbnail((LARGEST, LARGEST))

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from torch import Tensor
 
 from common.data.bagset import BagBatch
@@ -24,28 +23,9 @@ from common.data.table.ids import read_ids
 from common.data.table.location import Location
 from common.data.table.manifest import File, Manifest, read_manifest
 from common.data.table.survey import small_columns
+from common.data.table.wanted import Wanted, columns
 from common.errors import BadData, BadInput, UnknownName
 from common.types import Index
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which bags: those labeled, positive for a label or not, whose split is train, or that have none."""
-
-    label: str | None
-    positive: bool = False
-
-    def rows(self, table: pa.Table) -> bytes:
-        """A row group's bags that are wanted, a bit each."""
-        labels = table["labels"].combine_chunks()
-        hit = np.zeros(len(labels), dtype=bool)
-        if self.label is not None:
-            named = pc.equal(labels.flatten(), self.label).to_numpy(zero_copy_only=False)
-            hit[pc.list_parent_indices(labels).to_numpy()[named]] = True
-        labeled = pc.is_valid(labels).to_numpy(zero_copy_only=False)
-        train = pc.fill_null(pc.equal(table["split"], "train"), True).to_numpy()
-        wanted = labeled & (hit == self.positive) & train
-        return np.packbits(wanted).tobytes()
 
 
 @dataclass(frozen=True)
@@ -134,7 +114,7 @@ class TableBags:
         shared = len(list(itertools.takewhile(bool, same)))
         known = sum(len(file.groups) for file in manifest.files[:shared])
         check_files(self.where, manifest.images[len(self.manifest.images) :], manifest.payload.viewed)
-        more = _scan(self.where, manifest, manifest.files[shared:], self.wanted)
+        more = _scan(self.where, manifest, manifest.files[shared:], [self.wanted])[0]
         return TableBags(self.where, manifest, self.wanted, self.masks[:known] + more)
 
     @property
@@ -152,25 +132,39 @@ def open_pool(where: str | Path | Location, label: str | None = None) -> TableBa
     `label` may be left out where bags have no labels at all. Raises BadData for files that aren't as the
     manifest says or where no bag is left, UnknownName for a label that no bag has.
     """
-    return _open(where, Wanted(label))
+    return open_each(where, [Wanted(label)])[0]
 
 
 def open_positives(where: str | Path | Location, label: str) -> TableBags:
     """The newest version's training bags that are positive for `label`; raises as `open_pool` does."""
-    return _open(where, Wanted(label, positive=True))
+    return open_each(where, [Wanted(label, positive=True)])[0]
 
 
-def _open(where: str | Path | Location, wanted: Wanted) -> TableBags:
+def open_each(
+    where: str | Path | Location, wanted: Sequence[Wanted], version: int | None = None
+) -> Sequence[TableBags]:
+    """Several kinds of bags of a version, the newest by default, by one reading; all with the same `aside`.
+
+    Raises as `open_pool` does.
+    """
     place = Location.of(where)
-    manifest = read_manifest(place)
-    _require_label(manifest, wanted.label)
+    manifest = read_manifest(place, version)
+    for each in wanted:
+        _require_label(manifest, each.label)
     check_files(place, manifest.images, manifest.payload.viewed)
-    bags = TableBags(place, manifest, wanted, _scan(place, manifest, manifest.files, wanted))
+    masks = _scan(place, manifest, manifest.files, wanted)
+    found = [TableBags(place, manifest, each, mask) for each, mask in zip(wanted, masks, strict=True)]
+    for bags in found:
+        _require_some(bags)
+    return found
+
+
+def _require_some(bags: TableBags) -> None:
     if not len(bags):
-        kind = "positive" if wanted.positive else "negative"
-        found = f"no training bag {kind} for {wanted.label!r} among {manifest.rows:,} in {place.name}"
-        raise BadData(found, "one at least", "see `pool inspect` for its splits and labels")
-    return bags
+        wanted, kind = bags.wanted, "positive" if bags.wanted.positive else "negative"
+        part = {"train": "training", "val": "validation"}.get(wanted.part, wanted.part)
+        told = f"no {part} bag {kind} for {wanted.label!r} among {bags.manifest.rows:,} in {bags.where.name}"
+        raise BadData(told, "one at least", "see `pool inspect` for its splits and labels")
 
 
 def _require_label(manifest: Manifest, label: str | None) -> None:
@@ -181,8 +175,15 @@ def _require_label(manifest: Manifest, label: str | None) -> None:
         raise UnknownName("target_label", label, manifest.classes)
 
 
-def _scan(where: Location, manifest: Manifest, files: Sequence[File], wanted: Wanted) -> tuple[bytes, ...]:
-    checked = check_files(where, files, manifest.payload)
-    masks = tuple(wanted.rows(table) for table in small_columns(where, checked, ["labels", "split"]))
+def _scan(
+    where: Location, manifest: Manifest, files: Sequence[File], wanted: Sequence[Wanted]
+) -> Sequence[tuple[bytes, ...]]:
+    """The masks of each kind of bags."""
+    checked, aside = check_files(where, files, manifest.payload), wanted[0].aside
+    masks: list[list[bytes]] = [[] for _ in wanted]
+    for table in small_columns(where, checked, columns(aside)):
+        decided = table if aside is None else aside.decided(table)
+        for mask, each in zip(masks, wanted, strict=True):
+            mask.append(each.rows(decided))
     pa.default_memory_pool().release_unused()  # what was read goes back to the system
-    return masks
+    return [tuple(mask) for mask in masks]

@@ -20,7 +20,7 @@ _SHOWN = 10
 
 
 def small_columns(
-    where: Location, files: Sequence[tuple[File, pq.FileMetaData]], columns: list[str]
+    where: Location, files: Sequence[tuple[File, pq.FileMetaData]], columns: Sequence[str]
 ) -> Iterator[pa.Table]:
     """Columns of every row group of checked files, a table each; those a file lacks are null."""
     for file, footer in files:
@@ -28,7 +28,7 @@ def small_columns(
             with where.fs.open_input_file(where.at(file.name)) as stream:
                 opened = pq.ParquetFile(stream, metadata=footer)
                 for group in range(len(file.groups)):
-                    yield opened.read_row_group(group, columns=columns)
+                    yield opened.read_row_group(group, columns=list(columns))
         except (pa.ArrowException, OSError) as error:
             found = f"{where.name}/{file.name} unreadable ({error})"
             raise BadData(found, "the file its manifest lists", "bring it back, or build the table anew") from None

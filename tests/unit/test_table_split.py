@@ -1,0 +1,182 @@
+"""Bag tables as training data: the sets of a target, what is set aside, bags in any order."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.data.bagset import BagBatch
+from common.data.catalogue import load_split
+from common.data.split import DataConfig, Split
+from common.data.table.build import build_table
+from common.data.table.labelled import TableSet
+from common.data.table.sources.source import BuildConfig
+from common.data.table.wanted import Aside
+from common.errors import BadData, BadInput, UnknownName
+from tests.unit.clip_tables import build
+from tests.unit.clips import write_folder
+from tests.unit.tables import as_table, random_bags, third_positive, write
+
+COUNT = 240
+BAGS = random_bags(COUNT)
+LABELS = [None if number % 20 == 19 else names for number, names in enumerate(third_positive(COUNT))]
+MARKS = [("train", "val", "test", None)[number % 4] for number in range(COUNT)]
+GROUPS = [None if number % 5 == 0 else f"patient{number // 6}" for number in range(COUNT)]
+
+
+def split_of(where: Path, **more: object) -> Split:
+    return load_split(DataConfig(name="table", root=str(where), target="bird", **more))  # type: ignore[arg-type]
+
+
+def names(bags: object) -> list[str]:
+    assert isinstance(bags, TableSet)
+    return bags.bag_id(np.arange(len(bags)))
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("marked") / "bags"
+    write(where, as_table(BAGS, LABELS, split=pa.array(MARKS)))
+    return where
+
+
+@pytest.fixture(scope="module")
+def unmarked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("unmarked") / "bags"
+    write(where, as_table(BAGS, LABELS, group_id=pa.array(GROUPS)))
+    return where
+
+
+def test_sets_follow_the_column_and_leave_out_what_nobody_labeled(marked: Path) -> None:
+    def expected(parts: tuple[str | None, ...], positive: bool) -> list[str]:
+        rows = zip(range(COUNT), MARKS, LABELS, strict=True)
+        return [f"b{row}" for row, part, of in rows if of is not None and part in parts and ("bird" in of) == positive]
+
+    found = split_of(marked)
+    assert names(found.positives) == expected(("train", None), True)
+    assert names(found.pool) == expected(("train", None), False)
+    assert names(found.val) == expected(("val",), False) + expected(("val",), True)
+    assert names(found.test) == expected(("test",), False) + expected(("test",), True)
+    assert found.val.label.tolist() == [0] * len(expected(("val",), False)) + [1] * len(expected(("val",), True))
+
+
+def test_what_is_set_aside_are_whole_groups_and_every_bag_is_in_one_set(unmarked: Path) -> None:
+    found = split_of(unmarked, val_share=0.2)
+    sets = [names(found.positives) + names(found.pool), names(found.val), names(found.test)]
+    assert sorted([*sets[0], *sets[1], *sets[2]]) == sorted(
+        f"b{row}" for row in range(COUNT) if LABELS[row] is not None
+    )
+    where = {name: number for number, part in enumerate(sets) for name in part}
+    for group in set(GROUPS) - {None}:
+        members = {where[f"b{row}"] for row in range(COUNT) if GROUPS[row] == group and LABELS[row] is not None}
+        assert len(members) == 1
+    assert min(map(len, sets)) > 10
+
+
+def test_what_is_set_aside_depends_on_the_seed_and_not_on_what_is_appended(tmp_path: Path) -> None:
+    write(tmp_path / "bags", as_table(BAGS, LABELS))
+    before = [names(part) for part in (split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", bag_seed=1).val)]
+    assert before[0] != before[1]
+    write(tmp_path / "bags", as_table(BAGS, LABELS, first=COUNT), append=True)
+    after, pinned = split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", edition=1).val
+    assert [name for name in names(after) if name in before[0]] == before[0] == names(pinned)
+    assert len(after) > len(pinned)
+
+
+@given(st.integers(0, 5), st.floats(0.01, 0.4))
+@settings(deadline=None, max_examples=20)
+def test_shares_set_aside_are_about_as_large_as_asked(seed: int, share: float) -> None:
+    aside = Aside(("val", "test"), share, seed)
+    found = np.array([aside.part(f"bag{number}") for number in range(4_000)])
+    for part in ("val", "test"):
+        assert abs((found == part).mean() - share) < 5 * np.sqrt(share / 4_000)
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["on disk", "in memory"])
+def test_bags_come_in_any_order_and_as_often_as_asked(marked: Path, loaded: bool) -> None:
+    val = split_of(marked).val
+    assert isinstance(val, TableSet)
+    bags = val.loaded() if loaded else val
+    index = np.array([len(val) - 1, 0, 5, 5, len(val) - 2, 1])
+    expected = [BAGS[int(names(val)[at][1:])].astype(np.float32) for at in index]
+    batch = bags.gather(index)
+    assert isinstance(batch, BagBatch)
+    np.testing.assert_array_equal(batch.instances.numpy(), np.concatenate(expected))
+    assert batch.sizes.tolist() == [len(bag) for bag in expected]
+    some = bags.subset(index)
+    assert some.label.tolist() == val.label[index].tolist()
+    np.testing.assert_array_equal(some[3][0].numpy(), expected[3])
+
+
+def test_joined_bags_are_in_memory_and_keep_their_names_and_labels(marked: Path) -> None:
+    found = split_of(marked)
+    both = found.positives.joined(found.pool.subset(np.array([3, 1])))
+    assert isinstance(both, TableSet)
+    assert both.held is not None
+    assert names(both) == names(found.positives) + [names(found.pool)[at] for at in (3, 1)]
+    assert both.label.tolist() == [1] * len(found.positives) + [0, 0]
+    last = both.gather(np.array([len(both) - 1]))
+    assert isinstance(last, BagBatch)
+    np.testing.assert_array_equal(last.instances.numpy(), BAGS[int(names(both)[-1][1:])].astype(np.float32))
+
+
+def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(tmp_path: Path) -> None:
+    where = build(write_folder(tmp_path / "clips"), tmp_path / "table")
+    found = load_split(DataConfig(name="table", root=where.name, target="Low tone", val_share=0.3, bag_seed=3))
+    assert isinstance(found.positives, TableSet)
+    form, clips = found.positives.form, found.positives.gather(np.arange(len(found.positives)))
+    assert form is not None
+    assert isinstance(clips, torch.Tensor)
+    assert clips.shape[1:] == (form.frames, form.mels)
+    real = clips[:, : int((clips[0].abs().sum(1) > 0).nonzero().max()) + 1].double()
+    assert form.mean == pytest.approx(float(real.mean()), abs=1e-3)
+    assert form.std == pytest.approx(float(real.std(correction=0)), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "told"),
+    [
+        ({"root": None}, BadInput, "no data.root; expected the folder or URI of a bag table"),
+        ({"root": "/nowhere"}, BadData, "no bag table at /nowhere"),
+        ({"target": "cow"}, UnknownName, "class 'cow'; expected one of bird, cat"),
+        ({"edition": 9}, BadData, "no version 9 of .*; expected one of 1 to 1"),
+        ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for 2 parts; expected less than all bags"),
+    ],
+)  # fmt: skip
+def test_unusable_tables_and_settings_are_told(
+    change: dict[str, object], kind: type[Exception], told: str, unmarked: Path
+) -> None:
+    given = {"name": "table", "root": str(unmarked), "target": "bird"} | change
+    with pytest.raises(kind, match=told):
+        load_split(DataConfig(**given))  # type: ignore[arg-type]  # of many types
+
+
+def test_a_part_without_a_kind_of_bag_is_told(tmp_path: Path) -> None:
+    write(
+        tmp_path / "bags", as_table(BAGS[:9], [["bird"]] * 3 + [[]] * 6, split=pa.array(["train", "test", "val"] * 3))
+    )
+    split_of(tmp_path / "bags")
+    write(tmp_path / "few", as_table(BAGS[:9], [["bird"]] + [[]] * 8, split=pa.array(["train", "test", "val"] * 3)))
+    with pytest.raises(BadData, match="no validation bag positive for 'bird' among 9"):
+        split_of(tmp_path / "few")
+
+
+def test_images_in_several_bags_are_not_set_aside(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("bird", "cat"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(40):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
+    for views, told in ((1, None), (2, "images in several bags of .* none marked val or test")):
+        where = tmp_path / f"views{views}"
+        build_table(where, tmp_path / "photos", BuildConfig(bag_size=2, image_size=8, views=views))
+        if told is None:
+            split_of(where, val_share=0.3)
+        else:
+            with pytest.raises(BadData, match=told):
+                split_of(where)
