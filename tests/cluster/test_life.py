@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.__main__ import main
 from service import ray_services
 from service.setup import FleetConfig
 from tests.cluster.serving import LIMIT_S, actors, await_line, eventually, outside, program
@@ -36,6 +37,18 @@ def test_nothing_is_left_of_a_service_whose_program_has_ended(
     assert eventually(lambda: not named())
 
 
+def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
+    pool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(actor: None) -> None:
+        raise KeyboardInterrupt
+
+    for name, stand_in in (("start", lambda *given: None), ("ask", interrupted), ("stop", lambda name: name)):
+        monkeypatch.setattr(ray_services, name, stand_in)
+    assert main(["serve", "up", pool]) == 0
+    assert capsys.readouterr().out == "brief has ended\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -55,6 +68,6 @@ def test_what_can_not_be_served_is_told_in_one_line(pool: str, words: list[str],
 
 def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
     config = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
-    actor = ray_services.start(pool, "brief", config, idle_s=0.5)
+    actor = ray_services.start(pool, "brief", config, idle_s=2.0)
     assert ray_services.await_end(actor, "brief") == "brief has ended"
     assert eventually(lambda: not named())
