@@ -49,21 +49,25 @@ def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
     assert capsys.readouterr().out == "brief has ended\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["up", "POOL", "--detached"], "no RAY_ADDRESS for a detached service; expected the address of a running Ray"),
-        (["up", "POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"),
-        (["up", "nowhere"], "no bag table at"),
-    ],
-)
-def test_what_can_not_be_served_is_told_in_one_line(pool: str, words: list[str], told: str) -> None:
+def test_a_detached_service_without_a_cluster_is_told_in_one_line(pool: str) -> None:
     alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
-    words = [pool if word == "POOL" else word for word in words]
-    running = program("-m", "deploy", "serve", *words, env=alone)
+    running = program("-m", "deploy", "serve", "up", pool, "--detached", env=alone)
     out, err = running.communicate(timeout=LIMIT_S)
     assert (running.returncode, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert "no RAY_ADDRESS for a detached service; expected the address of a running Ray" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"), (["nowhere"], "no bag table at")],
+)
+def test_what_can_not_be_served_is_told_in_one_line(
+    pool: str, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "up", *(pool if word == "POOL" else word for word in words)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert told in said.err
 
 
 def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
