@@ -214,7 +214,7 @@ def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
         code, said, _ = deploy("serve", "status")
     assert code == 0
     assert "scorer-1" in said
-    assert "watched  bird    Entropy" in said
+    assert re.search("^watched +bird +Entropy ", said, re.MULTILINE)
     port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
 
     def shown() -> dict[str, float]:
