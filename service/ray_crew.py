@@ -19,7 +19,7 @@ from service.moves import Move, plan_moves, room_for
 from service.ray_scorer import Scorer
 
 log = logging.getLogger(__name__)
-_LOOK_S = 1.0
+_LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
