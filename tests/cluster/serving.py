@@ -60,7 +60,7 @@ def actors() -> set[str]:
     return {each["name"] for each in ray.util.list_named_actors(all_namespaces=True)}
 
 
-def eventually(claim: Callable[[], bool], limit_s: float = 60.0) -> bool:
+def eventually(claim: Callable[[], bool], limit_s: float = LIMIT_S) -> bool:
     """Whether the claim comes true in time."""
     pause, until = threading.Event(), time.monotonic() + limit_s
     while not claim():
