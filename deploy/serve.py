@@ -48,14 +48,21 @@ def _up(given: argparse.Namespace) -> None:
     from service import ray_services  # imported here: the other commands need no Ray
 
     actor = ray_services.start(pool, name, config, given.idle_minutes * 60, given.detached)
-    print(describe(ray_services.ask(actor)), flush=True)
-    print(f"{name} is up at RAY_ADDRESS={ray_services.address()}", flush=True)
     if given.detached:
+        _tell(actor, name)
         return
     try:
+        _tell(actor, name)
         print(ray_services.await_end(actor, name))
     except KeyboardInterrupt:
         print(f"{ray_services.stop(name)} has ended")
+
+
+def _tell(actor: Any, name: str) -> None:  # Any: an actor handle
+    from service import ray_services
+
+    print(describe(ray_services.ask(actor)), flush=True)
+    print(f"{name} is up at RAY_ADDRESS={ray_services.address()}", flush=True)
 
 
 def _status(given: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from service.moves import Move, plan_moves, room_for
 from service.ray_scorer import Scorer
 
 log = logging.getLogger(__name__)
-_LOOK_S = 1.0
+_LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,11 @@ class Crew:
             return False
         self.coming.remove(coming)
         number, node = coming.move.scorer, coming.move.node
-        if not ready or not _is_at(coming.answer, node):
-            log.warning("scorer-%d stays where it is, node %s has no room for it", number, node[:8])
-            self.shunned.add(node)
+        found = _home(coming.answer) if ready else None
+        if found != node:
+            log.warning("scorer-%d stays where it is, node %s has not taken it", number, node[:8])
+            if found is None:  # else it came elsewhere, where the node was not known yet: the next round tries again
+                self.shunned.add(node)
             ray.kill(coming.actor)
             return False
         ray.kill(self.scorers[number])
@@ -137,12 +139,12 @@ class Crew:
         return True
 
 
-def _is_at(answer: Any, node: str) -> bool:  # Any: ray.ObjectRef
-    """Whether a scorer answered from that node."""
+def _home(answer: Any) -> str | None:  # Any: ray.ObjectRef
+    """The node that a scorer answered from; None if it is lost."""
     try:
-        return bool(ray.get(answer)["node"] == node)
+        return str(ray.get(answer)["node"])
     except RayError:
-        return False
+        return None
 
 
 def _is_dead(answer: Any) -> bool:  # Any: ray.ObjectRef

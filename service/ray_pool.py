@@ -67,7 +67,8 @@ class PoolActor:
         self._turns, self._told = Turns(), Telemetry(order.name)
         self._stocks: OrderedDict[str, Any] = OrderedDict()  # Any: ray.ObjectRef of a Stock
         self._shards: Sequence[Wire] = []
-        self._since, self._used, self._busy = time.time(), time.monotonic(), 0
+        self._since, self._busy = time.time(), 0
+        self._used = time.monotonic() + order.config.start_s  # whoever starts it may take so long to ask
         if order.idle_s:
             threading.Thread(target=self._watch, name="negsift-idle", daemon=True).start()
 
@@ -99,11 +100,11 @@ class PoolActor:
         """What the service is, holds and does."""
         if not self._busy:
             await asyncio.to_thread(self._ask_shards)
-        order, newest = self._order, self._tasks.newest
+        order, newest, idle_s = self._order, self._tasks.newest, max(0.0, time.monotonic() - self._used)
         return {
             "name": order.name, "pool": order.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
             "newest": newest.version, "bags": newest.rows, "targets": list(newest.classes),
-            "memory_bytes": resident_bytes(), "idle_s": time.monotonic() - self._used, "idle_limit_s": order.idle_s,
+            "memory_bytes": resident_bytes(), "idle_s": idle_s, "idle_limit_s": order.idle_s,
             "running": self._turns.running, "waiting": self._turns.waiting, "shards": list(self._shards),
             "tasks": list(self._tasks.status()),
         }  # fmt: skip

@@ -7,7 +7,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from common.data.instances import UNDECODABLE, Instances, decode_once, require_half
@@ -43,6 +42,8 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
         rare = whole.classes[int(counts.argmin())]
         many = "1 image" if counts.min() == 1 else "no image"
         raise BadData(f"{many} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
+    from sklearn.model_selection import train_test_split  # imported here: scorers, which decode images, start without
+
     rows = np.arange(len(whole))
     share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)

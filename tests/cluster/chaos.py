@@ -149,7 +149,10 @@ class Chaos:
         if not victims:
             return self._strike(replace(fault, kind="node"))
         victim = victims[int(fault.lot * len(victims))]
-        os.kill(victim["Pid"], signal.SIGKILL)
+        try:
+            os.kill(victim["Pid"], signal.SIGKILL)
+        except ProcessLookupError:  # it went with its node a moment ago
+            return self._strike(fault)
         return "coordinator" if victim in coordinators else "scorer"
 
     def _kill_node(self, fault: Fault, used: set[str]) -> None:

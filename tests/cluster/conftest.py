@@ -23,9 +23,11 @@ _ended: dict[str, int] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with clusters of their own come first, so that the shared Ray is started once."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+    items.sort(key=lambda item: "no_local_ray" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(trylast=True)
@@ -62,7 +64,7 @@ def start_local_ray() -> None:
     ray.init(
         "local", num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-        _system_config={"metrics_report_interval_ms": 1000},
+        _system_config={"metrics_report_interval_ms": 1000, "worker_niceness": 0},
     )  # fmt: skip
 
 

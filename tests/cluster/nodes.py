@@ -56,7 +56,10 @@ class Nodes:
 def three_nodes(cpus: float = 2.0) -> Iterator[Nodes]:
     """A cluster that this process has joined; nothing of it is left afterwards, and others don't find it."""
     apart = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    with tempfile.TemporaryDirectory(prefix="ns-") as folder, mock.patch.dict(os.environ, apart, RAY_TMPDIR=folder):
+    with (
+        tempfile.TemporaryDirectory(prefix="ns-", ignore_cleanup_errors=True) as folder,
+        mock.patch.dict(os.environ, apart, RAY_TMPDIR=folder),
+    ):
         nodes = Nodes(cpus)
         try:
             ray.init(

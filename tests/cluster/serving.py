@@ -1,6 +1,7 @@
 """Programs of their own on the tests' Ray, as users run them, and the table they share."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's
         "cwd": ROOT,
         "env": outside(),
     }
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, as behind `&`, programs would, too
     return subprocess.Popen([sys.executable, *words], **usual | more)
 
 
@@ -58,7 +60,7 @@ def actors() -> set[str]:
     return {each["name"] for each in ray.util.list_named_actors(all_namespaces=True)}
 
 
-def eventually(claim: Callable[[], bool], limit_s: float = 60.0) -> bool:
+def eventually(claim: Callable[[], bool], limit_s: float = LIMIT_S) -> bool:
     """Whether the claim comes true in time."""
     pause, until = threading.Event(), time.monotonic() + limit_s
     while not claim():

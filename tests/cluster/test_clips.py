@@ -1,9 +1,13 @@
 """Clips on Ray: the actors map the same cache files, and pick what one local shard picks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from common.data.audio.config import ClipForm
 from common.data.audio.recording import Recording
@@ -16,11 +20,23 @@ from deploy import clips_on_ray
 from deploy.clips_on_ray import _make_part, decoded_on_ray
 from service import NegativeSampler
 from service.setup import FleetConfig
+from tests.cluster.serving import LIMIT_S
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, SMALL, data, encoded_clip, write_folder
 from tests.unit.toys import assert_same
 
 pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+@contextmanager
+def all_taken() -> Iterator[None]:
+    """Within it, no CPU of the cluster is free."""
+    group = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])  # type: ignore[no-untyped-call]  # Ray's
+    try:
+        assert group.wait(LIMIT_S)
+        yield
+    finally:
+        remove_placement_group(group)
 
 
 def test_clips_decoded_on_ray_have_the_bytes_of_those_decoded_here(
@@ -45,7 +61,7 @@ def test_where_the_cluster_has_no_room_clips_are_decoded_here(
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(clips_on_ray, "_PATIENCE_S", 0.0)
     (tmp_path / "a.flac").write_bytes(encoded_clip(0))
-    with decoded_on_ray(FleetConfig(kind="ray")):
+    with all_taken(), decoded_on_ray(FleetConfig(kind="ray")):
         assert len(build_store([Recording(tmp_path / "a.flac")], SMALL, workers=1).number) == 1
     assert "the rest is made here" in caplog.text
 
@@ -68,10 +84,10 @@ def test_ray_scorers_pick_the_clips_that_one_local_shard_picks(tmp_path: Path) -
     given = {"k": 6, "positives": split.positives, "options": FleetConfig(block=4)}
     with (
         NegativeSampler(split.pool, model, shards=1, **given) as local,
-        NegativeSampler(split.pool, model, shards=2, fleet="ray", **given) as ray,
+        NegativeSampler(split.pool, model, shards=2, fleet="ray", **given) as there,
     ):
         for name in ("gradient_embedding", "badge", "svm_margin"):
-            one, other = (each.sibling(name, k=6).select(model.state_dict(), 0) for each in (local, ray))
+            one, other = (each.sibling(name, k=6).select(model.state_dict(), 0) for each in (local, there))
             np.testing.assert_array_equal(one.index, other.index)
             np.testing.assert_array_equal(one.score, other.score)
 
@@ -82,6 +98,6 @@ def test_ray_scorers_pick_from_a_table_of_clips_what_one_local_shard_picks(tmp_p
     given = {"k": 6, "strategy": "badge", "target_label": LABELS[HIGH], "options": FleetConfig(block=4)}
     with (
         NegativeSampler(path, model, shards=1, **given) as local,
-        NegativeSampler(path, model, shards=2, fleet="ray", **given) as ray,
+        NegativeSampler(path, model, shards=2, fleet="ray", **given) as there,
     ):
-        assert_same(*(each.select(model.state_dict(), 0) for each in (local, ray)))
+        assert_same(*(each.select(model.state_dict(), 0) for each in (local, there)))

@@ -3,8 +3,9 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,12 @@ from common.models.bag import BagClassifier
 from common.repairs import Repairs
 from common.types import Index, Selection
 from service import NegativeSampler
+from service.moves import Move
+from service.ray_crew import Coming, Crew, Making
 from service.ray_service import last_moment
 from service.ray_trouble import put, reason_to_repeat
 from service.setup import FleetConfig
+from tests.cluster.moments import await_calm, is_first
 from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
 K, EPOCH, SEED = 25, 2, 5
@@ -39,33 +43,38 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 @dataclass(frozen=True)
 class SlowBags(BagSet):
-    """Bags that the first process to claim the marker reads with a long wait before each block."""
+    """Bags that the first process to claim the marker does not get for as long as the marker names it."""
 
     marker: Path = Path()
-    wait_s: float = 0.0
 
     def gather(self, index: Index) -> BagBatch:
-        try:
-            os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL))
+        if is_first(self.marker):
             self.marker.write_text(str(os.getpid()))
-        except FileExistsError:
-            pass
-        if self.marker.read_text() == str(os.getpid()):
-            threading.Event().wait(self.wait_s)
+        while self._holder() == str(os.getpid()):
+            threading.Event().wait(0.05)
         return super().gather(index)
+
+    def _holder(self) -> str:
+        try:
+            return self.marker.read_text()
+        except FileNotFoundError:
+            return ""
+
+
+def slow_bags(bags: BagSet, marker: Path) -> SlowBags:
+    return SlowBags(*(getattr(bags, field.name) for field in fields(bags)), marker=marker)
 
 
 @pytest.fixture(scope="module")
 def sampler(
     bags: tuple[BagSet, BagSet], model: BagClassifier, tmp_path_factory: pytest.TempPathFactory, local_ray: None
 ) -> Iterator[tuple[NegativeSampler, Path]]:
-    """Three scorers, one of which waits for minutes whenever the marker is gone."""
+    """Three scorers, one of which waits whenever the marker is gone, until it names nobody."""
     marker = tmp_path_factory.mktemp("slow") / "who"
     marker.write_text("nobody")
-    parts = [getattr(bags[0], field.name) for field in fields(bags[0])]
     given = {"k": K, "shards": 3, "positives": bags[1], "fleet": "ray"}
-    options = FleetConfig(cache_mb=0, held_mb=0, call_s=10.0, cpus_per_shard=1.0)
-    with NegativeSampler(SlowBags(*parts, marker=marker, wait_s=600.0), model, options=options, **given) as sampler:
+    options = FleetConfig(cache_mb=0, held_mb=0, cpus_per_shard=1.0)
+    with NegativeSampler(slow_bags(bags[0], marker), model, options=options, **given) as sampler:
         yield sampler, marker
 
 
@@ -73,8 +82,10 @@ def sampler(
 def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
     name: str, sampler: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:
+    await_calm(sampler[0], model.state_dict())
     sampler[1].unlink()
     selection = sampler[0].sibling(name, k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    sampler[1].write_text("nobody")
     assert_same(selection, locally[name])
     assert selection.account.repairs.taken_over >= 1
 
@@ -83,13 +94,11 @@ def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
 def test_a_scorer_that_hangs_is_started_anew_where_nobody_can_stand_in(
     bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
 ) -> None:
-    parts = [getattr(bags[0], field.name) for field in fields(bags[0])]
-    pool = SlowBags(*parts, marker=tmp_path / "who", wait_s=600.0)
-    options = FleetConfig(call_s=6.0, cpus_per_shard=0.5)
+    pool, options = slow_bags(bags[0], tmp_path / "who"), FleetConfig(call_s=8.0, cpus_per_shard=0.5)
     with NegativeSampler(pool, model, strategy="badge", k=K, seed=SEED, shards=1, fleet="ray", options=options) as one:
         selection = one.select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])
-    assert selection.account.repairs.hung == 1
+    assert selection.account.repairs.hung >= 1
     assert selection.account.retries >= 1
 
 
@@ -131,9 +140,9 @@ class Fragile:
 @pytest.mark.usefixtures("local_ray")
 def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alone(tmp_path: Path) -> None:
     marker, bags, model = tmp_path / "bug", vectors([3] * 40), vector_model()
-    options = FleetConfig(block=8, cpus_per_shard=0.3)
+    options = FleetConfig(block=8, cpus_per_shard=0.5)
     with NegativeSampler(
-        Fragile(bags, marker), model, strategy="entropy", k=9, shards=3, fleet="ray", options=options
+        Fragile(bags, marker), model, strategy="entropy", k=9, shards=2, fleet="ray", options=options
     ) as sampler:
         marker.touch()
         with pytest.raises(KeyError, match="a bug of the user's"):
@@ -141,7 +150,25 @@ def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alo
         marker.unlink()
         found = sampler.select(model.state_dict(), 0)
     assert_same(found, select(bags, model, "entropy", 9))
-    assert found.account.repairs == Repairs()
+    mended = replace(found.account.repairs, taken_over=0)  # who still has the bug in hand may be stood in for
+    assert mended == Repairs()
+
+
+def never() -> None:
+    """A task for which no cluster has room."""
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(("home", "shunned"), [("new", set()), ("old", set()), (None, {"new"})])
+def test_a_node_is_shunned_if_it_has_no_room_and_not_if_a_scorer_for_it_came_elsewhere(
+    home: str | None, shunned: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = ray.put({"node": home}) if home else ray.remote(num_cpus=99)(never).remote()
+    coming, ended = Coming(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
+    crew = Crew(Making([], (1.0, 0.0), "test"), ["own"], nodes={0: "old"}, coming=[coming])
+    monkeypatch.setattr(ray, "kill", ended.append)
+    assert crew._takes_over(coming, patience_s=0.0) == (home == "new")
+    assert (crew.shunned, crew.coming, ended) == (shunned, [], ["own" if home == "new" else "another"])
 
 
 def task_error(cause: Exception) -> RayTaskError:

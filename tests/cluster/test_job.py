@@ -6,43 +6,53 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import pytest
+
+from tests.cluster.serving import await_line
 
 ROOT = Path(__file__).parents[2]
 TRIES = 20
 RAY = str(Path(sys.executable).with_name("ray"))
 TRAIN = ["-m", "deploy", "train", "digits", "--set", "strategy.name=entropy", "--set", "training.epochs=4"]
 OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
-    "RAY_AUTH_MODE": "disabled"
-}
+    "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0",
+}  # fmt: skip
 
 
-def free_port() -> int:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """So many that nobody holds, of those that neither the system nor Ray hands out to others meanwhile."""
+    return list(islice(filter(is_free, SystemRandom().sample(range(20_000, 32_000), 1000)), count))
 
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster started as a person would; its dashboard's address."""
-    port, gcs, agent, folder = free_port(), free_port(), free_port(), tmp_path_factory.mktemp("r")
+    (port, gcs, agent, metrics, client), folder = free_ports(5), tmp_path_factory.mktemp("r")
     (folder / "address").write_text(f"127.0.0.1:{gcs}")
     started = subprocess.Popen(
         [
             RAY, "start", "--head", "--block", f"--port={gcs}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
             f"--dashboard-port={port}", f"--dashboard-agent-listen-port={agent}", f"--temp-dir={folder}",
-            f"--metrics-export-port={free_port()}", "--disable-usage-stats", '--resources={"theirs": 1}',
+            f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}", "--disable-usage-stats",
+            '--resources={"theirs": 1}',
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE,
     )  # fmt: skip
-    assert started.stdout is not None
-    for line in started.stdout:
-        if "--block" in line or "Next steps" in line:
-            break
+    await_line(started, "Next steps")
     yield f"http://127.0.0.1:{port}"
     started.terminate()
     started.communicate()

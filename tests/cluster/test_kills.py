@@ -27,6 +27,7 @@ from service.strategies.base import Prepared
 from service.strategies.full import Full
 from service.strategies.random import Random
 from service.view import View
+from tests.cluster.moments import LastBadge, await_calm, die_once
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
 QUICK, SLOW = ("random", "entropy", "badge", "svm_margin"), pytest.mark.slow
@@ -38,15 +39,6 @@ def assert_same(one: Selection, other: Selection) -> None:
     np.testing.assert_array_equal(one.index, other.index)
     np.testing.assert_array_equal(one.score, other.score)
     assert one.version == other.version
-
-
-def die_once(marker: Path) -> None:
-    """Kill this process, without a word, unless the marker says that it has happened."""
-    try:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -92,7 +84,8 @@ class KillingPool:
         self._left -= 1
         if self._left == 0:
             scorer = self._pool._fleet._crew.scorers[0]  # type: ignore[attr-defined]  # a RayFleet
-            os.kill(ray.get(scorer.status.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
+            patient = scorer.status.options(max_task_retries=-1)  # it may be back only just now
+            os.kill(ray.get(patient.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
         return self._pool.ask(method, *args)
 
 
@@ -107,7 +100,7 @@ class DeadlyBadge(Badge):
 
 
 @pytest.fixture(scope="module")
-def deadly(
+def pair(
     bags: tuple[BagSet, BagSet], model: BagClassifier, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[NegativeSampler, Path]]:
     """A sampler on two scorers, one of which dies in the middle of a round whenever the marker is gone."""
@@ -117,6 +110,13 @@ def deadly(
     uncached = FleetConfig(cache_mb=0, held_mb=0)
     with NegativeSampler(pool, model, k=K, shards=2, positives=bags[1], fleet="ray", options=uncached) as sampler:
         yield sampler, marker
+
+
+@pytest.fixture
+def deadly(pair: tuple[NegativeSampler, Path], model: BagClassifier) -> tuple[NegativeSampler, Path]:
+    """The same, with both scorers at work."""
+    await_calm(pair[0], model.state_dict())
+    return pair
 
 
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=SLOW) for name in STRATEGIES])
@@ -145,13 +145,11 @@ def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged
 
 
 def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
-    deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
+    deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
 ) -> None:
-    service = deadly[0]._service
-    pid = ray.get(service.coordinator.status.remote(), timeout=DEADLINE_S)["pid"]
-    pending = deadly[0].sibling("badge", k=K, seed=SEED).submit(model.state_dict(), EPOCH)
-    os.kill(pid, signal.SIGKILL)
-    selection = pending.result(DEADLINE_S)
+    doomed = LastBadge(marker=tmp_path / "died")
+    selection = deadly[0].sibling(doomed, k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert doomed.marker.exists()
     assert_same(selection, locally["badge"])
     assert selection.account.repairs.coordinator == 1
     again = deadly[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)

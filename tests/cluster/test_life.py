@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.__main__ import main
 from service import ray_services
 from service.setup import FleetConfig
 from tests.cluster.serving import LIMIT_S, actors, await_line, eventually, outside, program
@@ -36,25 +37,41 @@ def test_nothing_is_left_of_a_service_whose_program_has_ended(
     assert eventually(lambda: not named())
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["up", "POOL", "--detached"], "no RAY_ADDRESS for a detached service; expected the address of a running Ray"),
-        (["up", "POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"),
-        (["up", "nowhere"], "no bag table at"),
-    ],
-)
-def test_what_can_not_be_served_is_told_in_one_line(pool: str, words: list[str], told: str) -> None:
+def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
+    pool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(actor: None) -> None:
+        raise KeyboardInterrupt
+
+    for name, stand_in in (("start", lambda *given: None), ("ask", interrupted), ("stop", lambda name: name)):
+        monkeypatch.setattr(ray_services, name, stand_in)
+    assert main(["serve", "up", pool]) == 0
+    assert capsys.readouterr().out == "brief has ended\n"
+
+
+def test_a_detached_service_without_a_cluster_is_told_in_one_line(pool: str) -> None:
     alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
-    words = [pool if word == "POOL" else word for word in words]
-    running = program("-m", "deploy", "serve", *words, env=alone)
+    running = program("-m", "deploy", "serve", "up", pool, "--detached", env=alone)
     out, err = running.communicate(timeout=LIMIT_S)
     assert (running.returncode, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert "no RAY_ADDRESS for a detached service; expected the address of a running Ray" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"), (["nowhere"], "no bag table at")],
+)
+def test_what_can_not_be_served_is_told_in_one_line(
+    pool: str, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "up", *(pool if word == "POOL" else word for word in words)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert told in said.err
 
 
 def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
     config = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
-    actor = ray_services.start(pool, "brief", config, idle_s=0.5)
+    actor = ray_services.start(pool, "brief", config, idle_s=2.0)
     assert ray_services.await_end(actor, "brief") == "brief has ended"
     assert eventually(lambda: not named())

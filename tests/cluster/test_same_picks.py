@@ -22,7 +22,7 @@ def assert_same(one: Selection, other: Selection) -> None:
     assert one.version == other.version
 
 
-@pytest.fixture(scope="module", params=[1, 3, *(pytest.param(shards, marks=SLOW) for shards in (2, 7, 16))])
+@pytest.fixture(scope="module", params=[3, *(pytest.param(shards, marks=SLOW) for shards in (1, 2, 7, 16))])
 def sampler(
     request: pytest.FixtureRequest, bags: tuple[BagSet, BagSet], model: BagClassifier
 ) -> Iterator[NegativeSampler]:

@@ -14,7 +14,6 @@ import torch
 from ray import cloudpickle
 from torch import distributed
 
-import tests.cluster.test_kills
 from common.data.bagset import BagSet
 from common.data.catalogue import load_split
 from common.data.split import DataConfig
@@ -23,8 +22,8 @@ from common.types import Index
 from deploy.__main__ import main
 from service import NegativeSampler
 from service.setup import FleetConfig
+from tests.cluster.moments import die_once
 from tests.cluster.serving import LIMIT_S, await_line, outside, program
-from tests.cluster.test_kills import die_once
 from trainer.augment import AugmentConfig
 from trainer.config import SamplingConfig, TrainingConfig
 from trainer.fit import fit
@@ -34,8 +33,7 @@ from trainer.trainer import Schedule
 from trainer.workers import train_together
 
 pytestmark = pytest.mark.usefixtures("local_ray")
-for module in (__name__, tests.cluster.test_kills.__name__):
-    cloudpickle.register_pickle_by_value(sys.modules[module])
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @dataclass(frozen=True)

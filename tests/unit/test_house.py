@@ -3,6 +3,8 @@
 import ast
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,12 @@ def test_rooms_import_only_what_is_below_them(path: Path) -> None:
 def test_ray_is_imported_at_the_edges_only(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     assert "ray" not in imports(path) or name.startswith(RAY)
+
+
+def test_a_scorer_starts_without_packages_that_take_long_to_import() -> None:
+    told = "import sys, service.fleet; print(*{'matplotlib', 'pandas', 'sklearn', 'torchvision'} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "\n"
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)

@@ -1,0 +1,60 @@
+"""Strategies that end or halt a process at a known moment of a round: no test has to be quick enough to hit one."""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.types import Picked, Round
+from common.weights import Weights
+from service import NegativeSampler
+from service.strategies.badge import Badge
+from service.strategies.base import Prepared
+from service.view import View
+from tests.cluster.serving import eventually
+
+
+def await_calm(sampler: NegativeSampler, weights: Weights) -> None:
+    """Have rounds run until nothing had to be mended in one: what was killed is back, what was slow is done."""
+    usual = sampler.sibling("entropy", k=1)
+    assert eventually(lambda: not usual.select(weights, 0).account.repairs.any)
+
+
+def is_first(marker: Path) -> bool:
+    """Whether nobody was here before; the marker says so from now on."""
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def die_once(marker: Path) -> None:
+    """Kill this process, without a word, unless the marker says that it has happened."""
+    if is_first(marker):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class LastBadge(Badge):
+    """Kills the coordinator, once, when it has the picks and nobody else does."""
+
+    marker: Path = Path()
+
+    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
+        picked = super().pick(view, prepared, round)
+        die_once(self.marker)
+        return picked
+
+
+@dataclass(frozen=True)
+class HaltedBadge(Badge):
+    """Makes the marker and waits for ever, once, where the coordinator would pick."""
+
+    marker: Path = Path()
+
+    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
+        if is_first(self.marker):
+            threading.Event().wait()
+        return super().pick(view, prepared, round)
