@@ -17,7 +17,7 @@ from common.models.encoders import ModelConfig, make_model
 from common.models.psla import make_clip_model
 from common.protocols import Bags
 from deploy.clips_on_ray import decoded_on_ray
-from deploy.recipes import RunConfig
+from deploy.recipes import RunConfig, check_fit
 from deploy.versions import versions
 from deploy.workers import fleet_beside, trained
 from service import NegativeSampler
@@ -53,6 +53,7 @@ class Workshop:
         if done is not None:
             log.info("%s is finished already", out)
             return done
+        check_fit(config)
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)

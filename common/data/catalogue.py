@@ -19,6 +19,9 @@ DATASETS: dict[str, tuple[Load, str]] = {
     "images": (images.load, "a folder of images per class in data.root"),
 }
 
+CLIPS = ("audio-demo", "audioset")
+"""Those whose bags are clips; the others' are of images."""
+
 
 def load_split(config: DataConfig) -> Split:
     """The bags that `config` describes."""

@@ -168,6 +168,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "digits", "--set", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
         (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
         (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
+        (["train", "digits", "--set", "data.image_size=8000000"], "too little memory.*data.image_size"),
         (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
         (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
         (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite.*training.lr"),
@@ -188,6 +189,11 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     said = capsys.readouterr().err
     assert re.search(told, said)
     assert len(said.splitlines()) == 1
+
+
+def test_a_mistyped_strategy_is_told_before_any_data_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "images", "--set", "data.root=nowhere", "--set", "strategy.name=badger"]) == 2
+    assert "strategy 'badger'" in capsys.readouterr().err
 
 
 def test_a_folder_of_another_run_is_not_touched(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,7 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: Tasks, tmp_path: Path) 
         ({"protocol": None}, "a client of protocol None"),
         ({"kk": 5}, "key of a request 'kk'.*did you mean 'k'"),
         ({"k": "five"}, "request.k='five'"),
-        ({"k": 41}, "41 negatives asked for; expected between 0 and 40"),
+        ({"k": 41}, "41 negatives asked for; expected a whole number between 0 and 40"),
         ({"k": None}, "no k"),
         ({"target": "brid"}, "did you mean 'bird'"),
         ({"target": None}, "no target_label"),
