@@ -208,7 +208,9 @@ def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
-    assert "not writable" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert re.search("(not writable|no folder); expected a folder with room", told.err)
+    assert "positive bags" not in told.out  # before any data is read
 
 
 def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
