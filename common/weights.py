@@ -43,13 +43,20 @@ def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
     given = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
     for name in {**have, **given}:
         if have.get(name) != given.get(name):
-            raise BadWeights(
-                f"weights {name!r} of shape {given.get(name, 'none at all')}",
-                f"{have.get(name, 'no such entry')}",
-                "publish the state_dict of the model the sampler was given",
-            )
+            raise _misfit(name, have, given)
     # A copy on purpose: the arrays may be read-only views of memory shared between processes.
     model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
+
+
+def _misfit(name: str, have: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> BadWeights:
+    """The error of one entry that is missing, too many or of another shape."""
+    whole = "publish the state_dict of the model the sampler was given"
+    wrapped = [other for other in given if other.endswith(f".{name}") and other not in have]
+    if wrapped:
+        inner = wrapped[0].removesuffix(f".{name}")
+        return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{whole}: of model.{inner}, what the wrapper holds")
+    found = f"weights {name!r} of shape {given[name]}" if name in given else f"no weights {name!r}"
+    return BadWeights(found, f"shape {have[name]}" if name in have else "no such entry", whole)
 
 
 def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:

@@ -7,6 +7,7 @@ import sys
 from deploy.complaint import Complaint
 
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+LESS = "give less data, smaller images (data.image_size) or a machine with more"
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +37,8 @@ def _run(arguments: list[str]) -> int:
         return complain(error, EXIT_OURS)
     except Interrupted as error:
         return complain(error, EXIT_INTERRUPTED)
+    except MemoryError as error:
+        return complain(f"found too little memory ({error}); expected enough; {LESS}", EXIT_INPUT)
     except BrokenPipeError:
         mute()  # the reader is gone, e.g. `| head`
     except OSError as error:

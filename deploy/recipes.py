@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from common.config import knob
 from common.data.audio.config import AudioConfig
+from common.data.catalogue import CLIPS, DATASETS
 from common.data.split import DataConfig
-from common.errors import UnknownName
-from common.models.encoders import ModelConfig
+from common.errors import BadInput, UnknownName
+from common.models.encoders import MODELS, ModelConfig
+from common.models.psla import CLIP_MODELS
 from service.setup import FleetConfig
 from service.strategies import StrategyConfig
 from trainer.augment import AugmentConfig
@@ -27,6 +29,18 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fleet: FleetConfig = field(default_factory=FleetConfig)
+
+
+def check_fit(config: RunConfig) -> None:
+    """Raise BadInput if dataset, model and augmentation don't fit, before any data is read; a table tells by itself."""
+    if config.data.name not in DATASETS:
+        raise UnknownName("dataset", config.data.name, DATASETS)
+    clips = config.data.name in CLIPS
+    models = CLIP_MODELS if clips else MODELS
+    if config.model.name not in models and config.data.name != "table":
+        raise UnknownName("model for clips" if clips else "model", config.model.name, models)
+    if config.augment.wanted and not clips:
+        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave --set augment alone")
 
 
 def digits() -> RunConfig:

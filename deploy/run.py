@@ -21,14 +21,13 @@ from common.models.psla import make_clip_model
 from common.models.vectors import make_vector_model
 from common.protocols import Bags
 from deploy.clips_on_ray import decoded_on_ray
-from deploy.recipes import RunConfig
+from deploy.recipes import RunConfig, check_fit
 from deploy.versions import versions
 from deploy.workers import fleet_beside, trained
 from service import NegativeSampler
 from service.setup import FleetConfig
 from service.strategies import make_strategy
 from service.strategies.full import Full
-from trainer.augment import require_clips
 from trainer.folder import Json, RunFolder
 from trainer.kit import Kit
 from trainer.report import RunFolder as ReportedRun
@@ -59,10 +58,10 @@ class Workshop:
         if done is not None:
             log.info("%s is finished already", out)
             return done
+        check_fit(config)
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)
-        require_clips(split.pool, config.augment)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable

@@ -62,6 +62,8 @@ def check_version(version: int, epoch: int, staleness: int | None) -> None:
     """Raise BadInput unless weights of `version` may choose for `epoch`: not newer, at most `staleness` behind."""
     require_whole("epoch", epoch)
     require_whole("version", version)
+    if epoch < 0:
+        raise BadInput(f"epoch={epoch}", "0 or more", "count epochs from 0")
     if not epoch - (epoch if staleness is None else staleness) <= version <= epoch:
         least = "0" if staleness is None else f"{epoch - staleness}, a staleness of {staleness}"
         raise BadInput(
@@ -69,12 +71,14 @@ def check_version(version: int, epoch: int, staleness: int | None) -> None:
         )
 
 
-def previous_of(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: numpy arrays and numbers
+def previous_of(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: tensors, arrays and numbers
     """The last selection in a sampler's `state_dict`; raises BadInput if it is none, or one of another pool."""
     if not isinstance(state, Mapping) or "previous" not in state:
         raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
-    previous: Index | None = state["previous"]
-    if previous is not None and len(previous) and not 0 <= previous.min() <= previous.max() < pool:
+    if state["previous"] is None:
+        return None
+    previous: Index = np.array(state["previous"], dtype=np.int64)
+    if len(previous) and not 0 <= previous.min() <= previous.max() < pool:
         raise BadInput(
             f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
         )

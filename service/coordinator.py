@@ -103,9 +103,9 @@ def check_round(k: int, pool: int) -> None:
     """Raise BadInput unless k negatives can be had of a pool of that size."""
     if not isinstance(k, (int, np.integer)) or not 0 <= k <= pool:
         raise BadInput(
-            f"{k} negatives asked for",
-            f"between 0 and {pool}, the size of the pool",
-            "raise --set sampling.ratio, enlarge the pool, or use strategy.name=full",
+            f"{k!r} negatives asked for",
+            f"a whole number between 0 and {pool}, the size of the pool",
+            "lower k (raise --set sampling.ratio), enlarge the pool, or use strategy.name=full",
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from common.account import Ages
@@ -29,15 +30,15 @@ class KeptScores:
         return cls(np.full(pool, np.nan), np.full(pool, -1, dtype=np.int32))
 
     @classmethod
-    def of(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: numpy arrays
+    def of(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: tensors or arrays
         """What `state` gave; raises BadInput if it is of a larger pool than this one."""
         if len(state["score"]) > pool:
             raise BadInput(f"kept scores of {len(state['score'])} bags", f"{pool} at most", "give this pool's state")
         return cls(np.array(state["score"], dtype=np.float64), np.array(state["version"], dtype=np.int32))
 
     def state(self) -> dict[str, Any]:  # Any: as above
-        """Both arrays by name."""
-        return {"score": self.score, "version": self.version}
+        """Both by name, copied."""
+        return {"score": torch.tensor(self.score), "version": torch.tensor(self.version)}
 
     def resized(self, pool: int) -> "KeptScores":
         """The scores of a pool of another version; bags that are new have none."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from common.protocols import Pending
 from common.types import Edition, Index, Round, Selection
@@ -19,9 +20,10 @@ class Memory:
         self.previous: Index | None = None
         self.kept: KeptScores | None = None
 
-    def state(self) -> dict[str, Any]:  # Any: numpy arrays
-        """All of it."""
-        return {"previous": self.previous, "kept": self.kept.state() if self.kept else None}
+    def state(self) -> dict[str, Any]:  # Any: tensors, which torch.load takes without trust
+        """All of it, copied."""
+        previous = None if self.previous is None else torch.tensor(self.previous)
+        return {"previous": previous, "kept": self.kept.state() if self.kept else None}
 
     def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
         """Go on from a `state`; raises BadInput if it is none, or one of another pool."""

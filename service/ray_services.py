@@ -17,7 +17,7 @@ from service.ray_connect import NAMESPACE, connect, require_cluster
 from service.ray_pool import Order, PoolActor
 from service.ray_service import shard_count, share_resources
 from service.setup import FleetConfig
-from service.stocks import require_blocks
+from service.stocks import shards_for
 from service.wire import Wire, checked
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,7 @@ def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, detach
     if name in names():
         raise _taken(name)
     have = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    shards = shard_count(have, config)
-    require_blocks(manifest, shards, config.block)
+    shards = shards_for(manifest, config, shard_count(have, config))
     order = Order(name, pool, config, share_resources(have, config, shards), shards, idle_s)
     return _begin(order, detached)
 

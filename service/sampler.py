@@ -163,7 +163,7 @@ class NegativeSampler:
         self._life.edition = edition_of(self.pool)
         return self._life.edition.version
 
-    def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
+    def state_dict(self) -> dict[str, Any]:  # Any: tensors and numbers
         """All that later selections depend on besides the weights: the last one, kept scores, a table's version."""
         return self._memory.state() | {"edition": self._life.edition.version}
 

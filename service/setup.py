@@ -50,7 +50,7 @@ class FleetConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UnknownName("fleet.kind", self.kind, KINDS)
+            raise UnknownName("fleet.kind", str(self.kind), KINDS)
         check_knobs(self, "fleet")
 
     @property

@@ -87,7 +87,7 @@ def as_bag(item: Any, position: int) -> Tensor:  # Any: the user's own form of a
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         found = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
-            f"{found} as pool item {position}",
+            f"{found} as item {position}",
             "a tensor (instances, ...), or a tuple beginning with one",
             "give collate= for bags of your own form",
         )

@@ -69,14 +69,17 @@ class Stocks:
         )  # fmt: skip
 
 
-def require_blocks(manifest: Manifest, shards: int, block: int) -> None:
-    """Raise BadInput if the table has fewer blocks than shards."""
-    blocks = block_count(manifest.rows, block)
-    if shards > blocks:
+def shards_for(manifest: Manifest, config: FleetConfig, room: int) -> int:
+    """The shards asked for, else as many as there is `room` for and blocks; raises BadInput for more than blocks."""
+    blocks = block_count(manifest.rows, config.block)
+    if config.shards is None:
+        return min(room, blocks)
+    if config.shards > blocks:
         raise BadInput(
-            f"{shards} shards for {manifest.rows:,} bags in {blocks} blocks of {block}",
+            f"{config.shards} shards for {manifest.rows:,} bags in {blocks} blocks of {config.block}",
             f"at most {blocks}, a block each", "lower --shards or --set block",
         )  # fmt: skip
+    return config.shards
 
 
 def _trim(held: dict[tuple[str | None, int], T]) -> None:

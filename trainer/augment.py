@@ -19,7 +19,6 @@ from common.data.audio.logmel import log_mel, to_float
 from common.data.audioset.clips import ClipSet
 from common.errors import BadInput
 from common.knobs import check_knobs
-from common.protocols import Bags
 from common.rng import generator, stream_key
 from common.types import Floats, Index
 from trainer.loader import Batch, Batches
@@ -43,13 +42,6 @@ class AugmentConfig:
     def wanted(self) -> bool:
         """Whether anything is to be done."""
         return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0
-
-
-def require_clips(bags: Bags, config: AugmentConfig) -> None:
-    """Raise BadInput if something is to be done to bags that are no clips of which the sound is known."""
-    if config.wanted and not isinstance(bags, ClipSet):
-        found = f"augmentation of bags that are no clips, {bags.name}"
-        raise BadInput(found, "clips of AudioSet's lists", "leave --set augment alone")
 
 
 @dataclass(frozen=True)
@@ -93,8 +85,8 @@ class Augmented:
 
     def __iter__(self) -> Iterator[Batch]:
         clips, order = self.plain.whole.bags, self.plain.order
-        require_clips(clips, self.config)
-        assert isinstance(clips, ClipSet)  # as required
+        if not isinstance(clips, ClipSet):
+            raise BadInput("augmentation of bags that are no clips", "clips", "leave --set augment alone")
         mixture = draw_mixture(order, len(clips), self.config, self.key)
         return (self._batch(clips, mixture, start) for start in self.plain.starts)
 

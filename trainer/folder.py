@@ -45,6 +45,7 @@ class RunFolder:
         """
         held = self.config
         if held is None:
+            self._require_place()
             self._require_no_folders()
             return False
         differing = _differences(_flat(held), _flat(json.loads(json.dumps(config)))) - set(free)
@@ -99,6 +100,13 @@ class RunFolder:
             return "no epoch is saved yet; the same command starts anew"
         done = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
         return f"{done} saved in {self.path}; the same command goes on from there"
+
+    def _require_place(self) -> None:
+        """Told before any work is done; what only shows when writing is told then."""
+        there = next(place for place in (self.path.absolute(), *self.path.absolute().parents) if os.path.exists(place))
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            kind = "not writable" if there.is_dir() else "no folder"
+            raise BadInput(f"{there}, which is {kind}", "a folder with room and permission", "choose another --out")
 
     def _require_no_folders(self) -> None:
         """A folder with folders in it is somebody's home, or holds other runs."""

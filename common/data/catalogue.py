@@ -25,6 +25,9 @@ DATASETS: dict[str, tuple[Load, str]] = {
     "table": (table_split.load, "a bag table, see `pool build`, in data.root"),
 }
 
+CLIPS = ("audio-demo", "audioset")
+"""Those whose bags are clips with their sound; a table's are what it holds, the others' are of images."""
+
 
 def load_split(config: DataConfig) -> Split:
     """The bags that `config` describes."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from common.data.instances import UNDECODABLE, Instances, decode_once, require_half
+from common.data.instances import UNDECODABLE, Instances, decode_once, require_half, why_not
 from common.data.split import DataConfig
 from common.errors import BadData
 
@@ -83,7 +83,7 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
             images.append(decode_image(path, size, size))
             labels.append(label)
         except UNDECODABLE as error:
-            dropped.append(f"{path.relative_to(folder)}: {error}")
+            dropped.append(f"{path.relative_to(folder)}: {why_not(error)}")
     require_half(len(images), dropped, folder)
     return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))
 

@@ -83,6 +83,11 @@ UNDECODABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, Va
 """What Pillow raises for files that are no images, or broken ones."""
 
 
+def why_not(error: Exception) -> str:
+    """Why an image could not be decoded; Pillow itself repeats the file, or names an address in memory."""
+    return "no image of a known form" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
 def require_half(kept: int, dropped: list[str], source: Path) -> None:
     """Raise BadData if more than half of the items of `source` could not be decoded."""
     if not kept and not dropped:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from common.data.instances import UNDECODABLE, Instances, require_half, require_labels
+from common.data.instances import UNDECODABLE, Instances, require_half, require_labels, why_not
 from common.errors import BadData
 
 
@@ -34,7 +34,7 @@ def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> 
             images.append(_decode(item, side))
             kept.append(at)
         except UNDECODABLE as error:
-            dropped.append(f"{path.name} row {row}: {error}")
+            dropped.append(f"{path.name} row {row}: {why_not(error)}")
     require_half(len(kept), dropped, paths[0].parent)
     return Instances(labels[kept], classes, tuple(dropped), held=np.stack(images))
 

@@ -25,6 +25,10 @@ class ModelConfig:
     pooling: str = knob("mean_softmax", "aggregation of instances: see `list`")
     weights: str | None = knob(None, "file of weights to begin with, for models of clips")
 
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise UnknownName("pooling", self.pooling, POOLINGS)
+
 
 class Normalise(nn.Module):
     """uint8 (M, C, H, W) to float32 with the mean and standard deviation of CIFAR-10, or of 0.5 for grey."""
@@ -81,8 +85,6 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
         raise UnknownName("model", config.name, MODELS)
     if config.weights is not None:
         raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
-    if config.pooling not in POOLINGS:
-        raise UnknownName("pooling", config.pooling, POOLINGS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
         encoder, size = MODELS[config.name][0](shape)

@@ -8,6 +8,8 @@ head z_i = W h_i, the gradient of L = -log p_y with respect to W is Σ_i δ_i �
 import torch
 from torch import Tensor, nn
 
+from common.errors import UnknownName
+
 
 class Pooling(nn.Module):
     """Mean of logits, then softmax: `mean_softmax`. Base of the others, which override what differs.
@@ -96,7 +98,9 @@ def residual(probs_NK: Tensor, label_N: Tensor) -> Tensor:
 
 
 def make_pooling(name: str, feature_size: int) -> Pooling:
-    """The pooling called `name`, one of POOLINGS."""
+    """The pooling called `name`; raises UnknownName."""
+    if name not in POOLINGS:
+        raise UnknownName("pooling", name, POOLINGS)
     return GatedAttention(feature_size) if name == "attention" else _FIXED[name]()
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from common.errors import BadInput, UnknownName
 from common.models.bag import BagClassifier
 from common.models.encoders import ModelConfig
-from common.models.pooling import POOLINGS, make_pooling
+from common.models.pooling import make_pooling
 from common.rng import stream_key
 
 _HIDDEN = 128
@@ -39,8 +39,6 @@ def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifi
         raise UnknownName("model for feature vectors", config.name, VECTOR_MODELS)
     if config.weights is not None:
         raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
-    if config.pooling not in POOLINGS:
-        raise UnknownName("pooling", config.pooling, POOLINGS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
         encoder, size = VECTOR_MODELS[config.name][0](width)

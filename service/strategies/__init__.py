@@ -53,6 +53,8 @@ class StrategyConfig:
     keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen", least=1)
 
     def __post_init__(self) -> None:
+        if self.name not in STRATEGIES:
+            raise UnknownName("strategy", self.name, STRATEGIES)
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
                 raise UnknownName(f"strategy.{key}", getattr(self, key), known)
@@ -67,9 +69,7 @@ CHOICES: dict[str, Sequence[str]] = {
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:
-    """The strategy that `config` names; raises UnknownName, or BadInput for a key it doesn't take."""
-    if config.name not in STRATEGIES:
-        raise UnknownName("strategy", config.name, STRATEGIES)
+    """The strategy that `config` names; raises BadInput for a key it doesn't take."""
     kind = STRATEGIES[config.name]
     for key, value in asdict(config).items():
         if key != "name" and value != getattr(StrategyConfig(), key) and not takes(kind, key):

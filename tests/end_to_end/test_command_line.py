@@ -168,6 +168,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "digits", "--set", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
         (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
         (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
+        (["train", "digits", "--set", "data.image_size=8000000"], "too little memory.*data.image_size"),
         (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
         (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
         (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite.*training.lr"),
@@ -190,6 +191,11 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert len(said.splitlines()) == 1
 
 
+def test_a_mistyped_strategy_is_told_before_any_data_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "images", "--set", "data.root=nowhere", "--set", "strategy.name=badger"]) == 2
+    assert "strategy 'badger'" in capsys.readouterr().err
+
+
 def test_a_folder_of_another_run_is_not_touched(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command(undisturbed)[3:], "--set", "seed=7"]) == 2
     assert "it differs in seed" in capsys.readouterr().err
@@ -202,7 +208,9 @@ def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
-    assert "not writable" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert re.search("(not writable|no folder); expected a folder with room", told.err)
+    assert "positive bags" not in told.out  # before any data is read
 
 
 def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(

@@ -97,7 +97,9 @@ def test_one_bag_is_the_pick() -> None:
 
 def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> None:
     pool = vectors([2] * 9)
-    with pytest.raises(BadInput, match="found 10 negatives asked for; expected between 0 and 9, the size of the pool"):
+    with pytest.raises(
+        BadInput, match="found 10 negatives asked for; expected a whole number between 0 and 9, the size of the pool"
+    ):
         select(pool, vector_model(), "badge", 10)
     pool[4] = torch.full((2, 6), torch.nan)
     with pytest.raises(BadInput, match=r"8 bags with finite scores of 9; expected 9 at least; look for NaN"):

@@ -230,6 +230,14 @@ def test_targets_are_compared_apart_and_together(tmp_path: Path) -> None:
     assert "badge has the highest mean test AP, 0.800, and is the best in 2" in headline(comparisons)
 
 
+def test_strategies_that_met_other_bags_are_not_ranked_together(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "badge", data__name="images", data__root="there")
+    make_run(tmp_path / "b", "random", data__name="digits", data__root=None)
+    comparisons = compare(read_runs(tmp_path))
+    assert [comparison.title for comparison in comparisons] == ["name images, root there", "name digits"]
+    assert "No strategy has results on all 2 sets of bags" in headline(comparisons)
+
+
 def test_runs_are_found_three_levels_below_and_not_inside_runs(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a" / "b" / "c")
     make_run(run / "selections" / "copy")

@@ -133,12 +133,12 @@ def test_shared_instances_of_more_runs_than_one_are_put_together() -> None:
     ("item", "message"),
     [
         (torch.zeros(3, 7), r"item 13 of shape \(3, 7\) beside item 0 of \(3, 6\); expected instances of one shape"),
-        (torch.zeros(6), r"shape \(6,\) as pool item 13"),
-        (torch.zeros(0, 6), r"shape \(0, 6\) as pool item 13"),
-        ({"bag": 1}, r"dict as pool item 13; expected a tensor.*give collate="),
-        (None, "NoneType as pool item 13"),
-        ("bag", "str as pool item 13"),
-        ((), "tuple as pool item 13"),
+        (torch.zeros(6), r"shape \(6,\) as item 13"),
+        (torch.zeros(0, 6), r"shape \(0, 6\) as item 13"),
+        ({"bag": 1}, r"dict as item 13; expected a tensor.*give collate="),
+        (None, "NoneType as item 13"),
+        ("bag", "str as item 13"),
+        ((), "tuple as item 13"),
     ],
 )
 def test_item_that_is_no_bag_is_named(item: object, message: str) -> None:

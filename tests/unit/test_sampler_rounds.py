@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_full_alone_needs_no_k(name: str) -> None:
 @pytest.mark.parametrize("k", [-1, 31])
 def test_k_that_the_pool_cannot_give_is_bad_input(name: str, k: int) -> None:
     with pytest.raises(
-        BadInput, match=f"found {k} negatives asked for; expected between 0 and 30, the size of the pool"
+        BadInput, match=f"found {k} negatives asked for; expected a whole number between 0 and 30, the size of the pool"
     ):
         sampler(name, k=k)
 
@@ -228,6 +229,25 @@ def test_restored_sampler_goes_on_as_the_first_would_have() -> None:
         first.select(WEIGHTS, 0)
         second.load_state_dict(first.state_dict())
         assert_same(second.select(WEIGHTS, 1), first.select(WEIGHTS, 1))
+
+
+def test_a_state_goes_through_torch_load_as_it_is(tmp_path: Path) -> None:
+    with sampler("margin", rescore=8) as first, sampler("margin", rescore=8) as second:
+        first.select(WEIGHTS, 0)
+        torch.save(first.state_dict(), tmp_path / "state.pt")
+        second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        assert_same(second.select(WEIGHTS, 1), first.select(WEIGHTS, 1))
+
+
+@pytest.mark.parametrize("k", ["5", 2.5])
+def test_k_that_is_no_whole_number_is_told_as_it_was_given(k: Any) -> None:
+    with pytest.raises(BadInput, match=f"found {k!r} negatives asked for; expected a whole number .*lower k"):
+        sampler(k=k)
+
+
+def test_an_epoch_below_0_is_told() -> None:
+    with sampler() as given, pytest.raises(BadInput, match="found epoch=-1; expected 0 or more"):
+        given.select(WEIGHTS, -1)
 
 
 def test_svm_learns_from_the_last_selection() -> None:

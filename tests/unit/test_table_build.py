@@ -1,6 +1,7 @@
 """Tables from folders, CSV, parquet and arrays: what comes out, what is told, and that nothing is left half-made."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,9 @@ def test_a_bag_may_be_one_image(tmp_path: Path) -> None:
 def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:
     source = pictures(tmp_path)
     (source / "cat" / "0.png").write_bytes(b"no image")
-    assert sum(rows(built(source))["n_instances"]) == 15
+    where = built(source)
+    assert sum(rows(where)["n_instances"]) == 15
+    assert read_manifest(where).left_out == ("cat/0.png: no image of a known form",)
     for number in range(1, 8):
         (source / "dog" / f"{number}.png").write_bytes(b"no image")
         (source / "cat" / f"{number}.png").write_bytes(b"no image")
@@ -247,6 +250,11 @@ def test_numbers_too_large_for_float16_are_told(tmp_path: Path) -> None:
         built(csv(tmp_path, "bag_id,label,x\na,1,70000\n"), dtype="float16")
 
 
+def test_numbers_too_large_for_float32_are_not_sent_to_float32(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"1e\+300 among the features; expected numbers that float32 holds; scale them"):
+        built(csv(tmp_path, "bag_id,label,x\na,1,1e300\n"))
+
+
 def test_arrays_of_two_widths_are_told(tmp_path: Path) -> None:
     source = arrays(tmp_path)
     np.save(source / "b2.npy", np.ones((2, 3)))
@@ -285,6 +293,33 @@ def test_a_source_of_no_known_kind_is_told(tmp_path: Path, name: str) -> None:
 def test_knobs_out_of_range_are_told(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
     with pytest.raises(kind):
         built(csv(tmp_path), **settings)
+
+
+def test_a_source_that_is_neither_file_nor_folder_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadData, match=r"pipe; expected a folder, a \.csv or a \.parquet"):
+        built(tmp_path / "pipe")
+
+
+def test_a_folder_of_other_things_is_not_made_a_table(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    with pytest.raises(BadInput, match=r"found cat, dog in .*; expected an empty folder"):
+        build_table(source, csv(tmp_path), BuildConfig())
+
+
+def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="can't be (written|read)"):
+        build_table(tmp_path / "file" / "table", csv(tmp_path), BuildConfig())
+    with pytest.raises(BadInput, match=r"/proc/table, which can't be written .*; expected a folder with room"):
+        build_table("/proc/table", csv(tmp_path), BuildConfig())
+
+
+def test_what_a_killed_writer_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "bags-000001-0000-0123456789ab.parquet").write_text("")
+    (tmp_path / "table" / ".making-0123").write_text("")
+    assert read_manifest(built(csv(tmp_path))).rows == 4
 
 
 def test_a_place_that_is_taken_is_told(tmp_path: Path) -> None:

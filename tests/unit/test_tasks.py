@@ -10,7 +10,7 @@ from common.data.table.location import Location
 from common.errors import BadInput
 from common.lots import Lot
 from service.setup import FleetConfig
-from service.stocks import Stocks, require_blocks
+from service.stocks import Stocks, shards_for
 from service.tasks import Tasks
 from service.wire import PROTOCOL, RoundSpec, TaskSpec, checked, error_of, parse
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -123,7 +123,7 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: Tasks, tmp_path: Path) 
         ({"protocol": None}, "a client of protocol None"),
         ({"kk": 5}, "key of a request 'kk'.*did you mean 'k'"),
         ({"k": "five"}, "request.k='five'"),
-        ({"k": 41}, "41 negatives asked for; expected between 0 and 40"),
+        ({"k": 41}, "41 negatives asked for; expected a whole number between 0 and 40"),
         ({"k": None}, "no k"),
         ({"target": "brid"}, "did you mean 'bird'"),
         ({"target": None}, "no target_label"),
@@ -152,6 +152,10 @@ def test_a_task_nobody_registered_is_told(tasks: Tasks) -> None:
 
 
 def test_more_shards_than_blocks_are_told(tasks: Tasks) -> None:
-    require_blocks(tasks.newest, 8, 8)
+    assert shards_for(tasks.newest, FleetConfig(shards=8, block=8), 2) == 8
     with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
-        require_blocks(tasks.newest, 9, 8)
+        shards_for(tasks.newest, FleetConfig(shards=9, block=8), 2)
+
+
+def test_where_no_shards_are_asked_for_none_is_without_a_block(tasks: Tasks) -> None:
+    assert [shards_for(tasks.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]

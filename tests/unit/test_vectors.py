@@ -31,7 +31,6 @@ def test_linear_is_logistic_regression_of_the_mean() -> None:
     ("config", "told"),
     [
         (ModelConfig(name="resnet18"), "model for feature vectors 'resnet18'; expected one of linear, mlp"),
-        (ModelConfig(name="mlp", pooling="max"), "pooling 'max'"),
         (ModelConfig(name="mlp", weights="x.pt"), "model.weights with mlp; expected a model of clips"),
     ],
 )

@@ -110,10 +110,15 @@ def load(weights: dict[str, Tensor]) -> Snapshot:
 def test_missing_entry_is_named() -> None:
     weights = changed()
     del weights["2.bias"]
-    with pytest.raises(
-        BadWeights, match=r"weights '2\.bias' of shape none at all; expected \(2,\); publish the state_dict"
-    ):
+    with pytest.raises(BadWeights, match=r"no weights '2\.bias'; expected shape \(2,\); publish the state_dict"):
         load(weights)
+
+
+@pytest.mark.parametrize("wrapper", ["module", "_orig_mod"])
+def test_weights_of_a_wrapped_model_are_told_to_be_so(wrapper: str) -> None:
+    wrapped = {f"{wrapper}.{name}": value for name, value in changed().items()}
+    with pytest.raises(BadWeights, match=rf"weights '{wrapper}\.0\.weight'; expected '0\.weight'.*of model\.{wrapper}"):
+        load(wrapped)
 
 
 def test_entry_too_many_is_named() -> None:
@@ -122,7 +127,7 @@ def test_entry_too_many_is_named() -> None:
 
 
 def test_entry_of_another_shape_is_named() -> None:
-    with pytest.raises(BadWeights, match=r"weights '0\.weight' of shape \(4, 5\); expected \(4, 3\)"):
+    with pytest.raises(BadWeights, match=r"weights '0\.weight' of shape \(4, 5\); expected shape \(4, 3\)"):
         load(changed(**{"0_weight": torch.zeros(4, 5)}))
 
 

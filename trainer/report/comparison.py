@@ -114,7 +114,8 @@ def compare(runs: Sequence[RunFolder]) -> tuple[Comparison, ...]:
     for members in _by(runs, lambda run: _values(run, data)).values():
         parts = _by(members, lambda run: names[run.path])
         groups = [Group(*name, number[name], tuple(part)) for name, part in parts.items()]
-        title = ", ".join(f"{key.removeprefix('data.')} {members[0].settings.get(key, '—')}" for key in data)
+        told = {key.removeprefix("data."): members[0].settings.get(key, "—") for key in data}
+        title = ", ".join(f"{key} {value}" for key, value in told.items() if value != "null")
         comparisons.append(Comparison(title, tuple(sorted(groups, key=_rank))))
     return tuple(comparisons)
 

@@ -119,7 +119,9 @@ def _verdict(gain: Estimate) -> str:
 def _many(comparisons: Sequence[Comparison]) -> str:
     labels = {group.label for part in comparisons for group in _tested(part)}
     means = {label: overall(label, comparisons) for label in sorted(labels)}
-    complete = {label: mean for label, mean in means.items() if mean.count == len(comparisons)} or means
+    complete = {label: mean for label, mean in means.items() if mean.count == len(comparisons)}
+    if not complete:
+        return f"No strategy has results on all {len(comparisons)} sets of bags, so that no mean tells them apart."
     best = max(complete, key=lambda label: complete[label].mean)
     wins = sum(_tested(part)[0].label == best for part in comparisons)
     said = f"Over {len(comparisons)} sets of bags {best} has the highest mean test AP, {complete[best].mean:.3f}"

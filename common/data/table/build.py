@@ -52,5 +52,6 @@ def _kind(source: Path, config: BuildConfig) -> str:
             return "images" if image_column(source) else "features"
         if source.suffix == ".csv":
             return "features"
+    if not source.is_dir():
         raise BadData(f"{source}", "a folder, a .csv or a .parquet", "convert it")
     return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from common.data.audio.config import AudioConfig
 from common.data.images import decode_image
-from common.data.instances import UNDECODABLE
+from common.data.instances import UNDECODABLE, why_not
 from common.data.table.schema import Payload
 from common.errors import BadData
 from common.threads import block_workers
@@ -113,7 +113,7 @@ def _decode_image(encoded: pa.StructScalar, into: Values) -> None:
     try:
         into[...] = decode_image(io.BytesIO(encoded["bytes"].as_buffer()), *into.shape[1:])
     except UNDECODABLE as error:
-        raise _undecodable("image", encoded, str(error)) from None
+        raise _undecodable("image", encoded, why_not(error)) from None
 
 
 def _decode_clip(config: AudioConfig, encoded: pa.StructScalar, into: Values) -> None:

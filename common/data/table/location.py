@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
-from common.errors import BadData
+from common.errors import BadData, BadInput
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,22 @@ class Location:
         size: int | None = self.fs.get_file_info(self.at(file)).size
         return size
 
-    def hidden(self) -> str:
-        """A new name for a file that isn't ready yet."""
-        self.fs.create_dir(self.path)
-        return f".making-{uuid.uuid4().hex}"
+    def others(self, ours: re.Pattern[str]) -> list[str]:
+        """The names of visible files and folders in the folder that don't match `ours`."""
+        found = self.fs.get_file_info(FileSelector(self.path, allow_not_found=True))
+        names = sorted(info.base_name for info in found)
+        return [name for name in names if name[:1] != "." and not ours.fullmatch(name)]
+
+    def begin(self) -> tuple[str, pa.NativeFile]:
+        """A new name for a file that isn't ready yet, and the file; raises BadInput where none can be made."""
+        hidden = f".making-{uuid.uuid4().hex}"
+        try:
+            self.fs.create_dir(self.path)
+            return hidden, self.fs.open_output_stream(self.at(hidden))
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(
+                f"{self.name}, which can't be written ({error})", "a folder with room and permission", "choose another"
+            ) from None
 
     def publish(self, hidden: str, file: str) -> None:
         """Give a finished file its name."""
@@ -70,8 +82,8 @@ class Location:
 
     def write(self, file: str, data: bytes) -> None:
         """A whole file or none."""
-        hidden = self.hidden()
-        with self.fs.open_output_stream(self.at(hidden)) as stream:
+        hidden, stream = self.begin()
+        with stream:
             stream.write(data)
         self.publish(hidden, file)
 

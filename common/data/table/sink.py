@@ -42,8 +42,8 @@ class ParquetSink:
     """A file under a hidden name, a row group a call."""
 
     def __init__(self, where: Location, schema: pa.Schema) -> None:
-        self._where, self._hidden, self._groups = where, where.hidden(), list[Group]()
-        self._stream = where.fs.open_output_stream(where.at(self._hidden))
+        self._where, self._groups = where, list[Group]()
+        self._hidden, self._stream = where.begin()
         self._sink = HashingSink(self._stream)
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,

@@ -1,5 +1,6 @@
 """Writes a version of a table: bags in, row groups by bytes, the manifest last. All of it, or nothing."""
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -16,6 +17,7 @@ from common.data.table.manifest import Manifest, read_manifest, versions, write_
 from common.data.table.schema import Payload
 from common.errors import BadData, BadInput
 
+_OURS = re.compile(r"(bags|images)-\d{6}-.*\.parquet")
 GROUP_MB = 16
 MOST_MB = 48  # of payload; ids, labels and levels stay below the 64 MB a row group may have
 
@@ -110,6 +112,17 @@ class TableWriter:
         return bags.set_column(bags.schema.get_field_index("instance_rows"), "instance_rows", shifted)
 
 
+def _require_empty(where: Location) -> None:
+    """A folder with anything in it but what a killed writer left is somebody's own, perhaps the source itself."""
+    others = where.others(_OURS)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise BadInput(
+            f"{', '.join(others[:3])}{more} in {where.name or 'this folder'}",
+            "an empty folder, or one that is not there yet", "choose another",
+        )  # fmt: skip
+
+
 def _before(where: Location, payload: Payload, append: bool) -> Manifest | None:
     known = versions(where)
     if known and not append:
@@ -117,6 +130,7 @@ def _before(where: Location, payload: Payload, append: bool) -> Manifest | None:
             f"a bag table at {where.name} (version {known[-1]})", "an empty place", "add --append or choose another"
         )
     if not known:
+        _require_empty(where)
         return None
     manifest = read_manifest(where)
     if manifest.payload != payload:

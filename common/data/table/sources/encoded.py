@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from common.data.images import images_below
-from common.data.instances import UNDECODABLE
+from common.data.instances import UNDECODABLE, why_not
 from common.data.table.schema import SPLITS
 from common.data.table.sources.files import label_column
 from common.data.table.sources.source import BuildConfig, as_labels
@@ -43,7 +43,7 @@ def read_whole(image: Encoded, dropped: list[str]) -> bytes | None:
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()
     except UNDECODABLE as error:
-        dropped.append(f"{image.name}: {error}")
+        dropped.append(f"{image.name}: {why_not(error)}")
         return None
     return data
 

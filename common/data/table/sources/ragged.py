@@ -24,5 +24,6 @@ def as_numbers(values: Any, dtype: str) -> NDArray[np.floating[Any]]:  # Any: wh
     finite = np.isfinite(wide)
     if finite.sum() != np.isfinite(narrow).sum():
         found = f"{np.abs(wide[finite]).max():g} among the features"
-        raise BadData(found, f"numbers that {dtype} holds", "--set dtype=float32, or scale them")
+        wider = "--set dtype=float32, or " if dtype == "float16" else ""
+        raise BadData(found, f"numbers that {dtype} holds", f"{wider}scale them")
     return narrow
