@@ -140,7 +140,7 @@ class Fragile:
 @pytest.mark.usefixtures("local_ray")
 def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alone(tmp_path: Path) -> None:
     marker, bags, model = tmp_path / "bug", vectors([3] * 40), vector_model()
-    options = FleetConfig(block=8, cpus_per_shard=0.5)
+    options = FleetConfig(block=8, cpus_per_shard=0.3)
     with NegativeSampler(
         Fragile(bags, marker), model, strategy="entropy", k=9, shards=2, fleet="ray", options=options
     ) as sampler:
