@@ -18,7 +18,7 @@ from common.models.vectors import VECTOR_MODELS
 from deploy.demo import run_demo
 from deploy.pool import add_pool_commands
 from deploy.recipes import RECIPES, RunConfig, recipe
-from deploy.run import Workshop, bags_of
+from deploy.run import Workshop
 from deploy.serve import add_serve_commands
 from service.strategies import STRATEGIES
 from trainer.folder import Json
@@ -58,7 +58,7 @@ def parser() -> Parser:
     train.set_defaults(do=_train)
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
-    report.set_defaults(do=lambda given: print(write_report(given.folder, bags_of)))
+    report.set_defaults(do=lambda given: print(write_report(given.folder, Workshop().bags_of)))
     add_pool_commands(commands)
     add_serve_commands(commands)
     return top
@@ -69,7 +69,7 @@ def _train(given: argparse.Namespace) -> None:
     out = given.out or default_folder(config)
     with Workshop() as workshop:
         summary = workshop.run(config, out)
-    page = write_report(out, bags_of)
+    page = write_report(out, workshop.bags_of)
     print(f"{describe(summary)}\n{page}")
 
 

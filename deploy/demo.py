@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from deploy.recipes import RunConfig, digits
-from deploy.run import Workshop, bags_of
+from deploy.run import Workshop
 from service.setup import FleetConfig
 from service.strategies import StrategyConfig
 from trainer.folder import Json
@@ -24,7 +24,7 @@ def run_demo(out: Path) -> None:
             for name in STRATEGIES:
                 print(f"\n{name}, seed {seed}")
                 results[name].append(workshop.run(demo_config(name, seed), out / f"{name}-seed{seed}"))
-    print(f"\n{table(results)}\n\nreport: {write_report(out, bags_of)}")
+    print(f"\n{table(results)}\n\nreport: {write_report(out, workshop.bags_of)}")
 
 
 def demo_config(strategy: str, seed: int) -> RunConfig:

@@ -77,6 +77,11 @@ class Workshop:
                 log.info("%d left out, all listed in the report; the first: %s", len(dropped), dropped[0])
         return self._splits[config]
 
+    def bags_of(self, run: ReportedRun) -> Split:
+        """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
+        config = from_dict(DataConfig, run.config["data"])
+        return self._splits.get(config) or load_split(config)
+
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
         strategy = make_strategy(config.strategy)
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
@@ -125,11 +130,6 @@ def model_for(bags: Bags, config: RunConfig) -> nn.Module:
         return make_clip_model(config.model, bags.form, config.seed)
     assert isinstance(bags, BagSet)  # there is no other kind
     return make_model(config.model, bags.instances.images.shape[1:], config.seed)
-
-
-def bags_of(run: ReportedRun) -> Split:
-    """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
-    return load_split(from_dict(DataConfig, run.config["data"]))
 
 
 def describe_split(config: DataConfig, split: Split) -> str:

@@ -13,8 +13,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from common.config import from_dict
+from common.data.split import DataConfig
 from deploy.__main__ import main
 from deploy.commands import describe
+from deploy.run import Workshop
+from trainer.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--set", "training.epochs=6", "--set", "data.image_size=16", "--set", "strategy.name=svm_margin"]
@@ -282,3 +286,10 @@ def test_a_full_disk_under_the_output_is_one_line_and_exit_code_2() -> None:
         )
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
     assert "no space left for the output" in answer.stderr
+
+
+def test_a_report_takes_the_bags_that_were_trained_on(undisturbed: Path) -> None:
+    run = read_runs(undisturbed)[0]
+    workshop = Workshop()
+    split = workshop.split(from_dict(DataConfig, run.config["data"]))
+    assert workshop.bags_of(run) is split

@@ -107,6 +107,12 @@ def test_of_two_files_for_one_id_one_is_taken_and_told(tmp_path: Path) -> None:
     assert (found, remark) == (tmp_path / f"{SEGMENT.id}.flac", f"{SEGMENT.id}.flac taken, {SEGMENT.id}.mp3 not")
 
 
+@pytest.mark.parametrize("id", ["clip 1", "Yes", "a-much-longer-id_0001"])
+def test_an_id_of_another_length_is_the_whole_name(tmp_path: Path, id: str) -> None:
+    (tmp_path / f"{id}.flac").touch()
+    assert find_file(Segment(id, 0.0, ()), index_folder(tmp_path)) == (tmp_path / f"{id}.flac", "")
+
+
 def test_ids_that_differ_in_case_are_two(tmp_path: Path) -> None:
     (tmp_path / f"{SEGMENT.id.lower()}.wav").touch()
     assert find_file(SEGMENT, index_folder(tmp_path)) == (None, "no file")

@@ -109,11 +109,17 @@ def test_pslas_statistics_belong_to_its_rate_and_bands(config: AudioConfig, stat
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"stats": "mean"}, "stats='mean'; expected auto, computed, or MEAN,STD"),
+        ({"stats": "mean"}, "stats='mean'; expected auto, computed, or finite MEAN,STD"),
         ({"stats": "1,0"}, "STD above 0"),
         ({"stats": "1"}, "STD above 0"),
         ({"seconds": 0.01}, "clips of 25 ms or more"),
+        ({"stats": "nan,1"}, "finite MEAN,STD"),
+        ({"stats": "0,inf"}, "finite MEAN,STD"),
         ({"mels": 0}, "mels=0; expected 1 or more"),
+        ({"sample_rate": 1}, "sample_rate=1; expected 1000 or more"),
+        ({"sample_rate": 10**9}, "sample_rate=1000000000; expected 1000 or more and below 400000"),
+        ({"seconds": 1e9}, "seconds=1000000000.0; expected a number above 0 and below 3601"),
+        ({"frames": 10**8}, "frames=100000000; expected 1 or more and below 400000"),
     ],
 )
 def test_unusable_settings_are_told(settings: dict[str, object], told: str) -> None:

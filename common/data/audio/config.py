@@ -1,5 +1,6 @@
 """The knobs of audio data, and the form of a clip's features."""
 
+import math
 from dataclasses import dataclass
 
 from common.config import knob
@@ -21,10 +22,10 @@ class AudioConfig:
     classes: str = knob("audioset40", "class list: audioset40, all, top:K, or a file with a mid or name a line")
     only_listed: bool = knob(True, "leave out clips without a class of the list")
     exclude_descendants: bool = knob(False, "keep clips of the target's descendants in the ontology out of the pool")
-    sample_rate: int = knob(16_000, "samples a second, to which clips are resampled", least=1)
-    seconds: float = knob(10.0, "clips are padded with silence, or cut, to this", above=0)
-    mels: int = knob(128, "mel bands", least=1)
-    frames: int = knob(1056, "10 ms frames of a clip's features, the end filled with zeros", least=1)
+    sample_rate: int = knob(16_000, "samples a second, to which clips are resampled", least=1000, below=400_000)
+    seconds: float = knob(10.0, "clips are padded with silence, or cut, to this", above=0, below=3601)
+    mels: int = knob(128, "mel bands", least=1, below=1025)
+    frames: int = knob(1056, "10 ms frames of a clip's features, the end filled with zeros", least=1, below=400_000)
     stats: str = knob("auto", "normalisation: auto (PSLA's at 16 kHz and 128 bands, else computed), computed, MEAN,STD")
 
     def __post_init__(self) -> None:
@@ -49,8 +50,8 @@ class AudioConfig:
             mean, std = map(float, self.stats.split(","))
         except ValueError:
             mean, std = 0.0, 0.0
-        if not std > 0:
-            expected = "auto, computed, or MEAN,STD with STD above 0"
+        if not (std > 0 and math.isfinite(mean) and math.isfinite(std)):
+            expected = "auto, computed, or finite MEAN,STD with STD above 0"
             raise BadInput(f"data.audio.stats={self.stats!r}", expected, "for example --set data.audio.stats=-4.6,4.6")
         return mean, std
 

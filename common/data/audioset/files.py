@@ -2,6 +2,7 @@
 
 With the 11-character id `I` and a segment from 30 to 40 s: `I`, `YI`, `I_30.000_40.000`, `YI_30.000_40.000`,
 `I_30000_40000`, `I_30000`, `I_30-40`; ids may hold and begin with `-`, `_` and `Y`, so names are not cut at `_`.
+Where the name has none of these forms it is an id itself: clips of your own have ids of any length.
 """
 
 import re
@@ -37,9 +38,9 @@ def index_folder(root: Path) -> Folder:
     """The clips below `root` by id, files of one id in order of preference."""
     found: dict[str, list[Named]] = {}
     for path in sorted(root.rglob("*"), key=_rank):
-        named = read_name(path) if path.suffix.lower() in ENDINGS and path.is_file() else None
-        if named is not None:
-            found.setdefault(named[0], []).append(Named(path, named[1]))
+        if path.suffix.lower() in ENDINGS and path.is_file():
+            name, start_s = read_name(path) or (path.stem, None)
+            found.setdefault(name, []).append(Named(path, start_s))
     return found
 
 
