@@ -1,16 +1,7 @@
-"""Settings for all tests: hypothesis repeats itself, and decoded tables stay out of the user's cache."""
+"""For all tests: programs started here hear Ctrl-C, also where it is ignored, as behind `&`."""
 
-from collections.abc import Iterator
-
-import pytest
-from hypothesis import settings
-
-settings.register_profile("house", max_examples=40, deadline=None, derandomize=True, database=None)
-settings.load_profile("house")
+import signal
 
 
-@pytest.fixture(autouse=True, scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEGSIFT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+def pytest_configure() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,6 @@
 """Programs of their own on the tests' Ray, as users run them, and the table they share."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +32,6 @@ def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's
         "cwd": ROOT,
         "env": outside(),
     }
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, as behind `&`, programs would, too
     return subprocess.Popen([sys.executable, *words], **usual | more)
 
 
