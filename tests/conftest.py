@@ -1,7 +1,18 @@
-"""For all tests: programs started here hear Ctrl-C, also where it is ignored, as behind `&`."""
+"""Settings for all tests: hypothesis repeats itself, decoded tables stay out of the user's cache, Ctrl-C is heard."""
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("house", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.load_profile("house")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # by programs started here, too, where tests run behind `&`
 
 
-def pytest_configure() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEGSIFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
