@@ -47,12 +47,13 @@ class Seeding:
     ours: bool = False
 
     def planned(self, job: Job) -> int | None:
-        """The centres to run of a job: all, or as many as take a second; None if it would take over 20 s."""
+        """The centres to run of a job: all, or as many as take a second; None if that took over 20 s."""
         if self.ours:
             return job.wanted
         if self.passes:
-            centre = self._spent(replace(job, count=LEAST_CENTRES)) / LEAST_CENTRES
-            return min(job.wanted, max(LEAST_CENTRES, int(_BUDGET_S / centre)))
+            least_s = self._spent(replace(job, count=LEAST_CENTRES))
+            often = int(_BUDGET_S * LEAST_CENTRES / least_s)
+            return min(job.wanted, max(LEAST_CENTRES, often)) if least_s <= _LONGEST_S else None
         fifth = self._spent(replace(job, count=max(1, job.wanted // 5)))
         return job.wanted if 25 * fifth <= _LONGEST_S else None
 
