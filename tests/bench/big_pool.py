@@ -12,6 +12,7 @@ tests/bench/big_pool.md.
 
 import argparse
 import datetime
+import importlib
 import json
 import os
 import re
@@ -106,6 +107,7 @@ def measure(table: Path, pool_mb: int, way: str, version: int) -> Figures:
     fleet, shards, disk_mb = WAYS[way]
     options = FleetConfig(block=BLOCK, cache_mb=0, pool_mb=pool_mb, disk_mb=disk_mb)
     given = {"strategy": "entropy", "k": K, "shards": shards, "options": options}
+    importlib.import_module("pandas")  # pyarrow does so at its first conversion; it is no bag
     small = [torch.randn(3, WIDTH) for _ in range(K)]
     with NegativeSampler(small, network(0), **given) as sampler:
         sampler.select(network(1).state_dict(), 0)
