@@ -38,7 +38,7 @@ class Known:
 
     def add(self, due: Due) -> None:
         """More points, but those that came before; those of rate 0 never arrive."""
-        new = np.flatnonzero((due.rate > 0.0) & ~np.isin(due.points.index, self.points.index))
+        new = np.flatnonzero((due.rate > 0.0) & ~np.isin(due.points.index, self.points.index, assume_unique=True))
         points, zeros = due.points.take(new), np.zeros(len(new), dtype=np.int64)
         self.points = self.points.append(points)
         self.rate = np.concatenate([self.rate, due.rate[new]])

@@ -38,7 +38,7 @@ class Holder:
         self._rows = Rows(self._points)
         self._squares = np.einsum("nd,nd->n", rows, rows)
 
-    def ask(self, method: str, *args: Any) -> Any:  # Any: the method's
+    def ask(self, method: str, args: Sequence[Any]) -> Any:  # Any: the method's
         """`Rows.method(*args)`."""
         return getattr(self._rows, method)(*args)
 
@@ -69,8 +69,8 @@ class RayPool:
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
         """`Rows.method(*args)` of every shard."""
-        held = [ray.put(arg) for arg in args]
-        found: Sequence[Any] = ray.get([holder.ask.remote(method, *held) for holder in self.holders])
+        held = ray.put(args)
+        found: Sequence[Any] = ray.get([holder.ask.remote(method, held) for holder in self.holders])
         return found
 
     def one_round_a_centre(self, count: int, seed: int) -> float:
