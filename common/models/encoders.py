@@ -83,11 +83,21 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
     """
     if config.name not in MODELS:
         raise UnknownName("model", config.name, MODELS)
+
+    def normalised() -> tuple[nn.Module, int]:
+        encoder, size = MODELS[config.name][0](shape)
+        return nn.Sequential(Normalise(shape[0]), encoder), size
+
+    model = make_classifier(config, normalised, seed)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub
+
+
+def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int]], seed: int) -> BagClassifier:
+    """The classifier of two classes around the encoder that `make` gives with its feature size, weights by `seed`."""
     if config.weights is not None:
         raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
-        encoder, size = MODELS[config.name][0](shape)
+        encoder, size = make()
         pooling = make_pooling(config.pooling, size)
-        model = BagClassifier(nn.Sequential(Normalise(shape[0]), encoder), nn.Linear(size, 2), pooling)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub
+        return BagClassifier(encoder, nn.Linear(size, 2), pooling)

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import nn
 
-from common.errors import BadInput, UnknownName
+from common.errors import UnknownName
 from common.models.bag import BagClassifier
-from common.models.encoders import ModelConfig
-from common.models.pooling import make_pooling
-from common.rng import stream_key
+from common.models.encoders import ModelConfig, make_classifier
 
 _HIDDEN = 128
 
@@ -37,9 +34,4 @@ def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifi
     """
     if config.name not in VECTOR_MODELS:
         raise UnknownName("model for feature vectors", config.name, VECTOR_MODELS)
-    if config.weights is not None:
-        raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_key(seed, "weights") >> 1)
-        encoder, size = VECTOR_MODELS[config.name][0](width)
-        return BagClassifier(encoder, nn.Linear(size, 2), make_pooling(config.pooling, size))
+    return make_classifier(config, lambda: VECTOR_MODELS[config.name][0](width), seed)
