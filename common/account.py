@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common.repairs import Repairs
+from negsift.common.repairs import RecoveryCounts
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Account:
     traffic: Traffic = field(default_factory=Traffic)
     left_out: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
-    edition: int = 0
-    repairs: Repairs = field(default_factory=Repairs)
+    pool_version: int = 0
+    repairs: RecoveryCounts = field(default_factory=RecoveryCounts)
     considered: int = 0
     ages: Ages = field(default_factory=Ages)

@@ -11,8 +11,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from common.errors import BadInput, UnknownName
-from common.knobs import Bounds
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.knobs import Bounds
 
 T = TypeVar("T")
 

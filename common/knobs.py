@@ -6,7 +6,7 @@ import types
 import typing
 from typing import Any
 
-from common.errors import BadInput
+from negsift.common.errors import BadInput
 
 
 @dataclasses.dataclass(frozen=True)

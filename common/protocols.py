@@ -5,9 +5,10 @@ from typing import Any, Protocol, Self
 
 from torch import Tensor
 
-from common.data.bagset import BagBatch
-from common.types import Index, Selection
-from common.weights import Weights
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch
+from negsift.common.types import Selection
+from negsift.common.weights import Weights
 
 
 class Pending(Protocol):

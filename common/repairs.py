@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
-class Repairs:
+class RecoveryCounts:
     """What was mended on the way: calls repeated, scorers found to have begun anew, scorers ended since they hung,
     shards whose work others took over because theirs was slow or gone, scorers moved to a node that came late, and
     whether the coordinator had begun anew.
@@ -17,11 +17,11 @@ class Repairs:
     moved: int = 0
     coordinator: int = 0
 
-    def since(self, before: "Repairs") -> "Repairs":
+    def since(self, before: "RecoveryCounts") -> "RecoveryCounts":
         """What came on top of `before`."""
-        return Repairs(*(getattr(self, each.name) - getattr(before, each.name) for each in fields(self)))
+        return RecoveryCounts(*(getattr(self, each.name) - getattr(before, each.name) for each in fields(self)))
 
     @property
     def any(self) -> bool:
         """Whether there was anything to mend."""
-        return self != Repairs()
+        return self != RecoveryCounts()

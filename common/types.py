@@ -6,19 +6,14 @@ Axes: n bags, K classes, D features, R gradient factors.
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.account import Account, Traffic
-
-if TYPE_CHECKING:
-    from common.lots import Lot
-
-Index = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Array = NDArray[np.float32] | NDArray[np.float64]
+from negsift.common.account import Account, Traffic
+from negsift.common.arrays import Array, Floats, Index
+from negsift.common.block_subset import BlockSubset
 
 
 class Need(enum.IntEnum):
@@ -28,6 +23,20 @@ class Need(enum.IntEnum):
     LOGITS = 1
     FEATURES = 2
     GRADIENT = 3
+
+
+@dataclass(frozen=True)
+class EmbeddingSpec:
+    """What to compute of every bag.
+
+    `label` is the class the gradient is taken for: `pseudo`, the predicted one (eq. 4 of Shah et
+    al.), or `known`, the negative class that every bag of a negative pool has. `target` is the
+    positive class's column.
+    """
+
+    need: Need
+    label: str = "pseudo"
+    target: int = 1
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Edition:
+class PoolVersion:
     """A version of a pool that may be appended to, 0 for one that is no table; and how many bags it has."""
 
     version: int
@@ -139,8 +148,8 @@ class Round:
     k: int
     target: int = 1
     previous: Index | None = None
-    edition: Edition | None = None
-    lot: "Lot | None" = None
+    pool_version: PoolVersion | None = None
+    lot: BlockSubset | None = None
     at_most: bool = False
 
 
@@ -174,14 +183,14 @@ class Snapshot:
     """Weights of one version. `digest` names their content: equal digests give equal scores.
 
     `features` are those of the pool's instances under these weights, where bags share instances;
-    `edition` is the pool's version that they are to score.
+    `pool_version` is the pool's version that they are to score.
     """
 
     version: int
     digest: str
     weights: Mapping[str, NDArray[np.generic]]
     features: InstanceFeatures | None = None
-    edition: int = 0
+    pool_version: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.errors import BadWeights
-from common.types import Snapshot
+from negsift.common.errors import BadWeights
+from negsift.common.types import Snapshot
 
 Weights = Mapping[str, Tensor | NDArray[np.generic]]
 

@@ -1,64 +1,8 @@
-"""The command line: `python -m deploy COMMAND`. This is the process's outer edge: errors become exit codes here."""
+"""`python -m deploy COMMAND` in a checkout: the same as `negsift COMMAND`."""
 
-import errno
-import os
 import sys
 
-from deploy.complaint import Complaint
-
-EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
-LESS = "give less data, smaller images (data.image_size) or a machine with more"
-
-
-def main(arguments: list[str]) -> int:
-    """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
-    try:
-        return _run(arguments)
-    except Complaint as complaint:
-        return complain(complaint, EXIT_INPUT)
-    except KeyboardInterrupt:
-        return complain("interrupted; nothing was being trained", EXIT_INTERRUPTED)
-
-
-def _run(arguments: list[str]) -> int:
-    """Everything is imported here: after the house is checked, and where Ctrl-C is told like any other."""
-    from deploy.house import check_house
-
-    check_house()
-    from common.errors import BadInput, Interrupted, ServiceError
-    from deploy.commands import run_command
-
-    try:
-        run_command(arguments)
-        sys.stdout.flush()
-    except BadInput as error:
-        return complain(error, EXIT_INPUT)
-    except ServiceError as error:
-        return complain(error, EXIT_OURS)
-    except Interrupted as error:
-        return complain(error, EXIT_INTERRUPTED)
-    except MemoryError as error:
-        return complain(f"found too little memory ({error}); expected enough; {LESS}", EXIT_INPUT)
-    except BrokenPipeError:
-        mute()  # the reader is gone, e.g. `| head`
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        mute()
-        return complain("found no space left for the output; expected some; free some space", EXIT_INPUT)
-    return 0
-
-
-def mute() -> None:
-    """Let nothing more be written to standard output, not even what is buffered."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def complain(message: object, code: int) -> int:
-    """Say it in one line on standard error."""
-    print("negsift:", " ".join(str(message).split()), file=sys.stderr)
-    return code
-
+from negsift.deploy.main import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

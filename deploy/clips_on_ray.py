@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from common.data.audio.store import Plan, elsewhere
-from service.setup import FleetConfig
+from negsift.common.data.audio.store import Plan, elsewhere
+from negsift.service.config import FleetConfig
 
 log = logging.getLogger(__name__)
 _PATIENCE_S = 180.0
@@ -35,7 +35,7 @@ def parts_on_ray(plan: Plan, missing: Sequence[int]) -> Iterator[int]:
     """
     import ray  # imported here: without clips to decode there is no need to join a cluster yet
 
-    from service.ray_connect import connect
+    from negsift.service.cluster.connect import connect
 
     connect()
     mark = plan.folder / f".{uuid.uuid4().hex}"

@@ -8,22 +8,22 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from common.config import keys, override, to_dict, values
-from common.data.catalogue import DATASETS
-from common.errors import BadInput
-from common.models.encoders import MODELS
-from common.models.pooling import POOLINGS
-from common.models.psla import CLIP_MODELS
-from common.models.vectors import VECTOR_MODELS
-from deploy.demo import run_demo
-from deploy.pool import add_pool_commands
-from deploy.recipes import RECIPES, RunConfig, recipe
-from deploy.run import Workshop
-from deploy.serve import add_serve_commands
-from service.strategies import STRATEGIES
-from trainer.folder import Json
-from trainer.metrics import METRICS
-from trainer.report import write_report
+from negsift.common.config import keys, override, to_dict, values
+from negsift.common.data.catalogue import DATASETS
+from negsift.common.errors import BadInput
+from negsift.common.models.encoders import MODELS
+from negsift.common.models.pooling import POOLINGS
+from negsift.common.models.psla import CLIP_MODELS
+from negsift.common.models.vectors import VECTOR_MODELS
+from negsift.deploy.demo import run_demo
+from negsift.deploy.pool import add_pool_commands
+from negsift.deploy.recipes import RECIPES, RunConfig, recipe
+from negsift.deploy.run import Workshop
+from negsift.deploy.serve import add_serve_commands
+from negsift.service.strategies import STRATEGIES
+from negsift.trainer.folder import Json
+from negsift.trainer.metrics import METRICS
+from negsift.trainer.report import write_report
 
 
 def run_command(arguments: list[str]) -> None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
-from deploy.recipes import RunConfig, digits
-from deploy.run import Workshop
-from service.setup import FleetConfig
-from service.strategies import StrategyConfig
-from trainer.folder import Json
-from trainer.report import write_report
+from negsift.deploy.recipes import RunConfig, digits
+from negsift.deploy.run import Workshop
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import StrategyConfig
+from negsift.trainer.folder import Json
+from negsift.trainer.report import write_report
 
 STRATEGIES = ("random", "entropy", "svm_margin", "badge")
 SEEDS = (0, 1, 2)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from common.config import keys, override
-from common.data.table.build import SOURCES, build_table
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest, read_manifest
-from common.data.table.sources.source import BuildConfig
-from common.data.table.survey import describe_table, survey, verify
+from negsift.common.config import keys, override
+from negsift.common.data.table.build import SOURCES, build_table
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest, read_manifest
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.survey import describe_table, survey, verify
 
 
 def add_pool_commands(commands: Any) -> None:  # Any: argparse keeps its type private

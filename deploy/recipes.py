@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from common.config import knob
-from common.data.audio.config import AudioConfig
-from common.data.catalogue import CLIPS, DATASETS
-from common.data.split import DataConfig
-from common.errors import BadInput, UnknownName
-from common.models.encoders import MODELS, ModelConfig
-from common.models.psla import CLIP_MODELS
-from service.setup import FleetConfig
-from service.strategies import StrategyConfig
-from trainer.augment import AugmentConfig
-from trainer.config import SamplingConfig, TrainingConfig
+from negsift.common.config import knob
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.catalogue import CLIPS, DATASETS
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.encoders import MODELS, ModelConfig
+from negsift.common.models.psla import CLIP_MODELS
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import StrategyConfig
+from negsift.trainer.augment import AugmentConfig
+from negsift.trainer.config import SamplingConfig, TrainingConfig
 
 
 @dataclass(frozen=True)

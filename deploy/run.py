@@ -8,30 +8,30 @@ from typing import Self
 
 from torch import nn
 
-from common.config import from_dict, keys, to_dict
-from common.data.audioset.clips import ClipSet
-from common.data.bagset import BagSet
-from common.data.catalogue import load_split
-from common.data.split import DataConfig, Split
-from common.data.table.labelled import TableSet
-from common.data.table.location import Location
-from common.data.table.manifest import read_manifest
-from common.models.encoders import ModelConfig, make_model
-from common.models.psla import make_clip_model
-from common.models.vectors import make_vector_model
-from common.protocols import Bags
-from deploy.clips_on_ray import decoded_on_ray
-from deploy.recipes import RunConfig, check_fit
-from deploy.versions import versions
-from deploy.workers import fleet_beside, trained
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import make_strategy
-from service.strategies.full import Full
-from trainer.folder import Json, RunFolder
-from trainer.kit import Kit
-from trainer.report import RunFolder as ReportedRun
-from trainer.trainer import Schedule
+from negsift.common.config import from_dict, keys, to_dict
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig, Split
+from negsift.common.data.table.labelled import TableSet
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.psla import make_clip_model
+from negsift.common.models.vectors import make_vector_model
+from negsift.common.protocols import Bags
+from negsift.deploy.clips_on_ray import decoded_on_ray
+from negsift.deploy.recipes import RunConfig, check_fit
+from negsift.deploy.versions import versions
+from negsift.deploy.workers import fleet_beside, trained
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import make_strategy
+from negsift.service.strategies.full import Full
+from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.report import ReportedRun
+from negsift.trainer.run_spec import RunSpec
+from negsift.trainer.trainer import Schedule
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
@@ -63,7 +63,7 @@ class Workshop:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
-        kit = Kit(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
+        kit = RunSpec(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable
         return trained(kit, Schedule(config.training, config.sampling, config.augment), config.seed)
 
@@ -110,11 +110,11 @@ class Workshop:
 def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     """With the version of a bag table: that which the run in the folder was begun with, else the newest."""
     data = config.data
-    if data.name != "table" or data.root is None or data.edition is not None:
+    if data.name != "table" or data.root is None or data.version is not None:
         return config
-    begun = ((folder.config or {}).get("data") or {}).get("edition")
-    edition = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
-    return replace(config, data=replace(data, edition=edition))
+    begun = ((folder.config or {}).get("data") or {}).get("version")
+    version = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
+    return replace(config, data=replace(data, version=version))
 
 
 def model_for(bags: Bags, config: RunConfig) -> nn.Module:

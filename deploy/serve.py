@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.config import keys, override
-from common.errors import BadInput
-from service.setup import FleetConfig
+from negsift.common.config import keys, override
+from negsift.common.errors import BadInput
+from negsift.service.config import FleetConfig
 
 
 def add_serve_commands(commands: Any) -> None:  # Any: argparse keeps its type private
@@ -45,36 +45,36 @@ def _up(given: argparse.Namespace) -> None:
     pool = given.pool if "://" in given.pool else str(Path(given.pool).expanduser().absolute())
     name = given.name or Path(pool.rstrip("/")).name
 
-    from service import ray_services  # imported here: the other commands need no Ray
+    from negsift.service.serving import directory  # imported here: the other commands need no Ray
 
-    actor = ray_services.start(pool, name, config, given.idle_minutes * 60, given.detached)
+    actor = directory.start(pool, name, config, given.idle_minutes * 60, given.detached)
     if given.detached:
         _tell(actor, name)
         return
     try:
         _tell(actor, name)
-        print(ray_services.await_end(actor, name))
+        print(directory.await_end(actor, name))
     except KeyboardInterrupt:
-        print(f"{ray_services.stop(name)} has ended")
+        print(f"{directory.stop(name)} has ended")
 
 
 def _tell(actor: Any, name: str) -> None:  # Any: an actor handle
-    from service import ray_services
+    from negsift.service.serving import directory
 
-    print(describe(ray_services.ask(actor)), flush=True)
-    print(f"{name} is up at RAY_ADDRESS={ray_services.address()}", flush=True)
+    print(describe(directory.ask(actor)), flush=True)
+    print(f"{name} is up at RAY_ADDRESS={directory.address()}", flush=True)
 
 
 def _status(given: argparse.Namespace) -> None:
-    from service import ray_services
+    from negsift.service.serving import directory
 
-    print(describe(ray_services.ask(ray_services.find(given.name))))
+    print(describe(directory.ask(directory.find(given.name))))
 
 
 def _down(given: argparse.Namespace) -> None:
-    from service import ray_services
+    from negsift.service.serving import directory
 
-    print(f"{ray_services.stop(given.name)} has ended")
+    print(f"{directory.stop(given.name)} has ended")
 
 
 def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
@@ -99,8 +99,8 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
     ]
     tasks = [
         [
-            each["task"], each["target"] or "-", each["strategy"], each["model"][:6], each["edition"], each["rounds"],
-            each["epoch"], "-" if each["version"] is None else each["version"], each["behind"],
+            each["task"], each["target"] or "-", each["strategy"], each["model"][:6], each["pool_version"],
+            each["rounds"], each["epoch"], "-" if each["version"] is None else each["version"], each["behind"],
             f"{each['seconds']:.2f} s", f"{each['wait_s']:.2f} s", f"{each['publish_s']:.2f} s",
             f"{each['overlap']:.0%}", f"{each['covered']:.0%}",
         ]

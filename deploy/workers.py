@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from common.errors import BadInput
-from service.setup import FleetConfig
-from trainer.fit import fit
-from trainer.folder import Json
-from trainer.kit import Kit
-from trainer.trainer import Schedule
+from negsift.common.errors import BadInput
+from negsift.service.config import FleetConfig
+from negsift.trainer.fit import fit
+from negsift.trainer.folder import Json
+from negsift.trainer.run_spec import RunSpec
+from negsift.trainer.trainer import Schedule
 
 
-def trained(kit: Kit, schedule: Schedule, seed: int) -> Json:
+def trained(kit: RunSpec, schedule: Schedule, seed: int) -> Json:
     """Train to the end, with as many workers as the schedule says, and return the summary."""
     if schedule.training.workers == 1:
         return fit(kit.trainer(schedule, seed))
-    from trainer.workers import train_together  # imported here, as below: one worker needs no Ray
+    from negsift.trainer.workers import train_together  # imported here, as below: one worker needs no Ray
 
     return train_together(kit, schedule, seed)
 
@@ -34,7 +34,7 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
         )  # fmt: skip
     import ray
 
-    from service.ray_connect import connect
+    from negsift.service.cluster.connect import connect
 
     connect(fleet.dashboard)
     return divided(ray.cluster_resources(), workers, fleet)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
@@ -42,7 +42,7 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
 
 def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
     """The fleet with its shares of what is left where each worker has a CPU, and a GPU if there are any."""
-    from service.ray_service import shard_count, share_resources
+    from negsift.service.cluster.service import shard_count, share_resources
 
     kinds = ("CPU", "GPU") if have.get("GPU", 0.0) else ("CPU",)
     for kind in kinds:

@@ -11,24 +11,25 @@ from typing import Any, Self
 
 from torch import nn
 
-from common.errors import BadInput
-from common.models.adapt import as_embedder
-from common.models.bag import BagClassifier
-from common.protocols import Sized
-from common.types import Edition, Round, Selection
-from common.weights import Weights, take_snapshot
-from service.checks import check_version, require_positives, require_whole, resolve_k, resolve_strategy
-from service.coordinator import Task
-from service.editions import edition_of, pool_of, positives_of, renew, stamp
-from service.fleet import Stock
-from service.instances import shares_instances
-from service.memory import Chosen, Memory
-from service.rounds import Service
-from service.scope import Scope
-from service.setup import FleetConfig, start_service
-from service.shared_points import Layout
-from service.source import BagSource, Collate
-from service.strategies.base import Strategy
+from negsift.common.errors import BadInput
+from negsift.common.models.adapt import as_embedder
+from negsift.common.models.bag import BagClassifier
+from negsift.common.protocols import Sized
+from negsift.common.types import PoolVersion, Round, Selection
+from negsift.common.weights import Weights, take_snapshot
+from negsift.service.arguments import check_version, require_positives, require_whole, resolve_k, resolve_strategy
+from negsift.service.config import FleetConfig
+from negsift.service.fleet.local import ShardSpec
+from negsift.service.points.shared_points import PoolLayout
+from negsift.service.pool.bag_source import BagSource, Collate
+from negsift.service.pool.versions import pool_of, pool_version_of, positives_of, renew, stamp
+from negsift.service.protocols import Service
+from negsift.service.sampler_state import PendingSelection, SamplerState
+from negsift.service.scoring.instances import shares_instances
+from negsift.service.selection.coordinator import Task
+from negsift.service.selection.round_scope import Scope
+from negsift.service.start import start_service
+from negsift.service.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +77,16 @@ class NegativeSampler:
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(pool_of(pool, target_label), collate, ragged)
         learnt = BagSource(positives_of(positives, target_label), collate, ragged)
-        self._life = Life(bags.dataset, edition_of(bags.dataset))
+        self._life = PoolHandle(bags.dataset, pool_version_of(bags.dataset))
         scope, self._positives = Scope(candidates, rescore, every), len(learnt)
-        self._task, self._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), Memory()
+        self._task, self._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), SamplerState()
         self._round = self._first_round(k, seed, target)
-        stock = Stock(
+        stock = ShardSpec(
             bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
             scoring=config.scoring,
         )  # fmt: skip
         budgets = config.gather_mb << 20, config.held_mb << 20
-        layout = Layout(len(bags), *budgets, shares_instances(bags, embedder))
+        layout = PoolLayout(len(bags), *budgets, shares_instances(bags, embedder))
         self._service: Service = start_service(stock, layout, config)
         self._owns_service = True
         log.info(self._service.describe())
@@ -94,7 +95,12 @@ class NegativeSampler:
     def over(cls, service: Service, pool: Sized, task: Task, first: Round) -> Self:
         """A sampler of `pool` whose rounds another program's service runs; `first` is one without its epoch."""
         made = cls.__new__(cls)
-        made._life, made._task, made._round, made._memory = Life(pool, edition_of(pool)), task, first, Memory()
+        made._life, made._task, made._round, made._memory = (
+            PoolHandle(pool, pool_version_of(pool)),
+            task,
+            first,
+            SamplerState(),
+        )
         task.scope.check(task.strategy, first.k)
         made._positives = 1  # the service knows how many there are, and complains if there are none
         made._service, made._owns_service = service, True
@@ -119,7 +125,7 @@ class NegativeSampler:
         It ends with this one; closing it does nothing.
         """
         other, scope = copy.copy(self), Scope(candidates, rescore, every)
-        other._task, other._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), Memory()
+        other._task, other._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), SamplerState()
         other._owns_service = False
         other._round = other._first_round(k, seed, target)
         return other
@@ -132,7 +138,7 @@ class NegativeSampler:
         """
         return self.submit(weights, epoch).result()
 
-    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Chosen:
+    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> PendingSelection:
         """Start a round and return at once; `.result(timeout_s)` gives the selection.
 
         `version` says after how many epochs the weights were taken, `epoch` if it is left out; the
@@ -140,13 +146,13 @@ class NegativeSampler:
         """
         if self._life.over:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
-        version, edition = epoch if version is None else version, self._life.edition
+        version, pool_version = epoch if version is None else version, self._life.pool_version
         check_version(version, epoch, self._task.staleness)
-        snapshot = stamp(take_snapshot(weights, version), edition)
-        k, memory = resolve_k(self._round.k, self._task.strategy, edition.bags), self._memory
-        asked = dataclasses.replace(self._round, epoch=epoch, k=k, edition=edition, previous=memory.previous)
+        snapshot = stamp(take_snapshot(weights, version), pool_version)
+        k, memory = resolve_k(self._round.k, self._task.strategy, pool_version.bags), self._memory
+        asked = dataclasses.replace(self._round, epoch=epoch, k=k, pool_version=pool_version, previous=memory.previous)
         asked = self._task.scope.narrowed(asked, self._task.strategy_at(epoch), memory.kept is not None)
-        return Chosen(memory, self._service.begin(self._task, asked, snapshot), asked, k)
+        return PendingSelection(memory, self._service.begin(self._task, asked, snapshot), asked, k)
 
     @property
     def pool(self) -> Sized:
@@ -160,17 +166,17 @@ class NegativeSampler:
         they are. Raises BadInput where the pool is no table.
         """
         self._life.pool = renew(self.pool, version)
-        self._life.edition = edition_of(self.pool)
-        return self._life.edition.version
+        self._life.pool_version = pool_version_of(self.pool)
+        return self._life.pool_version.version
 
     def state_dict(self) -> dict[str, Any]:  # Any: tensors and numbers
         """All that later selections depend on besides the weights: the last one, kept scores, a table's version."""
-        return self._memory.state() | {"edition": self._life.edition.version}
+        return self._memory.state() | {"pool_version": self._life.pool_version.version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Go on from a `state_dict`."""
-        if isinstance(state, Mapping) and state.get("edition"):
-            self.refresh(state["edition"])
+        if isinstance(state, Mapping) and state.get("pool_version"):
+            self.refresh(state["pool_version"])
         self._memory.load(state, len(self.pool))
 
     def close(self, finish: bool = True) -> None:
@@ -194,15 +200,15 @@ class NegativeSampler:
         strategy = self._task.strategy
         require_positives(strategy, self._positives)
         require_whole("seed", seed)
-        first = Round("", 0, seed, resolve_k(k, strategy, self._life.edition.bags), target)
+        first = Round("", 0, seed, resolve_k(k, strategy, self._life.pool_version.bags), target)
         self._task.scope.check(strategy, first.k)
         return first
 
 
 @dataclass
-class Life:
+class PoolHandle:
     """The pool, its version and size as they are now, and whether the shards are gone; siblings share it."""
 
     pool: Sized
-    edition: Edition
+    pool_version: PoolVersion
     over: bool = False

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio.transforms import FrequencyMasking, TimeMasking
 
-from common.config import knob
-from common.data.audio.logmel import log_mel, to_float
-from common.data.audioset.clips import ClipSet
-from common.errors import BadInput
-from common.knobs import check_knobs
-from common.rng import generator, stream_key
-from common.types import Floats, Index
-from trainer.loader import Batch, Batches
+from negsift.common.arrays import Floats, Index
+from negsift.common.config import knob
+from negsift.common.data.audio.logmel import log_mel, to_float
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.errors import BadInput
+from negsift.common.knobs import check_knobs
+from negsift.common.rng import generator, stream_key
+from negsift.trainer.loader import Batch, Batches
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from common.config import knob
-from common.errors import BadInput
-from common.knobs import check_knobs
+from negsift.common.config import knob
+from negsift.common.errors import BadInput
+from negsift.common.knobs import check_knobs
 
 MOST = 1e15
 """More negatives than any pool has: a ratio near 0 asks for no more than that."""

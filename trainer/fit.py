@@ -1,8 +1,8 @@
 """A training run on one screen: every epoch, choose the negatives, train, validate, record."""
 
-from common.errors import Interrupted
-from trainer.folder import Json
-from trainer.trainer import Trainer
+from negsift.common.errors import Interrupted
+from negsift.trainer.folder import Json
+from negsift.trainer.trainer import Trainer
 
 
 def fit(trainer: Trainer) -> Json:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from common.errors import BadData, BadInput
-from common.types import Selection
+from negsift.common.errors import BadData, BadInput
+from negsift.common.types import Selection
 
 Json = dict[str, Any]  # Any: JSON
 _OWN = {"selections", "checkpoint", "lost+found"}

@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from common.errors import BadInput
-from common.protocols import Bags
-from common.rng import stream_key
-from common.types import Floats
-from trainer.config import TrainingConfig
-from trainer.loader import Batch, Share
-from trainer.team import Team
+from negsift.common.arrays import Floats
+from negsift.common.errors import BadInput
+from negsift.common.protocols import Bags
+from negsift.common.rng import stream_key
+from negsift.trainer.config import TrainingConfig
+from negsift.trainer.loader import Batch, BatchShare
+from negsift.trainer.team import Team
 
 
 class Learner:
@@ -38,9 +38,9 @@ class Learner:
         self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
     @property
-    def share(self) -> Share:
+    def share(self) -> BatchShare:
         """The part of every batch that is to be trained here."""
-        return Share(self._team.rank, self._team.size)
+        return BatchShare(self._team.rank, self._team.size)
 
     def train(self, batches: Iterable[Batch], epoch: int) -> float:
         """One pass over the batches; the mean loss of a bag, over all workers.

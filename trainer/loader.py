@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.bagset import BagBatch
-from common.protocols import Bags
-from common.rng import generator
-from common.types import Floats, Index, Selection
+from negsift.common.arrays import Floats, Index
+from negsift.common.data.bagset import BagBatch
+from negsift.common.protocols import Bags
+from negsift.common.rng import generator
+from negsift.common.types import Selection
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchShare:
     """The `rank`-th of `of` equal runs of every batch, all of it by default."""
 
     rank: int = 0
@@ -64,7 +65,7 @@ class Batches:
     whole: EpochSet
     order: Index
     size: int
-    share: Share = field(default_factory=Share)
+    share: BatchShare = field(default_factory=BatchShare)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from common.types import Floats, Index
+from negsift.common.arrays import Floats, Index
 
 Metrics = dict[str, float]
 

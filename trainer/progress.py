@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.account import Account
-from common.types import Floats, Index, Selection
-from trainer.folder import Json
-from trainer.metrics import Metrics
+from negsift.common.account import Account
+from negsift.common.arrays import Floats, Index
+from negsift.common.types import Selection
+from negsift.trainer.folder import Json
+from negsift.trainer.metrics import Metrics
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common.errors import NegsiftError
+from negsift.common.errors import NegsiftError
 
 T = TypeVar("T")
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.data.split import Split
-from common.errors import BadInput
-from common.protocols import Sampler
-from common.types import Selection
-from trainer.ahead import Ahead, as_arrays, as_tensors
-from trainer.augment import AugmentConfig, Augmented
-from trainer.config import SamplingConfig, TrainingConfig
-from trainer.folder import Json, RunFolder
-from trainer.learner import Learner
-from trainer.loader import Batches, epoch_order, epoch_set
-from trainer.metrics import Metrics, bag_metrics
-from trainer.progress import Progress
+from negsift.common.data.split import Split
+from negsift.common.errors import BadInput
+from negsift.common.protocols import Sampler
+from negsift.common.types import Selection
+from negsift.trainer.augment import AugmentConfig, Augmented
+from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.learner import Learner
+from negsift.trainer.loader import Batches, epoch_order, epoch_set
+from negsift.trainer.metrics import Metrics, bag_metrics
+from negsift.trainer.progress import Progress
+from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Trainer:
         self._with, self._seed = materials, seed
         self._training, self._sampling, self._augment = schedule.training, schedule.sampling, schedule.augment
         self._progress = Progress(np.zeros(len(materials.split.pool), dtype=np.bool_))
-        self._ahead = Ahead(materials.sampler, self._sampling, self._training.epochs)
+        self._ahead = SelectionPrefetch(materials.sampler, self._sampling, self._training.epochs)
         self._seconds: dict[str, float] = {}
         self._saved = 0
         self._resume()

@@ -22,13 +22,13 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
-from common.errors import Interrupted, ServiceError
-from trainer.fit import fit
-from trainer.folder import Json, RunFolder
-from trainer.kit import Kit
-from trainer.place import Place
-from trainer.team import TorchTeam
-from trainer.trainer import Schedule
+from negsift.common.errors import Interrupted, ServiceError
+from negsift.trainer.fit import fit
+from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.run_spec import RunSpec
+from negsift.trainer.scratch_folder import ScratchFolder
+from negsift.trainer.team import TorchTeam
+from negsift.trainer.trainer import Schedule
 
 _LOSSES = 3
 """So many times workers may be lost, or not find the room they are promised."""
@@ -36,7 +36,7 @@ _PATIENCE_S = 24 * 3600
 """So long the others wait for rank 0 to select and to validate; if it is lost meanwhile, Ray notices."""
 
 
-def train_together(kit: Kit, schedule: Schedule, seed: int) -> Json:
+def train_together(kit: RunSpec, schedule: Schedule, seed: int) -> Json:
     """Train with `schedule.training.workers` workers to the end, or on from where the run stopped; its summary.
 
     Each has a CPU of the cluster, and a GPU if there are any. Raises what goes wrong in them as itself,
@@ -44,7 +44,7 @@ def train_together(kit: Kit, schedule: Schedule, seed: int) -> Json:
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # else Ray Train sees every 2 s what happened
     folder = RunFolder(kit.folder.path.resolve())  # workers are started in places of their own
-    with Place(folder.path / ".train") as place, _heard() as lines, _ctrl_c_as_before():
+    with ScratchFolder(folder.path / ".train") as place, _heard() as lines, _ctrl_c_as_before():
         held = [ray.put((replace(kit, folder=folder), schedule, seed))]
         work = functools.partial(_work, place, held, lines)
         try:
@@ -61,7 +61,7 @@ def train_together(kit: Kit, schedule: Schedule, seed: int) -> Json:
     return summary
 
 
-def _on_ray_train(work: Any, workers: int, place: Place) -> TorchTrainer:  # Any: a function without arguments
+def _on_ray_train(work: Any, workers: int, place: ScratchFolder) -> TorchTrainer:  # Any: a function without arguments
     has_gpus = ray.cluster_resources().get("GPU", 0.0) > 0  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     return TorchTrainer(
         work,
@@ -74,7 +74,7 @@ def _on_ray_train(work: Any, workers: int, place: Place) -> TorchTrainer:  # Any
     )  # fmt: skip
 
 
-def _work(place: Place, held: Sequence[Any], lines: Queue) -> Json | None:  # Any: ray.ObjectRef
+def _work(place: ScratchFolder, held: Sequence[Any], lines: Queue) -> Json | None:  # Any: ray.ObjectRef
     """What a worker does; rank 0's answer is the run's."""
     if place.error is not None:  # Ray Train starts workers anew, whatever they failed with
         return None

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from common.data import audioset
-from common.data.audioset.clips import Clips
-from common.data.instances import cache_folder
-from common.data.split import DataConfig
-from common.rng import generator
-from common.types import Floats
+from negsift.common.arrays import Floats
+from negsift.common.data import audioset
+from negsift.common.data.audioset.clips import Clips
+from negsift.common.data.instances import cache_folder
+from negsift.common.data.split import DataConfig
+from negsift.common.rng import generator
 
 RATE = 16_000
 SECONDS = 4.0

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import BadData, BadInput
-from common.rng import generator
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.errors import BadData, BadInput
+from negsift.common.rng import generator
 
 
 @dataclass(frozen=True)

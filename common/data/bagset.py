@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.data.instances import Instances
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.instances import Instances
 
 
 @dataclass(frozen=True)

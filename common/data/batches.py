@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.instances import Instances, require_labels
-from common.errors import BadData
+from negsift.common.data.instances import Instances, require_labels
+from negsift.common.errors import BadData
 
 _BROKEN = (pickle.UnpicklingError, OSError, EOFError, LookupError, AttributeError, TypeError, ValueError)
 

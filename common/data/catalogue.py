@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from common.data import audio_demo, audioset, cifar10, digits, images
-from common.data.audioset.clips import Clips
-from common.data.audioset.split import split_clips
-from common.data.instances import Instances
-from common.data.split import DataConfig, Split, split_bags
-from common.data.table import split as table_split
-from common.errors import UnknownName
+from negsift.common.data import audio_demo, audioset, cifar10, digits, images
+from negsift.common.data.audioset.clips import Clips
+from negsift.common.data.audioset.split import split_clips
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import DataConfig, Split, split_bags
+from negsift.common.data.table import split as table_split
+from negsift.common.errors import UnknownName
 
 Load = (
     Callable[[DataConfig], tuple[Instances, Instances]]

@@ -4,11 +4,11 @@ import http.client
 import tarfile
 from pathlib import Path
 
-from common.data.batches import read_batches
-from common.data.instances import Instances, decode_once
-from common.data.parquet import read_parquet
-from common.data.split import DataConfig
-from common.errors import BadData, BadInput
+from negsift.common.data.batches import read_batches
+from negsift.common.data.instances import Instances, decode_once
+from negsift.common.data.parquet import read_parquet
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadData, BadInput
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32

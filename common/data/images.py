@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from common.data.instances import UNDECODABLE, Instances, decode_once, require_half, why_not
-from common.data.split import DataConfig
-from common.errors import BadData
+from negsift.common.data.instances import UNDECODABLE, Instances, decode_once, require_half, why_not
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadData
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 _NO_CLASSES = {"__MACOSX"}

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from common.errors import BadData, BadInput
+from negsift.common.errors import BadData, BadInput
 
 
 @dataclass(frozen=True)

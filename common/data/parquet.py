@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from common.data.instances import UNDECODABLE, Instances, require_half, require_labels, why_not
-from common.errors import BadData
+from negsift.common.data.instances import UNDECODABLE, Instances, require_half, require_labels, why_not
+from negsift.common.errors import BadData
 
 
 def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> Instances:

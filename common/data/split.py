@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common.config import knob
-from common.data.audio.config import AudioConfig
-from common.data.bags import plan_bags
-from common.data.bagset import BagSet
-from common.data.instances import Instances
-from common.errors import BadInput, UnknownName
-from common.knobs import check_knobs
-from common.protocols import Bags
-from common.rng import generator
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.config import knob
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.bags import plan_bags
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.instances import Instances
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.knobs import check_knobs
+from negsift.common.protocols import Bags
+from negsift.common.rng import generator
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DataConfig:
     val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
     image_size: int = knob(32, "height and width images are decoded to", least=1)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
-    edition: int | None = knob(None, "version of a bag table; none: the newest", least=1)
+    version: int | None = knob(None, "version of a bag table; none: the newest", least=1)
     audio: AudioConfig = field(default_factory=AudioConfig)
 
     def __post_init__(self) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.data.bagset import BagBatch
-from common.errors import BadModel
-from common.models.bag import BagClassifier
-from common.models.clip import ClipClassifier
-from common.models.embed import Ask, Encoded, gradient_labels, linear_gradient, pack
-from common.types import Embedded, Index, Need
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch
+from negsift.common.errors import BadModel
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.embed import EncodedBags, gradient_labels, linear_gradient, pack
+from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class Seen(threading.local):
@@ -57,7 +58,7 @@ class AdaptedModule(nn.Module):
         """Into the module itself."""
         return self.module.load_state_dict(state_dict, strict, assign)
 
-    def embed(self, bags: BagBatch | Tensor, index: Index, ask: Ask) -> Embedded:
+    def embed(self, bags: BagBatch | Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
         """Logits (n, K), features (n, D) and, if asked, last-layer gradients of a batch of bags.
 
         Raises BadModel if the answer isn't one row of logits a bag, or if gradients are asked of a
@@ -69,14 +70,14 @@ class AdaptedModule(nn.Module):
             self._require_linear(inputs_NnD, raw)
         return _answer(raw, inputs_NnD.mean(1), index, ask)
 
-    def encode(self, bags: BagBatch | Tensor, count: int) -> Encoded:
+    def encode(self, bags: BagBatch | Tensor, count: int) -> EncodedBags:
         """The head's inputs for `count` bags, (N, n, D), if the logits follow from them; else raises BadModel."""
         raw, inputs = self._run(bags, count)
         inputs_NnD = inputs.reshape(count, -1, inputs.shape[-1])
         self._require_linear(inputs_NnD, raw)
-        return Encoded(inputs_NnD, np.full(count, inputs_NnD.shape[1], dtype=np.int64))
+        return EncodedBags(inputs_NnD, np.full(count, inputs_NnD.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+    def answer(self, encoded: EncodedBags, index: Index, ask: EmbeddingSpec) -> Embedded:
         """The same as `embed`, from the head's inputs; logits may differ in their last bit."""
         feats_ND = encoded.features.mean(1)
         return _answer(torch.nn.functional.linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, ask)
@@ -124,7 +125,7 @@ class AdaptedModule(nn.Module):
             )
 
 
-def _answer(raw: Tensor, feats_ND: Tensor, index: Index, ask: Ask) -> Embedded:
+def _answer(raw: Tensor, feats_ND: Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
     logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
     if ask.need < Need.GRADIENT:
         return pack(index, logits_NK, feats_ND, None)

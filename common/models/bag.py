@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.data.bagset import BagBatch
-from common.models.embed import Ask, Encoded, general_gradient, gradient_labels, linear_gradient, pack
-from common.models.pooling import Pooling
-from common.models.ragged import spread
-from common.types import Embedded, Index, Need
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch
+from negsift.common.models.embed import EncodedBags, general_gradient, gradient_labels, linear_gradient, pack
+from negsift.common.models.pooling import Pooling
+from negsift.common.models.ragged import spread
+from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class BagClassifier(nn.Module):
@@ -31,20 +32,20 @@ class BagClassifier(nn.Module):
         pooled: Tensor = self.pooling(logits_NnK, share_Nn, mask_Nn)
         return pooled
 
-    def embed(self, bags: BagBatch | Tensor, index: Index, ask: Ask) -> Embedded:
+    def embed(self, bags: BagBatch | Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
         """What one forward pass says of the bags at pool positions `index`; see `pool` for the levels."""
         return self.answer(self.encode(bags, len(index)), index, ask)
 
-    def encode(self, bags: BagBatch | Tensor, count: int) -> Encoded:
+    def encode(self, bags: BagBatch | Tensor, count: int) -> EncodedBags:
         """The features of every instance of `count` bags, (M, D)."""
         batch = as_batch(bags)
-        return Encoded(self.encoder(batch.instances), batch.sizes)
+        return EncodedBags(self.encoder(batch.instances), batch.sizes)
 
-    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+    def answer(self, encoded: EncodedBags, index: Index, ask: EmbeddingSpec) -> Embedded:
         """The rest of `embed`."""
         return self.pool(encoded.features, encoded.sizes, index, ask)
 
-    def pool(self, feats_MD: Tensor, sizes: Index, index: Index, ask: Ask) -> Embedded:
+    def pool(self, feats_MD: Tensor, sizes: Index, index: Index, ask: EmbeddingSpec) -> Embedded:
         """The embedding of bags whose instances' features are known, so that an instance shared by many
         bags is encoded once. The gradient is in closed form for every pooling, in float64.
         """

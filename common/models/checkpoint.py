@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadWeights
-from common.models.authors import is_authors, pad_as_authors, renamed
+from negsift.common.errors import BadWeights
+from negsift.common.models.psla_checkpoint import is_authors, pad_as_authors, renamed
 
 log = logging.getLogger(__name__)
 _STEM = "features.0.0.weight"

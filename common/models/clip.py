@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.data.audio.config import ClipForm
-from common.errors import BadModel
-from common.models.attention import EDGE, AttentionHead
-from common.models.embed import Ask, Encoded, gradient_labels, pack, to_numpy
-from common.types import Embedded, Gradient, Index, Need
+from negsift.common.arrays import Index
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.errors import BadModel
+from negsift.common.models.attention import EDGE, AttentionHead
+from negsift.common.models.embed import EncodedBags, gradient_labels, pack, to_numpy
+from negsift.common.types import Embedded, EmbeddingSpec, Gradient, Need
 
 
 class Standardise(nn.Module):
@@ -47,16 +48,16 @@ class ClipClassifier(nn.Module):
         feats_NTD: Tensor = self.encoder(self.standardise(clips))
         return feats_NTD.to(self.standardise.mean.dtype)
 
-    def embed(self, clips: Tensor, index: Index, ask: Ask) -> Embedded:
+    def embed(self, clips: Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
         """Logits, the mean of the steps' features (N, D), and the last layer's gradient (H·D numbers a clip)."""
         return self.answer(self.encode(clips, len(index)), index, ask)
 
-    def encode(self, clips: Tensor, count: int) -> Encoded:
+    def encode(self, clips: Tensor, count: int) -> EncodedBags:
         """The features of every time step of `count` clips, (N, T, D)."""
         feats_NTD = self.steps(clips)
-        return Encoded(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
+        return EncodedBags(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: Encoded, index: Index, ask: Ask) -> Embedded:
+    def answer(self, encoded: EncodedBags, index: Index, ask: EmbeddingSpec) -> Embedded:
         """The rest of `embed`."""
         feats_NTD = encoded.features
         probs_NK = self._probabilities(feats_NTD)

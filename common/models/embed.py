@@ -6,27 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import BadInput
-from common.models.pooling import residual
-from common.types import Array, Embedded, Gradient, Index, Need
+from negsift.common.arrays import Array, Index
+from negsift.common.errors import BadInput
+from negsift.common.models.pooling import residual
+from negsift.common.types import Embedded, EmbeddingSpec, Gradient
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What to compute of every bag.
-
-    `label` is the class the gradient is taken for: `pseudo`, the predicted one (eq. 4 of Shah et
-    al.), or `known`, the negative class that every bag of a negative pool has. `target` is the
-    positive class's column.
-    """
-
-    need: Need
-    label: str = "pseudo"
-    target: int = 1
-
-
-@dataclass(frozen=True)
-class Encoded:
+class EncodedBags:
     """What the backbone says of bags: `features`, which only the head has still to look at, and `sizes` (n,)."""
 
     features: Tensor
@@ -37,13 +24,13 @@ class Encoded:
         """Memory held."""
         return self.features.element_size() * self.features.nelement() + self.sizes.nbytes
 
-    def wide(self) -> "Encoded":
+    def wide(self) -> "EncodedBags":
         """The same with features in float32, if they are in bfloat16."""
         half = self.features.dtype == torch.bfloat16
-        return Encoded(self.features.float(), self.sizes) if half else self
+        return EncodedBags(self.features.float(), self.sizes) if half else self
 
 
-def gradient_labels(logits_NK: Tensor, ask: Ask) -> Tensor:
+def gradient_labels(logits_NK: Tensor, ask: EmbeddingSpec) -> Tensor:
     """The label each bag's gradient is taken for, (N,)."""
     if ask.label == "pseudo":
         return logits_NK.argmax(1)

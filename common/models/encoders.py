@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from common.config import knob
-from common.errors import BadInput, UnknownName
-from common.models.bag import BagClassifier
-from common.models.pooling import POOLINGS, make_pooling
-from common.rng import stream_key
+from negsift.common.config import knob
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import POOLINGS, make_pooling
+from negsift.common.rng import stream_key
 
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _GREY = ((0.5,), (0.5,))

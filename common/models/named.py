@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from common.config import from_dict, knob
-from common.data.audio.config import ClipForm
-from common.data.table.schema import Payload
-from common.errors import BadInput, UnknownName
-from common.knobs import check_knobs
-from common.models.bag import BagClassifier
-from common.models.clip import ClipClassifier
-from common.models.encoders import MODELS, ModelConfig, make_model
-from common.models.pooling import POOLINGS, make_pooling
-from common.models.psla import CLIP_MODELS, make_clip_model
+from negsift.common.config import from_dict, knob
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.table.schema import Payload
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.knobs import check_knobs
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.encoders import MODELS, ModelConfig, make_model
+from negsift.common.models.pooling import POOLINGS, make_pooling
+from negsift.common.models.psla import CLIP_MODELS, make_clip_model
 
 FEATURE_MODELS = ("linear", "mlp")
 

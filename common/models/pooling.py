@@ -8,7 +8,7 @@ head z_i = W h_i, the gradient of L = -log p_y with respect to W is Σ_i δ_i �
 import torch
 from torch import Tensor, nn
 
-from common.errors import UnknownName
+from negsift.common.errors import UnknownName
 
 
 class Pooling(nn.Module):

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import efficientnet_b2
 
-from common.data.audio.config import ClipForm
-from common.errors import BadInput, UnknownName
-from common.models.attention import AttentionHead
-from common.models.checkpoint import load_weights
-from common.models.clip import ClipClassifier
-from common.models.encoders import ModelConfig
-from common.rng import stream_key
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.attention import AttentionHead
+from negsift.common.models.checkpoint import load_weights
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.rng import stream_key
 
 _SHRINK = 32
 _SAME, _LEAST = 1e-3, 0.1

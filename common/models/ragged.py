@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.types import Index
+from negsift.common.arrays import Index
 
 
 def spread(values_MF: Tensor, sizes: Index) -> tuple[Tensor, Tensor]:

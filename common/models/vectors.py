@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from common.errors import UnknownName
-from common.models.bag import BagClassifier
-from common.models.encoders import ModelConfig, make_classifier
+from negsift.common.errors import UnknownName
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.encoders import ModelConfig, make_classifier
 
 _HIDDEN = 128
 

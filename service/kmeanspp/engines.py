@@ -8,19 +8,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from common.errors import BadInput
-from common.rng import generator, stream_key, uniform_keys
-from common.types import Floats, Index
-from service.kmeanspp.messages import Spread
-from service.kmeanspp.points import Points, Steps, squared_gaps
-from service.kmeanspp.pool import Wanted
+from negsift.common.arrays import Floats, Index
+from negsift.common.errors import BadInput
+from negsift.common.rng import generator, stream_key, uniform_keys
+from negsift.service.kmeanspp.messages import Seeding
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points, Steps, squared_gaps
 
-Engine = Callable[[Points, Wanted], Spread]
+Engine = Callable[[Points, SeedingSpec], Seeding]
 
 _MOST_BYTES = 2 << 30
 
 
-def sequential(points: Points, wanted: Wanted) -> Spread:
+def sequential(points: Points, wanted: SeedingSpec) -> Seeding:
     """The plain algorithm: one pass a centre, each drawn by inverting the running sum of D²."""
     rows, nearest = _first(points, wanted), np.full(len(points), np.inf)
     draws = uniform_keys(stream_key(wanted.seed, "badge", wanted.epoch), np.arange(wanted.count))
@@ -33,7 +33,7 @@ def sequential(points: Points, wanted: Wanted) -> Spread:
     return _complete(points, rows, wanted)
 
 
-def sklearn(points: Points, wanted: Wanted) -> Spread:
+def sklearn(points: Points, wanted: SeedingSpec) -> Seeding:
     """scikit-learn's kmeans_plusplus with one trial a centre, as D² sampling has; its first centre is any point."""
     count = min(wanted.count, len(points))
     if not count:
@@ -45,12 +45,12 @@ def sklearn(points: Points, wanted: Wanted) -> Spread:
     return _complete(points, rows.astype(np.int64), wanted)
 
 
-def faiss_kmeanspp(points: Points, wanted: Wanted) -> Spread:
+def faiss_kmeanspp(points: Points, wanted: SeedingSpec) -> Seeding:
     """FAISS's k-means++ over all points (it sub-samples in its Clustering only); its first centre is any point."""
     return _complete(points, _faiss(points, wanted, "KMEANS_PLUS_PLUS"), wanted)
 
 
-def faiss_afkmc2(points: Points, wanted: Wanted) -> Spread:
+def faiss_afkmc2(points: Points, wanted: SeedingSpec) -> Seeding:
     """FAISS's AFK-MC² (Bachem et al., NeurIPS 2016): D² sampling by Markov chains of 50 steps, so approximate."""
     return _complete(points, _faiss(points, wanted, "AFK_MC2"), wanted)
 
@@ -64,14 +64,14 @@ ENGINES: dict[str, Engine] = {
 _NONE = np.zeros(0, dtype=np.int64)
 
 
-def _first(points: Points, wanted: Wanted) -> Index:
+def _first(points: Points, wanted: SeedingSpec) -> Index:
     """The row of the longest point, or of the smallest hash; ties by position; none of no points."""
     key = stream_key(wanted.seed, "badge-first", wanted.epoch)
     order = uniform_keys(key, points.index) if wanted.random_first else -points.squares
     return np.lexsort((points.index, order))[: min(1, wanted.count)]
 
 
-def _faiss(points: Points, wanted: Wanted, method: str) -> Index:
+def _faiss(points: Points, wanted: SeedingSpec, method: str) -> Index:
     """The rows FAISS seeds with: it gives vectors, which are copies of rows, so these are found by their bytes."""
     rows, count = np.ascontiguousarray(_product(points)), min(wanted.count, len(points))
     if not count:
@@ -112,7 +112,7 @@ def _product(points: Points) -> Steps:
     return product.astype(np.float32, copy=False)
 
 
-def _complete(points: Points, rows: Index, wanted: Wanted) -> Spread:
+def _complete(points: Points, rows: Index, wanted: SeedingSpec) -> Seeding:
     """Without the rows that lie on an earlier one; what is missing in the order of a hash."""
     kept, score = _distinct(points, rows)
     missing = min(wanted.count, len(points)) - len(kept)
@@ -120,7 +120,7 @@ def _complete(points: Points, rows: Index, wanted: Wanted) -> Spread:
     number = uniform_keys(stream_key(wanted.seed, "badge-fill", wanted.epoch), points.index[free])
     left = free[np.lexsort((points.index[free], number))][:missing]
     index = points.index[np.concatenate([kept, left])]
-    return Spread(index, np.concatenate([score, np.zeros(missing)]), missing, centres=points.take(kept).narrow)
+    return Seeding(index, np.concatenate([score, np.zeros(missing)]), missing, centres=points.take(kept).narrow)
 
 
 def _distinct(points: Points, rows: Index) -> tuple[Index, Floats]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common.account import Traffic
-from common.types import Array, Floats, Index
-from service.kmeanspp.points import Points
+from negsift.common.account import Traffic
+from negsift.common.arrays import Array, Floats, Index
+from negsift.service.kmeanspp.points import Points
 
 
 @dataclass(frozen=True)
-class Standing:
+class RateBasis:
     """What rates are taken from: (|u| + radius)² while `radius` is given, else D² to the `centres`."""
 
     centres: Points
@@ -19,7 +19,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Due:
+class DuePoints:
     """Points with the rates at which they arrive, in squared steps, (n,); the same bits on any shard."""
 
     points: Points
@@ -27,7 +27,7 @@ class Due:
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeWindow:
     """A stretch of time in the race of `key`; `low` 0 means from the beginning."""
 
     key: int
@@ -36,7 +36,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Far:
+class FarthestPoints:
     """A shard's points of the largest bounds, with their D² in squared steps, and the largest bound of the others."""
 
     points: Points
@@ -70,7 +70,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Summary:
+class PointsSummary:
     """What a shard's points are, in all: `best` is its first centre, or nothing where it has no point."""
 
     moments: Moments
@@ -78,7 +78,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Seeding:
     """Positions in the order drawn, (k,), and their squared distances to those before, in squared steps.
 
     The first one's is its squared norm. The last `filled` were drawn when all points left lay on `centres`,
@@ -92,4 +92,4 @@ class Spread:
     centres: Points | None = None
 
 
-EMPTY = Spread(np.zeros(0, dtype=np.int64), np.zeros(0), 0)
+EMPTY = Seeding(np.zeros(0, dtype=np.int64), np.zeros(0), 0)

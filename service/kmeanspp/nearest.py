@@ -8,16 +8,16 @@ operations, and never below 0.
 
 import numpy as np
 
-from common.types import Floats, Index
-from service.kmeanspp.bodies import compiled_for
-from service.kmeanspp.points import Points, squared_gaps
+from negsift.common.arrays import Floats, Index
+from negsift.service.kmeanspp.backends import compiled_for
+from negsift.service.kmeanspp.points import Points, squared_gaps
 
 _RUN, _CELLS = 64, 1 << 14
 _SAFE, _ROUNDING = 1.0 + 1e-9, 4e-11
 _CACHED_BYTES = 4 << 20  # of centres; more are read again for every few points by the compiled loop, BLAS knows better
 
 
-class ByNorm:
+class CentresByNorm:
     """Centres in the order of their norms."""
 
     def __init__(self, centres: Points) -> None:
@@ -33,7 +33,7 @@ class ByNorm:
         return self.points.take(slice(int(first), int(last)))
 
 
-def nearest(points: Points, centres: ByNorm, bound: Floats | None = None) -> Floats:
+def nearest(points: Points, centres: CentresByNorm, bound: Floats | None = None) -> Floats:
     """The squared distance of each point to the nearest centre, or `bound` where that is less, (n,), squared steps.
 
     Without a bound it is infinite where there is no centre.
@@ -53,7 +53,7 @@ def nearest(points: Points, centres: ByNorm, bound: Floats | None = None) -> Flo
     return found
 
 
-def _lower(found: Floats, points: Points, rows: Index, centres: ByNorm) -> None:
+def _lower(found: Floats, points: Points, rows: Index, centres: CentresByNorm) -> None:
     """The same for a run of points of similar norms, `rows`."""
     some, (low, high) = points.take(rows), np.sqrt(points.squares[rows[[0, -1]]])
     reach = np.sqrt(found[rows].max() * _SAFE + _ROUNDING * high * high)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from common.types import Floats, Index
+from negsift.common.arrays import Floats, Index
 
 Steps = NDArray[np.float32]
 Factor = NDArray[np.floating[Any]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.types import Floats
+from negsift.common.arrays import Floats
 
 _PASS_ROWS, _WALK_ROWS = 16, 512  # fixed costs of a pass and of an arrival, in distances
 _FIRST_PASS = 16
@@ -19,7 +19,7 @@ _EARLY_WASTE = 1.25
 
 
 @dataclass
-class Schedule:
+class PassSchedule:
     """Counts since the last checkpoint: `arrivals`, and the centres there were at it, `start`.
 
     `by_norm` says that no pass was made yet and rates come from norms alone.

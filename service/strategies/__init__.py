@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from common.config import knob
-from common.errors import BadInput, UnknownName
-from common.knobs import check_knobs
-from common.types import Need
-from service.kmeanspp.engines import ENGINES
-from service.strategies.badge import Badge
-from service.strategies.badge_filtered import BadgeFiltered
-from service.strategies.base import Strategy
-from service.strategies.cluster_margin import ClusterMargin
-from service.strategies.entropy import Entropy
-from service.strategies.full import Full
-from service.strategies.gradient_embedding import GradientEmbedding
-from service.strategies.k_center import KCenter
-from service.strategies.kl_embedding import KlEmbedding
-from service.strategies.kl_prob import KlProb
-from service.strategies.least_confidence import LeastConfidence
-from service.strategies.margin import Margin
-from service.strategies.random import Random
-from service.strategies.svm_margin import SvmMargin
+from negsift.common.config import knob
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.knobs import check_knobs
+from negsift.common.types import Need
+from negsift.service.kmeanspp.engines import ENGINES
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.badge_filtered import BadgeFiltered
+from negsift.service.strategies.base import Strategy
+from negsift.service.strategies.cluster_margin import ClusterMargin
+from negsift.service.strategies.entropy import Entropy
+from negsift.service.strategies.full import Full
+from negsift.service.strategies.gradient_embedding import GradientEmbedding
+from negsift.service.strategies.k_center import KCenter
+from negsift.service.strategies.kl_embedding import KlEmbedding
+from negsift.service.strategies.kl_prob import KlProb
+from negsift.service.strategies.least_confidence import LeastConfidence
+from negsift.service.strategies.margin import Margin
+from negsift.service.strategies.random import Random
+from negsift.service.strategies.svm_margin import SvmMargin
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "full": Full,

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.types import Need, Picked, Round
-from service.bag_points import PointsAsk
-from service.kmeanspp import Wanted, spread_out
-from service.kmeanspp.engines import ENGINES
-from service.strategies.base import Prepared, Strategy
+from negsift.common.types import Need, Picked, Round
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.engines import ENGINES
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.strategies.base import Prepared, Strategy
 
 if TYPE_CHECKING:
-    from service.view import View
+    from negsift.service.selection.pool_view import PoolView
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Badge(Strategy):
 
     need = Need.GRADIENT
 
-    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""
-        points = view.points(PointsAsk(self.ask(round)))
-        wanted = Wanted(round.k, round.seed, round.epoch, self.first == "random")
+        points = view.points(PointsSpec(self.ask(round)))
+        wanted = SeedingSpec(round.k, round.seed, round.epoch, self.first == "random")
         if self.engine == "exact":
-            return points.picked(spread_out(points.pool, wanted))
+            return points.picked(d2_sample(points.pool, wanted))
         return points.picked(ENGINES[self.engine](points.gathered, wanted))

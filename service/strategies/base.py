@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import BadInput
-from common.models.embed import Ask
-from common.types import Candidates, Embedded, Floats, Need, Picked, Round
-from service.merge import top_k
+from negsift.common.arrays import Floats
+from negsift.common.errors import BadInput
+from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Need, Picked, Round
+from negsift.service.top_k import top_k
 
 if TYPE_CHECKING:
-    from service.view import View
+    from negsift.service.selection.pool_view import PoolView
 
 Prepared = Mapping[str, NDArray[np.float64]]
 
@@ -37,9 +37,9 @@ class Strategy:
     learns_from_negatives: ClassVar[bool] = False
     """Whether `prepare` gets those of the negatives in use (the last selection; k random ones at first)."""
 
-    def ask(self, round: Round) -> Ask:
+    def ask(self, round: Round) -> EmbeddingSpec:
         """What to compute of every bag in a round."""
-        return Ask(self.need, self.label, round.target)
+        return EmbeddingSpec(self.need, self.label, round.target)
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """What is learnt once a round, before scoring; nothing by default."""
@@ -49,7 +49,7 @@ class Strategy:
         """One float64 for each bag of `embedded`; it may depend on no other bag but through `prepared`."""
         raise NotImplementedError
 
-    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
         """k bags of the pool, best first: those of the highest score, unless a strategy knows better."""
         return view.best(self, prepared, round)
 

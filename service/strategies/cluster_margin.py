@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.errors import BadInput
-from common.models.embed import Ask
-from common.rng import stream_key, uniform_keys
-from common.types import Array, Candidates, Index, Need, Picked, Round
-from service.strategies.base import Prepared, Strategy
-from service.strategies.margin import Margin
+from negsift.common.arrays import Array, Index
+from negsift.common.errors import BadInput
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.common.types import Candidates, EmbeddingSpec, Need, Picked, Round
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.margin import Margin
 
 if TYPE_CHECKING:
-    from service.view import View
+    from negsift.service.selection.pool_view import PoolView
 
 _MOST_CANDIDATES = 20_000
 
@@ -26,7 +26,7 @@ class ClusterMargin(Strategy):
 
     need = Need.FEATURES
 
-    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
         """Bags in the order of the turns; a bag's score is its margin's.
 
         The paper clusters the pool's embeddings once; here weights change every epoch, so only the
@@ -41,7 +41,9 @@ class ClusterMargin(Strategy):
         if not len(found.index):
             return best
         order = np.argsort(found.index)
-        features = view.embed("pool", Ask(Need.FEATURES, self.label, round.target), found.index[order]).features
+        features = view.embed(
+            "pool", EmbeddingSpec(Need.FEATURES, self.label, round.target), found.index[order]
+        ).features
         finite = np.isfinite(features).all(1)
         index, score = found.index[order][finite], found.score[order][finite]
         key = stream_key(round.seed, "cluster-margin", round.epoch)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from common.types import Embedded, Floats, Round
-from service.strategies.base import Prepared, Strategy
-from service.strategies.uncertainty import binary_uncertainty, log_probs
+from negsift.common.arrays import Floats
+from negsift.common.types import Embedded, Round
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.uncertainty import binary_uncertainty, log_probs
 
 
 class Entropy(Strategy):

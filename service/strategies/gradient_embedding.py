@@ -1,7 +1,8 @@
 """Largest gradient of the last layer (eqs. 4 and 5 of Shah et al.)."""
 
-from common.types import Embedded, Floats, Need, Round
-from service.strategies.base import Prepared, Strategy
+from negsift.common.arrays import Floats
+from negsift.common.types import Embedded, Need, Round
+from negsift.service.strategies.base import Prepared, Strategy
 
 
 class GradientEmbedding(Strategy):

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from common.types import Need, Picked, Round
-from service.bag_points import PointsAsk
-from service.kmeanspp import Wanted, spread_evenly
-from service.strategies.base import Prepared, Strategy
+from negsift.common.types import Need, Picked, Round
+from negsift.service.kmeanspp.farthest_first import farthest_first
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.strategies.base import Prepared, Strategy
 
 if TYPE_CHECKING:
-    from service.view import View
+    from negsift.service.selection.pool_view import PoolView
 
 
 class KCenter(Strategy):
@@ -16,11 +17,11 @@ class KCenter(Strategy):
 
     need = Need.FEATURES
 
-    def pick(self, view: "View", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
         """Centres in order; a bag's score is its squared distance to the centres before it.
 
         The core-set paper begins with the labelled bags; all of a negative pool are as good as
         labelled, so it begins with the longest features here.
         """
-        points = view.points(PointsAsk(self.ask(round), of="features"))
-        return points.picked(spread_evenly(points.pool, Wanted(round.k, round.seed, round.epoch)))
+        points = view.points(PointsSpec(self.ask(round), of="features"))
+        return points.picked(farthest_first(points.pool, SeedingSpec(round.k, round.seed, round.epoch)))

@@ -1,9 +1,10 @@
 """KL divergence between a bag's features and the positives' (Table 1 of Shah et al., "KL.embedding")."""
 
-from common.types import Embedded, Floats, Need, Round
-from service.strategies.base import Prepared, Strategy
-from service.strategies.kl_prob import divergence, log_mean
-from service.strategies.uncertainty import log_probs
+from negsift.common.arrays import Floats
+from negsift.common.types import Embedded, Need, Round
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.kl_prob import divergence, log_mean
+from negsift.service.strategies.uncertainty import log_probs
 
 
 class KlEmbedding(Strategy):

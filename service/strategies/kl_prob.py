@@ -3,9 +3,10 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from common.types import Embedded, Floats, Need, Round
-from service.strategies.base import Prepared, Strategy
-from service.strategies.uncertainty import log_probs
+from negsift.common.arrays import Floats
+from negsift.common.types import Embedded, Need, Round
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.uncertainty import log_probs
 
 
 class KlProb(Strategy):

@@ -1,8 +1,9 @@
 """Uniform without replacement, fresh every epoch (section 4, item 1 of Shah et al.)."""
 
-from common.rng import stream_key, uniform_keys
-from common.types import Embedded, Floats, Need, Round
-from service.strategies.base import Prepared, Strategy
+from negsift.common.arrays import Floats
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.common.types import Embedded, Need, Round
+from negsift.service.strategies.base import Prepared, Strategy
 
 
 class Random(Strategy):

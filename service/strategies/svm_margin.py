@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from common.types import Embedded, Floats, Need, Round
-from service.strategies.base import Prepared, Strategy
+from negsift.common.arrays import Floats
+from negsift.common.types import Embedded, Need, Round
+from negsift.service.strategies.base import Prepared, Strategy
 
 
 class SvmMargin(Strategy):

@@ -7,7 +7,7 @@ Ranking by the logit difference keeps apart what float32 probabilities would tie
 import numpy as np
 from scipy.special import log_softmax
 
-from common.types import Array, Floats
+from negsift.common.arrays import Array, Floats
 
 
 def binary_uncertainty(logits: Array) -> Floats | None:

@@ -21,17 +21,17 @@ from statistics import mean, median, stdev
 import torch
 from torch.nn.functional import cross_entropy
 
-from common.config import override
-from common.data.audio.config import AudioConfig, ClipForm
-from common.data.audio.recording import Recording
-from common.data.audio.store import build_store
-from common.data.audioset.files import ENDINGS
-from common.models.encoders import ModelConfig
-from common.models.psla import make_clip_model
-from deploy.recipes import recipe
-from deploy.run import Workshop
-from deploy.versions import versions
-from trainer.folder import Json
+from negsift.common.config import override
+from negsift.common.data.audio.config import AudioConfig, ClipForm
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audio.store import build_store
+from negsift.common.data.audioset.files import ENDINGS
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.psla import make_clip_model
+from negsift.deploy.recipes import recipe
+from negsift.deploy.run import Workshop
+from negsift.deploy.versions import versions
+from negsift.trainer.folder import Json
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "audio-scenes"
 PAIRS, BATCH = 3, 8

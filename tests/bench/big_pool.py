@@ -30,16 +30,16 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from common.data.table.location import Location
-from common.data.table.manifest import read_manifest, versions
-from common.data.table.schema import Payload
-from common.data.table.sources.ragged import ragged
-from common.data.table.writer import TableWriter
-from common.models.bag import BagClassifier
-from common.models.pooling import make_pooling
-from deploy.versions import versions as found_versions
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest, versions
+from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.ragged import ragged
+from negsift.common.data.table.writer import TableWriter
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import make_pooling
+from negsift.deploy.versions import versions as found_versions
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 
 K, WIDTH, BLOCK, BATCH, REPEATS = 10_000, 32, 1024, 100_000, 3
 PARTS = (0.01, 0.2, 0.5, 1.0)
@@ -133,7 +133,7 @@ def timed(sampler: NegativeSampler, version: int) -> Figures:
         chosen = sampler.select(network(epoch).state_dict(), epoch)
         seconds.append(time.perf_counter() - start)
         work.append(time.process_time() - begun)
-        assert chosen.account.edition == version
+        assert chosen.account.pool_version == version
     return {
         "bags": len(sampler.pool),
         "first_s": seconds[0],

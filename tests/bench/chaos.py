@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from deploy.versions import versions
+from negsift.deploy.versions import versions
 from tests.cluster.chaos import SCORERS, STRATEGIES, Outcome, by_kind, run_chaos, schedule
 
 

@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 from statistics import mean, stdev
 
-from common.config import override
-from deploy.recipes import recipe
-from deploy.run import Workshop
-from deploy.versions import versions
-from service.strategies import STRATEGIES
-from trainer.folder import Json
+from negsift.common.config import override
+from negsift.deploy.recipes import recipe
+from negsift.deploy.run import Workshop
+from negsift.deploy.versions import versions
+from negsift.service.strategies import STRATEGIES
+from negsift.trainer.folder import Json
 
 SEEDS = (0, 1, 2)
 GROUPS: dict[str, dict[str, list[str]]] = {

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.data.catalogue import load_split
-from common.data.split import DataConfig, Split
-from common.models.encoders import ModelConfig, make_model
-from common.types import Selection
-from deploy.versions import versions
-from service import NegativeSampler
-from service.scoring import ScoringConfig
-from service.setup import FleetConfig
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig, Split
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.types import Selection
+from negsift.deploy.versions import versions
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.scoring.scoring_config import ScoringConfig
+from negsift.trainer.config import TrainingConfig
+from negsift.trainer.learner import Learner
+from negsift.trainer.loader import Batches, epoch_order, epoch_set
 from tests.bench.kmeanspp import cpu_model
-from trainer.config import TrainingConfig
-from trainer.learner import Learner
-from trainer.loader import Batches, epoch_order, epoch_set
 
 STRATEGY = "gradient_embedding"
 Weights = Mapping[str, torch.Tensor]

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from deploy.versions import versions
+from negsift.deploy.versions import versions
 from tests.bench import kmeanspp_peers as ways
 from tests.bench.kmeanspp_pools import KINDS, Source, extra_memory, potentials
 

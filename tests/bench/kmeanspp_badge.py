@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import rv_discrete
 from sklearn.metrics import pairwise_distances
 
-from common.types import Floats
-from service.kmeanspp.points import Steps
+from negsift.common.arrays import Floats
+from negsift.service.kmeanspp.points import Steps
 
 _RESIDUALS = np.sqrt(np.array([0.5, 0.5], dtype=np.float32))
 

@@ -16,15 +16,18 @@ import numpy as np
 import torch
 from sklearn.cluster import kmeans_plusplus
 
-from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, spread_out
-from service.kmeanspp.loops import Loops, NumpyLoops
-from service.kmeanspp.points import Steps
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.messages import Seeding
+from negsift.service.kmeanspp.numpy_backend import NumpyBackend, PointBackend
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
 from tests.bench.kmeanspp_badge import factored, published
 
 OURS_TIMES, PEERS_TIMES = 5, 3
 LEAST_CENTRES, _BUDGET_S, _LONGEST_S = 6, 1.0, 20.0
 Json = dict[str, Any]  # Any: JSON
-Body = Callable[[Points], Loops]
+Body = Callable[[Points], PointBackend]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Seeding:
+class Method:
     """One way; `passes` says that each centre after the first costs the same, a pass over all points."""
 
     name: str
@@ -94,27 +97,27 @@ def check(name: str, rows: Steps, wanted: int) -> Json:
     return {"name": name, "run": part, "scaled": times[part], "full": times[wanted]}
 
 
-def seedings() -> dict[str, Seeding]:
+def seedings() -> dict[str, Method]:
     """Ours with every body there is, then the peers, by name."""
-    ours = [Seeding(f"ours, {name}", partial(by_race, body), ours=True) for name, body in bodies().items()]
+    ours = [Method(f"ours, {name}", partial(by_race, body), ours=True) for name, body in bodies().items()]
     peers = [
-        Seeding("FAISS k-means++", partial(by_faiss, faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS), passes=True),
-        Seeding("FAISS AFK-MC²", partial(by_faiss, faiss.ClusteringInitMethod_AFK_MC2)),
-        Seeding("scikit-learn", partial(by_sklearn, None), passes=True),
-        Seeding("scikit-learn, 1 trial", partial(by_sklearn, 1), passes=True),
-        Seeding("torch", by_torch, passes=True),
-        Seeding("BADGE", partial(by_badge, partial(factored, add_up=np.sum)), passes=True),
-        Seeding("BADGE, Python's sum", partial(by_badge, partial(factored, add_up=sum)), passes=True),
-        Seeding("BADGE, published", partial(by_badge, published), passes=True),
+        Method("FAISS k-means++", partial(by_faiss, faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS), passes=True),
+        Method("FAISS AFK-MC²", partial(by_faiss, faiss.ClusteringInitMethod_AFK_MC2)),
+        Method("scikit-learn", partial(by_sklearn, None), passes=True),
+        Method("scikit-learn, 1 trial", partial(by_sklearn, 1), passes=True),
+        Method("torch", by_torch, passes=True),
+        Method("BADGE", partial(by_badge, partial(factored, add_up=np.sum)), passes=True),
+        Method("BADGE, Python's sum", partial(by_badge, partial(factored, add_up=sum)), passes=True),
+        Method("BADGE, published", partial(by_badge, published), passes=True),
     ]
     return {seeding.name: seeding for seeding in (*ours, *peers)}
 
 
 def bodies() -> dict[str, Body]:
     """Our loops over points: numpy's, and numba's where both it and numba are there."""
-    found: dict[str, Body] = {"numpy": NumpyLoops}
+    found: dict[str, Body] = {"numpy": NumpyBackend}
     if importlib.util.find_spec("numba"):
-        found["numba"] = importlib.import_module("service.kmeanspp.numba_loops").NumbaLoops
+        found["numba"] = importlib.import_module("negsift.service.kmeanspp.numba_backend").NumbaBackend
     return found
 
 
@@ -124,10 +127,10 @@ def one_thread() -> None:
     faiss.omp_set_num_threads(1)
 
 
-def race(body: Body, job: Job) -> Spread:
+def race(body: Body, job: Job) -> Seeding:
     """Ours, in full."""
     points = Points(np.arange(len(job.rows), dtype=np.int64), (job.rows,))
-    return spread_out(HeldRows(Rows(points, body)), Wanted(job.count, job.seed, 0))
+    return d2_sample(LocalPool(ShardRows(points, body)), SeedingSpec(job.count, job.seed, 0))
 
 
 def by_race(body: Body, job: Job) -> Steps:

@@ -16,18 +16,17 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from common.data.bags import plan_bags
-from common.data.bagset import BagSet
-from common.data.cifar10 import load
-from common.data.instances import Instances
-from common.data.split import DataConfig
-from common.models.bag import BagClassifier
-from common.models.embed import Ask
-from common.models.encoders import ModelConfig, make_model
-from common.rng import generator
-from common.types import Index, Need
-from service.kmeanspp import grid_exponent, snap
-from service.kmeanspp.points import Steps
+from negsift.common.arrays import Index
+from negsift.common.data.bags import plan_bags
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.cifar10 import load
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import DataConfig
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.rng import generator
+from negsift.common.types import EmbeddingSpec, Need
+from negsift.service.kmeanspp.points import Steps, grid_exponent, snap
 from tests.bench.kmeanspp_peers import LEAST_CENTRES, Job, one_thread, seedings
 
 KINDS = {
@@ -169,7 +168,7 @@ def _resident(field: str) -> float:
 def _embed(model: BagClassifier, features: torch.Tensor) -> Steps:
     count = len(features) // _BAG
     sizes, index = np.full(count, _BAG, dtype=np.int64), np.arange(count, dtype=np.int64)
-    gradient = model.pool(features, sizes, index, Ask(Need.GRADIENT)).gradient
+    gradient = model.pool(features, sizes, index, EmbeddingSpec(Need.GRADIENT)).gradient
     assert gradient is not None
     return (gradient.left * gradient.right).astype(np.float32)
 

@@ -18,11 +18,14 @@ from typing import Any
 import numpy as np
 import ray
 
-from deploy.versions import versions
-from service.kmeanspp import Points, Rows, Spread, Wanted, spread_out
-from service.kmeanspp.clock import exponentials
-from service.kmeanspp.points import Steps
-from service.ray_service import connect
+from negsift.deploy.versions import versions
+from negsift.service.cluster.service import connect
+from negsift.service.kmeanspp.arrival_times import exponentials
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.messages import Seeding
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.bench.kmeanspp import cpu_model
 from tests.bench.kmeanspp_pools import Source
 
@@ -35,11 +38,11 @@ class Holder:
 
     def __init__(self, rows: Steps, first: int) -> None:
         self._points = Points(np.arange(first, first + len(rows), dtype=np.int64), (rows,))
-        self._rows = Rows(self._points)
+        self._rows = ShardRows(self._points)
         self._squares = np.einsum("nd,nd->n", rows, rows)
 
     def ask(self, method: str, args: Sequence[Any]) -> Any:  # Any: the method's
-        """`Rows.method(*args)`."""
+        """`ShardRows.method(*args)`."""
         return getattr(self._rows, method)(*args)
 
     def begin(self) -> tuple[float, Steps]:
@@ -68,7 +71,7 @@ class RayPool:
     restarts: int = 0
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Rows.method(*args)` of every shard."""
+        """`ShardRows.method(*args)` of every shard."""
         held = ray.put(args)
         found: Sequence[Any] = ray.get([holder.ask.remote(method, held) for holder in self.holders])
         return found
@@ -89,11 +92,11 @@ def measure(source: Source, count: int, columns: int, wanted: int) -> list[str]:
     firsts = np.cumsum([0, *map(len, parts[:-1])]).tolist()
     holder = ray.remote(num_cpus=0)(Holder)
     pool = RayPool([holder.remote(part, first) for part, first in zip(parts, firsts, strict=True)])
-    spread_out(pool, Wanted(wanted, 0, 0))  # compiles
+    d2_sample(pool, SeedingSpec(wanted, 0, 0))  # compiles
     ours, plain, drawn = [], [], []
     for seed in range(TIMES):
         start = time.perf_counter()
-        drawn.append(spread_out(pool, Wanted(wanted, seed, 0)))
+        drawn.append(d2_sample(pool, SeedingSpec(wanted, seed, 0)))
         ours.append(time.perf_counter() - start)
         plain.append(pool.one_round_a_centre(CENTRES, seed))
     for each in pool.holders:
@@ -101,7 +104,7 @@ def measure(source: Source, count: int, columns: int, wanted: int) -> list[str]:
     return row(source.kind(columns), (count, columns, wanted), drawn, (median(ours), wanted * median(plain)))
 
 
-def row(kind: str, cell: tuple[int, int, int], drawn: Sequence[Spread], seconds: tuple[float, float]) -> list[str]:
+def row(kind: str, cell: tuple[int, int, int], drawn: Sequence[Seeding], seconds: tuple[float, float]) -> list[str]:
     """The figures as text."""
     traffic = [each.traffic for each in drawn]
     rounds, sizes = [each.rounds for each in traffic], [each.size_bytes / 1e6 for each in traffic]

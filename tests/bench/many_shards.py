@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from common.rng import stream_key, uniform_keys
-from common.types import Candidates, Floats, Index, Round
-from deploy.versions import versions
-from service.best import Sample, best_of_all
-from service.merge import top_k
-from service.partition import block_count, share_blocks
-from service.strategies.random import Random
+from negsift.common.arrays import Floats, Index
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.common.types import Candidates, Round
+from negsift.deploy.versions import versions
+from negsift.service.pool.blocks import block_count, share_blocks
+from negsift.service.selection.distributed_top_k import TopKSample, distributed_top_k
+from negsift.service.strategies.random import Random
+from negsift.service.top_k import top_k
 from tests.bench.kmeanspp import cpu_model
 
 POSITIONS, BLOCK, WANTED, SHARDS = 100_000_000, 64, (1_000, 100_000), (1, 16, 256)
@@ -42,7 +43,7 @@ class Simulated:
 
     def ask(
         self, method: str, published: Any, *given: Any
-    ) -> Sequence[Sample]:  # Any: nothing of interest but the last
+    ) -> Sequence[TopKSample]:  # Any: nothing of interest but the last
         """Every shard's portion."""
         found = [given[-1].of(best) for best in self._best]
         self.sent += sum(each.rows.index.nbytes + each.rows.score.nbytes + each.weight.nbytes for each in found)
@@ -65,7 +66,7 @@ def measure(shards: int, k: int, steps: int | None, whole: Candidates) -> list[s
     spent: list[float] = []
     fleet = Simulated(list(answers(shards, k, steps, spent)))
     start = time.perf_counter()
-    merged = best_of_all(fleet, None, (Random(), {}), Round("", 0, 0, k)).candidates  # type: ignore[arg-type]  # a fleet
+    merged = distributed_top_k(fleet, None, (Random(), {}), Round("", 0, 0, k)).candidates  # type: ignore[arg-type]  # a fleet
     merging = time.perf_counter() - start
     same = np.array_equal(merged.index, whole.index) and np.array_equal(merged.score, whole.score)
     kind = "distinct" if steps is None else f"{steps} values"

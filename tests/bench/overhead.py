@@ -18,13 +18,13 @@ from statistics import median
 import numpy as np
 import torch
 
-from common.data.bags import plan_bags
-from common.data.bagset import BagSet
-from common.data.cifar10 import load
-from common.data.split import DataConfig
-from common.models.encoders import ModelConfig, make_model
-from deploy.versions import versions
-from service import NegativeSampler
+from negsift.common.data.bags import plan_bags
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.cifar10 import load
+from negsift.common.data.split import DataConfig
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.deploy.versions import versions
+from negsift.service import NegativeSampler
 
 K, BLOCK = 1666, 64
 

@@ -18,10 +18,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from common.rng import stream_key, uniform_keys
-from common.types import Floats
-from deploy.versions import versions
-from service.merge import top_k
+from negsift.common.arrays import Floats
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.deploy.versions import versions
+from negsift.service.top_k import top_k
 from tests.bench.kmeanspp import cpu_model
 
 COUNTS, WANTED, TIMES = (1_000_000, 10_000_000, 100_000_000), (1_000, 100_000), 3

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from common.types import Selection
-from common.weights import Weights
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.types import Selection
+from negsift.common.weights import Weights
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 from tests.cluster.nodes import Nodes, three_nodes
 from tests.unit.toys import vector_model, vectors
 

@@ -6,9 +6,9 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from common.models.bag import BagClassifier
-from common.models.pooling import make_pooling
-from service import NegativeSampler, attach
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import make_pooling
+from negsift.service import NegativeSampler, attach
 
 EPOCHS, K = 4, 12
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import ray
 
-from common.data.bagset import BagSet
-from common.data.catalogue import load_split
-from common.data.split import DataConfig
-from common.models.bag import BagClassifier
-from common.models.encoders import ModelConfig, make_model
-from common.types import Selection
-from service import NegativeSampler
-from service.strategies import STRATEGIES
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
 K, EPOCH, SEED = 25, 2, 5

@@ -6,12 +6,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.types import Picked, Round
-from common.weights import Weights
-from service import NegativeSampler
-from service.strategies.badge import Badge
-from service.strategies.base import Prepared
-from service.view import View
+from negsift.common.types import Picked, Round
+from negsift.common.weights import Weights
+from negsift.service import NegativeSampler
+from negsift.service.selection.pool_view import PoolView
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.base import Prepared
 from tests.cluster.serving import eventually
 
 
@@ -42,7 +42,7 @@ class LastBadge(Badge):
 
     marker: Path = Path()
 
-    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         picked = super().pick(view, prepared, round)
         die_once(self.marker)
         return picked
@@ -54,7 +54,7 @@ class HaltedBadge(Badge):
 
     marker: Path = Path()
 
-    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         if is_first(self.marker):
             threading.Event().wait()
         return super().pick(view, prepared, round)

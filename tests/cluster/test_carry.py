@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from common.data.table.schema import Payload
-from common.errors import BadModel
-from common.models.adapt import as_embedder
-from common.models.encoders import ModelConfig, make_model
-from common.types import Embedded, Floats, Round
-from service.ray_carry import carry_model, carry_strategy
-from service.strategies import STRATEGIES
-from service.strategies.base import Prepared, Strategy
-from service.unpack import make_embedder, make_task_strategy, pack_pickle
+from negsift.common.arrays import Floats
+from negsift.common.data.table.schema import Payload
+from negsift.common.errors import BadModel
+from negsift.common.models.adapt import as_embedder
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.types import Embedded, Round
+from negsift.service.serving.pickling import carry_model, carry_strategy
+from negsift.service.serving.unpickling import make_embedder, make_task_strategy, pack_pickle
+from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies.base import Prepared, Strategy
 from tests.cluster.serving import ROOT
 from tests.unit.toys import MeanNet, vector_model
 
@@ -71,7 +72,7 @@ def test_strategies_of_the_table_travel_by_name(name: str) -> None:
 def test_code_of_the_users_own_travels_along() -> None:
     carried = carry_strategy(Own(factor=3.0))
     assert isinstance(carried, bytes)
-    read = "import sys; from service.unpack import make_task_strategy as m; print(m(sys.stdin.buffer.read()).factor)"
+    read = "import sys; from negsift.service.serving.unpickling import make_task_strategy as m; print(m(sys.stdin.buffer.read()).factor)"
     elsewhere = {**os.environ, "PYTHONPATH": str(ROOT)}
     hidden = "import sys; sys.modules['tests'] = None; "
     told = subprocess.run([sys.executable, "-c", hidden + read], input=carried, env=elsewhere, capture_output=True)

@@ -9,17 +9,17 @@ import pytest
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from common.data.audio.config import ClipForm
-from common.data.audio.recording import Recording
-from common.data.audio.store import Plan, build_store, elsewhere
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.models.encoders import ModelConfig
-from common.models.psla import make_clip_model
-from deploy import clips_on_ray
-from deploy.clips_on_ray import _make_part, decoded_on_ray
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audio.store import Plan, build_store, elsewhere
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.psla import make_clip_model
+from negsift.deploy import clips_on_ray
+from negsift.deploy.clips_on_ray import _make_part, decoded_on_ray
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 from tests.cluster.serving import LIMIT_S
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, SMALL, data, encoded_clip, write_folder

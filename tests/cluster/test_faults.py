@@ -23,17 +23,18 @@ from ray.exceptions import (
 )
 from torch import Tensor
 
-from common.data.bagset import BagBatch, BagSet
-from common.errors import ServiceError
-from common.models.bag import BagClassifier
-from common.repairs import Repairs
-from common.types import Index, Selection
-from service import NegativeSampler
-from service.moves import Move
-from service.ray_crew import Coming, Crew, Making
-from service.ray_service import last_moment
-from service.ray_trouble import put, reason_to_repeat
-from service.setup import FleetConfig
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch, BagSet
+from negsift.common.errors import ServiceError
+from negsift.common.models.bag import BagClassifier
+from negsift.common.repairs import RecoveryCounts
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.cluster.errors import put, reason_to_repeat
+from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, ScorerGroup
+from negsift.service.cluster.service import last_moment
+from negsift.service.config import FleetConfig
+from negsift.service.fleet.rebalance import Move
 from tests.cluster.moments import await_calm, is_first
 from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
@@ -151,7 +152,7 @@ def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alo
         found = sampler.select(model.state_dict(), 0)
     assert_same(found, select(bags, model, "entropy", 9))
     mended = replace(found.account.repairs, taken_over=0)  # who still has the bug in hand may be stood in for
-    assert mended == Repairs()
+    assert mended == RecoveryCounts()
 
 
 def never() -> None:
@@ -164,8 +165,8 @@ def test_a_node_is_shunned_if_it_has_no_room_and_not_if_a_scorer_for_it_came_els
     home: str | None, shunned: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = ray.put({"node": home}) if home else ray.remote(num_cpus=99)(never).remote()
-    coming, ended = Coming(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
-    crew = Crew(Making([], (1.0, 0.0), "test"), ["own"], nodes={0: "old"}, coming=[coming])
+    coming, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
+    crew = ScorerGroup(ScorerFactory([], (1.0, 0.0), "test"), ["own"], nodes={0: "old"}, coming=[coming])
     monkeypatch.setattr(ray, "kill", ended.append)
     assert crew._takes_over(coming, patience_s=0.0) == (home == "new")
     assert (crew.shunned, crew.coming, ended) == (shunned, [], ["own" if home == "new" else "another"])

@@ -63,7 +63,7 @@ def test_a_ray_of_somebody_elses_on_this_machine_is_not_joined(head: str, tmp_pa
     place, address = tmp_path_factory.mktemp("t"), next(tmp_path_factory.getbasetemp().glob("r*/address"))
     (place / "ray").mkdir()
     (place / "ray" / "ray_current_cluster").write_text(address.read_text())
-    looks = "from service.ray_connect import connect; connect(); import ray; print(sorted(ray.cluster_resources()))"
+    looks = "from negsift.service.cluster.connect import connect; connect(); import ray; print(sorted(ray.cluster_resources()))"
     answer = subprocess.run(
         [sys.executable, "-c", looks], cwd=ROOT, capture_output=True, text=True, check=True,
         env=OUTSIDE | {"RAY_TMPDIR": str(place)},

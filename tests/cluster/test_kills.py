@@ -13,20 +13,22 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from common.data.bagset import BagBatch, BagSet
-from common.models.bag import BagClassifier
-from common.types import Embedded, Floats, Index, Picked, Round, Selection
-from service import NegativeSampler
-from service.bag_points import PointsAsk
-from service.kmeanspp import Wanted, spread_out
-from service.setup import FleetConfig
-from service.shared_points import ShardPoints
-from service.strategies import STRATEGIES
-from service.strategies.badge import Badge
-from service.strategies.base import Prepared
-from service.strategies.full import Full
-from service.strategies.random import Random
-from service.view import View
+from negsift.common.arrays import Floats, Index
+from negsift.common.data.bagset import BagBatch, BagSet
+from negsift.common.models.bag import BagClassifier
+from negsift.common.types import Embedded, Picked, Round, Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.points.shared_points import ShardPoints
+from negsift.service.selection.pool_view import PoolView
+from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.base import Prepared
+from negsift.service.strategies.full import Full
+from negsift.service.strategies.random import Random
 from tests.cluster.moments import LastBadge, await_calm, die_once
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
@@ -93,10 +95,10 @@ class KillingPool:
 class DeadlyBadge(Badge):
     before: int = 1
 
-    def pick(self, view: View, prepared: Prepared, round: Round) -> Picked:
-        points = view.points(PointsAsk(self.ask(round)))
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
+        points = view.points(PointsSpec(self.ask(round)))
         pool = KillingPool(points.pool, self.before)  # type: ignore[arg-type]  # not gathered
-        return points.picked(spread_out(pool, Wanted(round.k, round.seed, round.epoch)))
+        return points.picked(d2_sample(pool, SeedingSpec(round.k, round.seed, round.epoch)))
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.__main__ import main
-from service import ray_services
-from service.setup import FleetConfig
+from negsift.deploy.__main__ import main
+from negsift.service.config import FleetConfig
+from negsift.service.serving import directory
 from tests.cluster.serving import LIMIT_S, actors, await_line, eventually, outside, program
 from tests.unit.tables import as_table, random_bags, third_positive, write
 
@@ -44,7 +44,7 @@ def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
         raise KeyboardInterrupt
 
     for name, stand_in in (("start", lambda *given: None), ("ask", interrupted), ("stop", lambda name: name)):
-        monkeypatch.setattr(ray_services, name, stand_in)
+        monkeypatch.setattr(directory, name, stand_in)
     assert main(["serve", "up", pool]) == 0
     assert capsys.readouterr().out == "brief has ended\n"
 
@@ -72,6 +72,6 @@ def test_what_can_not_be_served_is_told_in_one_line(
 
 def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
     config = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
-    actor = ray_services.start(pool, "brief", config, idle_s=2.0)
-    assert ray_services.await_end(actor, "brief") == "brief has ended"
+    actor = directory.start(pool, "brief", config, idle_s=2.0)
+    assert directory.await_end(actor, "brief") == "brief has ended"
     assert eventually(lambda: not named())

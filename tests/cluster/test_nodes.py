@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import ray
 
-from common.errors import ServiceError
-from common.types import Selection
-from service import NegativeSampler
-from service.ray_service import RoundsActor
-from service.setup import FleetConfig
-from service.shared_points import Layout
+from negsift.common.errors import ServiceError
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.cluster.service import RoundsActor
+from negsift.service.config import FleetConfig
+from negsift.service.points.shared_points import PoolLayout
 from tests.cluster.chaos import alive
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
@@ -91,7 +91,7 @@ def test_where_nobody_stands_in_in_time_the_deadline_says_who_is_missing_and_wha
     one_lost: tuple[Nodes, NegativeSampler],
 ) -> None:
     service, limits = one_lost[1]._service, dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
-    hasty = ray.remote(RoundsActor).remote(service.crew, Layout(len(POOL), held_bytes=0), limits)
+    hasty = ray.remote(RoundsActor).remote(service.crew, PoolLayout(len(POOL), held_bytes=0), limits)
     told = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
     with (
         mock.patch.object(service, "coordinator", hasty),
@@ -116,7 +116,7 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
     moving = (
         ray.remote(RoundsActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(sampler._service.crew, Layout(len(POOL), held_bytes=0), OPTIONS.limits)
+        .remote(sampler._service.crew, PoolLayout(len(POOL), held_bytes=0), OPTIONS.limits)
     )
     with mock.patch.object(sampler._service, "coordinator", moving):
         pending = sampler.sibling(halted, k=10).submit(MODEL.state_dict(), 0)

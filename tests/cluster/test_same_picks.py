@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from common.data.bagset import BagSet
-from common.models.bag import BagClassifier
-from common.types import Selection
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import STRATEGIES
+from negsift.common.data.bagset import BagSet
+from negsift.common.models.bag import BagClassifier
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import STRATEGIES
 
 K, EPOCH, SEED, SLOW = 25, 2, 5, pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("local_ray")

@@ -15,14 +15,16 @@ import ray
 import torch
 from torch import distributed
 
-from common.data.table.bags import open_pool
-from common.errors import BadInput, BadWeights
-from common.models.bag import BagClassifier
-from common.models.named import named_model
-from common.types import Embedded, Floats, Round
-from service import NegativeSampler, attach, ray_services
-from service.setup import FleetConfig
-from service.strategies.base import Prepared, Strategy
+from negsift.common.arrays import Floats
+from negsift.common.data.table.bags import open_pool
+from negsift.common.errors import BadInput, BadWeights
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.named import named_model
+from negsift.common.types import Embedded, Round
+from negsift.service import NegativeSampler, attach
+from negsift.service.config import FleetConfig
+from negsift.service.serving import directory
+from negsift.service.strategies.base import Prepared, Strategy
 from tests.cluster import client
 from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, program
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -79,7 +81,7 @@ def locally(pool: Path, model: BagClassifier, label: str = "bird", **given: Any)
 
 def tasks() -> dict[str, str]:
     """What the service's tasks are called, and their strategies."""
-    return {each["task"]: each["strategy"] for each in ray_services.ask(ray_services.find())["tasks"]}
+    return {each["task"]: each["strategy"] for each in directory.ask(directory.find())["tasks"]}
 
 
 def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, pool: Path) -> None:
@@ -156,7 +158,7 @@ def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool:
 
 def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
     model = vector_model()
-    actor = ray_services.find("birds")
+    actor = directory.find("birds")
     old = ray.get(actor.register.remote({"protocol": 0}), timeout=LIMIT_S)
     assert old["error"].startswith("found a client of protocol 0; expected 1")
     with attach("birds", model, target_label="bird", strategy="entropy", k=5) as sampler:
@@ -191,7 +193,7 @@ def test_a_service_that_can_not_be_is_told_and_nothing_is_started(
     given = {"pool": str(tmp_path / "more"), "name": "birds"} | changes
     where, name = given.pop("pool"), given.pop("name")
     with pytest.raises(BadInput, match=told):
-        ray_services.start(where, name, FleetConfig(kind="ray", block=8, **given))
+        directory.start(where, name, FleetConfig(kind="ray", block=8, **given))
     assert not [each for each in actors() if "more" in each]
 
 
@@ -202,7 +204,7 @@ def test_a_killed_coordinator_comes_back_with_its_tasks(birds: str, pool: Path) 
         attach("birds", model, target_label="bird", strategy="margin", k=8, task="lasting") as there,
     ):
         assert_same(here.select(model.state_dict(), 0), there.select(model.state_dict(), 0))
-        os.kill(ray_services.ask(ray_services.find())["pid"], signal.SIGKILL)
+        os.kill(directory.ask(directory.find())["pid"], signal.SIGKILL)
         assert_same(here.select(model.state_dict(), 1), there.select(model.state_dict(), 1))
 
 
@@ -245,5 +247,5 @@ def test_a_table_that_grew_is_taken_in_when_asked_for(birds: str, pool: Path) ->
         for epoch, version in enumerate((1, 2)):
             one, other = (each.select(model.state_dict(), epoch) for each in (here, there))
             assert_same(one, other)
-            assert (one.account.edition, other.account.edition) == (version, version)
+            assert (one.account.pool_version, other.account.pool_version) == (version, version)
             assert here.refresh() == there.refresh() == 2

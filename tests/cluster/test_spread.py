@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import ray
 
-from common.types import Selection
-from deploy.serve import describe
-from service import NegativeSampler, attach, ray_services
-from service.setup import FleetConfig
+from negsift.common.types import Selection
+from negsift.deploy.serve import describe
+from negsift.service import NegativeSampler, attach
+from negsift.service.config import FleetConfig
+from negsift.service.serving import directory
 from tests.cluster.chaos import alive
 from tests.cluster.nodes import Nodes, three_nodes
 from tests.cluster.serving import LIMIT_S, eventually
@@ -44,9 +45,9 @@ def shown(status: str) -> list[str]:
 @pytest.mark.slow
 def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(all_three: Nodes, tmp_path: Path) -> None:
     write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
-    service = ray_services.start(str(tmp_path / "birds"), "birds", SHARDS)
+    service = directory.start(str(tmp_path / "birds"), "birds", SHARDS)
     ids = [node["NodeID"][:8] for node in ray.nodes()]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    assert sorted(shown(describe(ray_services.ask(service)))) == sorted(ids)
+    assert sorted(shown(describe(directory.ask(service)))) == sorted(ids)
     given = {"target_label": "bird", "strategy": "badge", "k": 20}
     with (
         NegativeSampler(tmp_path / "birds", MODEL, shards=1, options=FleetConfig(block=8), **given) as here,
@@ -57,7 +58,7 @@ def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(all_three: N
         all_three.kill(0)
         assert_same(pending.result(), here.select(MODEL.state_dict(), 1))
         assert_same(there.select(MODEL.state_dict(), 2), here.select(MODEL.state_dict(), 2))
-    ray_services.stop("birds")
+    directory.stop("birds")
 
 
 @pytest.fixture(scope="module")

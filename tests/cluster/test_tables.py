@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from common.errors import BadInput
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.errors import BadInput
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
 
@@ -39,4 +39,4 @@ def test_a_growing_table_gives_the_local_picks_on_ray(tmp_path: Path, shards: in
         os.kill(ray.get(there._service.crew.scorers[-1].status.remote())["pid"], signal.SIGKILL)
         restarted = there.select(model.state_dict(), 2)
         assert_same(here.select(model.state_dict(), 2), restarted)
-        assert restarted.account.edition == 2
+        assert restarted.account.pool_version == 2

@@ -7,11 +7,11 @@ import torch
 from ray import cloudpickle
 from torch import Tensor, nn
 
-from common.errors import BadData, BadInput, BadWeights, ServiceError
-from service import NegativeSampler
-from service.ray_connect import require_answer
-from service.ray_service import shard_count, share_resources
-from service.setup import FleetConfig
+from negsift.common.errors import BadData, BadInput, BadWeights, ServiceError
+from negsift.service import NegativeSampler
+from negsift.service.cluster.connect import require_answer
+from negsift.service.cluster.service import shard_count, share_resources
+from negsift.service.config import FleetConfig
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 POOL = [torch.ones(5, 4) * position for position in range(30)]

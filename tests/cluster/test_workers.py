@@ -14,23 +14,23 @@ import torch
 from ray import cloudpickle
 from torch import distributed
 
-from common.data.bagset import BagSet
-from common.data.catalogue import load_split
-from common.data.split import DataConfig
-from common.models.encoders import ModelConfig, make_model
-from common.types import Index
-from deploy.__main__ import main
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.deploy.__main__ import main
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.trainer.augment import AugmentConfig
+from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.fit import fit
+from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.run_spec import RunSpec
+from negsift.trainer.trainer import Schedule
+from negsift.trainer.workers import train_together
 from tests.cluster.moments import die_once
 from tests.cluster.serving import LIMIT_S, await_line, outside, program
-from trainer.augment import AugmentConfig
-from trainer.config import SamplingConfig, TrainingConfig
-from trainer.fit import fit
-from trainer.folder import Json, RunFolder
-from trainer.kit import Kit
-from trainer.trainer import Schedule
-from trainer.workers import train_together
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -48,7 +48,7 @@ class Watched(BagSet):
         return super().subset(index)
 
 
-def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> Kit:  # Any: NegativeSampler's
+def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> RunSpec:  # Any: NegativeSampler's
     split = load_split(DataConfig(bag_size=3, target="8"))
     assert isinstance(split.pool, BagSet)
     pool = Watched(*(getattr(split.pool, field.name) for field in fields(split.pool)), happens=happens)
@@ -56,7 +56,7 @@ def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> Kit:  # A
     sampler = NegativeSampler(
         pool, model, strategy="entropy", k=101, positives=split.positives, random_rounds=1, **fleet
     )
-    return Kit(replace(split, pool=pool), model, sampler, RunFolder(folder), {})
+    return RunSpec(replace(split, pool=pool), model, sampler, RunFolder(folder), {})
 
 
 def schedule(workers: int) -> Schedule:

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from common.config import override, to_dict
-from deploy.__main__ import main
-from deploy.recipes import recipe
+from negsift.common.config import override, to_dict
+from negsift.deploy.__main__ import main
+from negsift.deploy.recipes import recipe
 from tests.unit.clips import write_folder, write_parquet
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from common.config import from_dict
-from common.data.split import DataConfig
-from deploy.__main__ import main
-from deploy.commands import describe
-from deploy.run import Workshop
-from trainer.report.runs import read_runs
+from negsift.common.config import from_dict
+from negsift.common.data.split import DataConfig
+from negsift.deploy.__main__ import main
+from negsift.deploy.commands import describe
+from negsift.deploy.run import Workshop
+from negsift.trainer.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--set", "training.epochs=6", "--set", "data.image_size=16", "--set", "strategy.name=svm_margin"]
@@ -110,7 +110,7 @@ def test_ctrl_c_while_starting_is_one_line_and_130(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.house.check_house", interrupt)
+    monkeypatch.setattr("negsift.deploy.house.check_house", interrupt)
     assert main(["list"]) == 130
     assert capsys.readouterr().err == "negsift: interrupted; nothing was being trained\n"
 
@@ -223,7 +223,7 @@ def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.folder.os.replace", full)
+    monkeypatch.setattr("negsift.trainer.folder.os.replace", full)
     assert main(command(tmp_path / "run")[3:]) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert list((tmp_path / "run").iterdir()) == []

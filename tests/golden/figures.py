@@ -14,16 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from common.data.bags import plan_bags
-from common.data.digits import load
-from common.data.split import DataConfig
-from common.rng import stream_key, uniform_keys
-from deploy.recipes import digits
-from deploy.run import Workshop
-from service.kmeanspp import HeldRows, Points, Rows, Wanted, spread_evenly, spread_out
-from service.setup import FleetConfig
-from service.strategies import StrategyConfig
-from trainer.config import TrainingConfig
+from negsift.common.data.bags import plan_bags
+from negsift.common.data.digits import load
+from negsift.common.data.split import DataConfig
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.deploy.recipes import digits
+from negsift.deploy.run import Workshop
+from negsift.service.config import FleetConfig
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.farthest_first import farthest_first
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.strategies import StrategyConfig
+from negsift.trainer.config import TrainingConfig
 
 Json = dict[str, Any]
 POINTS, COLUMNS, WANTED = 3_000, 12, 40
@@ -34,13 +38,13 @@ def picks() -> Json:
     numbers = uniform_keys(stream_key(0, "golden"), np.arange(POINTS * (COLUMNS + 1), dtype=np.int64))
     length, steps = numbers[:POINTS, None] ** 3, numbers[POINTS:].reshape(POINTS, COLUMNS) - 0.5
     rows = np.rint(length * steps * 2**20).astype(np.float32)
-    pool = HeldRows(Rows(Points(np.arange(POINTS, dtype=np.int64), (rows,))))
+    pool = LocalPool(ShardRows(Points(np.arange(POINTS, dtype=np.int64), (rows,))))
     by_hash = np.argsort(-uniform_keys(stream_key(7, "random", 3), np.arange(POINTS)))[:WANTED]
     plan = plan_bags(np.arange(400) % 10 == 0, 5, "uniform", seed=0)
     return {
-        "badge": spread_out(pool, Wanted(WANTED, 0, 0)).index.tolist(),
-        "badge, another epoch": spread_out(pool, Wanted(WANTED, 0, 1)).index.tolist(),
-        "k_center": spread_evenly(pool, Wanted(WANTED, 0, 0)).index.tolist(),
+        "badge": d2_sample(pool, SeedingSpec(WANTED, 0, 0)).index.tolist(),
+        "badge, another epoch": d2_sample(pool, SeedingSpec(WANTED, 0, 1)).index.tolist(),
+        "k_center": farthest_first(pool, SeedingSpec(WANTED, 0, 0)).index.tolist(),
         "random": by_hash.tolist(),
         "bags": [plan.rows[:WANTED].tolist(), plan.offsets.tolist(), plan.positives.tolist()],
         "digits": np.bincount(load(DataConfig())[0].labels).tolist(),

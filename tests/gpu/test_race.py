@@ -4,28 +4,32 @@ import numpy as np
 import pytest
 import torch
 
-from service.kmeanspp import HeldRows, Points, Rows, Wanted, spread_evenly, spread_out
-from service.kmeanspp.torch_loops import TorchLoops
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.farthest_first import farthest_first
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.torch_backend import TorchBackend
 from tests.unit.test_race import heavy_tailed, points_of
 from tests.unit.toys import assert_same, cnn, select, shared_bag_set
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]
 
 
-def on_gpu(points: Points) -> TorchLoops:
-    return TorchLoops(points, torch.device("cuda"))
+def on_gpu(points: Points) -> TorchBackend:
+    return TorchBackend(points, torch.device("cuda"))
 
 
-@pytest.mark.parametrize("draw", [spread_out, spread_evenly])
+@pytest.mark.parametrize("draw", [d2_sample, farthest_first])
 @pytest.mark.parametrize("precision", ["highest", "high"])
 @pytest.mark.parametrize(("count", "columns", "wanted"), [(500, 3, 200), (50_000, 84, 1_000), (20_000, 512, 300)])
 def test_picks_are_those_of_the_cpu(draw, precision: str, count: int, columns: int, wanted: int) -> None:  # type: ignore[no-untyped-def]  # either of two functions
-    points, asked = points_of(heavy_tailed(count, columns, seed=1)), Wanted(wanted, 2, 3)
+    points, asked = points_of(heavy_tailed(count, columns, seed=1)), SeedingSpec(wanted, 2, 3)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
-    found = draw(HeldRows(Rows(points, on_gpu)), asked)
+    found = draw(LocalPool(ShardRows(points, on_gpu)), asked)
     torch.set_float32_matmul_precision(before)
-    np.testing.assert_array_equal(found.index, draw(HeldRows(Rows(points)), asked).index)
+    np.testing.assert_array_equal(found.index, draw(LocalPool(ShardRows(points)), asked).index)
 
 
 def test_scores_by_a_gpu_are_the_same_on_any_number_of_shards() -> None:

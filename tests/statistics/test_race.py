@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, ks_2samp
 
-from common.data.catalogue import load_split
-from common.data.split import DataConfig
-from common.models.embed import Ask
-from common.models.encoders import ModelConfig, make_model
-from common.types import Need
-from service.kmeanspp import HeldRows, Points, Rows, Wanted, grid_exponent, snap, spread_out
-from service.kmeanspp.engines import sequential
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.types import EmbeddingSpec, Need
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.engines import sequential
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points, grid_exponent, snap
+from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
 from tests.unit.test_race import points_of
 
 DRAWS, SIGNIFICANT = 7_000, 0.001
@@ -41,8 +43,8 @@ def chances(rows: np.ndarray, picks: int) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize("name", POOLS)
 def test_the_first_three_picks_have_the_chances_of_d2_sampling(name: str) -> None:
     rows = np.array(POOLS[name])
-    pool, expected = HeldRows(Rows(points_of(rows))), chances(rows, 3)
-    counts = Counter(tuple((spread_out(pool, Wanted(3, 0, epoch)).index - 5) // 3) for epoch in range(DRAWS))
+    pool, expected = LocalPool(ShardRows(points_of(rows))), chances(rows, 3)
+    counts = Counter(tuple((d2_sample(pool, SeedingSpec(3, 0, epoch)).index - 5) // 3) for epoch in range(DRAWS))
     likely = [order for order, chance in expected.items() if chance * DRAWS >= 5.0]
     observed, wanted = [counts[order] for order in likely], [DRAWS * expected[order] for order in likely]
     observed, wanted = [*observed, DRAWS - sum(observed)], [*wanted, DRAWS - sum(wanted)]
@@ -54,8 +56,8 @@ def test_the_first_three_picks_have_the_chances_of_d2_sampling(name: str) -> Non
 
 
 def test_a_first_pick_at_random_is_uniform() -> None:
-    pool = HeldRows(Rows(points_of(np.array(POOLS["of norms from 1 to 1,000"]))))
-    first = [spread_out(pool, Wanted(1, 0, epoch, random_first=True)).index[0] for epoch in range(3_000)]
+    pool = LocalPool(ShardRows(points_of(np.array(POOLS["of norms from 1 to 1,000"]))))
+    first = [d2_sample(pool, SeedingSpec(1, 0, epoch, random_first=True)).index[0] for epoch in range(3_000)]
     assert chisquare(list(Counter(first).values())).pvalue > SIGNIFICANT
 
 
@@ -63,7 +65,7 @@ def real_gradients() -> Points:
     """The gradient embeddings of the bags of handwritten digits, by a SimpleCNN, on the grid."""
     pool = load_split(DataConfig(bag_size=2, target="8")).pool
     model, index = make_model(ModelConfig(), pool.instances.images.shape[1:], seed=0), np.arange(len(pool))
-    gradient = model.eval().embed(pool.gather(index), index, Ask(Need.GRADIENT)).gradient
+    gradient = model.eval().embed(pool.gather(index), index, EmbeddingSpec(Need.GRADIENT)).gradient
     assert gradient is not None
     rows = (gradient.left * gradient.right).astype(np.float32)
     return Points(index, (snap(rows, grid_exponent(float(np.abs(rows).max()), rows.shape[1])),))
@@ -76,11 +78,11 @@ def potential(points: Points, index: np.ndarray) -> float:
 
 def test_potentials_on_real_gradients_are_those_of_the_sequential_loop() -> None:
     points, runs = real_gradients(), 150
-    pool = HeldRows(Rows(points))
-    wanted = [Wanted(12, 0, epoch) for epoch in range(runs)]
+    pool = LocalPool(ShardRows(points))
+    wanted = [SeedingSpec(12, 0, epoch) for epoch in range(runs)]
     ours, theirs = (
         np.array([potential(points, draw(each).index) for each in wanted])
-        for draw in (lambda each: spread_out(pool, each), lambda each: sequential(points, each))
+        for draw in (lambda each: d2_sample(pool, each), lambda each: sequential(points, each))
     )
     error = np.sqrt(ours.var(ddof=1) / runs + theirs.var(ddof=1) / runs)
     assert abs(ours.mean() - theirs.mean()) < 3.5 * error

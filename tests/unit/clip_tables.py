@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from common.data.audio.config import AudioConfig
-from common.data.audio.decode import decode
-from common.data.audio.logmel import clip_features
-from common.data.table.build import build_table
-from common.data.table.location import Location
-from common.data.table.sources.source import BuildConfig
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audio.decode import decode
+from negsift.common.data.audio.logmel import clip_features
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.sources.source import BuildConfig
 from tests.unit.clips import SMALL
 
 LABELS = {"/m/high": "High tone, beep", "/m/low": "Low tone", "/t/dd00001": "Noise"}

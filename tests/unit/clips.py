@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import soundfile
 from numpy.typing import NDArray
 
-from common.data.audio.config import AudioConfig
-from common.data.split import DataConfig
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.split import DataConfig
 
 RATE = 16_000
 HIGH, LOW, NOISE = "/m/high", "/m/low", "/t/dd00001"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from common.rng import stream_key
+from negsift.common.rng import stream_key
 from tests.unit.test_rng import splitmix64
 
 Rows = Sequence[Sequence[int]]

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.data.table.location import Location
-from common.data.table.schema import Payload
-from common.data.table.sources.ragged import ragged
-from common.data.table.writer import TableWriter
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.ragged import ragged
+from negsift.common.data.table.writer import TableWriter
 
 WIDTH = 6
 Bags = Sequence[NDArray[Any]]

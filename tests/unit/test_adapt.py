@@ -9,16 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadModel
-from common.models.adapt import AdaptedModule, Embedder, as_embedder
-from common.models.embed import Ask
-from common.types import Embedded, Need
-from common.weights import load_snapshot, take_snapshot
+from negsift.common.errors import BadModel
+from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
+from negsift.common.types import Embedded, EmbeddingSpec, Need
+from negsift.common.weights import load_snapshot, take_snapshot
 from tests.unit.toys import MeanNet, vector_model, vectors
 
 BAGS = torch.stack(vectors([3] * 5)).double()
 INDEX = np.arange(5)
-FEATURES, GRADIENT = Ask(Need.FEATURES), Ask(Need.GRADIENT)
+FEATURES, GRADIENT = EmbeddingSpec(Need.FEATURES), EmbeddingSpec(Need.GRADIENT)
 Shape = Callable[[MeanNet, Tensor], Tensor]
 
 SHAPES: dict[str, tuple[int, Shape]] = {
@@ -59,7 +58,7 @@ def two_columns(answer: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(wide), wide], 1) if wide.shape[1] == 1 else wide
 
 
-def embed(model: Embedder, ask: Ask, bags: Tensor = BAGS) -> Embedded:
+def embed(model: Embedder, ask: EmbeddingSpec, bags: Tensor = BAGS) -> Embedded:
     with torch.inference_mode():
         return model.embed(bags, np.arange(len(bags)), ask)
 

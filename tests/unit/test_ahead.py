@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from common.types import Index, Selection
-from common.weights import Weights
-from trainer.ahead import Ahead
-from trainer.config import SamplingConfig
+from negsift.common.arrays import Index
+from negsift.common.types import Selection
+from negsift.common.weights import Weights
+from negsift.trainer.config import SamplingConfig
+from negsift.trainer.selection_prefetch import SelectionPrefetch
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Notebook:
         self.previous = state["previous"]
 
 
-def run(ahead: Ahead, epochs: range, every: int = 1) -> list[int]:
+def run(ahead: SelectionPrefetch, epochs: range, every: int = 1) -> list[int]:
     """Trains, that is changes the weights in place, after every choice; the versions that were chosen with."""
     weights, versions = {"w": torch.tensor([float(epochs.start)])}, []
     for epoch in epochs:
@@ -67,13 +68,15 @@ def test_weights_are_as_far_behind_as_is_allowed_and_no_further(
     staleness: int, every: int, versions: list[int]
 ) -> None:
     notes = Notebook()
-    assert run(Ahead(notes, SamplingConfig(every=every, staleness=staleness), 6), range(6), every) == versions
+    assert (
+        run(SelectionPrefetch(notes, SamplingConfig(every=every, staleness=staleness), 6), range(6), every) == versions
+    )
     assert [epoch for epoch, *_ in notes.asked] == list(range(0, 6, every))
     assert all(weight == version for _, version, weight, _ in notes.asked)
 
 
 def test_nothing_is_asked_for_beyond_the_last_epoch() -> None:
-    ahead = Ahead(Notebook(), SamplingConfig(staleness=4), 3)
+    ahead = SelectionPrefetch(Notebook(), SamplingConfig(staleness=4), 3)
     run(ahead, range(3))
     assert not ahead.state()
 
@@ -82,11 +85,11 @@ def test_nothing_is_asked_for_beyond_the_last_epoch() -> None:
 @pytest.mark.parametrize("staleness", [1, 3])
 def test_what_was_under_way_is_asked_again_with_the_same_weights_and_past(staleness: int, killed_after: int) -> None:
     config, whole, first = SamplingConfig(staleness=staleness), Notebook(), Notebook()
-    run(Ahead(whole, config, 6), range(6))
-    ahead = Ahead(first, config, 6)
+    run(SelectionPrefetch(whole, config, 6), range(6))
+    ahead = SelectionPrefetch(first, config, 6)
     run(ahead, range(killed_after))
     second, resumed = Notebook(), ahead.state()
-    again = Ahead(second, config, 6)
+    again = SelectionPrefetch(second, config, 6)
     again.resume(resumed)
     second.load_state_dict(first.state_dict())
     run(again, range(killed_after, 6))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from common.data.audioset.classes import read_names, read_ontology, read_vocabulary
-from common.data.audioset.forty import AUDIOSET40
-from common.data.audioset.segments import Segment
-from common.errors import BadData, UnknownName
+from negsift.common.data.audioset.classes import read_names, read_ontology, read_vocabulary
+from negsift.common.data.audioset.forty import AUDIOSET40
+from negsift.common.data.audioset.segments import Segment
+from negsift.common.errors import BadData, UnknownName
 
 COUNTS = {"/m/04rlf": 9, "/m/09x0r": 8, "/m/c": 5, "/m/b": 3, "/m/a": 3, "/m/abstract": 7}
 SEGMENTS = [Segment("x", None, (mid,)) for mid, count in COUNTS.items() for _ in range(count)]

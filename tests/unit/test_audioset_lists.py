@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.data.audioset.files import find_file, index_folder, read_name
-from common.data.audioset.lists import read_lists
-from common.data.audioset.segments import Segment, read_segments
-from common.errors import BadData
+from negsift.common.data.audioset.files import find_file, index_folder, read_name
+from negsift.common.data.audioset.lists import read_lists
+from negsift.common.data.audioset.segments import Segment, read_segments
+from negsift.common.errors import BadData
 from tests.unit.clips import clip_id, encoded_clip, tags_of, write_folder, write_list, write_parquet
 
 IDS = st.text("abYZ019-_", min_size=11, max_size=11)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.audioset.clips import ClipSet
-from common.data.audioset.load import load
-from common.data.audioset.split import split_clips, validation_rows
-from common.data.catalogue import load_split
-from common.data.split import DataConfig, Split
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.audioset.load import load
+from negsift.common.data.audioset.split import split_clips, validation_rows
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig, Split
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clips import HIGH, LOW, NOISE, SMALL, clip_id, data, tags_of, write_folder, write_list, write_parquet
 
 PARTS = ("positives", "pool", "val", "test")

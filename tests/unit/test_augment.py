@@ -8,14 +8,14 @@ import torch
 from scipy.stats import beta, kstest
 from torch import Tensor
 
-from common.data.audio.logmel import log_mel
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.errors import BadInput
+from negsift.common.data.audio.logmel import log_mel
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.errors import BadInput
+from negsift.trainer.augment import AugmentConfig, Augmented, Mixture, draw_mixture, mask, mix
+from negsift.trainer.loader import Batch, Batches, EpochSet
 from tests.unit.clips import SMALL, data, write_folder
 from tests.unit.toys import bag_set
-from trainer.augment import AugmentConfig, Augmented, Mixture, draw_mixture, mask, mix
-from trainer.loader import Batch, Batches, EpochSet
 
 MIXUP = AugmentConfig(mixup=0.5)
 BOTH = AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32)

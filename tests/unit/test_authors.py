@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision.models.efficientnet import MBConv
 
-from common.data.audio.config import ClipForm
-from common.errors import BadWeights
-from common.models.clip import ClipClassifier
-from common.models.encoders import ModelConfig
-from common.models.psla import make_clip_model
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.errors import BadWeights
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.psla import make_clip_model
 
 FORM = ClipForm(96, 64, 0.0, 1.0)
 EXPANDING = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_se_reduce", "_se_expand", "_project_conv", "_bn2"]

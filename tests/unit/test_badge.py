@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import BadInput
-from common.types import Embedded, Gradient
-from service import NegativeSampler
-from service.kmeanspp import Wanted, grid_exponent, snap
-from service.kmeanspp.engines import ENGINES
-from service.setup import FleetConfig
-from service.strategies.badge import Badge
+from negsift.common.errors import BadInput
+from negsift.common.types import Embedded, Gradient
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.kmeanspp.engines import ENGINES
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import grid_exponent, snap
+from negsift.service.strategies.badge import Badge
 from tests.unit.test_engines import naive
 from tests.unit.toys import HeldView, MeanNet, a_round, assert_same, select, vector_model, vectors
 
@@ -37,7 +38,7 @@ def test_the_sequential_engine_draws_naively_from_the_products_of_the_factors(se
     one, other = (each.astype(np.int64).astype(object) for each in steps)
     products = (one[:, :, None] * other[:, None, :]).reshape(30, -1)
     found = Badge(engine="sequential").pick(HeldView(pool_of(left, right)), {}, a_round(27, seed=seed))
-    expected = naive(products, (np.arange(30) * 3 + 5).tolist(), Wanted(27, seed, 0))
+    expected = naive(products, (np.arange(30) * 3 + 5).tolist(), SeedingSpec(27, seed, 0))
     assert (found.candidates.index.tolist(), found.filled) == expected
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from common.data.bags import BagPlan, plan_bags, positives_per_bag
-from common.errors import BadData, BadInput
+from negsift.common.data.bags import BagPlan, plan_bags, positives_per_bag
+from negsift.common.errors import BadData, BadInput
 
 DENSITIES = ["uniform", "natural", "fixed:1", "fixed:2", "range:1-2", "range:2-2"]
 

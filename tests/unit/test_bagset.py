@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
-from common.data.bagset import BagBatch, BagSet
+from negsift.common.data.bagset import BagBatch, BagSet
 from tests.unit.toys import bag_set, shared_bag_set
 
 POOLS = {"equal": bag_set([4] * 12), "ragged": bag_set([3, 1, 5, 2, 2, 7]), "shared": shared_bag_set(12, 20)}

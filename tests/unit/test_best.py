@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import service.best
-from common.types import Candidates
-from service.best import Portion, Sample, best_of_all, first_share
-from service.merge import top_k
-from service.setup import FleetConfig
-from service.strategies.entropy import Entropy
+import negsift.service.selection.distributed_top_k
+from negsift.common.types import Candidates
+from negsift.service.config import FleetConfig
+from negsift.service.selection.distributed_top_k import TopKRequest, TopKSample, distributed_top_k, first_share
+from negsift.service.strategies.entropy import Entropy
+from negsift.service.top_k import top_k
 from tests.unit.test_scope import BY_SCORE, CASES, sampler
 from tests.unit.toys import BLOCK, a_round, assert_same
 
@@ -30,7 +30,9 @@ class Shards:
         ]
         self.shards, self.sent, self._restarted = len(parts), list[int](), restarted
 
-    def ask(self, method: str, published: Any, strategy: Any, prepared: Any, round: Any, portion: Portion) -> list[Any]:
+    def ask(
+        self, method: str, published: Any, strategy: Any, prepared: Any, round: Any, portion: TopKRequest
+    ) -> list[Any]:
         answers = []
         for part in self.parts:
             rows = top_k(part.index, part.score, round.k)
@@ -42,7 +44,7 @@ class Shards:
         self.sent.append(sum(len(answer.weight) for answer in answers))
         return answers
 
-    def _piece(self, whole: Candidates, half: slice, k: int, portion: Portion) -> Sample:
+    def _piece(self, whole: Candidates, half: slice, k: int, portion: TopKRequest) -> TopKSample:
         index, score = whole.index[half], whole.score[half]
         rows = top_k(index, score, k)
         return portion.of(Candidates(index[rows], score[rows], len(index), 0))
@@ -60,10 +62,10 @@ def test_the_best_are_those_of_all_scores_together(
 ) -> None:
     fleet = Shards([[float(score) for score in part] for part in parts], cut)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.best, "_AT_ONCE", -1)
-        patch.setattr(service.best, "_SPARE", spare / 2)
-        patch.setattr(service.best, "_MARKS", marks)
-        found = best_of_all(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # a fleet of numbers
+        patch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", -1)
+        patch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", spare / 2)
+        patch.setattr(negsift.service.selection.distributed_top_k, "_MARKS", marks)
+        found = distributed_top_k(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # a fleet of numbers
     score = np.array([score for part in parts for score in part], dtype=np.float64)
     expected = top_k(np.arange(len(score)), score, k)
     assert found.candidates.index.tolist() == expected.tolist()
@@ -78,7 +80,7 @@ def test_shards_at_random_send_little_more_than_k_and_those_in_order_three_times
     scores = random.normal(size=64 * 4000)
     for order, most in ((scores, 1.5 * k), (np.sort(scores), 3 * k)):
         fleet = Shards(np.split(order, shards))  # type: ignore[arg-type]  # arrays do, too
-        found = best_of_all(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # as above
+        found = distributed_top_k(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # as above
         np.testing.assert_array_equal(found.candidates.index, top_k(np.arange(len(order)), order, k))
         assert sum(fleet.sent) < most < shards * k / 10
 
@@ -96,9 +98,9 @@ def test_picks_in_two_steps_are_those_in_one(name: str, case: str, monkeypatch: 
     given, options = CASES[case](), FleetConfig(block=BLOCK, cache_mb=0)
     with sampler(given, name, k=15, shards=1) as one:
         expected = one.select(given[2].state_dict(), 2)
-    monkeypatch.setattr(service.best, "_AT_ONCE", 0)
-    monkeypatch.setattr(service.best, "_SPARE", -3.0)
-    monkeypatch.setattr(service.best, "_MARKS", 2)
+    monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", 0)
+    monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", -3.0)
+    monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_MARKS", 2)
     for shards in (2, 3, 5):
         with sampler(given, name, k=15, shards=shards, options=options) as several:
             found = several.select(given[2].state_dict(), 2)

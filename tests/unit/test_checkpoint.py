@@ -7,10 +7,10 @@ import pytest
 import torch
 from torchvision.models import efficientnet_b2
 
-from common.data.audio.config import ClipForm
-from common.errors import BadInput, BadWeights
-from common.models.encoders import ModelConfig, make_model
-from common.models.psla import make_clip_model
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.errors import BadInput, BadWeights
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.psla import make_clip_model
 
 FORM = ClipForm(96, 64, 0.0, 1.0)
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from common.data.catalogue import load_split
-from common.data.cifar10 import CLASSES, load
-from common.data.instances import Instances
-from common.data.split import DataConfig
-from common.errors import BadData, BadInput
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.cifar10 import CLASSES, load
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadData, BadInput
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 NAMES = tuple("abcdefghij")

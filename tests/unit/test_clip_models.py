@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from common.data.audio.config import ClipForm
-from common.errors import BadInput, BadModel, UnknownName
-from common.models.attention import AttentionHead
-from common.models.clip import ClipClassifier
-from common.models.embed import Ask
-from common.models.encoders import ModelConfig
-from common.models.psla import CLIP_MODELS, BandNorm, make_clip_model
-from common.types import Embedded, Need
-from service import NegativeSampler
-from service.strategies import STRATEGIES
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.errors import BadInput, BadModel, UnknownName
+from negsift.common.models.attention import AttentionHead
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.psla import CLIP_MODELS, BandNorm, make_clip_model
+from negsift.common.types import Embedded, EmbeddingSpec, Need
+from negsift.service import NegativeSampler
+from negsift.service.strategies import STRATEGIES
 
 FORM = ClipForm(96, 32, -4.6476, 4.5699)
 PSLA_FORM = ClipForm(1056, 128, -4.6476, 4.5699)
@@ -42,7 +41,7 @@ def sharp(model: ClipClassifier) -> ClipClassifier:
 
 def embed(model: ClipClassifier, batch: Tensor, label: str = "pseudo") -> Embedded:
     with torch.inference_mode():
-        return model.embed(batch, np.arange(len(batch)), Ask(Need.GRADIENT, label))
+        return model.embed(batch, np.arange(len(batch)), EmbeddingSpec(Need.GRADIENT, label))
 
 
 def naive_probability(head: AttentionHead, steps: np.ndarray) -> float:

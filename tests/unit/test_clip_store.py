@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.audio import store as store_module
-from common.data.audio.config import AudioConfig
-from common.data.audio.decode import decode
-from common.data.audio.logmel import log_mel, to_float
-from common.data.audio.recording import Recording, digests
-from common.data.audio.store import build_store
-from common.errors import BadInput
+from negsift.common.data.audio import store as store_module
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audio.decode import decode
+from negsift.common.data.audio.logmel import log_mel, to_float
+from negsift.common.data.audio.recording import Recording, digests
+from negsift.common.data.audio.store import build_store
+from negsift.common.errors import BadInput
 from tests.unit.clips import SMALL, encode, encoded_clip, sound, write_parquet
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_a_second_start_decodes_nothing(recordings: list[Recording], monkeypatch
     build_store(recordings, SMALL)
     monkeypatch.setattr(store_module, "decode", None)
     monkeypatch.setattr(store_module, "clip_features", None)
-    monkeypatch.setattr("common.data.audio.recording._digest", None)
+    monkeypatch.setattr("negsift.common.data.audio.recording._digest", None)
     assert len(build_store(recordings, SMALL).number) == COUNT - 1
 
 
@@ -97,7 +97,7 @@ def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
 ) -> None:
     names = [str(recording.path) for recording in recordings]
     slow = (
-        "import sys; from pathlib import Path; from common.data.audio import store; from tests.unit.clips import SMALL\n"
+        "import sys; from pathlib import Path; from negsift.common.data.audio import store; from tests.unit.clips import SMALL\n"
         "whole = store.Plan._make_features\n"
         "def last_hangs(plan, part, waves):\n"
         "    sys.stdin.read() if part == 2 else whole(plan, part, waves)\n"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from service.kmeanspp.clock import exponentials, logarithm, marks, race_key, uniforms
-from service.kmeanspp.known import Known
-from service.kmeanspp.messages import Due
-from service.kmeanspp.points import Points
+from negsift.service.kmeanspp.arrival_times import exponentials, logarithm, marks, race_key, uniforms
+from negsift.service.kmeanspp.known_points import KnownPoints
+from negsift.service.kmeanspp.messages import DuePoints
+from negsift.service.kmeanspp.points import Points
 from tests.unit.race_oracle import number
 
 
@@ -49,8 +49,8 @@ def test_no_exponential_is_negative_and_the_largest_number_is_the_longest_wait()
 def test_arrivals_come_in_the_order_of_their_times_each_once() -> None:
     """Asked in two stretches or in one, and with points sent twice."""
     index = np.arange(50, dtype=np.int64)
-    due = Due(Points(index, (np.ones((50, 1)),)), np.linspace(0.0, 3.0, 50))
-    once, twice = Known(9, due.points), Known(9, due.points)
+    due = DuePoints(Points(index, (np.ones((50, 1)),)), np.linspace(0.0, 3.0, 50))
+    once, twice = KnownPoints(9, due.points), KnownPoints(9, due.points)
     once.add(due)
     whole = once.until(4.0)
     twice.add(due)

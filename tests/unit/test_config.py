@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import from_dict, keys, knob, override, to_dict, values
-from common.errors import BadInput, UnknownName
+from negsift.common.config import from_dict, keys, knob, override, to_dict, values
+from negsift.common.errors import BadInput, UnknownName
 
 
 @dataclass(frozen=True)

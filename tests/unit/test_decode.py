@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchaudio.functional import resample
 
-from common.data.audio.decode import FULL_SCALE, decode
-from common.errors import BadData
+from negsift.common.data.audio.decode import FULL_SCALE, decode
+from negsift.common.errors import BadData
 from tests.unit.clips import RATE, encode, sound
 
 LOSSLESS = [

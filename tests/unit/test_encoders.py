@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import BadInput, UnknownName
-from common.models.encoders import MODELS, ModelConfig, Normalise, make_model
-from common.models.pooling import POOLINGS
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.encoders import MODELS, ModelConfig, Normalise, make_model
+from negsift.common.models.pooling import POOLINGS
 from tests.unit.toys import cnn
 
 

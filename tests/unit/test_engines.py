@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from common.errors import BadInput
-from common.rng import stream_key
-from service.kmeanspp import Points, Wanted, engines
-from service.kmeanspp.engines import ENGINES, sequential
+from negsift.common.errors import BadInput
+from negsift.common.rng import stream_key
+from negsift.service.kmeanspp import engines
+from negsift.service.kmeanspp.engines import ENGINES, sequential
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points
 from tests.unit.test_race import heavy_tailed, points_of
 from tests.unit.test_rng import splitmix64
 
@@ -26,7 +28,7 @@ def draw(weights: list[int], share: float) -> int:
     raise AssertionError("a share above 1")
 
 
-def naive(rows: np.ndarray, index: list[int], wanted: Wanted) -> tuple[list[int], int]:
+def naive(rows: np.ndarray, index: list[int], wanted: SeedingSpec) -> tuple[list[int], int]:
     """The positions of sequential D² sampling in whole numbers, and how many only fill."""
     key = stream_key(wanted.seed, "badge", wanted.epoch)
     norms = [int(norm) for norm in (rows**2).sum(1)]
@@ -44,7 +46,7 @@ def naive(rows: np.ndarray, index: list[int], wanted: Wanted) -> tuple[list[int]
 
 @given(rows=ROWS, share=st.floats(0.0, 1.0), epoch=st.integers(0, 3))
 def test_the_sequential_engine_is_naive_sampling(rows: np.ndarray, share: float, epoch: int) -> None:
-    points, wanted = points_of(rows), Wanted(max(1, round(share * len(rows))), 0, epoch)
+    points, wanted = points_of(rows), SeedingSpec(max(1, round(share * len(rows))), 0, epoch)
     found = sequential(points, wanted)
     assert (found.index.tolist(), found.filled) == naive(rows, points.index.tolist(), wanted)
 
@@ -56,7 +58,7 @@ def test_every_engine_gives_distinct_positions_and_their_squared_distances(name:
     points = points_of(rows)
     if factors == 2:
         points = Points(points.index, ((rows[:, :2] >> 4).astype(np.float32), rows[:, 2:].astype(np.float32)))
-    found = ENGINES[name](points, Wanted(50, 1, 2))
+    found = ENGINES[name](points, SeedingSpec(50, 1, 2))
     assert len(set(found.index.tolist())) == 50
     assert found.filled == 0
     matrix = engines._product(points).astype(np.float64)[(found.index - 5) // 3]
@@ -68,7 +70,7 @@ def test_every_engine_gives_distinct_positions_and_their_squared_distances(name:
 @pytest.mark.parametrize("rows", [np.zeros((6, 2)), np.ones((6, 2)), np.eye(6)[[0, 1, 0, 1, 0, 2]], np.zeros((0, 2))])
 @pytest.mark.parametrize("name", ENGINES)
 def test_duplicates_fill_whichever_the_engine(name: str, rows: np.ndarray, wanted: int) -> None:
-    found = ENGINES[name](points_of(rows), Wanted(wanted, 0, 0))
+    found = ENGINES[name](points_of(rows), SeedingSpec(wanted, 0, 0))
     assert len(set(found.index.tolist())) == len(found.index) == len(found.score) == min(wanted, len(rows))
     distinct = len(np.unique(rows[(found.index - 5) // 3], axis=0)) if len(found.index) else 0
     assert found.filled >= len(found.index) - max(distinct, 1) if len(found.index) else not found.filled
@@ -77,11 +79,11 @@ def test_duplicates_fill_whichever_the_engine(name: str, rows: np.ndarray, wante
 @pytest.mark.parametrize("name", ["faiss", "faiss_afkmc2"])
 def test_faiss_draws_anew_with_another_epoch_and_the_same_again(name: str) -> None:
     points = points_of(heavy_tailed(300, 4, seed=0))
-    again, once, other = (ENGINES[name](points, Wanted(40, 0, epoch)).index.tolist() for epoch in (0, 0, 1))
+    again, once, other = (ENGINES[name](points, SeedingSpec(40, 0, epoch)).index.tolist() for epoch in (0, 0, 1))
     assert again == once != other
 
 
 def test_engines_that_build_the_matrix_refuse_one_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_MOST_BYTES", 1 << 10)
     with pytest.raises(BadInput, match=r"gradients as one matrix; expected at most .*strategy\.engine=exact"):
-        ENGINES["faiss"](points_of(heavy_tailed(300, 4, seed=0)), Wanted(5, 0, 0))
+        ENGINES["faiss"](points_of(heavy_tailed(300, 4, seed=0)), SeedingSpec(5, 0, 0))

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from common.errors import BadInput, Interrupted, NegsiftError, ServiceError, UnknownName
+from negsift.common.errors import BadInput, Interrupted, NegsiftError, ServiceError, UnknownName
 
 SENTENCES = {
     BadInput: ("640 asked for", "at most 512", "lower --set sampling.ratio"),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import BadInput
-from trainer.folder import RunFolder
+from negsift.common.errors import BadInput
+from negsift.trainer.folder import RunFolder
 
 CONFIG = {"seed": 0, "data": {"name": "digits"}}
 
@@ -37,7 +37,7 @@ def test_whatever_stops_a_write_leaves_the_old_file_whole(
     def stop(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("trainer.folder.os.replace", stop)
+    monkeypatch.setattr("negsift.trainer.folder.os.replace", stop)
     with pytest.raises((KeyboardInterrupt, MemoryError, BadInput)):
         folder.write_json("summary.json", {"ap": 2})
     assert folder.summary == {"ap": 1}

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.kmeanspp import Points, grid_exponent, snap
-from service.kmeanspp.points import inner_products, squared_gaps
+from negsift.service.kmeanspp.points import Points, grid_exponent, inner_products, snap, squared_gaps
 
 
 def snapped(values: np.ndarray) -> tuple[np.ndarray, int]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from common.types import Selection
-from service.history import Coverage, History, Lags
+from negsift.common.types import Selection
+from negsift.service.monitoring.round_stats import Coverage, Lags, RoundStats
 
 
 def selection(index: object, version: int = 0) -> Selection:
@@ -13,7 +13,7 @@ def selection(index: object, version: int = 0) -> Selection:
 
 
 def test_overlap_and_coverage_are_those_of_sets() -> None:
-    history = History()
+    history = RoundStats()
     for epoch, picked in enumerate(([0, 1, 2, 3], [2, 3, 4, 5], [9, 0, 4, 5])):
         history.add(selection(picked, epoch), epoch + 1, 10, Lags(0.5, 0.25))
     assert (history.overlap, history.covered, history.rounds, history.behind) == (0.5, 0.7, 3, 1)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.images import decode_image, load
-from common.data.instances import Instances
-from common.data.split import DataConfig
-from common.errors import BadData
+from negsift.common.data.images import decode_image, load
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadData
 
 
 def paint(folder: Path, count: int, ending: str = "png", level: int = 0) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.instances import Instances, cache_folder, decode_once
-from common.errors import BadInput
+from negsift.common.data.instances import Instances, cache_folder, decode_once
+from negsift.common.errors import BadInput
 from tests.unit.toys import images
 
 
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_no_table(source: Path, monkeypatch: pytest.MonkeyPat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("common.data.instances.np.save", full)
+    monkeypatch.setattr("negsift.common.data.instances.np.save", full)
     with pytest.raises(BadInput, match="No space left on device"):
         decode_once("toy", [source], Decoder())
     assert not list(source.parent.glob("cache/*"))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BadInput
-from service.kept import Kept
-from service.kept_scores import KeptScores
+from negsift.common.errors import BadInput
+from negsift.service.scoring.byte_limited_cache import ByteLimitedCache
+from negsift.service.selection.score_table import ScoreTable
 
 POOL = 12
 ROUNDS = st.lists(st.dictionaries(st.integers(0, POOL - 1), st.integers(-3, 3)), max_size=6)
@@ -15,7 +15,7 @@ ROUNDS = st.lists(st.dictionaries(st.integers(0, POOL - 1), st.integers(-3, 3)),
 
 @given(ROUNDS, st.integers(0, POOL))
 def test_the_best_are_those_of_a_dictionary(rounds: list[dict[int, int]], k: int) -> None:
-    kept, plain = KeptScores.none(POOL), dict[int, tuple[float, int]]()
+    kept, plain = ScoreTable.none(POOL), dict[int, tuple[float, int]]()
     for version, scores in enumerate(rounds):
         index = np.array(sorted(scores), dtype=np.int64)
         kept = kept.folded(index, np.array([float(scores[at]) for at in sorted(scores)]), version)
@@ -34,29 +34,29 @@ def test_the_best_are_those_of_a_dictionary(rounds: list[dict[int, int]], k: int
 
 
 def test_folding_leaves_the_earlier_scores_as_they_were() -> None:
-    before = KeptScores.none(3)
+    before = ScoreTable.none(3)
     before.folded(np.array([1]), np.array([2.0]), 0)
     assert before.considered == 0
 
 
 @pytest.mark.parametrize("pool", [1, 3, 5])
 def test_a_pool_of_another_size_keeps_the_scores_it_has(pool: int) -> None:
-    kept = KeptScores.none(3).folded(np.arange(3), np.array([1.0, 2.0, 3.0]), 4).resized(pool)
+    kept = ScoreTable.none(3).folded(np.arange(3), np.array([1.0, 2.0, 3.0]), 4).resized(pool)
     assert kept.score[: min(3, pool)].tolist() == [1.0, 2.0, 3.0][:pool]
     assert len(kept.score) == len(kept.version) == pool
     assert kept.considered == min(3, pool)
 
 
 def test_a_state_is_taken_up_again() -> None:
-    kept = KeptScores.none(3).folded(np.array([2]), np.array([1.5]), 7)
-    again = KeptScores.of(kept.state(), pool=3)
+    kept = ScoreTable.none(3).folded(np.array([2]), np.array([1.5]), 7)
+    again = ScoreTable.of(kept.state(), pool=3)
     np.testing.assert_array_equal(again.score, kept.score)
     np.testing.assert_array_equal(again.version, kept.version)
 
 
 def test_scores_of_later_weights_stay() -> None:
     """A result that is asked for after that of a later epoch doesn't undo it."""
-    kept = KeptScores.none(3).folded(np.array([0, 1]), np.array([5.0, 6.0]), 4)
+    kept = ScoreTable.none(3).folded(np.array([0, 1]), np.array([5.0, 6.0]), 4)
     kept = kept.folded(np.array([1, 2]), np.array([9.0, 7.0]), 3)
     assert kept.score.tolist() == [5.0, 6.0, 7.0]
     assert kept.version.tolist() == [4, 4, 3]
@@ -65,11 +65,11 @@ def test_scores_of_later_weights_stay() -> None:
 
 def test_the_state_of_a_larger_pool_is_refused() -> None:
     with pytest.raises(BadInput, match="kept scores of 3 bags; expected 2 at most; give this pool's state"):
-        KeptScores.of(KeptScores.none(3).state(), pool=2)
+        ScoreTable.of(ScoreTable.none(3).state(), pool=2)
 
 
 def test_values_are_kept_within_the_budget_and_let_go_of_by_layer() -> None:
-    kept = Kept(10)
+    kept = ByteLimitedCache(10)
     kept.keep("a", 1, "one", 6)
     kept.keep("b", 1, "too large", 5)
     kept.keep("b", 2, "two", 4)

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from common.config import override, values
-from common.errors import BadInput
-from common.knobs import Bounds
-from deploy.recipes import RunConfig
-from service.setup import FleetConfig
+from negsift.common.config import override, values
+from negsift.common.errors import BadInput
+from negsift.common.knobs import Bounds
+from negsift.deploy.recipes import RunConfig
+from negsift.service.config import FleetConfig
 
 SMALL = ["training.epochs=0", "training.batch=0", "training.patience=0", "sampling.every=0", "data.bag_size=0"]
 SMALL += ["data.image_size=0", "fleet.block=0", "fleet.shards=0", "strategy.keep=0"]

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from common.errors import BadInput
-from common.models.encoders import ModelConfig, make_model
+from negsift.common.errors import BadInput
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.trainer.config import TrainingConfig
+from negsift.trainer.learner import Learner
+from negsift.trainer.loader import Batch, Batches, EpochSet
 from tests.unit.toys import SHAPE, bag_set, cnn, vector_model, vectors
-from trainer.config import TrainingConfig
-from trainer.learner import Learner
-from trainer.loader import Batch, Batches, EpochSet
 
 
 def batch(label: torch.Tensor, count: int = 6) -> Batch:

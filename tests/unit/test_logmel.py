@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torchaudio.compliance import kaldi
 
-from common.data.audio.config import PSLA_STATS, AudioConfig, ClipForm
-from common.data.audio.logmel import log_mel, real_frames, to_float
-from common.errors import BadInput, UnknownName
-from common.models.clip import Standardise
+from negsift.common.data.audio.config import PSLA_STATS, AudioConfig, ClipForm
+from negsift.common.data.audio.logmel import log_mel, real_frames, to_float
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.clip import Standardise
 
 PSLA = AudioConfig()
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from common.rng import uniform_keys
-from service.kmeanspp import Points
-from service.kmeanspp.loops import MANY_CENTRES, NEAR, earliest, slack
-from service.kmeanspp.nearest import ByNorm, nearest
-from service.kmeanspp.points import squared_gaps
+from negsift.common.rng import uniform_keys
+from negsift.service.kmeanspp.nearest import CentresByNorm, nearest
+from negsift.service.kmeanspp.numpy_backend import MANY_CENTRES, NEAR, earliest, slack
+from negsift.service.kmeanspp.points import Points, squared_gaps
 from tests.unit.test_race import BODIES, heavy_tailed, points_of
 
 COUNTS = [1, 5, MANY_CENTRES - 1, MANY_CENTRES + 8]
@@ -99,4 +98,4 @@ def test_nearest_is_the_least_gap(count: int, centres: int, bounded: bool) -> No
     bound = np.random.default_rng(0).lognormal(24.0, 3.0, count).round() if bounded else None
     expected = squared_gaps(points, theirs).min(1)
     expected = expected if bound is None else np.minimum(bound, expected)
-    np.testing.assert_array_equal(nearest(points, ByNorm(theirs), bound), expected)
+    np.testing.assert_array_equal(nearest(points, CentresByNorm(theirs), bound), expected)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.lots import Lot
+from negsift.common.block_subset import BlockSubset
 
 SIZES = {"bags": st.integers(1, 400), "pool": st.integers(1, 400), "block": st.integers(1, 70)}
 
@@ -14,7 +14,7 @@ SIZES = {"bags": st.integers(1, 400), "pool": st.integers(1, 400), "block": st.i
 def test_a_lot_is_whole_blocks_that_hold_enough_and_no_more_than_two_blocks_too_many(
     bags: int, pool: int, block: int, seed: int, turn: int
 ) -> None:
-    lot = Lot(bags, seed, turn)
+    lot = BlockSubset(bags, seed, turn)
     index, blocks = lot.index(pool, block), lot.blocks(pool, block)
     assert len(np.unique(blocks)) == len(blocks)
     whole = [range(number * block, min((number + 1) * block, pool)) for number in blocks]
@@ -27,26 +27,26 @@ def test_every_bag_comes_within_two_cycles_and_once_a_cycle_at_least(
     bags: int, pool: int, block: int, first: int
 ) -> None:
     blocks = -(-pool // block)
-    turns = -(-blocks // len(Lot(bags, 0, 0).blocks(pool, block)))
-    cycle = [Lot(bags, 0, first * turns + step).index(pool, block) for step in range(turns)]
+    turns = -(-blocks // len(BlockSubset(bags, 0, 0).blocks(pool, block)))
+    cycle = [BlockSubset(bags, 0, first * turns + step).index(pool, block) for step in range(turns)]
     np.testing.assert_array_equal(np.unique(np.concatenate(cycle)), np.arange(pool))
-    gap = [set(Lot(bags, 0, first + step).blocks(pool, block)) for step in range(2 * turns - 1)]
+    gap = [set(BlockSubset(bags, 0, first + step).blocks(pool, block)) for step in range(2 * turns - 1)]
     assert set().union(*gap) == set(range(blocks))
 
 
 def test_each_turn_has_other_bags_and_each_cycle_and_seed_other_neighbours() -> None:
-    lots = [tuple(Lot(100, seed, turn).blocks(1000, 10)) for seed in range(2) for turn in range(30)]
+    lots = [tuple(BlockSubset(100, seed, turn).blocks(1000, 10)) for seed in range(2) for turn in range(30)]
     assert len(set(lots)) == len(lots)
 
 
 def test_every_bag_is_as_likely_as_any_other() -> None:
     counts = np.zeros(37)
     for seed in range(400):
-        counts[Lot(8, seed, 3).index(37, 1)] += 1
+        counts[BlockSubset(8, seed, 3).index(37, 1)] += 1
     expected = 400 * 8 / 37
     assert ((counts - expected) ** 2 / expected).sum() < 70  # chi-square of 36: 1 in 1,500 is above 70
 
 
 @pytest.mark.parametrize("pool", [0, 1, 10])
 def test_a_lot_as_large_as_the_pool_is_the_pool(pool: int) -> None:
-    assert Lot(max(pool, 1), 0, 7).index(pool, 4).tolist() == list(range(pool))
+    assert BlockSubset(max(pool, 1), 0, 7).index(pool, 4).tolist() == list(range(pool))

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import service.merge
-from common.types import Candidates
-from service.merge import merge, top_k
-from service.partition import block_count, block_index, share_blocks
+import negsift.service.top_k
+from negsift.common.types import Candidates
+from negsift.service.pool.blocks import block_count, block_index, share_blocks
+from negsift.service.top_k import merge, top_k
 
 SCORES = st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 1.0, 1e300, -1e300, 5e-324]), max_size=40)
 
@@ -29,7 +29,7 @@ def test_top_k_is_the_head_of_the_sorted_list(score: list[float], k: int, order:
     order.shuffle(index)  # type: ignore[attr-defined]  # a random.Random
     for run in (1, 7, 1 << 20):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(service.merge, "_RUN", run)
+            patch.setattr(negsift.service.top_k, "_RUN", run)
             found = top_k(np.array(index, dtype=np.int64), np.array(score), k)
         assert found.tolist() == oracle(index, score, k)
 
@@ -58,7 +58,7 @@ def test_letting_go_of_parts_as_they_come_changes_nothing(scores: list[list[int]
         for start, part in zip(starts, scores, strict=False)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.merge, "_ROOM", 3)
+        patch.setattr(negsift.service.top_k, "_ROOM", 3)
         found = merge(parts, k)
     assert found.index.tolist() == oracle(list(range(len(whole))), whole.tolist(), k)
     assert (found.seen, found.dropped) == (len(whole) + len(scores), len(scores))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.moves import Move, plan_moves, room_for
+from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 ROOM = {"old": 8.0, "new": 2.0}
 

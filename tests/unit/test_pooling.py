@@ -9,19 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from common.data.bagset import BagBatch
-from common.errors import BadInput
-from common.models.bag import BagClassifier
-from common.models.embed import Ask
-from common.models.pooling import POOLINGS, GatedAttention, residual
-from common.models.ragged import spread
-from common.types import Embedded, Need
+from negsift.common.data.bagset import BagBatch
+from negsift.common.errors import BadInput
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import POOLINGS, GatedAttention, residual
+from negsift.common.models.ragged import spread
+from negsift.common.types import Embedded, EmbeddingSpec, Need
 from tests.unit.toys import vector_model, vectors
 
 SIZES = [3, 1, 5, 2, 4, 1]
 EVERY = [(pooling, classes) for pooling in POOLINGS for classes in (2, 3)]
-KNOWN = Ask(Need.GRADIENT, "known")
-PSEUDO = Ask(Need.GRADIENT, "pseudo")
+KNOWN = EmbeddingSpec(Need.GRADIENT, "known")
+PSEUDO = EmbeddingSpec(Need.GRADIENT, "pseudo")
 
 
 def double_model(pooling: str, classes: int, seed: int = 0) -> BagClassifier:
@@ -32,7 +31,7 @@ def lay_out(bags: list[Tensor]) -> BagBatch:
     return BagBatch(torch.cat(bags).double(), np.array([len(bag) for bag in bags]))
 
 
-def embed(model: BagClassifier, bags: list[Tensor], ask: Ask) -> Embedded:
+def embed(model: BagClassifier, bags: list[Tensor], ask: EmbeddingSpec) -> Embedded:
     with torch.inference_mode():
         return model.embed(lay_out(bags), np.arange(len(bags)), ask)
 
@@ -106,7 +105,7 @@ def test_padding_never_matters(pooling: str, sizes: list[int], seed: int) -> Non
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_embedded_logits_are_the_models_own(pooling: str) -> None:
     model, bags = double_model(pooling, 2), vectors(SIZES)
-    found = embed(model, bags, Ask(Need.LOGITS))
+    found = embed(model, bags, EmbeddingSpec(Need.LOGITS))
     np.testing.assert_allclose(found.logits, model(lay_out(bags)).detach().numpy(), rtol=1e-12)
 
 
@@ -122,7 +121,7 @@ def test_embedded_logits_are_the_models_own(pooling: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_closed_form_gradient_is_autograds(pooling: str, classes: int, label: str, seed: int) -> None:
     model, bags = double_model(pooling, classes, seed), vectors(SIZES, seed)
-    found = embed(model, bags, Ask(Need.GRADIENT, label))
+    found = embed(model, bags, EmbeddingSpec(Need.GRADIENT, label))
     assert found.gradient is not None
     for bag, logits, left, right in zip(bags, found.logits, found.gradient.left, found.gradient.right, strict=True):
         expected = autograd_gradient(model, bag, int(logits.argmax()) if label == "pseudo" else 0)
@@ -144,7 +143,7 @@ def test_gradient_norm_is_autograds(pooling: str, classes: int) -> None:
 @pytest.mark.parametrize(("target", "negative"), [(1, 0), (0, 1)])
 def test_known_label_is_the_class_that_is_not_the_target(target: int, negative: int) -> None:
     model, bags = double_model("mean_softmax", 2), vectors(SIZES)
-    found = embed(model, bags, Ask(Need.GRADIENT, "known", target))
+    found = embed(model, bags, EmbeddingSpec(Need.GRADIENT, "known", target))
     expected = [np.linalg.norm(autograd_gradient(model, bag, negative)) for bag in bags]
     assert found.gradient is not None
     np.testing.assert_allclose(found.gradient.norm, expected, rtol=1e-9)
@@ -167,7 +166,7 @@ def test_known_label_with_three_classes_is_bad_input(pooling: str) -> None:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("ask", [PSEUDO, KNOWN], ids=["pseudo", "known"])
-def test_gradient_of_a_saturated_model_is_finite(pooling: str, ask: Ask) -> None:
+def test_gradient_of_a_saturated_model_is_finite(pooling: str, ask: EmbeddingSpec) -> None:
     model = double_model(pooling, 2)
     model.head.weight.data *= 5_000
     found = embed(model, vectors(SIZES), ask)

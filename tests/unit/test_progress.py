@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.types import Selection
+from negsift.common.types import Selection
+from negsift.trainer.loader import Batches, EpochSet, epoch_order
+from negsift.trainer.progress import Progress
 from tests.unit.toys import bag_set
-from trainer.loader import Batches, EpochSet, epoch_order
-from trainer.progress import Progress
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from service.quiet import without_line
+from negsift.service.cluster.quiet import without_line
 
 
 def test_only_the_line_named_is_kept_back(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,28 +12,32 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
-from service.kmeanspp import HeldRows, Points, Rows, Spread, Wanted, bodies, race, spread_out, walk
-from service.kmeanspp import nearest as nearest_module
-from service.kmeanspp.loops import NumpyLoops
-from service.kmeanspp.rows import Body
-from service.kmeanspp.torch_loops import TorchLoops
+from negsift.service.kmeanspp import arrival_scan, backends, d2_sampling
+from negsift.service.kmeanspp import nearest as nearest_module
+from negsift.service.kmeanspp.d2_sampling import d2_sample
+from negsift.service.kmeanspp.messages import Seeding
+from negsift.service.kmeanspp.numpy_backend import NumpyBackend
+from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.shard_rows import BackendFactory, LocalPool, ShardRows
+from negsift.service.kmeanspp.torch_backend import TorchBackend
 from tests.unit.race_oracle import Oracle
 
 STEPS = st.one_of(st.integers(-3, 3), st.integers(-(2**20), 2**20))
 POOLS = st.tuples(st.integers(1, 60), st.integers(1, 3)).flatmap(lambda shape: arrays(np.int64, shape, elements=STEPS))
 
 
-def numba_loops(points: Points) -> NumpyLoops:
-    from service.kmeanspp.numba_loops import NumbaLoops
+def numba_loops(points: Points) -> NumpyBackend:
+    from negsift.service.kmeanspp.numba_backend import NumbaBackend
 
-    return NumbaLoops(points)
-
-
-def torch_loops(points: Points) -> TorchLoops:
-    return TorchLoops(points, torch.device("cpu"))
+    return NumbaBackend(points)
 
 
-BODIES: dict[str, Body] = {"numpy": NumpyLoops, "numba": numba_loops, "torch": torch_loops}
+def torch_loops(points: Points) -> TorchBackend:
+    return TorchBackend(points, torch.device("cpu"))
+
+
+BODIES: dict[str, BackendFactory] = {"numpy": NumpyBackend, "numba": numba_loops, "torch": torch_loops}
 
 
 def points_of(rows: np.ndarray, first: int = 5, apart: int = 3) -> Points:
@@ -41,9 +45,9 @@ def points_of(rows: np.ndarray, first: int = 5, apart: int = 3) -> Points:
     return Points(np.arange(len(rows), dtype=np.int64) * apart + first, (rows.astype(np.float32),))
 
 
-def shards_of(points: Points, shards: int, body: Body | None = None) -> HeldRows:
+def shards_of(points: Points, shards: int, body: BackendFactory | None = None) -> LocalPool:
     parts = np.array_split(np.arange(len(points)), shards)
-    return HeldRows(*(Rows(points.take(part), body) for part in parts))
+    return LocalPool(*(ShardRows(points.take(part), body) for part in parts))
 
 
 def heavy_tailed(count: int, columns: int, seed: int, clusters: int = 0) -> np.ndarray:
@@ -55,28 +59,28 @@ def heavy_tailed(count: int, columns: int, seed: int, clusters: int = 0) -> np.n
     return np.rint(rows / np.abs(rows).max() * 2**20).astype(np.int64)
 
 
-def by_oracle(rows: np.ndarray, wanted: Wanted) -> tuple[list[int], int]:
+def by_oracle(rows: np.ndarray, wanted: SeedingSpec) -> tuple[list[int], int]:
     oracle = Oracle(rows.tolist(), points_of(rows).index.tolist(), wanted.count, wanted.seed, wanted.epoch)
     drawn, filled = oracle.run()
     return [5 + 3 * row for row in drawn], filled
 
 
-def picks(found: Spread) -> tuple[list[int], int]:
+def picks(found: Seeding) -> tuple[list[int], int]:
     return found.index.tolist(), found.filled
 
 
 @settings(max_examples=400)
 @given(rows=POOLS, share=st.floats(0.0, 1.2), epoch=st.integers(0, 3), shards=st.integers(1, 5))
 def test_picks_are_those_of_one_arrival_at_a_time(rows: np.ndarray, share: float, epoch: int, shards: int) -> None:
-    wanted = Wanted(round(share * len(rows)), 7, epoch)
-    assert picks(spread_out(shards_of(points_of(rows), shards), wanted)) == by_oracle(rows, wanted)
+    wanted = SeedingSpec(round(share * len(rows)), 7, epoch)
+    assert picks(d2_sample(shards_of(points_of(rows), shards), wanted)) == by_oracle(rows, wanted)
 
 
 @pytest.mark.parametrize("clusters", [0, 6])
 @pytest.mark.parametrize("seed", range(8))
 def test_picks_of_many_centres_are_those_of_one_arrival_at_a_time(seed: int, clusters: int) -> None:
-    rows, wanted = heavy_tailed(300, 3, seed, clusters), Wanted(40 + 30 * seed, seed, 1)
-    assert picks(spread_out(shards_of(points_of(rows), 3), wanted)) == by_oracle(rows, wanted)
+    rows, wanted = heavy_tailed(300, 3, seed, clusters), SeedingSpec(40 + 30 * seed, seed, 1)
+    assert picks(d2_sample(shards_of(points_of(rows), 3), wanted)) == by_oracle(rows, wanted)
 
 
 def test_the_cases_above_take_passes_and_smaller_radii() -> None:
@@ -90,9 +94,9 @@ def test_the_cases_above_take_passes_and_smaller_radii() -> None:
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 16, 64])
 @pytest.mark.parametrize("body", BODIES)
 def test_picks_do_not_depend_on_shards_or_bodies(body: str, shards: int) -> None:
-    points, wanted = points_of(heavy_tailed(500, 4, seed=1)), Wanted(150, 3, 2)
-    found = spread_out(shards_of(points, shards, BODIES[body]), wanted)
-    one = spread_out(HeldRows(Rows(points)), wanted)
+    points, wanted = points_of(heavy_tailed(500, 4, seed=1)), SeedingSpec(150, 3, 2)
+    found = d2_sample(shards_of(points, shards, BODIES[body]), wanted)
+    one = d2_sample(LocalPool(ShardRows(points)), wanted)
     np.testing.assert_array_equal(found.index, one.index)
     np.testing.assert_array_equal(found.score, one.score)
 
@@ -103,7 +107,7 @@ def test_picks_of_two_factors_do_not_depend_on_shards_or_bodies(body: str) -> No
     index = np.arange(300, dtype=np.int64)
     factors = Points(index, (left.astype(np.float32), right.astype(np.float32)))
     product = (left[:, :, None] * right[:, None, :]).reshape(300, -1)
-    found = spread_out(shards_of(factors, 3, BODIES[body]), Wanted(100, 0, 0))
+    found = d2_sample(shards_of(factors, 3, BODIES[body]), SeedingSpec(100, 0, 0))
     oracle = Oracle(product.tolist(), index.tolist(), 100)
     assert picks(found) == oracle.run()
 
@@ -113,66 +117,66 @@ def test_picks_of_two_factors_do_not_depend_on_shards_or_bodies(body: str) -> No
 def test_picks_do_not_depend_on_how_far_a_round_looks(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points, wanted = points_of(heavy_tailed(400, 3, seed=4)), Wanted(120, 0, 0)
-    expected = spread_out(shards_of(points, 2), wanted)
-    monkeypatch.setattr(race, name, getattr(race, name) * factor)
-    np.testing.assert_array_equal(spread_out(shards_of(points, 2), wanted).index, expected.index)
+    points, wanted = points_of(heavy_tailed(400, 3, seed=4)), SeedingSpec(120, 0, 0)
+    expected = d2_sample(shards_of(points, 2), wanted)
+    monkeypatch.setattr(d2_sampling, name, getattr(d2_sampling, name) * factor)
+    np.testing.assert_array_equal(d2_sample(shards_of(points, 2), wanted).index, expected.index)
 
 
 @pytest.mark.parametrize("size", [1, 5, 10_000])
 def test_picks_do_not_depend_on_the_size_of_blocks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    points, wanted = points_of(heavy_tailed(400, 3, seed=5)), Wanted(150, 0, 0)
-    expected = spread_out(shards_of(points, 2), wanted)
-    monkeypatch.setattr(walk, "_LEAST_BLOCK", size)
-    monkeypatch.setattr(walk, "_LARGEST_BLOCK", size)
+    points, wanted = points_of(heavy_tailed(400, 3, seed=5)), SeedingSpec(150, 0, 0)
+    expected = d2_sample(shards_of(points, 2), wanted)
+    monkeypatch.setattr(arrival_scan, "_LEAST_BLOCK", size)
+    monkeypatch.setattr(arrival_scan, "_LARGEST_BLOCK", size)
     monkeypatch.setattr(nearest_module, "_RUN", size)
-    np.testing.assert_array_equal(spread_out(shards_of(points, 2), wanted).index, expected.index)
+    np.testing.assert_array_equal(d2_sample(shards_of(points, 2), wanted).index, expected.index)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_picks_do_not_depend_on_threads(threads: int) -> None:
-    points, wanted = points_of(heavy_tailed(20_000, 40, seed=5)), Wanted(300, 0, 0)
+    points, wanted = points_of(heavy_tailed(20_000, 40, seed=5)), SeedingSpec(300, 0, 0)
     outside = torch.get_num_threads()
     with threadpool_limits(threads):
         torch.set_num_threads(threads)
-        found = [spread_out(shards_of(points, 2, body), wanted).index.tolist() for body in BODIES.values()]
+        found = [d2_sample(shards_of(points, 2, body), wanted).index.tolist() for body in BODIES.values()]
         torch.set_num_threads(outside)
-    assert found == [spread_out(HeldRows(Rows(points)), wanted).index.tolist()] * len(BODIES)
+    assert found == [d2_sample(LocalPool(ShardRows(points)), wanted).index.tolist()] * len(BODIES)
 
 
 @pytest.mark.parametrize("least", [0, 1 << 62])
 @pytest.mark.parametrize("clusters", [0, 6])
 def test_compiled_and_plain_walks_pick_the_same(least: int, clusters: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_LEAST_PRODUCTS", least)
-    rows, wanted = heavy_tailed(300, 3, 11, clusters), Wanted(200, 4, 1)
-    assert picks(spread_out(shards_of(points_of(rows), 2), wanted)) == by_oracle(rows, wanted)
+    monkeypatch.setattr(backends, "_LEAST_PRODUCTS", least)
+    rows, wanted = heavy_tailed(300, 3, 11, clusters), SeedingSpec(200, 4, 1)
+    assert picks(d2_sample(shards_of(points_of(rows), 2), wanted)) == by_oracle(rows, wanted)
 
 
-class Forgetful(HeldRows):
+class Forgetful(LocalPool):
     """Shards that begin anew, with other bodies and so with other bounds, before some of the questions."""
 
     def __init__(self, points: Points, before: Sequence[int]) -> None:
-        super().__init__(Rows(points))
+        super().__init__(ShardRows(points))
         self._points, self._before, self._asked, self.restarts = points, before, 0, 0
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:
         self._asked += 1
         if self._asked in self._before:
-            self._shards = (Rows(self._points, torch_loops),)
+            self._shards = (ShardRows(self._points, torch_loops),)
             self.restarts += 1
         return super().ask(method, *args)
 
 
 @pytest.mark.parametrize("before", [[1], [2], [3], [4], [5], [6], [3, 4, 5], range(1, 99)])
 def test_picks_do_not_depend_on_shards_that_begin_anew(before: Sequence[int]) -> None:
-    points, wanted = points_of(heavy_tailed(400, 3, seed=6)), Wanted(150, 0, 0)
-    found = spread_out(Forgetful(points, before), wanted)
-    np.testing.assert_array_equal(found.index, spread_out(HeldRows(Rows(points)), wanted).index)
+    points, wanted = points_of(heavy_tailed(400, 3, seed=6)), SeedingSpec(150, 0, 0)
+    found = d2_sample(Forgetful(points, before), wanted)
+    np.testing.assert_array_equal(found.index, d2_sample(LocalPool(ShardRows(points)), wanted).index)
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(0, 0), (1, 1), (30, 30), (31, 30), (10**9, 30)])
 def test_as_many_as_wanted_are_drawn_or_all_there_are(wanted: int, expected: int) -> None:
-    found = spread_out(shards_of(points_of(heavy_tailed(30, 2, seed=0)), 3), Wanted(wanted, 0, 0))
+    found = d2_sample(shards_of(points_of(heavy_tailed(30, 2, seed=0)), 3), SeedingSpec(wanted, 0, 0))
     assert len(found.index) == len(set(found.index.tolist())) == len(found.score) == expected
 
 
@@ -181,7 +185,7 @@ def test_as_many_as_wanted_are_drawn_or_all_there_are(wanted: int, expected: int
     [(np.zeros((6, 2)), 5), (np.full((6, 2), 2**20), 5), (np.eye(6)[[0, 1, 0, 1, 0, 2]], 3), (np.zeros((1, 1)), 0)],
 )
 def test_points_on_a_centre_only_fill_and_are_counted(rows: np.ndarray, filled: int) -> None:
-    found = spread_out(shards_of(points_of(rows), 2), Wanted(6, 0, 0))
+    found = d2_sample(shards_of(points_of(rows), 2), SeedingSpec(6, 0, 0))
     assert sorted(found.index.tolist()) == points_of(rows).index.tolist()
     assert found.filled == filled
     assert not found.score[len(rows) - filled :].any()
@@ -190,14 +194,14 @@ def test_points_on_a_centre_only_fill_and_are_counted(rows: np.ndarray, filled: 
 def test_points_that_nearly_lie_on_each_other_do_not_cost_rounds() -> None:
     """Distances far below what float32 can tell apart: bounds that are mostly rounding would ask in vain for ever."""
     rows = 2**20 - np.random.default_rng(0).integers(0, 4, (500, 3))
-    found = spread_out(shards_of(points_of(rows), 2), Wanted(60, 0, 0))
-    assert picks(found) == by_oracle(rows, Wanted(60, 0, 0))
+    found = d2_sample(shards_of(points_of(rows), 2), SeedingSpec(60, 0, 0))
+    assert picks(found) == by_oracle(rows, SeedingSpec(60, 0, 0))
     assert found.traffic.rounds <= 20
 
 
 def test_filling_differs_between_epochs() -> None:
     points = points_of(np.zeros((30, 2)))
-    found = {tuple(spread_out(HeldRows(Rows(points)), Wanted(10, 0, epoch)).index) for epoch in range(5)}
+    found = {tuple(d2_sample(LocalPool(ShardRows(points)), SeedingSpec(10, 0, epoch)).index) for epoch in range(5)}
     assert len(found) == 5
 
 
@@ -205,12 +209,14 @@ def test_filling_differs_between_epochs() -> None:
 def test_few_and_many_columns_are_drawn_as_the_oracle_draws(columns: int) -> None:
     steps = 2 ** min(20, (53 - (columns - 1).bit_length()) // 2)
     rows = np.rint(np.random.default_rng(0).normal(size=(30, columns)).clip(-3, 3) / 3 * steps).astype(np.int64)
-    assert picks(spread_out(shards_of(points_of(rows), 2), Wanted(9, 0, 0))) == by_oracle(rows, Wanted(9, 0, 0))
+    assert picks(d2_sample(shards_of(points_of(rows), 2), SeedingSpec(9, 0, 0))) == by_oracle(
+        rows, SeedingSpec(9, 0, 0)
+    )
 
 
 def test_scores_are_squared_distances_to_the_points_before() -> None:
     rows = heavy_tailed(60, 3, seed=0)
-    found = spread_out(shards_of(points_of(rows), 2), Wanted(40, 0, 0))
+    found = d2_sample(shards_of(points_of(rows), 2), SeedingSpec(40, 0, 0))
     chosen = rows[(found.index - 5) // 3].astype(np.float64)
     gaps = [((chosen[:at] - chosen[at]) ** 2).sum(1).min() for at in range(1, 40)]
     assert found.score.tolist() == [(chosen[0] ** 2).sum(), *gaps]
@@ -218,13 +224,15 @@ def test_scores_are_squared_distances_to_the_points_before() -> None:
 
 def test_a_first_centre_at_random_is_any_point() -> None:
     points = points_of(heavy_tailed(20, 2, seed=0))
-    first = [spread_out(shards_of(points, 2), Wanted(1, 0, epoch, random_first=True)).index[0] for epoch in range(400)]
+    first = [
+        d2_sample(shards_of(points, 2), SeedingSpec(1, 0, epoch, random_first=True)).index[0] for epoch in range(400)
+    ]
     assert len(set(first)) == 20
 
 
 def test_traffic_counts_rounds_passes_points_and_bytes() -> None:
     points = points_of(heavy_tailed(400, 3, seed=1))
-    found = spread_out(shards_of(points, 4), Wanted(100, 0, 0)).traffic
+    found = d2_sample(shards_of(points, 4), SeedingSpec(100, 0, 0)).traffic
     assert found.rounds >= 3
     assert found.passes >= 1
     assert 100 <= found.points <= 400 * (found.passes + 1) + 4
@@ -236,7 +244,7 @@ class Wired:
 
     restarts = 0
 
-    def __init__(self, shards: HeldRows) -> None:
+    def __init__(self, shards: LocalPool) -> None:
         self._shards, self.messages, self.size_bytes = shards, 0, 0
 
     def ask(self, method: str, *args: Any) -> Sequence[Any]:
@@ -252,13 +260,13 @@ class Wired:
 
 def test_the_bytes_counted_are_those_that_travel() -> None:
     wired = Wired(shards_of(points_of(heavy_tailed(4_000, 64, seed=1)), 4))
-    counted = spread_out(wired, Wanted(200, 0, 0)).traffic.size_bytes
+    counted = d2_sample(wired, SeedingSpec(200, 0, 0)).traffic.size_bytes
     assert counted <= wired.size_bytes <= counted + 2_000 * wired.messages
 
 
 def test_a_hundred_thousand_points_take_a_handful_of_rounds() -> None:
     points = points_of(heavy_tailed(100_000, 8, seed=2))
-    alone, shared = (spread_out(shards_of(points, shards), Wanted(1_000, 0, 0)) for shards in (1, 5))
+    alone, shared = (d2_sample(shards_of(points, shards), SeedingSpec(1_000, 0, 0)) for shards in (1, 5))
     np.testing.assert_array_equal(alone.index, shared.index)
     assert shared.traffic.rounds <= 12
     assert shared.traffic.passes <= 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from common.config import override
-from deploy.commands import parser
-from deploy.recipes import RECIPES, recipe
+from negsift.common.config import override
+from negsift.deploy.commands import parser
+from negsift.deploy.recipes import RECIPES, recipe
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()

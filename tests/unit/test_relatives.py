@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from common.rng import stream_key
-from common.types import Embedded, Gradient
-from service.strategies.badge import Badge
-from service.strategies.badge_filtered import BadgeFiltered
-from service.strategies.cluster_margin import ClusterMargin, clusters, turns
-from service.strategies.k_center import KCenter
-from service.strategies.margin import Margin
+from negsift.common.rng import stream_key
+from negsift.common.types import Embedded, Gradient
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.badge_filtered import BadgeFiltered
+from negsift.service.strategies.cluster_margin import ClusterMargin, clusters, turns
+from negsift.service.strategies.k_center import KCenter
+from negsift.service.strategies.margin import Margin
 from tests.unit.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
 

@@ -4,53 +4,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.partition import share_blocks
-from service.repair import Call, Kill, Limits, Probe, Question, slow_after_s
-from service.shares import Cuts, Piece
+from negsift.service.fleet.failover import Call, Kill, Limits, Probe, RequestTracker, slow_after_s
+from negsift.service.fleet.work_items import Cuts, WorkItem
+from negsift.service.pool.blocks import share_blocks
 
 LIMITS = Limits(round_s=100.0, call_s=50.0, needs="1 CPU and 0 GPU")
 
 
-def question(scorers: int, late: dict[int, float] | None = None, cuts: Cuts | None = None) -> Question:
-    return Question(scorers, LIMITS, late or {}, cuts)
+def question(scorers: int, late: dict[int, float] | None = None, cuts: Cuts | None = None) -> RequestTracker:
+    return RequestTracker(scorers, LIMITS, late or {}, cuts)
 
 
-def started(scorers: int) -> Question:
+def started(scorers: int) -> RequestTracker:
     """One where all scorers were given their own share at second 0."""
     asked = question(scorers)
-    assert asked.next(0.0) == [Call(number, Piece(number)) for number in range(scorers)]
+    assert asked.next(0.0) == [Call(number, WorkItem(number)) for number in range(scorers)]
     return asked
 
 
 def test_answers_come_in_the_order_of_the_shards() -> None:
     asked = started(3)
     for number in (2, 0, 1):
-        asked.answered(number, Piece(number), f"answer {number}", 1.0)
+        asked.answered(number, WorkItem(number), f"answer {number}", 1.0)
     assert asked.done
     assert asked.answers == ["answer 0", "answer 1", "answer 2"]
 
 
 def test_a_lost_scorer_is_probed_and_asked_again_when_it_is_back() -> None:
     asked = started(2)
-    asked.answered(0, Piece(0), "a", 1.0)
+    asked.answered(0, WorkItem(0), "a", 1.0)
     asked.lost(1, "gone", 1.0)
     assert asked.next(1.1) == []
     assert asked.next(1.3) == [Probe(1)]
     asked.lost(1, "not yet", 2.0)
     assert asked.next(2.3) == [Probe(1)]
     asked.back(1)
-    assert asked.next(2.4) == [Call(1, Piece(1), again=True)]
+    assert asked.next(2.4) == [Call(1, WorkItem(1), again=True)]
     assert asked.posts[1].losses == 1
 
 
 def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
     asked = started(3)
     for number in (0, 1):
-        asked.answered(number, Piece(number), "a", 4.0)
+        asked.answered(number, WorkItem(number), "a", 4.0)
     assert asked.next(11.9) == []
-    assert asked.next(12.1) == [Call(0, Piece(2, 0, 2), again=True), Call(1, Piece(2, 1, 2), again=True)]
-    asked.answered(1, Piece(2, 1, 2), "second", 13.0)
-    asked.answered(0, Piece(2, 0, 2), "first", 14.0)
+    assert asked.next(12.1) == [Call(0, WorkItem(2, 0, 2), again=True), Call(1, WorkItem(2, 1, 2), again=True)]
+    asked.answered(1, WorkItem(2, 1, 2), "second", 13.0)
+    asked.answered(0, WorkItem(2, 0, 2), "first", 14.0)
     assert asked.done
     assert asked.answers == ["a", "a", "first", "second"]
     assert asked.taken_over == 1
@@ -59,12 +59,12 @@ def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
 def test_a_slow_scorer_that_is_there_first_after_all_counts() -> None:
     asked = started(3)
     for number in (0, 1):
-        asked.answered(number, Piece(number), "a", 1.0)
+        asked.answered(number, WorkItem(number), "a", 1.0)
     asked.next(20.0)
-    asked.answered(0, Piece(2, 0, 2), "first", 21.0)
-    asked.answered(2, Piece(2), "whole", 22.0)
+    asked.answered(0, WorkItem(2, 0, 2), "first", 21.0)
+    asked.answered(2, WorkItem(2), "whole", 22.0)
     assert asked.answers == ["a", "a", "whole"]
-    asked.answered(1, Piece(2, 1, 2), "second", 23.0)
+    asked.answered(1, WorkItem(2, 1, 2), "second", 23.0)
     assert asked.answers == ["a", "a", "whole"]
 
 
@@ -72,12 +72,12 @@ def test_a_lost_scorers_share_is_taken_over_and_a_piece_lost_with_its_taker_is_g
     asked = started(3)
     asked.lost(2, "gone", 0.5)
     for number in (0, 1):
-        asked.answered(number, Piece(number), "a", 1.0)
-    assert Call(1, Piece(2, 1, 2), again=True) in asked.next(6.0)
+        asked.answered(number, WorkItem(number), "a", 1.0)
+    assert Call(1, WorkItem(2, 1, 2), again=True) in asked.next(6.0)
     asked.lost(1, "gone, too", 6.5)
-    asked.answered(0, Piece(2, 0, 2), "first", 7.0)
-    assert asked.next(7.0) == [Probe(1), Call(0, Piece(2, 1, 2), again=True)]
-    asked.answered(0, Piece(2, 1, 2), "second", 8.0)
+    asked.answered(0, WorkItem(2, 0, 2), "first", 7.0)
+    assert asked.next(7.0) == [Probe(1), Call(0, WorkItem(2, 1, 2), again=True)]
+    asked.answered(0, WorkItem(2, 1, 2), "second", 8.0)
     assert asked.done
 
 
@@ -91,12 +91,12 @@ def test_a_hung_scorer_is_killed_once() -> None:
 
 def test_a_late_scorer_sits_out_until_it_is_done() -> None:
     asked = question(2, late={1: -10.0})
-    assert asked.next(0.0) == [Call(0, Piece(0))]
-    asked.answered(0, Piece(0), "a", 1.0)
-    assert asked.next(1.0) == [Call(0, Piece(1, 0, 1))]
+    assert asked.next(0.0) == [Call(0, WorkItem(0))]
+    asked.answered(0, WorkItem(0), "a", 1.0)
+    assert asked.next(1.0) == [Call(0, WorkItem(1, 0, 1))]
     asked.answered(1, None, None, 2.0)
-    assert asked.next(2.0) == [Call(1, Piece(1))]
-    asked.answered(0, Piece(1), "taken over", 3.0)
+    assert asked.next(2.0) == [Call(1, WorkItem(1))]
+    asked.answered(0, WorkItem(1), "taken over", 3.0)
     assert asked.answers == ["a", "taken over"]
 
 
@@ -105,22 +105,22 @@ def test_a_late_scorer_that_hangs_is_killed() -> None:
     assert Kill(1) in asked.next(0.0)
 
 
-HALVES = [Piece(2, 0, 2), Piece(2, 1, 2)]
+HALVES = [WorkItem(2, 0, 2), WorkItem(2, 1, 2)]
 
 
 def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
     asked = started(3)
     for number in (0, 1):
-        asked.answered(number, Piece(number), "a", 1.0)
+        asked.answered(number, WorkItem(number), "a", 1.0)
     asked.next(20.0)
     for number in (1, 0):
         asked.answered(number, HALVES[number], "b", 21.0)
     assert asked.cuts == {2: {HALVES[0]: 0, HALVES[1]: 1}}
     again = question(3, late={2: 0.0}, cuts=asked.cuts)
-    assert again.next(30.0) == [Call(0, Piece(0)), Call(1, Piece(1))]
-    again.answered(1, Piece(1), "a", 31.0)
+    assert again.next(30.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
+    again.answered(1, WorkItem(1), "a", 31.0)
     assert again.next(31.0) == [Call(1, HALVES[1])]  # the other half waits for the one that has its points
-    again.answered(0, Piece(0), "a", 32.0)
+    again.answered(0, WorkItem(0), "a", 32.0)
     assert again.next(32.0) == [Call(0, HALVES[0])]
     again.answered(1, HALVES[1], "second", 33.0)
     again.answered(0, HALVES[0], "first", 34.0)
@@ -129,22 +129,22 @@ def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
 
 def test_a_taker_that_is_lost_is_replaced_by_anybody_even_by_whose_share_it_was() -> None:
     asked = question(3, cuts={2: {HALVES[0]: 0, HALVES[1]: 1}})
-    assert asked.next(0.0) == [Call(0, Piece(0)), Call(1, Piece(1))]
+    assert asked.next(0.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
     asked.lost(0, "gone", 1.0)
     asked.lost(1, "gone", 1.0)
     assert asked.next(1.1) == [Call(2, HALVES[0])]
     asked.lost(2, "gone, too", 1.2)
     asked.back(2)
     asked.back(1)
-    assert asked.next(1.3) == [Probe(0), Call(1, Piece(1), again=True), Call(2, HALVES[0], again=True)]
+    assert asked.next(1.3) == [Probe(0), Call(1, WorkItem(1), again=True), Call(2, HALVES[0], again=True)]
 
 
 def test_a_share_answered_by_its_own_scorer_after_all_is_its_own_again() -> None:
     asked = started(3)
     for number in (0, 1):
-        asked.answered(number, Piece(number), "a", 1.0)
+        asked.answered(number, WorkItem(number), "a", 1.0)
     asked.next(20.0)
-    asked.answered(2, Piece(2), "whole", 22.0)
+    asked.answered(2, WorkItem(2), "whole", 22.0)
     assert asked.cuts == {}
 
 
@@ -153,10 +153,10 @@ def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.Data
     cut = data.draw(st.sets(st.integers(0, scorers - 1)))
     of = data.draw(st.integers(1, 3))
     cuts = {
-        number: {Piece(number, at, of): data.draw(st.integers(0, scorers - 1)) for at in range(of)} for number in cut
+        number: {WorkItem(number, at, of): data.draw(st.integers(0, scorers - 1)) for at in range(of)} for number in cut
     }
     late = {number: 0.0 for number in cut if data.draw(st.booleans())}
-    asked, running, now = question(scorers, late=late, cuts=cuts), dict[int, Piece | None](), 0.0
+    asked, running, now = question(scorers, late=late, cuts=cuts), dict[int, WorkItem | None](), 0.0
     running |= dict.fromkeys(late)
     for losses_left in (*range(12, 0, -1), *[0] * 200):
         now += 2.0
@@ -183,7 +183,7 @@ def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.Data
 
 def test_what_is_overdue_is_named_with_what_is_known() -> None:
     asked = started(3)
-    asked.answered(0, Piece(0), "a", 1.0)
+    asked.answered(0, WorkItem(0), "a", 1.0)
     asked.lost(1, "ActorUnavailableError", 10.0)
     assert asked.overdue(100.0) == (
         "scorer-1 (lost 1 times (ActorUnavailableError), not back for 90 s), scorer-2 (at work for 100 s)"

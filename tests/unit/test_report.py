@@ -14,19 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from common.data.bagset import BagSet, stack_bags
-from common.data.instances import Instances
-from common.data.split import Split
-from common.errors import BadData
-from trainer.report import RunFolder, write_report
-from trainer.report.comparison import compare, estimate, paired_gain
-from trainer.report.figure import Look, draw_line, panel, to_svg
-from trainer.report.pictures import show_bags
-from trainer.report.plots import curve
-from trainer.report.remarks import facts, headline, settings, trouble_rows, warnings
-from trainer.report.runs import read_runs
-from trainer.report.selections import picks_by_epoch
-from trainer.report.table import group_rows, overview_rows
+from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import Split
+from negsift.common.errors import BadData
+from negsift.trainer.report import ReportedRun, write_report
+from negsift.trainer.report.comparison import compare, estimate, paired_gain
+from negsift.trainer.report.figure import Look, draw_line, panel, to_svg
+from negsift.trainer.report.pictures import show_bags
+from negsift.trainer.report.plots import curve
+from negsift.trainer.report.remarks import facts, headline, settings, trouble_rows, warnings
+from negsift.trainer.report.runs import read_runs
+from negsift.trainer.report.selections import picks_by_epoch
+from negsift.trainer.report.table import group_rows, overview_rows
 
 POOL, K, EPOCHS = 20, 6, 3
 TEST_AP = {"random": (0.70, 0.74, 0.72), "badge": (0.80, 0.79, 0.84), "margin": (0.75, 0.70, 0.77)}
@@ -40,7 +40,7 @@ def pool_of(shape: tuple[int, ...] = (1, 4, 4), name: str = "train-class0") -> B
     return stack_bags(instances, bags, np.zeros(POOL, dtype=np.int64), name)
 
 
-def lookup(run: RunFolder) -> Split:
+def lookup(run: ReportedRun) -> Split:
     pool = pool_of()
     return Split(pool, pool, pool, pool)
 
@@ -359,15 +359,15 @@ def test_cheaper_scoring_is_told(tmp_path: Path, config: dict[str, Any], lines: 
     assert both == (f"{said} (1 of 2 runs)" if said else "")
 
 
-def refuse(run: RunFolder) -> Split:
+def refuse(run: ReportedRun) -> Split:
     raise BadData("no such folder", "a folder", "mount it")
 
 
-def other_bags(run: RunFolder) -> Split:
+def other_bags(run: ReportedRun) -> Split:
     return dataclasses.replace(lookup(run), pool=pool_of(name="train-class1"))
 
 
-def too_few_bags(run: RunFolder) -> Split:
+def too_few_bags(run: ReportedRun) -> Split:
     return dataclasses.replace(lookup(run), pool=pool_of().subset(np.arange(2)))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from common.rng import generator, stream_key, uniform_keys
+from negsift.common.rng import generator, stream_key, uniform_keys
 
 MASK = 2**64 - 1
 

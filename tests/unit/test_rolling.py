@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.rolling import rolling_map
+from negsift.service.scoring.rolling_map import rolling_map
 
 
 @given(items=st.lists(st.integers(), max_size=100))

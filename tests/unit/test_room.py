@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from common.errors import ServiceError
-from service.room import Room, lacks_memory
+from negsift.common.errors import ServiceError
+from negsift.service.scoring.memory_limiter import MemoryLimiter, lacks_memory
 from tests.unit.toys import MeanNet, cnn, select, shared_bag_set, vectors
 
 ERRORS = [
@@ -42,7 +42,7 @@ class Memory:
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_blocks_that_fit_one_at_a_time_are_embedded_one_at_a_time(error: Exception) -> None:
-    room, memory, moment, first = Room(), Memory(1, error), threading.Barrier(4), threading.local()
+    room, memory, moment, first = MemoryLimiter(), Memory(1, error), threading.Barrier(4), threading.local()
 
     def work() -> str:
         together, first.over = (None if getattr(first, "over", False) else moment), True
@@ -57,7 +57,7 @@ def test_blocks_that_fit_one_at_a_time_are_embedded_one_at_a_time(error: Excepti
 def test_a_block_that_does_not_fit_alone_is_named_with_the_knob(error: Exception) -> None:
     memory = Memory(0, error)
     with pytest.raises(ServiceError, match="no memory to embed block 7 .64 bags.*--set fleet.block"):
-        Room().fit(lambda: memory.take(None), "block 7 (64 bags)")
+        MemoryLimiter().fit(lambda: memory.take(None), "block 7 (64 bags)")
 
 
 def test_other_errors_are_the_users_own_and_not_repeated() -> None:
@@ -68,7 +68,7 @@ def test_other_errors_are_the_users_own_and_not_repeated() -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        Room().fit(work, "block 7")
+        MemoryLimiter().fit(work, "block 7")
     assert len(calls) == 1
     assert not lacks_memory(ValueError("out of memory"))
 

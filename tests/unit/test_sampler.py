@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadInput
-from common.models.bag import BagClassifier
-from common.models.encoders import simple_cnn
-from common.protocols import Sized
-from common.types import Selection
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import STRATEGIES
-from service.strategies.base import Strategy
+from negsift.common.errors import BadInput
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.encoders import simple_cnn
+from negsift.common.protocols import Sized
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies.base import Strategy
 from tests.unit.toys import (
     BLOCK,
     SHAPE,

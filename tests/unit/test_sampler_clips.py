@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.data.audio.config import ClipForm
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.data.table.bags import open_pool
-from common.data.table.feed import passing_bytes
-from common.models.encoders import ModelConfig
-from common.models.psla import make_clip_model
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.table.bags import open_pool
+from negsift.common.data.table.row_group_stream import passing_bytes
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.psla import make_clip_model
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 from tests.unit.clip_tables import LABELS, build, features
 from tests.unit.clips import HIGH, SMALL, data, encoded_clip, tags_of, write_folder
 from tests.unit.toys import assert_same, select, vector_model

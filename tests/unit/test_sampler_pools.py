@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset, TensorDataset
 
-from common.errors import BadData, BadInput
-from common.models.bag import BagClassifier
-from common.models.pooling import make_pooling
-from service.strategies import STRATEGIES
+from negsift.common.errors import BadData, BadInput
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import make_pooling
+from negsift.service.strategies import STRATEGIES
 from tests.unit.toys import MeanNet, assert_same, bag_set, cnn, select, shared_bag_set, vector_model, vectors
 
 RAGGED = vectors([1 + bag * 7 % 5 for bag in range(20)])

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadInput, BadModel, BadWeights, ServiceError, UnknownName
-from common.types import Need
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import STRATEGIES
-from service.strategies.badge import Badge
-from service.strategies.base import Strategy
+from negsift.common.errors import BadInput, BadModel, BadWeights, ServiceError, UnknownName
+from negsift.common.types import Need
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.base import Strategy
 from tests.unit.toys import MeanNet, assert_same, cnn, select, shared_bag_set, vector_model, vectors
 
 POOL, POSITIVES = vectors([3] * 30), vectors([3] * 6, seed=1)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.data.table.bags import open_pool, open_positives
-from common.data.table.feed import passing_bytes
-from common.errors import BadData, BadInput
-from common.types import Selection
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import STRATEGIES
+from negsift.common.data.table.bags import open_pool, open_positives
+from negsift.common.data.table.row_group_stream import passing_bytes
+from negsift.common.errors import BadData, BadInput
+from negsift.common.types import Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import STRATEGIES
 from tests.unit.tables import Bags, as_table, negatives, random_bags, third_positive, write
 from tests.unit.toys import BLOCK, MeanNet, assert_same, select, vector_model
 
@@ -128,12 +128,12 @@ def test_appended_bags_take_part_from_the_next_round_on(growing: Path, name: str
     with sampler(growing, strategy=name, k=k_of(name), positives=POSITIVES, shards=shards) as one:
         grow(growing)
         unchanged = choose(one)
-        assert (one.refresh(), unchanged.account.edition) == (2, 1)
+        assert (one.refresh(), unchanged.account.pool_version) == (2, 1)
         after = choose(one)
     with sampler(growing, strategy=name, k=k_of(name), positives=POSITIVES) as fresh:
         fresh.load_state_dict({"previous": unchanged.index})
         assert_same(after, choose(fresh))
-    assert after.account.edition == 2
+    assert after.account.pool_version == 2
 
 
 def test_a_round_under_way_ends_with_the_version_it_began_with(growing: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_round_under_way_ends_with_the_version_it_began_with(growing: Path) ->
         first, _ = one.submit(weights, 0), grow(growing)
         one.refresh()
         second = one.submit(weights, 1)
-        assert (first.result().account.edition, second.result().account.edition) == (1, 2)
+        assert (first.result().account.pool_version, second.result().account.pool_version) == (1, 2)
 
 
 def test_siblings_share_a_version(growing: Path) -> None:
@@ -150,7 +150,7 @@ def test_siblings_share_a_version(growing: Path) -> None:
         other = one.sibling("margin", k=5)
         grow(growing)
         one.refresh()
-        assert choose(other).account.edition == 2
+        assert choose(other).account.pool_version == 2
         assert len(other.pool) == len(POOL) + 60
 
 
@@ -168,12 +168,12 @@ def test_a_resumed_sampler_goes_on_with_the_version_it_had(growing: Path) -> Non
     grow(growing)
     with sampler(growing) as again:
         again.load_state_dict(state)
-        assert choose(again, 1).account.edition == 1
+        assert choose(again, 1).account.pool_version == 1
 
 
 def test_bags_of_a_dataset_have_no_version(path: Path) -> None:
     with sampler(POOL, target_label=None) as one:
-        assert choose(one).account.edition == 0
+        assert choose(one).account.pool_version == 0
         with pytest.raises(BadInput, match="a pool that is no bag table; expected one given by its path or URI"):
             one.refresh()
 

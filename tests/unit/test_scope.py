@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.errors import BadInput
-from common.lots import Lot
-from common.types import Need, Selection
-from service import NegativeSampler
-from service.setup import FleetConfig
-from service.strategies import STRATEGIES
-from service.strategies.base import Strategy
+from negsift.common.block_subset import BlockSubset
+from negsift.common.errors import BadInput
+from negsift.common.types import Need, Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies.base import Strategy
 from tests.unit.test_sampler import CASES, Case
 from tests.unit.toys import BLOCK, MeanNet, assert_same, vector_model, vectors
 
@@ -34,7 +34,7 @@ def choose(case: Case, name: str, epoch: int, **options: Any) -> Selection:  # A
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", SCORING)
 def test_candidates_are_the_lots_bags_on_any_shards(case: str, name: str) -> None:
-    given, lot = CASES[case](), Lot(16, SEED, 4).index(POOL, BLOCK)
+    given, lot = CASES[case](), BlockSubset(16, SEED, 4).index(POOL, BLOCK)
     one = choose(given, name, 4, candidates=16)
     assert set(one.index) <= set(lot)
     assert one.account.considered == one.account.scored == len(lot)
@@ -47,7 +47,7 @@ def test_candidates_are_the_lots_bags_on_any_shards(case: str, name: str) -> Non
 @pytest.mark.parametrize("name", BY_SCORE)
 def test_the_best_of_the_candidates_are_chosen(case: str, name: str) -> None:
     """With their scores in a full round, best first, as an oracle; k decides what svm and kl compare with."""
-    given, lot = CASES[case](), Lot(16, SEED, 4).index(POOL, BLOCK)
+    given, lot = CASES[case](), BlockSubset(16, SEED, 4).index(POOL, BLOCK)
     previous = {"previous": np.arange(K)}
     with sampler(given, name) as whole, sampler(given, name, candidates=16) as part:
         whole.load_state_dict(previous)
@@ -86,7 +86,7 @@ class Rescoring:
     def select(self, weights: dict[str, Any], epoch: int, part: int) -> list[int]:
         with sampler(self._case, self._name, k=POOL) as whole:
             ranked = whole.select(weights, epoch)
-        lot = range(POOL) if not self.last else Lot(part, SEED, epoch).index(POOL, BLOCK).tolist()
+        lot = range(POOL) if not self.last else BlockSubset(part, SEED, epoch).index(POOL, BLOCK).tolist()
         score = dict(zip(ranked.index.tolist(), ranked.score.tolist(), strict=True))
         self.last |= {at: (score[at], epoch) for at in lot}
         return sorted(self.last, key=lambda at: (-self.last[at][0], at))[:K]

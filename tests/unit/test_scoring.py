@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadInput, BadModel, UnknownName
-from common.models.bag import BagClassifier
-from common.models.pooling import make_pooling
-from service import NegativeSampler
-from service.scoring import ScoringConfig
-from service.setup import FleetConfig
+from negsift.common.errors import BadInput, BadModel, UnknownName
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.pooling import make_pooling
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.scoring.scoring_config import ScoringConfig
 from tests.unit.test_sampler import CASES, K
 from tests.unit.toys import BLOCK, MeanNet, assert_same, select, shared_bag_set, vector_model, vectors
 

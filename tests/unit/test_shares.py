@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.errors import BadInput
-from deploy.workers import divided, fleet_beside
-from service.setup import FleetConfig
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.errors import BadInput
+from negsift.deploy.workers import divided, fleet_beside
+from negsift.service.config import FleetConfig
+from negsift.trainer.augment import AugmentConfig, Augmented
+from negsift.trainer.config import TrainingConfig
+from negsift.trainer.learner import Learner
+from negsift.trainer.loader import Batches, BatchShare, EpochSet
 from tests.unit.clips import data, write_folder
 from tests.unit.toys import bag_set, cnn
-from trainer.augment import AugmentConfig, Augmented
-from trainer.config import TrainingConfig
-from trainer.learner import Learner
-from trainer.loader import Batches, EpochSet, Share
 
 BAGS = EpochSet(replace(bag_set([1, 2, 3, 1, 2, 3, 1]), label=np.arange(7) % 2), np.linspace(0.5, 2.0, 7))
 ORDER = np.array([3, 0, 6, 2, 5, 1, 4])
 
 
-def trained(share: Share, size: int) -> tuple[dict[str, torch.Tensor], float]:
+def trained(share: BatchShare, size: int) -> tuple[dict[str, torch.Tensor], float]:
     """What a worker adds to the first batch's gradients, and its mean loss of all of them."""
     learner = Learner(cnn(), TrainingConfig(lr=1e-12), 0)
     batches = list(Batches(BAGS, ORDER, size, share))
@@ -33,8 +33,8 @@ def trained(share: Share, size: int) -> tuple[dict[str, torch.Tensor], float]:
 
 @pytest.mark.parametrize(("workers", "size"), [(2, 7), (2, 3), (3, 4), (5, 2), (4, 1)])
 def test_the_workers_gradients_and_losses_have_the_whole_batchs_as_their_mean(workers: int, size: int) -> None:
-    whole, loss = trained(Share(), size)
-    parts = [trained(Share(rank, workers), size) for rank in range(workers)]
+    whole, loss = trained(BatchShare(), size)
+    parts = [trained(BatchShare(rank, workers), size) for rank in range(workers)]
     for name, value in whole.items():
         mean = torch.stack([gradients[name] for gradients, _ in parts]).mean(0)
         torch.testing.assert_close(mean, value, rtol=1e-4, atol=1e-6)
@@ -49,7 +49,8 @@ def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: 
     bags, order = EpochSet(clips, np.ones(len(clips))), np.arange(len(clips))[::-1].copy()
     config = AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32)
     whole, *parts = (
-        list(Augmented(Batches(bags, order, 6, share), config, (1, 2))) for share in (Share(), Share(0, 2), Share(1, 2))
+        list(Augmented(Batches(bags, order, 6, share), config, (1, 2)))
+        for share in (BatchShare(), BatchShare(0, 2), BatchShare(1, 2))
     )
     for batch, *shares in zip(whole, *parts, strict=True):
         divided_bags = torch.cat([torch.as_tensor(each.bags) for each in shares])

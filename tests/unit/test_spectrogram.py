@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.data.split import Split
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import Split
+from negsift.trainer.report import write_report
+from negsift.trainer.report.spectrogram import colour, encode_sound, picture_clip
 from tests.unit.clips import RATE, data, sound, write_folder
 from tests.unit.test_report import K, make_run
-from trainer.report import write_report
-from trainer.report.spectrogram import colour, encode_sound, picture_clip
 
 
 @pytest.fixture(scope="module")

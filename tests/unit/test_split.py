@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from common.data.bagset import BagSet
-from common.data.catalogue import DATASETS, load_split
-from common.data.instances import Instances
-from common.data.split import DataConfig, Split, class_number, split_bags
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.catalogue import DATASETS, load_split
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import DataConfig, Split, class_number, split_bags
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.toys import images
 
 CLASSES = ("cat", "dog", "cow", "ant")

@@ -5,37 +5,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.table.bags import TableBags
-from common.data.table.feed import Budget
-from common.models.adapt import Embedder
-from common.models.embed import Ask
-from common.protocols import Sized
-from common.threads import block_workers
-from common.types import Embedded, Need
-from common.weights import take_snapshot
-from service.best import Portion
-from service.editions import pool_of
-from service.fleet import Stock
-from service.merge import merge
-from service.shard import Shard
-from service.source import BagSource
-from service.strategies.entropy import Entropy
+from negsift.common.data.table.bags import TableBags
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.models.adapt import Embedder
+from negsift.common.protocols import Sized
+from negsift.common.threads import block_workers
+from negsift.common.types import Embedded, EmbeddingSpec, Need
+from negsift.common.weights import take_snapshot
+from negsift.service.fleet.local import ShardSpec
+from negsift.service.pool.bag_source import BagSource
+from negsift.service.pool.versions import pool_of
+from negsift.service.scoring.shard import Shard
+from negsift.service.selection.distributed_top_k import TopKRequest
+from negsift.service.strategies.entropy import Entropy
+from negsift.service.top_k import merge
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import a_round, vector_model, vectors
 
 SHARDS, THREADS = 3, block_workers(2)
 
 
-def stock_of(pool: Sized, model: Embedder) -> Stock:
-    return Stock(BagSource(pool), BagSource(vectors([2] * 9)), model, SHARDS, 4, 1 << 20, Budget(256 << 20, 0))
+def stock_of(pool: Sized, model: Embedder) -> ShardSpec:
+    return ShardSpec(
+        BagSource(pool), BagSource(vectors([2] * 9)), model, SHARDS, 4, 1 << 20, DecodingBudget(256 << 20, 0)
+    )
 
 
-def shards(stock: Stock) -> list[Shard]:
+def shards(stock: ShardSpec) -> list[Shard]:
     return [Shard(stock.holding(number), vector_model(), THREADS, 1 << 20) for number in range(SHARDS)]
 
 
 @pytest.fixture(params=["in memory", "table"])
-def stock(request: pytest.FixtureRequest, tmp_path: Path) -> Stock:
+def stock(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
     if request.param == "in memory":
         return stock_of(vectors(range(1, 98)), vector_model())
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
@@ -45,11 +46,11 @@ def stock(request: pytest.FixtureRequest, tmp_path: Path) -> Stock:
 
 
 @pytest.mark.parametrize("of", [1, 2, 5, 40])
-def test_candidates_of_pieces_are_those_of_the_share(stock: Stock, of: int) -> None:
+def test_candidates_of_pieces_are_those_of_the_share(stock: ShardSpec, of: int) -> None:
     snapshot, round = take_snapshot(vector_model(seed=1).state_dict(), 0), a_round(k=7)
     other, own = shards(stock)[0], shards(stock)[2]
     pieces = [other.standing_in(snapshot, stock.piece(2, at, of)) for at in range(of)]
-    portion = Portion("", first=7)
+    portion = TopKRequest("", first=7)
     found = merge([piece.candidates(snapshot, Entropy(), {}, round, portion).rows for piece in pieces], 7)
     expected = own.candidates(snapshot, Entropy(), {}, round, portion).rows
     np.testing.assert_array_equal(found.index, expected.index)
@@ -57,8 +58,8 @@ def test_candidates_of_pieces_are_those_of_the_share(stock: Stock, of: int) -> N
     assert found.seen == expected.seen
 
 
-def test_embeddings_of_pieces_are_those_of_the_share_and_leave_the_shards_own_alone(stock: Stock) -> None:
-    snapshot, ask = take_snapshot(vector_model(seed=1).state_dict(), 0), Ask(Need.FEATURES, "pseudo", 1)
+def test_embeddings_of_pieces_are_those_of_the_share_and_leave_the_shards_own_alone(stock: ShardSpec) -> None:
+    snapshot, ask = take_snapshot(vector_model(seed=1).state_dict(), 0), EmbeddingSpec(Need.FEATURES, "pseudo", 1)
     other, own = shards(stock)[0], shards(stock)[2]
     before = other.embed(snapshot, "pool", ask)
     parts = [other.standing_in(snapshot, stock.piece(2, at, 3)).embed(snapshot, "pool", ask) for at in range(3)]

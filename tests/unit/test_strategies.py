@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.svm import LinearSVC
 
-from common.errors import BadInput, UnknownName
-from common.rng import stream_key
-from common.types import Candidates, Embedded, Floats, Gradient, Need, Round
-from service.strategies import STRATEGIES, StrategyConfig, make_strategy
-from service.strategies.base import Prepared, Strategy
-from service.strategies.svm_margin import SvmMargin
+from negsift.common.arrays import Floats
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.rng import stream_key
+from negsift.common.types import Candidates, Embedded, Gradient, Need, Round
+from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.svm_margin import SvmMargin
 from tests.unit.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
 

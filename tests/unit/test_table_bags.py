@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Subset
 
-from common.data.table.bags import open_pool, open_positives
-from common.data.table.location import Location
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.table.bags import open_pool, open_positives
+from negsift.common.data.table.location import Location
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.tables import as_table, assert_bags, negatives, random_bags, third_positive, write
 
 COUNT = 60

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from common.data.table.bags import open_pool
-from common.data.table.build import build_table
-from common.data.table.location import Location
-from common.data.table.manifest import read_manifest, versions
-from common.data.table.schema import ENCODED, Payload, read_payload, table_schema
-from common.data.table.sources.source import BuildConfig, as_labels
-from common.data.table.survey import describe_table, survey
-from common.data.table.writer import TableWriter
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.table.bags import open_pool
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest, versions
+from negsift.common.data.table.schema import ENCODED, Payload, read_payload, table_schema
+from negsift.common.data.table.sources.source import BuildConfig, as_labels
+from negsift.common.data.table.survey import describe_table, survey
+from negsift.common.data.table.writer import TableWriter
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.tables import as_table, assert_bags, random_bags, third_positive, write
 
 CSV = """bag_id,label,split,x,y
@@ -64,7 +64,7 @@ def test_rows_of_a_csv_become_bags(tmp_path: Path, dtype: str) -> None:
 
 @given(data=st.data())
 def test_bags_of_any_size_survive_batches_of_any_size(data: Any) -> None:
-    from common.data.table.sources.instances import group_rows
+    from negsift.common.data.table.sources.instances import group_rows
 
     sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=10))
     ids = np.repeat(np.arange(len(sizes)), sizes).astype(str)

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from common.data.audioset.classes import Vocabulary
-from common.data.table.bags import open_positives
-from common.data.table.location import Location
-from common.data.table.manifest import read_manifest
-from common.data.table.sources.clips import is_audioset, label_names
-from common.data.table.sources.source import BuildConfig
-from common.data.table.survey import describe_table, survey
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.audioset.classes import Vocabulary
+from negsift.common.data.table.bags import open_positives
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.sources.clips import is_audioset, label_names
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.survey import describe_table, survey
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
 from tests.unit.clips import LOW, clip_id, encode, encoded_clip, sound, tags_of, write_folder, write_list, write_parquet
 

@@ -14,18 +14,19 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from common.data.audio.config import AudioConfig
-from common.data.audioset.clips import ClipSet
-from common.data.catalogue import load_split
-from common.data.instances import cache_folder
-from common.data.table import cache, chunk, feed
-from common.data.table.bags import TableBags, open_pool, open_positives
-from common.data.table.feed import Budget, Feed, passing_bytes
-from common.data.table.location import Location
-from common.data.table.manifest import read_manifest
-from common.data.table.schema import ENCODED, FORMS, Payload, Sound
-from common.data.table.writer import TableWriter
-from common.errors import BadData
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.instances import cache_folder
+from negsift.common.data.table import cache, decoded_row_group, row_group_stream
+from negsift.common.data.table.bags import TableBags, open_pool, open_positives
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.row_group_stream import RowGroupStream, passing_bytes
+from negsift.common.data.table.schema import ENCODED, FORMS, Payload, Sound
+from negsift.common.data.table.writer import TableWriter
+from negsift.common.errors import BadData
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
 from tests.unit.clips import HIGH, SMALL, clip_id, data, encoded_clip, tags_of, write_folder
 
@@ -115,13 +116,13 @@ def test_numbers_do_not_depend_on_the_threads_outside(pool: TableBags, expected:
 @pytest.mark.parametrize("held", [0, 100_000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 100_000, 1 << 20])
 def test_clips_are_the_same_whatever_the_budget(pool: TableBags, expected: np.ndarray, held: int, disk: int) -> None:
-    scan = Feed(pool, range(len(pool)), Budget(passing_bytes(pool) + held, disk))
+    scan = RowGroupStream(pool, range(len(pool)), DecodingBudget(passing_bytes(pool) + held, disk))
     found = [scan.gather(np.arange(start, min(start + 4, len(pool)))) for start in range(0, len(pool), 4)]
     np.testing.assert_array_equal(np.concatenate(found), expected)
     size = sum(part.result().chunk.values.nbytes for part in scan._held.values())
     assert (held > 0) <= (size > 0)
     assert size <= held
-    assert len(scan._passing) <= feed._PASSING
+    assert len(scan._passing) <= row_group_stream._PASSING
     assert sum(path.stat().st_size for path in cache_folder().rglob("*.bags")) <= disk
 
 
@@ -129,15 +130,15 @@ def test_what_decoding_clips_takes_is_in_the_budget(pool: TableBags, monkeypatch
     one = passing_bytes(pool)
     longer = dataclasses.replace(PAYLOAD, sound=Sound(SMALL.sample_rate, 11.0))
     more = passing_bytes(dataclasses.replace(pool, manifest=dataclasses.replace(pool.manifest, payload=longer)))
-    assert more - one == round(10 * chunk.clips_at_once() * chunk._SECOND_BYTES)
+    assert more - one == round(10 * decoded_row_group.clips_at_once() * decoded_row_group._SECOND_BYTES)
     seen: list[int] = []
-    real = chunk.decode
-    monkeypatch.setattr(chunk, "_MOST_CLIPS", 1)
+    real = decoded_row_group.decode
+    monkeypatch.setattr(decoded_row_group, "_MOST_CLIPS", 1)
 
-    def decode(parts: Any, *more: Any) -> chunk.Chunk:
+    def decode(parts: Any, *more: Any) -> decoded_row_group.DecodedRowGroup:
         return real((seen.append(len(part)) or part for part in parts), *more)  # type: ignore[func-returns-value]  # None
 
-    monkeypatch.setattr(feed, "decode", decode)
+    monkeypatch.setattr(row_group_stream, "decode", decode)
     list(pool)
     assert set(seen) == {1}
     assert len(seen) >= len(pool)
@@ -150,7 +151,7 @@ def test_decoded_clips_are_found_on_disk_again(
     shutil.copytree(where.path, tmp_path / "copy")
     list(open_pool(tmp_path / "copy", LABELS[HIGH]))
     again = open_pool(tmp_path / "copy", LABELS[HIGH])
-    monkeypatch.setattr(feed, "decode", None)
+    monkeypatch.setattr(row_group_stream, "decode", None)
     np.testing.assert_array_equal(torch.stack(list(again)).numpy(), expected)
 
 

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.data.bagset import BagBatch
-from common.data.catalogue import load_split
-from common.data.split import DataConfig, Split
-from common.data.table.build import build_table
-from common.data.table.labelled import TableSet
-from common.data.table.sources.source import BuildConfig
-from common.data.table.wanted import Aside
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.bagset import BagBatch
+from negsift.common.data.catalogue import load_split
+from negsift.common.data.split import DataConfig, Split
+from negsift.common.data.table.bag_filter import HeldOut
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.labelled import TableSet
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clip_tables import build
 from tests.unit.clips import write_folder
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -82,7 +82,7 @@ def test_what_is_set_aside_depends_on_the_seed_and_not_on_what_is_appended(tmp_p
     before = [names(part) for part in (split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", bag_seed=1).val)]
     assert before[0] != before[1]
     write(tmp_path / "bags", as_table(BAGS, LABELS, first=COUNT), append=True)
-    after, pinned = split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", edition=1).val
+    after, pinned = split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", version=1).val
     assert [name for name in names(after) if name in before[0]] == before[0] == names(pinned)
     assert len(after) > len(pinned)
 
@@ -90,7 +90,7 @@ def test_what_is_set_aside_depends_on_the_seed_and_not_on_what_is_appended(tmp_p
 @given(st.integers(0, 5), st.floats(0.01, 0.4))
 @settings(deadline=None, max_examples=20)
 def test_shares_set_aside_are_about_as_large_as_asked(seed: int, share: float) -> None:
-    aside = Aside(("val", "test"), share, seed)
+    aside = HeldOut(("val", "test"), share, seed)
     found = np.array([aside.part(f"bag{number}") for number in range(4_000)])
     for part in ("val", "test"):
         assert abs((found == part).mean() - share) < 5 * np.sqrt(share / 4_000)
@@ -143,7 +143,7 @@ def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(
         ({"root": None}, BadInput, "no data.root; expected the folder or URI of a bag table"),
         ({"root": "/nowhere"}, BadData, "no bag table at /nowhere"),
         ({"target": "cow"}, UnknownName, "class 'cow'; expected one of bird, cat"),
-        ({"edition": 9}, BadData, "no version 9 of .*; expected one of 1 to 1"),
+        ({"version": 9}, BadData, "no version 9 of .*; expected one of 1 to 1"),
         ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for 2 parts; expected less than all bags"),
     ],
 )  # fmt: skip

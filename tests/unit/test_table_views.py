@@ -16,20 +16,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from common.data.table import cache, feed
-from common.data.table.bags import TableBags, open_pool
-from common.data.table.build import build_table
-from common.data.table.feed import Budget, Feed, passing_bytes
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest, read_manifest
-from common.data.table.schema import Payload
-from common.data.table.sources.source import BuildConfig
-from common.data.table.survey import describe_table, survey, verify
-from common.data.table.writer import TableWriter
-from common.errors import BadData, BadInput
-from common.models.encoders import ModelConfig, make_model
-from service import NegativeSampler
-from service.setup import FleetConfig
+from negsift.common.data.table import cache, row_group_stream
+from negsift.common.data.table.bags import TableBags, open_pool
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest, read_manifest
+from negsift.common.data.table.row_group_stream import RowGroupStream, passing_bytes
+from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.survey import describe_table, survey, verify
+from negsift.common.data.table.writer import TableWriter
+from negsift.common.errors import BadData, BadInput
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
 from tests.unit.toys import assert_same, select
 
 CNN = make_model(ModelConfig(), (3, 16, 16), 0)
@@ -120,7 +121,7 @@ def test_views_are_the_same_pool_as_their_bags_in_memory(where: Path, pool: Tabl
 
 
 def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    scan = Feed(pool, range(len(pool)), Budget(passing_bytes(pool)))
+    scan = RowGroupStream(pool, range(len(pool)), DecodingBudget(passing_bytes(pool)))
     assert scan._images is not None
     seen, load = [], scan._images._load
     monkeypatch.setattr(scan._images, "_load", lambda number: (seen.append(number), load(number))[1])
@@ -141,7 +142,7 @@ def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: 
 def test_room_for_the_instance_table_is_in_the_budget(pool: TableBags, where: Path) -> None:
     assert pool.images is not None
     whole = 3 * (COUNT + TEST) * 16 * 16 * 3
-    assert passing_bytes(pool) > whole + passing_bytes(pool.images) > whole + feed._READING_BYTES
+    assert passing_bytes(pool) > whole + passing_bytes(pool.images) > whole + row_group_stream._READING_BYTES
     tight = FleetConfig(pool_mb=passing_bytes(pool) >> 20)
     with pytest.raises(BadInput, match="for decoded bags; expected .* raise --set fleet.pool_mb"):
         NegativeSampler(where, CNN, strategy="entropy", k=3, target_label="bird", options=tight)

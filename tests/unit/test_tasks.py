@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.data.table.location import Location
-from common.errors import BadInput
-from common.lots import Lot
-from service.setup import FleetConfig
-from service.stocks import Stocks, shards_for
-from service.tasks import Tasks
-from service.wire import PROTOCOL, RoundSpec, TaskSpec, checked, error_of, parse
+from negsift.common.block_subset import BlockSubset
+from negsift.common.data.table.location import Location
+from negsift.common.errors import BadInput
+from negsift.service.config import FleetConfig
+from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, checked, error_of, parse
+from negsift.service.serving.registry import TaskRegistry
+from negsift.service.serving.shard_specs import ShardSpecs, shards_for
 from tests.unit.tables import as_table, random_bags, third_positive, write
 
 TASK = {"model": {"name": "linear"}, "strategy": {"name": "entropy"}, "task": "mine", "target": "bird", "k": 5}
@@ -33,37 +33,40 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, shelf: Shelf) -> Tasks:
+def tasks(tmp_path: Path, shelf: Shelf) -> TaskRegistry:
     write(tmp_path, as_table(random_bags(60), third_positive(60)))
-    return Tasks(Stocks(Location.of(tmp_path), FleetConfig(block=8), 2), shelf)
+    return TaskRegistry(ShardSpecs(Location.of(tmp_path), FleetConfig(block=8), 2), shelf)
 
 
-def register(tasks: Tasks, **changes: Any) -> dict[str, Any]:
+def register(tasks: TaskRegistry, **changes: Any) -> dict[str, Any]:
     return tasks.register(parse(TaskSpec, {"protocol": PROTOCOL, **TASK, **changes}))
 
 
-def ask(tasks: Tasks, **given: Any) -> Any:
+def ask(tasks: TaskRegistry, **given: Any) -> Any:
     return tasks.ask(parse(RoundSpec, {"protocol": PROTOCOL, "epoch": 1, **given}))
 
 
-def test_a_round_is_what_its_task_says(tasks: Tasks) -> None:
+def test_a_round_is_what_its_task_says(tasks: TaskRegistry) -> None:
     told = register(tasks, seed=3)
     asked = ask(tasks, task=told["task"], epoch=np.int64(4), version=2, previous=np.arange(3))
-    assert (told["bags"], told["positives"], told["edition"]) == (40, 20, 1)
+    assert (told["bags"], told["positives"], told["pool_version"]) == (40, 20, 1)
     assert (asked.name, asked.round.epoch, asked.round.seed, asked.round.k, asked.version) == ("mine", 4, 3, 5, 2)
 
 
-def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: Tasks) -> None:
+def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: TaskRegistry) -> None:
     name = register(tasks, candidates=16, every=2, seed=3, random_rounds=1)["task"]
     assert ask(tasks, task=name, epoch=0).round.lot is None  # picked at random, nothing is scored
-    assert [ask(tasks, task=name, epoch=epoch).round.lot for epoch in (2, 4)] == [Lot(16, 3, 1), Lot(16, 3, 2)]
+    assert [ask(tasks, task=name, epoch=epoch).round.lot for epoch in (2, 4)] == [
+        BlockSubset(16, 3, 1),
+        BlockSubset(16, 3, 2),
+    ]
     assert not ask(tasks, task=name, epoch=4).round.at_most
 
 
-def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tasks: Tasks) -> None:
+def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tasks: TaskRegistry) -> None:
     name = register(tasks, every=2)["task"]
     asked = ask(tasks, task=name, epoch=6, part=16).round
-    assert (asked.lot, asked.at_most, asked.k) == (Lot(16, 0, 3), True, 40)
+    assert (asked.lot, asked.at_most, asked.k) == (BlockSubset(16, 0, 3), True, 40)
     badge = register(tasks, strategy={"name": "badge"})["task"]
     with pytest.raises(BadInput, match="rescore=16 with Badge, which looks at all bags at once"):
         ask(tasks, task=badge, part=16)
@@ -71,7 +74,7 @@ def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tas
         register(tasks, candidates=4)
 
 
-def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: Tasks) -> None:
+def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: TaskRegistry) -> None:
     changes: list[dict[str, Any]] = [{}, {"strategy": {"name": "margin"}, "seed": 1}, {"target": "cat"}]
     changes.append({"model": {"name": "mlp", "hidden": 3}})
     names = [register(tasks, task=f"t{number}", **change)["task"] for number, change in enumerate(changes)]
@@ -80,15 +83,15 @@ def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: Tasks) -> Non
     assert len(set(stocks)) == 3
 
 
-def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: Tasks, shelf: Shelf) -> None:
+def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: TaskRegistry, shelf: Shelf) -> None:
     name = register(tasks)["task"]
-    again = Tasks(tasks._stocks, shelf)
+    again = TaskRegistry(tasks._stocks, shelf)
     assert ask(again, task=name).round == ask(tasks, task=name).round
     again.forget(name)
     assert again.names == []
 
 
-def test_weights_may_not_go_backwards(tasks: Tasks) -> None:
+def test_weights_may_not_go_backwards(tasks: TaskRegistry) -> None:
     name = register(tasks)["task"]
     ask(tasks, task=name, epoch=3)
     ask(tasks, task=name, epoch=3)
@@ -99,7 +102,7 @@ def test_weights_may_not_go_backwards(tasks: Tasks) -> None:
     assert ask(tasks, task=register(tasks)["task"], epoch=2).version == 2
 
 
-def test_a_task_taken_over_is_told(tasks: Tasks) -> None:
+def test_a_task_taken_over_is_told(tasks: TaskRegistry) -> None:
     name = register(tasks)["task"]
     register(tasks, k=7)
     with pytest.raises(BadInput, match="'mine', registered again by another program"):
@@ -108,12 +111,12 @@ def test_a_task_taken_over_is_told(tasks: Tasks) -> None:
     assert tasks.names == ["mine"]
 
 
-def test_a_grown_table_is_taken_in_when_asked_for(tasks: Tasks, tmp_path: Path) -> None:
+def test_a_grown_table_is_taken_in_when_asked_for(tasks: TaskRegistry, tmp_path: Path) -> None:
     name = register(tasks)["task"]
     write(tmp_path, as_table(random_bags(9), [[]] * 9, first=60), append=True)
-    assert ask(tasks, task=name).round.edition.bags == 40
-    assert tasks.refresh(name, None) == {"edition": 2, "bags": 49}
-    assert ask(tasks, task=name).round.edition.bags == 49
+    assert ask(tasks, task=name).round.pool_version.bags == 40
+    assert tasks.refresh(name, None) == {"pool_version": 2, "bags": 49}
+    assert ask(tasks, task=name).round.pool_version.bags == 49
 
 
 @pytest.mark.parametrize(
@@ -132,12 +135,12 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: Tasks, tmp_path: Path) 
         ({"model": {"name": "resnet18"}}, "model 'resnet18' for a pool of features"),
         ({"model": {"name": "mlp", "hidden": 0}}, "model.hidden=0"),
         ({"model": b"no pickle"}, "a model that the service can't read"),
-        ({"edition": 9}, "no version 9"),
+        ({"pool_version": 9}, "no version 9"),
         ({"task": "a#b"}, "a name without #"),
         ({"model": None}, "a request without 'model'"),
     ],
 )
-def test_a_task_that_will_not_do_is_told_in_one_line(tasks: Tasks, changes: dict[str, Any], told: str) -> None:
+def test_a_task_that_will_not_do_is_told_in_one_line(tasks: TaskRegistry, changes: dict[str, Any], told: str) -> None:
     with pytest.raises(BadInput, match=told) as caught:
         register(tasks, **changes)
     with pytest.raises(type(caught.value), match=told):  # as a client of ours sees it
@@ -145,17 +148,17 @@ def test_a_task_that_will_not_do_is_told_in_one_line(tasks: Tasks, changes: dict
     assert "\n" not in error_of(caught.value)["error"]
 
 
-def test_a_task_nobody_registered_is_told(tasks: Tasks) -> None:
+def test_a_task_nobody_registered_is_told(tasks: TaskRegistry) -> None:
     register(tasks)
     with pytest.raises(BadInput, match="task 'other'; expected one of mine"):
         ask(tasks, task="other#1")
 
 
-def test_more_shards_than_blocks_are_told(tasks: Tasks) -> None:
+def test_more_shards_than_blocks_are_told(tasks: TaskRegistry) -> None:
     assert shards_for(tasks.newest, FleetConfig(shards=8, block=8), 2) == 8
     with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
         shards_for(tasks.newest, FleetConfig(shards=9, block=8), 2)
 
 
-def test_where_no_shards_are_asked_for_none_is_without_a_block(tasks: Tasks) -> None:
+def test_where_no_shards_are_asked_for_none_is_without_a_block(tasks: TaskRegistry) -> None:
     assert [shards_for(tasks.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]

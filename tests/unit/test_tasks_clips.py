@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.audio.config import PSLA_STATS, ClipForm
-from common.data.table.schema import Payload, Sound
-from common.errors import BadInput
-from common.models.clip import ClipClassifier
-from common.models.embed import Ask
-from common.models.encoders import ModelConfig
-from common.models.named import named_model
-from common.models.psla import CLIP_MODELS, make_clip_model
-from common.types import Need
-from service.setup import FleetConfig
-from service.stocks import Stocks
-from service.tasks import Tasks
-from service.wire import PROTOCOL, TaskSpec, parse
+from negsift.common.data.audio.config import PSLA_STATS, ClipForm
+from negsift.common.data.table.schema import Payload, Sound
+from negsift.common.errors import BadInput
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.named import named_model
+from negsift.common.models.psla import CLIP_MODELS, make_clip_model
+from negsift.common.types import EmbeddingSpec, Need
+from negsift.service.config import FleetConfig
+from negsift.service.serving.protocol import PROTOCOL, TaskSpec, parse
+from negsift.service.serving.registry import TaskRegistry
+from negsift.service.serving.shard_specs import ShardSpecs
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, write_folder
 from tests.unit.test_tasks import Shelf
@@ -70,12 +69,12 @@ def test_a_model_that_does_not_fit_is_told(given: dict[str, Any], payload: Paylo
 
 def test_a_task_over_clips_has_its_model_and_its_clips(tmp_path: Path) -> None:
     where = build(write_folder(tmp_path / "audioset", 20), tmp_path / "table")
-    tasks = Tasks(Stocks(where, FleetConfig(block=4), 2), Shelf())
+    tasks = TaskRegistry(ShardSpecs(where, FleetConfig(block=4), 2), Shelf())
     model = {"name": "small_attention", **STATED}
     request = {"protocol": PROTOCOL, "model": model, "strategy": {"name": "badge"}, "target": LABELS[HIGH], "k": 3}
     told = tasks.register(parse(TaskSpec, request))
     stock = tasks._entry(told["task"].partition("#")[0]).stock[1]()
     assert (told["bags"], told["positives"]) == (12, 8)
-    embedded = stock.model.eval().embed(stock.pool.batch(np.arange(4)), np.arange(4), Ask(Need.GRADIENT))
+    embedded = stock.model.eval().embed(stock.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
     assert embedded.logits.shape == (4, 2)
     assert embedded.finite.all()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.bagset import BagSet, stack_bags
-from common.models.encoders import ModelConfig, make_model
-from common.threads import block_workers
-from service.setup import FleetConfig
+from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.threads import block_workers
+from negsift.service.config import FleetConfig
 from tests.unit.toys import assert_same, images, select
 
 

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from service.turns import Turns
+from negsift.service.serving.fair_queue import FairQueue
 
 
 async def order_of(asked: list[str], cancelled: int | None = None) -> list[str]:
     """The order in which rounds run that are asked for while another one runs."""
-    turns, done, gate = Turns(), [], asyncio.Event()
+    turns, done, gate = FairQueue(), [], asyncio.Event()
 
     async def first() -> None:
         async with turns.turn("first"):
@@ -51,7 +51,7 @@ def test_a_round_given_up_holds_nobody_up(cancelled: int) -> None:
 
 def test_an_error_in_a_round_passes_the_turn_on() -> None:
     async def both() -> str | None:
-        turns = Turns()
+        turns = FairQueue()
         with pytest.raises(KeyError):
             async with turns.turn("a"):
                 raise KeyError("a bug")

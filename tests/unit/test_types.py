@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.repairs import Repairs
-from common.types import Candidates, Embedded, Gradient, InstanceFeatures, Selection
+from negsift.common.repairs import RecoveryCounts
+from negsift.common.types import Candidates, Embedded, Gradient, InstanceFeatures, Selection
 from tests.unit.toys import embedded
 
 
@@ -74,6 +74,6 @@ def test_embedded_arrays_of_different_length_are_refused(rows: tuple[int, int, i
 
 
 def test_repairs_of_a_round_are_what_came_on_top() -> None:
-    assert Repairs(5, 3, 1, 2).since(Repairs(4, 1, 1, 0)) == Repairs(1, 2, 0, 2)
-    assert not Repairs().any
-    assert Repairs(hung=1).any
+    assert RecoveryCounts(5, 3, 1, 2).since(RecoveryCounts(4, 1, 1, 0)) == RecoveryCounts(1, 2, 0, 2)
+    assert not RecoveryCounts().any
+    assert RecoveryCounts(hung=1).any

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.bagset import BagBatch
-from common.errors import BadInput, UnknownName
-from common.models.encoders import ModelConfig
-from common.models.vectors import VECTOR_MODELS, make_vector_model
+from negsift.common.data.bagset import BagBatch
+from negsift.common.errors import BadInput, UnknownName
+from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.vectors import VECTOR_MODELS, make_vector_model
 
 
 @pytest.mark.parametrize("name", VECTOR_MODELS)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.errors import BadWeights
-from common.types import Snapshot
-from common.weights import load_snapshot, take_snapshot
+from negsift.common.errors import BadWeights
+from negsift.common.types import Snapshot
+from negsift.common.weights import load_snapshot, take_snapshot
 
 
 def net() -> nn.Module:

@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.data.bagset import BagSet, stack_bags
-from common.data.instances import Instances
-from common.models.bag import BagClassifier
-from common.models.embed import Ask
-from common.models.encoders import ModelConfig, make_model
-from common.models.pooling import make_pooling
-from common.protocols import Sized
-from common.types import Embedded, Index, Picked, Round, Selection
-from service import NegativeSampler
-from service.bag_points import BagPoints, Grid, PointsAsk
-from service.setup import FleetConfig
-from service.shared_points import Layout, SharedPoints
-from service.strategies.base import Prepared, Strategy
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.instances import Instances
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.pooling import make_pooling
+from negsift.common.protocols import Sized
+from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
+from negsift.service import NegativeSampler
+from negsift.service.config import FleetConfig
+from negsift.service.points.bag_points import BagPoints, Grid, PointsSpec
+from negsift.service.points.shared_points import PoolLayout, SharedPoints
+from negsift.service.strategies.base import Prepared, Strategy
 
 BLOCK = 8
 SHAPE = (3, 16, 16)
@@ -96,14 +96,14 @@ class HeldView:
     def best(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
         return Picked(strategy.candidates(self._pool, prepared, round))
 
-    def embed(self, part: str, ask: Ask, wanted: Index | None = None) -> Embedded:
+    def embed(self, part: str, ask: EmbeddingSpec, wanted: Index | None = None) -> Embedded:
         return self._pool if wanted is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, wanted)))
 
-    def points(self, wanted: PointsAsk) -> SharedPoints:
+    def points(self, wanted: PointsSpec) -> SharedPoints:
         self._held = BagPoints([self._pool], len(self._pool.index), wanted, 1 << 30)
         parts = [self._held.measured]
         self._grid = Grid.over(parts)
-        return SharedPoints(self, parts, self._grid, Layout(len(self._pool.index)))
+        return SharedPoints(self, parts, self._grid, PoolLayout(len(self._pool.index)))
 
     def ask(self, method: str, *args: Any) -> list[Any]:  # Any: the method's
         return [getattr(self._held.rows(self._grid), method)(*args)]

@@ -1,7 +1,7 @@
 """The report of a run or of many: one HTML file that stands alone."""
 
-from trainer.report.page import write_report
-from trainer.report.pictures import BagLookup
-from trainer.report.runs import RunFolder
+from negsift.trainer.report.page import write_report
+from negsift.trainer.report.pictures import BagLookup
+from negsift.trainer.report.runs import ReportedRun
 
-__all__ = ["BagLookup", "RunFolder", "write_report"]
+__all__ = ["BagLookup", "ReportedRun", "write_report"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from trainer.report.runs import RunFolder
+from negsift.trainer.report.runs import ReportedRun
 
 BASELINE = "random"
 
@@ -36,13 +36,13 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Runs that differ in nothing but the seed; `setting` tells it from its strategy's other groups."""
 
     strategy: str
     setting: str
     number: int
-    runs: tuple[RunFolder, ...]
+    runs: tuple[ReportedRun, ...]
 
     @property
     def label(self) -> str:
@@ -50,12 +50,12 @@ class Group:
         return f"{self.strategy} · {self.setting}" if self.setting else self.strategy
 
     @property
-    def finished(self) -> tuple[RunFolder, ...]:
+    def finished(self) -> tuple[ReportedRun, ...]:
         """The runs with a summary."""
         return tuple(run for run in self.runs if run.summary)
 
     @property
-    def shown(self) -> RunFolder:
+    def shown(self) -> ReportedRun:
         """The run that stands for the group where only one can be shown: the first, finished if any is."""
         return (*self.finished, *self.runs)[0]
 
@@ -69,14 +69,14 @@ class Comparison:
     """Groups that met the same bags, best test AP first; `title` says which bags if there are several."""
 
     title: str
-    groups: tuple[Group, ...]
+    groups: tuple[RunGroup, ...]
 
     @property
     def several(self) -> bool:
         """Whether some group has more runs than one, so that there are means to speak of."""
         return any(len(group.runs) > 1 for group in self.groups)
 
-    def baseline(self, group: Group) -> Group | None:
+    def baseline(self, group: RunGroup) -> RunGroup | None:
         """The random group with the same setting as `group`, or the only one there is."""
         random = [other for other in self.groups if other.strategy == BASELINE]
         same = [other for other in random if other.setting == group.setting]
@@ -93,7 +93,7 @@ def estimate(values: Iterable[float]) -> Estimate:
     return Estimate(float(known.mean()), error, len(known))
 
 
-def paired_gain(group: Group, baseline: Group) -> Estimate:
+def paired_gain(group: RunGroup, baseline: RunGroup) -> Estimate:
     """Test AP above the baseline's, paired by seed."""
     theirs = {run.seed: run.result("test.ap") for run in baseline.finished}
     return estimate(run.result("test.ap") - theirs[run.seed] for run in group.finished if run.seed in theirs)
@@ -105,7 +105,7 @@ def overall(label: str, comparisons: Iterable[Comparison]) -> Estimate:
     return estimate(group.result("test.ap").mean for group in groups)
 
 
-def compare(runs: Sequence[RunFolder]) -> tuple[Comparison, ...]:
+def compare(runs: Sequence[ReportedRun]) -> tuple[Comparison, ...]:
     """The runs sorted into comparisons and groups; a group keeps its number in all comparisons."""
     data = [key for key in differing(runs) if key.startswith("data.")]
     names = _name_groups(runs)
@@ -113,20 +113,20 @@ def compare(runs: Sequence[RunFolder]) -> tuple[Comparison, ...]:
     comparisons = []
     for members in _by(runs, lambda run: _values(run, data)).values():
         parts = _by(members, lambda run: names[run.path])
-        groups = [Group(*name, number[name], tuple(part)) for name, part in parts.items()]
+        groups = [RunGroup(*name, number[name], tuple(part)) for name, part in parts.items()]
         told = {key.removeprefix("data."): members[0].settings.get(key, "—") for key in data}
         title = ", ".join(f"{key} {value}" for key, value in told.items() if value != "null")
         comparisons.append(Comparison(title, tuple(sorted(groups, key=_rank))))
     return tuple(comparisons)
 
 
-def differing(runs: Sequence[RunFolder]) -> list[str]:
+def differing(runs: Sequence[ReportedRun]) -> list[str]:
     """The configuration keys, sorted, in which these runs are not all alike."""
     every = sorted({key for run in runs for key in run.settings})
     return [key for key in every if len({run.settings.get(key) for run in runs}) > 1]
 
 
-def _name_groups(runs: Sequence[RunFolder]) -> dict[Path, tuple[str, str]]:
+def _name_groups(runs: Sequence[ReportedRun]) -> dict[Path, tuple[str, str]]:
     """Strategy and setting of every run; a setting spells the keys in which its strategy's runs differ."""
     names: dict[Path, tuple[str, str]] = {}
     for strategy, part in _by(runs, lambda run: run.strategy).items():
@@ -137,17 +137,17 @@ def _name_groups(runs: Sequence[RunFolder]) -> dict[Path, tuple[str, str]]:
     return names
 
 
-def _by(runs: Iterable[RunFolder], key: Callable[[RunFolder], K]) -> dict[K, list[RunFolder]]:
-    found: dict[K, list[RunFolder]] = defaultdict(list)
+def _by(runs: Iterable[ReportedRun], key: Callable[[ReportedRun], K]) -> dict[K, list[ReportedRun]]:
+    found: dict[K, list[ReportedRun]] = defaultdict(list)
     for run in runs:
         found[key(run)].append(run)
     return found
 
 
-def _values(run: RunFolder, keys: Sequence[str]) -> tuple[str, ...]:
+def _values(run: ReportedRun, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(run.settings.get(key, "—") for key in keys)
 
 
-def _rank(group: Group) -> tuple[float, str]:
+def _rank(group: RunGroup) -> tuple[float, str]:
     mean = group.result("test.ap").mean
     return (math.inf if math.isnan(mean) else -mean, group.label)

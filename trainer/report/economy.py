@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.report.runs import RunFolder
+from negsift.trainer.report.runs import ReportedRun
 
 _PLAIN = {"precision": "float32", "channels_last": "false", "compile": "false", "frozen": "false"}
 
 
-def scoring(runs: Sequence[RunFolder]) -> str:
+def scoring(runs: Sequence[ReportedRun]) -> str:
     """A line a way of scoring, with the number of its runs where they differ; "" if all were plain."""
     told = {run.name: _of(run) for run in runs}
     said = sorted(set(told.values()) - {""})
@@ -20,12 +20,12 @@ def scoring(runs: Sequence[RunFolder]) -> str:
     return "; ".join(f"{text} ({len(names)} of {len(runs)} runs)" for text, names in named.items())
 
 
-def _of(run: RunFolder) -> str:
+def _of(run: ReportedRun) -> str:
     """The scope a run asked for with what came of it, then how its shards ran the model."""
     return ", ".join(text for text in (_scope(run), *_means(run)) if text)
 
 
-def _scope(run: RunFolder) -> str:
+def _scope(run: ReportedRun) -> str:
     scored = [epoch.values for epoch in run.epochs if epoch.values["scored"] > 0]
     candidates, rescore = (run.settings.get(f"sampling.{key}", "null") for key in ("candidates", "rescore"))
     if not scored or (candidates, rescore) == ("null", "null"):
@@ -38,7 +38,7 @@ def _scope(run: RunFolder) -> str:
     return f"{_mean(later):,.0f} of {pool:,.0f} bags scored anew a round, scores up to {oldest:.0f} epochs old"
 
 
-def _means(run: RunFolder) -> Sequence[str]:
+def _means(run: ReportedRun) -> Sequence[str]:
     found = {key: run.settings.get(f"fleet.scoring.{key}", plain) for key, plain in _PLAIN.items()}
     switched = [key.replace("_", " ") for key in list(_PLAIN)[1:] if found[key] == "true"]
     return switched if found["precision"] == "float32" else [found["precision"], *switched]

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from common.types import Floats
-from trainer.report.comparison import BASELINE, Group
+from negsift.common.arrays import Floats
+from negsift.trainer.report.comparison import BASELINE, RunGroup
 
 # Name of the CSS variable: (on light, on dark). The first of each pair is what matplotlib draws with.
 # c1 to c6 are Okabe and Ito's colours, which colour-blind readers can tell apart; c0 is for random.
@@ -81,7 +81,7 @@ class Plot:
     svg: Markup
 
 
-def look(group: Group) -> Look:
+def look(group: RunGroup) -> Look:
     """The same look for a group everywhere; random is grey."""
     dash = DASHES[group.number // _COLOURS % len(DASHES)]
     if group.strategy == BASELINE:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import jinja2
 
-from common.errors import BadData
-from trainer.report import plots, remarks, table
-from trainer.report.comparison import Comparison, compare
-from trainer.report.figure import PALETTE, Key, Plot
-from trainer.report.pictures import BagLookup, Pictures, show_bags
-from trainer.report.runs import RunFolder, read_runs
+from negsift.common.errors import BadData
+from negsift.trainer.report import plots, remarks, table
+from negsift.trainer.report.comparison import Comparison, compare
+from negsift.trainer.report.figure import PALETTE, Key, Plot
+from negsift.trainer.report.pictures import BagLookup, Pictures, show_bags
+from negsift.trainer.report.runs import ReportedRun, read_runs
 
 TEMPLATE = "page.html.jinja"
 
@@ -45,7 +45,7 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     return _write_at_once(folder / "report.html", _render(runs, bags))
 
 
-def _render(runs: Sequence[RunFolder], bags: BagLookup | None) -> str:
+def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
     comparisons = compare(runs)
@@ -84,7 +84,7 @@ def _section(comparison: Comparison, bags: BagLookup | None) -> Section:
     )
 
 
-def _title(runs: Sequence[RunFolder]) -> str:
+def _title(runs: Sequence[ReportedRun]) -> str:
     data = sorted({run.settings.get("data.name", run.name) for run in runs})
     targets = sorted({run.settings.get("data.target", "—") for run in runs})
     return f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets")

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from common.data.audioset.clips import ClipSet
-from common.data.bagset import BagSet
-from common.data.split import Split
-from common.data.table.labelled import TableSet
-from common.errors import BadData, BadInput
-from common.protocols import Bags
-from trainer.report.comparison import Comparison, Group
-from trainer.report.runs import RunFolder
-from trainer.report.selections import Chosen, read_bag_ids, read_selection, scored_epochs, selected_epochs
-from trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, picture_clip
+from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.bagset import BagSet
+from negsift.common.data.split import Split
+from negsift.common.data.table.labelled import TableSet
+from negsift.common.errors import BadData, BadInput
+from negsift.common.protocols import Bags
+from negsift.trainer.report.comparison import Comparison, RunGroup
+from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.report.selections import ChosenBags, read_bag_ids, read_selection, scored_epochs, selected_epochs
+from negsift.trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, picture_clip
 
-BagLookup = Callable[[RunFolder], Split]
+BagLookup = Callable[[ReportedRun], Split]
 
 SHOWN = 6
 MOST_INSTANCES = 8
@@ -47,7 +47,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class PictureStore:
     """Some bags of one group under a caption."""
 
     label: str
@@ -59,7 +59,7 @@ class Shelf:
 class Pictures:
     """The shelves of a comparison, or in `reason` why there are none."""
 
-    shelves: tuple[Shelf, ...] = ()
+    shelves: tuple[PictureStore, ...] = ()
     reason: str = ""
 
 
@@ -75,7 +75,7 @@ def show_bags(comparison: Comparison, lookup: BagLookup | None) -> Pictures:
     return Pictures(tuple(shelves), "" if shelves else "No pictures: no selection was made yet.")
 
 
-def _shelves(group: Group, pool: Bags) -> list[Shelf]:
+def _shelves(group: RunGroup, pool: Bags) -> list[PictureStore]:
     scored = scored_epochs(group.shown)
     made = scored or selected_epochs(group.shown)
     if not made:
@@ -85,12 +85,12 @@ def _shelves(group: Group, pool: Bags) -> list[Shelf]:
     where = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
         plain = tuple(dataclasses.replace(strip, score="") for strip in strips[:SHOWN])
-        return [Shelf(group.label, f"picked without scores, {where}", plain)]
+        return [PictureStore(group.label, f"picked without scores, {where}", plain)]
     shelves = [(f"best ranked, {where}", strips[:SHOWN]), (f"last ranked, {where}", strips[SHOWN:])]
-    return [Shelf(group.label, caption, part) for caption, part in shelves if part]
+    return [PictureStore(group.label, caption, part) for caption, part in shelves if part]
 
 
-def _strips(chosen: Chosen, pool: Bags, run: RunFolder) -> tuple[Strip, ...]:
+def _strips(chosen: ChosenBags, pool: Bags, run: ReportedRun) -> tuple[Strip, ...]:
     """The first and the last SHOWN bags; BadData if the data holds others than those picked."""
     count = len(chosen.index)
     ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
@@ -102,7 +102,7 @@ def _strips(chosen: Chosen, pool: Bags, run: RunFolder) -> tuple[Strip, ...]:
     return tuple(_strip(chosen, pool, rank, names[rank]) for rank in ranks)
 
 
-def _strip(chosen: Chosen, pool: Bags, rank: int, bag_id: str) -> Strip:
+def _strip(chosen: ChosenBags, pool: Bags, rank: int, bag_id: str) -> Strip:
     if isinstance(pool, ClipSet):
         clip, score = picture_clip(pool, int(chosen.index[rank])), f"{chosen.score[rank]:.4g}"
         return Strip(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.told, clip.sound)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.types import Floats
-from trainer.report.comparison import Comparison, Group, estimate
-from trainer.report.figure import (
+from negsift.common.arrays import Floats
+from negsift.trainer.report.comparison import Comparison, RunGroup, estimate
+from negsift.trainer.report.figure import (
     Key,
     Look,
     Plot,
@@ -20,8 +20,8 @@ from trainer.report.figure import (
     whole_counts,
     whole_numbers,
 )
-from trainer.report.runs import Epoch, RunFolder
-from trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
+from negsift.trainer.report.runs import Epoch, ReportedRun
+from negsift.trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
 
 MEAN = "Mean over runs; the band is ± one standard error."
 SCORE_KEYS = (Key(Look("c0", "1.5 2"), "first scored"), Key(Look("c5", "6 2.5"), "middle"), Key(Look("c1"), "last"))
@@ -95,7 +95,7 @@ def stage_plot(comparison: Comparison) -> Plot:
     return Plot("Seconds by stage", note, to_svg(figure, f"Seconds by stage {comparison.title}"))
 
 
-def curve(runs: Sequence[RunFolder], value: Callable[[Epoch], float]) -> Curve:
+def curve(runs: Sequence[ReportedRun], value: Callable[[Epoch], float]) -> Curve:
     """The mean of `value` over the runs that tell it, epoch by epoch."""
     numbers = sorted({epoch.number for run in runs for epoch in run.epochs})
     found = [estimate(value(e) for run in runs for e in run.epochs if e.number == number) for number in numbers]
@@ -128,7 +128,7 @@ def _by_seconds(comparison: Comparison) -> Plot:
     return Plot(title, note, to_svg(figure, f"{title} {comparison.title}"))
 
 
-def _picks(group: Group, most: int) -> Plot | None:
+def _picks(group: RunGroup, most: int) -> Plot | None:
     runs = [counts for run in group.runs if (counts := _times_picked(run, most)) is not None]
     if not runs:
         return None
@@ -143,7 +143,7 @@ def _picks(group: Group, most: int) -> Plot | None:
     return Plot(group.label, never, to_svg(figure, f"How often bags were picked by {group.label}"))
 
 
-def _times_picked(run: RunFolder, most: int) -> Floats | None:
+def _times_picked(run: ReportedRun, most: int) -> Floats | None:
     """How many bags were picked 0, 1, ... `most` times, (most + 1,); None without selections."""
     picks = list(picks_by_epoch(run))
     if not picks:
@@ -155,7 +155,7 @@ def _times_picked(run: RunFolder, most: int) -> Floats | None:
     return counts
 
 
-def _scores(group: Group) -> Plot | None:
+def _scores(group: RunGroup) -> Plot | None:
     scored = scored_epochs(group.shown)
     if not scored:
         return None
@@ -174,12 +174,12 @@ def _scores(group: Group) -> Plot | None:
     return Plot(group.label, note, to_svg(figure, f"Scores of the bags chosen by {group.label}"))
 
 
-def _stages(runs: Sequence[RunFolder]) -> list[float]:
+def _stages(runs: Sequence[ReportedRun]) -> list[float]:
     """Mean seconds in the order of STAGE_KEYS; what a selection took beyond its stages is other selecting."""
     return [float(part) for part in np.mean([_stages_of(run) for run in runs], axis=0)]
 
 
-def _stages_of(run: RunFolder) -> list[float]:
+def _stages_of(run: ReportedRun) -> list[float]:
     left = run.total("seconds.select")
     parts = []
     for stage in ("score", "merge", "prepare"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import BadData
+from negsift.common.errors import BadData
 
 _REMEDY = "mend or delete that file, or delete the run's folder and run it again"
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trainer.report.comparison import BASELINE, Comparison, Estimate, Group, differing, overall, paired_gain
-from trainer.report.economy import scoring
-from trainer.report.runs import RunFolder
-from trainer.report.table import state
+from negsift.trainer.report.comparison import BASELINE, Comparison, Estimate, RunGroup, differing, overall, paired_gain
+from negsift.trainer.report.economy import scoring
+from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.report.table import state
 
 TROUBLES = ("dropped", "filled", "retries")
 
@@ -33,7 +33,7 @@ def headline(comparisons: Sequence[Comparison]) -> str:
     return _one(tested[0]) if len(comparisons) == 1 else _many(tested)
 
 
-def facts(runs: Sequence[RunFolder]) -> tuple[tuple[str, str], ...]:
+def facts(runs: Sequence[ReportedRun]) -> tuple[tuple[str, str], ...]:
     """What was run, on what, when and with which versions."""
     seeds = sorted({run.seed for run in runs}, key=lambda seed: (len(seed), seed))
     summaries = [run.summary for run in runs if run.summary]
@@ -52,7 +52,7 @@ def facts(runs: Sequence[RunFolder]) -> tuple[tuple[str, str], ...]:
     return tuple((name, text) for name, text in told if text)
 
 
-def warnings(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+def warnings(runs: Sequence[ReportedRun]) -> tuple[str, ...]:
     """What a reader should know before trusting the table."""
     unfinished = sum(run.summary is None for run in runs)
     blind = sum(math.isnan(epoch.values["val.ap"]) for run in runs for epoch in run.epochs)
@@ -69,19 +69,19 @@ def warnings(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     return tuple(text for holds, text in said if holds)
 
 
-def trouble_rows(runs: Sequence[RunFolder]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def trouble_rows(runs: Sequence[ReportedRun]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """A row a run that left out or filled bags, repeated calls, or didn't finish: TROUBLES, then its state."""
     found = [(run, [run.total(key) for key in TROUBLES]) for run in runs]
     rows = [(run, counts) for run, counts in found if any(counts) or not run.summary]
     return tuple((run.name, (*(f"{count:,.0f}" for count in counts), state(run))) for run, counts in rows)
 
 
-def dropped_instances(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+def dropped_instances(runs: Sequence[ReportedRun]) -> tuple[str, ...]:
     """Every instance that some run could not decode, once."""
     return tuple(dict.fromkeys(line for run in runs if run.summary for line in run.summary.dropped_instances))
 
 
-def settings(runs: Sequence[RunFolder]) -> Settings:
+def settings(runs: Sequence[ReportedRun]) -> Settings:
     """The configuration of every run, without saying anything twice."""
     keys = differing(runs)
     shared = tuple((key, value) for key, value in sorted(runs[0].settings.items()) if key not in keys)
@@ -89,7 +89,7 @@ def settings(runs: Sequence[RunFolder]) -> Settings:
     return Settings(shared, tuple(keys), rows)
 
 
-def _tested(comparison: Comparison) -> list[Group]:
+def _tested(comparison: Comparison) -> list[RunGroup]:
     return [group for group in comparison.groups if group.result("test.ap").count]
 
 
@@ -131,13 +131,13 @@ def _many(comparisons: Sequence[Comparison]) -> str:
     return f"{said}."
 
 
-def _unfinished(runs: Sequence[RunFolder]) -> str:
+def _unfinished(runs: Sequence[ReportedRun]) -> str:
     best = max((run.highest("val.ap"), run.name) if run.highest("val.ap") >= 0 else (-1.0, "") for run in runs)
     said = f"None of {len(runs)} runs has test results yet" if len(runs) > 1 else "This run has no test results yet"
     return f"{said}." if best[0] < 0 else f"{said}; the best validation AP so far is {best[0]:.3f} ({best[1]})."
 
 
-def _bags(runs: Sequence[RunFolder]) -> str:
+def _bags(runs: Sequence[ReportedRun]) -> str:
     told = {tuple(run.result(f"bags.{part}") for part in ("positive", "pool", "k")) for run in runs if run.summary}
     if len(told) != 1 or any(math.isnan(number) for number in next(iter(told))):
         return ""
@@ -145,13 +145,13 @@ def _bags(runs: Sequence[RunFolder]) -> str:
     return f"{positive:,.0f} positive, {k:,.0f} negative of a pool of {pool:,.0f} an epoch"
 
 
-def _written(runs: Sequence[RunFolder]) -> str:
+def _written(runs: Sequence[ReportedRun]) -> str:
     names = ("config.json", "metrics.jsonl", "summary.json")
     times = [(run.path / name).stat().st_mtime for run in runs for name in names if (run.path / name).exists()]
     return f"{datetime.fromtimestamp(max(times), UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _values(runs: Sequence[RunFolder], key: str) -> str:
+def _values(runs: Sequence[ReportedRun], key: str) -> str:
     return _few(sorted({run.settings.get(key, "—") for run in runs}))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import BadData
-from trainer.report.records import Record, read_lines, read_object
+from negsift.common.errors import BadData
+from negsift.trainer.report.records import Record, read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
@@ -35,7 +35,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """`summary.json`: `values` by dotted key, NaN for what it doesn't tell."""
 
     values: Mapping[str, float]
@@ -45,7 +45,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class ReportedRun:
     """One run; `summary` is None while it is unfinished. `settings` is `config` flattened to dotted keys."""
 
     path: Path
@@ -53,7 +53,7 @@ class RunFolder:
     config: Mapping[str, Any]  # Any: JSON
     settings: Mapping[str, str]
     epochs: tuple[Epoch, ...]
-    summary: Summary | None
+    summary: RunSummary | None
 
     @property
     def strategy(self) -> str:
@@ -79,7 +79,7 @@ class RunFolder:
         return math.nan if self.summary is None else self.summary.values[key]
 
 
-def read_runs(folder: Path) -> tuple[RunFolder, ...]:
+def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
     """The run in `folder`, or those up to three levels below it, by path; BadData if there is none."""
     found = sorted(_run_paths(folder, DEPTH))
     if not found:
@@ -98,14 +98,14 @@ def _run_paths(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _run_paths(below, depth - 1)
 
 
-def _read_run(path: Path, folder: Path) -> RunFolder:
+def _read_run(path: Path, folder: Path) -> ReportedRun:
     config = read_object(path / "config.json")
     settings = config.leaves()
     for key in ("strategy.name", "seed"):
         if key not in settings:
             raise config.fault(f"no {key}", "the configuration of a run")
     name = path.resolve().name if path == folder else path.relative_to(folder).as_posix()
-    return RunFolder(path, name, config.values, settings, _read_epochs(path), _read_summary(path))
+    return ReportedRun(path, name, config.values, settings, _read_epochs(path), _read_summary(path))
 
 
 def _read_epochs(path: Path) -> tuple[Epoch, ...]:
@@ -116,13 +116,13 @@ def _read_epochs(path: Path) -> tuple[Epoch, ...]:
     return tuple(Epoch(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
 
 
-def _read_summary(path: Path) -> Summary | None:
+def _read_summary(path: Path) -> RunSummary | None:
     if not (path / "summary.json").exists():
         return None
     record = read_object(path / "summary.json")
     dropped, versions = record.texts("dropped_instances"), dict(record.leaves("versions"))
     machine = versions.pop("machine", "")
-    return Summary(_numbers(record, _SUMMARY), dropped, versions, machine)
+    return RunSummary(_numbers(record, _SUMMARY), dropped, versions, machine)
 
 
 def _numbers(record: Record, keys: tuple[str, ...]) -> dict[str, float]:

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from common.errors import BadData
-from common.types import Floats, Index
-from trainer.report.runs import RunFolder
+from negsift.common.arrays import Floats, Index
+from negsift.common.errors import BadData
+from negsift.trainer.report.runs import ReportedRun
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenBags:
     """The bags picked for `epoch`, best first: `index` (k,), `score` (k,)."""
 
     epoch: int
@@ -23,18 +23,18 @@ class Chosen:
     score: Floats
 
 
-def read_selection(run: RunFolder, epoch: int) -> Chosen:
+def read_selection(run: ReportedRun, epoch: int) -> ChosenBags:
     """The selection made for `epoch`, which must be there."""
     table = _read(_file(run, epoch), ["index", "score"])
-    return Chosen(epoch, table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64))
+    return ChosenBags(epoch, table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64))
 
 
-def read_bag_ids(run: RunFolder, epoch: int) -> tuple[str, ...]:
+def read_bag_ids(run: ReportedRun, epoch: int) -> tuple[str, ...]:
     """The names of the bags picked for `epoch`, best first."""
     return tuple(str(name) for name in _read(_file(run, epoch), ["bag_id"])["bag_id"].to_pylist())
 
 
-def picks_by_epoch(run: RunFolder) -> Iterator[Index]:
+def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
     """The positions each epoch was trained with; an epoch that made no selection repeats the last."""
     last: Index | None = None
     for epoch in run.epochs:
@@ -44,18 +44,18 @@ def picks_by_epoch(run: RunFolder) -> Iterator[Index]:
             yield last
 
 
-def selected_epochs(run: RunFolder) -> list[int]:
+def selected_epochs(run: ReportedRun) -> list[int]:
     """The epochs that a selection was made for."""
     return [epoch.number for epoch in run.epochs if _file(run, epoch.number).exists()]
 
 
-def scored_epochs(run: RunFolder) -> list[int]:
+def scored_epochs(run: ReportedRun) -> list[int]:
     """The epochs whose selection rests on scores of the model; none for random."""
     told = {epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0}
     return [number for number in selected_epochs(run) if number in told]
 
 
-def _file(run: RunFolder, epoch: int) -> Path:
+def _file(run: ReportedRun, epoch: int) -> Path:
     return run.path / "selections" / f"epoch={epoch:04d}.parquet"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from common.data.audio.decode import FULL_SCALE
-from common.data.audio.logmel import real_frames
-from common.data.audioset.clips import ClipSet
+from negsift.common.data.audio.decode import FULL_SCALE
+from negsift.common.data.audio.logmel import real_frames
+from negsift.common.data.audioset.clips import ClipSet
 
 CLIP_WIDTH, CLIP_HEIGHT = 300, 96
 _MOST_COLUMNS = 500

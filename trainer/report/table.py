@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer.report.comparison import BASELINE, Comparison, Group, estimate, overall, paired_gain
-from trainer.report.figure import Look, look
-from trainer.report.runs import RunFolder
+from negsift.trainer.report.comparison import BASELINE, Comparison, RunGroup, estimate, overall, paired_gain
+from negsift.trainer.report.figure import Look, look
+from negsift.trainer.report.runs import ReportedRun
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Column:
 
     name: str
     line: str
-    take: Callable[[RunFolder], float]
+    take: Callable[[ReportedRun], float]
     digits: int = 0
     ranked: bool = False
 
@@ -75,7 +75,7 @@ def overview_columns(comparisons: Sequence[Comparison]) -> tuple[Column, ...]:
     return tuple(Column(title, "", COLUMNS[0].take, 3, True) for title in titles)
 
 
-def state(run: RunFolder) -> str:
+def state(run: ReportedRun) -> str:
     """Finished or not, and how far it came."""
     told = len(run.epochs)
     if run.summary:
@@ -83,7 +83,7 @@ def state(run: RunFolder) -> str:
     return f"unfinished after epoch {run.epochs[-1].number}" if told else "unfinished before the first epoch"
 
 
-def _group_row(group: Group, comparison: Comparison) -> Row:
+def _group_row(group: RunGroup, comparison: Comparison) -> Row:
     cells = []
     for column in COLUMNS:
         mine = estimate(column.take(run) for run in group.finished)
@@ -92,7 +92,7 @@ def _group_row(group: Group, comparison: Comparison) -> Row:
     return Row(group.label, look(group), _count(group), (cells[0], _gain(group, comparison), *cells[1:]))
 
 
-def _count(group: Group) -> str:
+def _count(group: RunGroup) -> str:
     runs = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
     return runs if group.finished == group.runs else f"{len(group.finished)} of {runs}"
 
@@ -102,20 +102,20 @@ def _best(column: Column, comparison: Comparison) -> float:
     return max(mean for mean in means if not math.isnan(mean))
 
 
-def _gain(group: Group, comparison: Comparison) -> Cell:
+def _gain(group: RunGroup, comparison: Comparison) -> Cell:
     baseline = comparison.baseline(group)
     if baseline is None or baseline is group:
         return Cell("—")
     return Cell(paired_gain(group, baseline).text(3, "+"))
 
 
-def _run_row(run: RunFolder, group: Group) -> Row:
+def _run_row(run: ReportedRun, group: RunGroup) -> Row:
     cells = [Cell(estimate([column.take(run)]).text(column.digits)) for column in COLUMNS]
     val = estimate([run.highest("val.ap")])
     return Row(run.name, look(group), state(run), (Cell(val.text(3)), *cells))
 
 
-def _overview_row(group: Group, comparisons: Sequence[Comparison], best: bool) -> Row:
+def _overview_row(group: RunGroup, comparisons: Sequence[Comparison], best: bool) -> Row:
     mean = overall(group.label, comparisons)
     cells = [_overview_cell(group.label, comparison) for comparison in comparisons]
     note = "" if mean.count == len(comparisons) else f"{mean.count} of {len(comparisons)}"

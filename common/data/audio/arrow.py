@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from common.types import Index
+from negsift.common.arrays import Index
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torchaudio.functional import resample
 
-from common.errors import BadData
+from negsift.common.errors import BadData
 
 FULL_SCALE = 32_768
 """int16 samples are x · FULL_SCALE for x in [-1, 1)."""

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchaudio.compliance import kaldi
 
-from common.data.audio.config import AudioConfig
-from common.data.audio.decode import FULL_SCALE
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audio.decode import FULL_SCALE
 
 SHIFT_MS, LENGTH_MS = 10.0, 25.0
 

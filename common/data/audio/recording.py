@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from common.data.instances import cache_folder
+from negsift.common.data.instances import cache_folder
 
 _READERS = 8
 

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from common.data.audio.arrow import Part, read_part, write_part
-from common.data.audio.config import AudioConfig
-from common.data.audio.decode import decode
-from common.data.audio.logmel import clip_features
-from common.data.audio.recording import Reader, Recording, digests
-from common.data.instances import cache_folder
-from common.errors import BadData, BadInput
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.audio.arrow import Part, read_part, write_part
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audio.decode import decode
+from negsift.common.data.audio.logmel import clip_features
+from negsift.common.data.audio.recording import Reader, Recording, digests
+from negsift.common.data.instances import cache_folder
+from negsift.common.errors import BadData, BadInput
 
 _VERSION = "clips/2"
 _PART, _MOST_PARTS = 32, 2048

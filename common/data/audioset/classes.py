@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data.audioset.forty import AUDIOSET40
-from common.data.audioset.segments import Segment
-from common.data.audioset.text import fields, read_lines
-from common.errors import BadData, UnknownName
+from negsift.common.data.audioset.forty import AUDIOSET40
+from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.audioset.text import fields, read_lines
+from negsift.common.errors import BadData, UnknownName
 
 MUSIC, SPEECH = "/m/04rlf", "/m/09x0r"
 

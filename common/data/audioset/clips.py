@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.data.audio.config import ClipForm
-from common.data.audio.store import ClipStore
-from common.data.audioset.classes import Vocabulary
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.audio.store import ClipStore
+from negsift.common.data.audioset.classes import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data.audioset.segments import Segment
+from negsift.common.data.audioset.segments import Segment
 
 ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 """In order of preference; the last three are known to be clips, but libsndfile does not read them."""

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common.data.audio.recording import Recording
-from common.data.audioset.segments import Segment
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audioset.segments import Segment
 
 
 @dataclass(frozen=True)

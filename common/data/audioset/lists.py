@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from common.data.audio.recording import Recording
-from common.data.audioset.files import Folder, find_file, index_folder
-from common.data.audioset.listing import Listing
-from common.data.audioset.parquet import read_parquet
-from common.data.audioset.segments import read_segments
-from common.errors import BadData
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audioset.files import Folder, find_file, index_folder
+from negsift.common.data.audioset.listing import Listing
+from negsift.common.data.audioset.parquet import read_parquet
+from negsift.common.data.audioset.segments import read_segments
+from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.audio.config import AudioConfig
-from common.data.audio.store import build_store
-from common.data.audioset.classes import Vocabulary, read_vocabulary
-from common.data.audioset.clips import Clips
-from common.data.audioset.listing import Listing
-from common.data.audioset.lists import read_lists
-from common.data.audioset.segments import Segment
-from common.data.split import DataConfig
-from common.errors import BadData
+from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.audio.store import build_store
+from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.clips import Clips
+from negsift.common.data.audioset.listing import Listing
+from negsift.common.data.audioset.lists import read_lists
+from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.split import DataConfig
+from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 _SHOWN = 3

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.data.audio.recording import Recording
-from common.data.audioset.listing import Listing
-from common.data.audioset.segments import Segment
-from common.errors import BadData
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audioset.listing import Listing
+from negsift.common.data.audioset.segments import Segment
+from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 _FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"

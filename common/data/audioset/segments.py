@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data.audioset.text import fields, read_lines
-from common.errors import BadData
+from negsift.common.data.audioset.text import fields, read_lines
+from negsift.common.errors import BadData
 
 _SEPARATORS = (",", "\t", ";", "|")
 _HEADINGS = {"ytid", "video_id", "youtube_id", "segment_id", "id"}

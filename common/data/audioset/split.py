@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.audio.config import ClipForm
-from common.data.audio.logmel import real_frames
-from common.data.audioset.clips import Clips, ClipSet
-from common.data.split import DataConfig, Split, class_number
-from common.errors import BadData, BadInput
-from common.rng import generator
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.audio.logmel import real_frames
+from negsift.common.data.audioset.clips import Clips, ClipSet
+from negsift.common.data.split import DataConfig, Split, class_number
+from negsift.common.errors import BadData, BadInput
+from negsift.common.rng import generator
 
 _AT_ONCE = 256
 

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from common.errors import BadData
+from negsift.common.errors import BadData
 
 
 def read_lines(path: Path) -> list[str]:

@@ -16,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from common.data.bagset import BagBatch
-from common.data.table.check import check_files
-from common.data.table.feed import Budget, Feed, split_bags
-from common.data.table.ids import read_ids
-from common.data.table.location import Location
-from common.data.table.manifest import File, Manifest, read_manifest
-from common.data.table.survey import small_columns
-from common.data.table.wanted import Wanted, columns
-from common.errors import BadData, BadInput, UnknownName
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch
+from negsift.common.data.table.bag_filter import BagFilter, columns
+from negsift.common.data.table.check import check_files
+from negsift.common.data.table.ids import read_ids
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File, Manifest, read_manifest
+from negsift.common.data.table.row_group_stream import RowGroupStream, least_budget, split_bags
+from negsift.common.data.table.survey import small_columns
+from negsift.common.errors import BadData, BadInput, UnknownName
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TableBags:
 
     where: Location
     manifest: Manifest
-    wanted: Wanted
+    wanted: BagFilter
     masks: tuple[bytes, ...] = field(repr=False)
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class TableBags:
             return None
         viewed = self.manifest.viewed
         masks = (np.packbits(np.ones(viewed.group(place).rows, bool)).tobytes() for place in viewed.groups)
-        return TableBags(self.where, viewed, Wanted(None), tuple(masks))
+        return TableBags(self.where, viewed, BagFilter(None), tuple(masks))
 
     def gather(self, index: Index) -> BagBatch | Tensor:
         """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
@@ -118,11 +118,11 @@ class TableBags:
         return TableBags(self.where, manifest, self.wanted, self.masks[:known] + more)
 
     @property
-    def _own(self) -> Feed:
+    def _own(self) -> RowGroupStream:
         """What `[i]` reads through, in every process its own: the cache on disk, and a few row groups in memory."""
         if self.__dict__.get("_feed", (0, None))[0] != os.getpid():  # threads don't survive a fork
-            self.__dict__["_feed"] = os.getpid(), Feed(self, range(0), Budget.least(self))
-        feed: Feed = self.__dict__["_feed"][1]
+            self.__dict__["_feed"] = os.getpid(), RowGroupStream(self, range(0), least_budget(self))
+        feed: RowGroupStream = self.__dict__["_feed"][1]
         return feed
 
 
@@ -132,16 +132,16 @@ def open_pool(where: str | Path | Location, label: str | None = None) -> TableBa
     `label` may be left out where bags have no labels at all. Raises BadData for files that aren't as the
     manifest says or where no bag is left, UnknownName for a label that no bag has.
     """
-    return open_each(where, [Wanted(label)])[0]
+    return open_each(where, [BagFilter(label)])[0]
 
 
 def open_positives(where: str | Path | Location, label: str) -> TableBags:
     """The newest version's training bags that are positive for `label`; raises as `open_pool` does."""
-    return open_each(where, [Wanted(label, positive=True)])[0]
+    return open_each(where, [BagFilter(label, positive=True)])[0]
 
 
 def open_each(
-    where: str | Path | Location, wanted: Sequence[Wanted], version: int | None = None
+    where: str | Path | Location, wanted: Sequence[BagFilter], version: int | None = None
 ) -> Sequence[TableBags]:
     """Several kinds of bags of a version, the newest by default, by one reading; all with the same `aside`.
 
@@ -176,7 +176,7 @@ def _require_label(manifest: Manifest, label: str | None) -> None:
 
 
 def _scan(
-    where: Location, manifest: Manifest, files: Sequence[File], wanted: Sequence[Wanted]
+    where: Location, manifest: Manifest, files: Sequence[File], wanted: Sequence[BagFilter]
 ) -> Sequence[tuple[bytes, ...]]:
     """The masks of each kind of bags."""
     checked, aside = check_files(where, files, manifest.payload), wanted[0].aside

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest
-from common.data.table.sources.arrays import ENDINGS, open_arrays
-from common.data.table.sources.clips import is_audioset, open_clips
-from common.data.table.sources.encoded import image_column
-from common.data.table.sources.features import open_features
-from common.data.table.sources.images import open_images
-from common.data.table.sources.source import BuildConfig, Source
-from common.data.table.writer import TableWriter
-from common.errors import BadData, UnknownName
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest
+from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
+from negsift.common.data.table.sources.clips import is_audioset, open_clips
+from negsift.common.data.table.sources.encoded import image_column
+from negsift.common.data.table.sources.features import open_features
+from negsift.common.data.table.sources.images import open_images
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.writer import TableWriter
+from negsift.common.errors import BadData, UnknownName
 
 SOURCES: dict[str, tuple[Callable[[Path, BuildConfig], Source], str]] = {
     "images": (open_images, "a folder of images per class, or a parquet with a column image or img"),

@@ -18,19 +18,19 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from common.data.instances import cache_folder
-from common.data.table.chunk import Chunk, decoded_bytes
-from common.data.table.manifest import Group
-from common.data.table.schema import Payload
+from negsift.common.data.instances import cache_folder
+from negsift.common.data.table.decoded_row_group import DecodedRowGroup, decoded_bytes
+from negsift.common.data.table.manifest import RowGroup
+from negsift.common.data.table.schema import Payload
 
 log = logging.getLogger(__name__)
-T = TypeVar("T", Chunk, Chunk | None)
+T = TypeVar("T", DecodedRowGroup, DecodedRowGroup | None)
 _DAY_S = 86_400
-_IN_USE: WeakValueDictionary[str, Chunk] = WeakValueDictionary()
+_IN_USE: WeakValueDictionary[str, DecodedRowGroup] = WeakValueDictionary()
 """Row groups that some feed of this process holds, by the name of their file."""
 
 
-class ChunkCache:
+class RowGroupCache:
     """Files that take at most `limit_bytes`, those of all processes together, or none if it is 0.
 
     Files that nobody used for a day make room for new ones.
@@ -39,12 +39,12 @@ class ChunkCache:
     def __init__(self, payload: Payload, limit_bytes: int) -> None:
         self._payload, self._limit, self._folder = payload, limit_bytes, cache_folder() / "bags"
 
-    def find(self, group: Group) -> Chunk | None:
+    def find(self, group: RowGroup) -> DecodedRowGroup | None:
         """The row group as this process holds it already, or mapped, if it is there whole."""
         held = _IN_USE.get(self._path(group).name)
         return self._hold(group, self._map(group) if held is None else held)
 
-    def keep(self, group: Group, chunk: Chunk) -> Chunk:
+    def keep(self, group: RowGroup, chunk: DecodedRowGroup) -> DecodedRowGroup:
         """The row group, mapped from a new file if there is room for it on disk, else as it is."""
         size = chunk.values.nbytes + chunk.offsets.nbytes
         try:
@@ -57,12 +57,12 @@ class ChunkCache:
             self._limit = 0
         return self._hold(group, chunk)
 
-    def _hold(self, group: Group, chunk: T) -> T:
+    def _hold(self, group: RowGroup, chunk: T) -> T:
         if chunk is not None:
             _IN_USE[self._path(group).name] = chunk
         return chunk
 
-    def _map(self, group: Group) -> Chunk | None:
+    def _map(self, group: RowGroup) -> DecodedRowGroup | None:
         path, size = self._path(group), decoded_bytes(self._payload, group.rows, group.instances)
         try:
             if not self._limit or path.stat().st_size != size:
@@ -76,7 +76,7 @@ class ChunkCache:
         offsets = np.frombuffer(mapped, np.int64, group.rows + 1)
         dtype, shape = self._payload.kept
         values = np.frombuffer(mapped, dtype, offset=offsets.nbytes)
-        return Chunk(values.reshape(group.instances, *shape), offsets)
+        return DecodedRowGroup(values.reshape(group.instances, *shape), offsets)
 
     def _make_room(self, size: int) -> bool:
         files = [(path.stat(), path) for path in self._folder.iterdir()]
@@ -88,13 +88,13 @@ class ChunkCache:
             taken -= stat.st_size
         return taken + size <= min(self._limit, taken + shutil.disk_usage(self._folder).free // 2)
 
-    def _path(self, group: Group) -> Path:
+    def _path(self, group: RowGroup) -> Path:
         (dtype, axes), sound = self._payload.kept, self._payload.sound
         shape = "x".join(map(str, axes))
         clips = f"-{sound.features.replace('/', '-')}-{sound.sample_rate}-{sound.seconds}" if sound else ""
         return self._folder / f"{group.digest}-{dtype}-{shape}{clips}.bags"
 
-    def _write(self, path: Path, chunk: Chunk) -> None:
+    def _write(self, path: Path, chunk: DecodedRowGroup) -> None:
         handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")
         with ExitStack() as undo:
             undo.callback(Path(made).unlink, missing_ok=True)

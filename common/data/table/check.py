@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from common.data.table.location import Location
-from common.data.table.manifest import File
-from common.data.table.schema import SPLITS, Payload, read_payload
-from common.data.table.window import Window
-from common.errors import BadData
+from negsift.common.data.table.byte_range_file import ByteRangeFile
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File
+from negsift.common.data.table.schema import SPLITS, Payload, read_payload
+from negsift.common.errors import BadData
 
 _ANEW = "bring the file back as it was, or build the table anew"
 _TAIL = 1 << 16  # what Arrow reads of a file's end in the hope that the footer is in it
@@ -70,7 +70,7 @@ def check_file(where: Location, file: File, payload: Payload) -> pq.FileMetaData
     tail = where.read(file.name, begin)
     if hashlib.sha256(tail.slice(file.footer - begin)).hexdigest() != file.digest:
         raise BadData(f"{name} with another footer", "the content its manifest lists", _ANEW)
-    metadata = pq.read_metadata(pa.PythonFile(Window(tail, begin), mode="r"))
+    metadata = pq.read_metadata(pa.PythonFile(ByteRangeFile(tail, begin), mode="r"))
     found_payload = read_payload(metadata.schema.to_arrow_schema(), name)
     if found_payload != payload:
         raise BadData(f"{name} with {found_payload}", f"{payload}, as its manifest says", _ANEW)

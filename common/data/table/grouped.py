@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.data.table.check import check_bags
-from common.data.table.location import Location
-from common.data.table.manifest import File
-from common.data.table.schema import COLUMNS, Payload, table_schema
-from common.data.table.sink import ParquetSink
-from common.errors import BadData
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.table.check import check_bags
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File
+from negsift.common.data.table.schema import COLUMNS, Payload, table_schema
+from negsift.common.data.table.sink import ParquetSink
+from negsift.common.errors import BadData
 
 _FILE_BYTES = 1 << 29
 

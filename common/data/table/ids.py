@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from common.data.table.location import Location
-from common.data.table.manifest import File
-from common.errors import BadData
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File
+from negsift.common.errors import BadData
 
 
 def read_ids(where: Location, file: File, groups: Sequence[int]) -> pa.ChunkedArray:

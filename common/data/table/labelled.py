@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.data.audio.config import ClipForm
-from common.data.bagset import BagBatch
-from common.data.table.bags import TableBags
-from common.types import Index
+from negsift.common.arrays import Index
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.bagset import BagBatch
+from negsift.common.data.table.bags import TableBags
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
-from common.errors import BadData, BadInput
+from negsift.common.errors import BadData, BadInput
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from common.data.table.location import Location
-from common.data.table.schema import SCHEMA, Payload, Sound
-from common.errors import BadData
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.schema import SCHEMA, Payload, Sound
+from negsift.common.errors import BadData
 
 _NAME = "manifest-{:06d}.json"
 _REBUILD = "bring it back, or build the table anew"
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """A row group: where its bytes lie in the file, their SHA-256, its bags and their instances."""
 
     start: int
@@ -36,7 +36,7 @@ class File:
     name: str
     size_bytes: int
     digest: str
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
 
     @property
     def footer(self) -> int:
@@ -63,7 +63,7 @@ class Manifest:
         """All row groups in order, each as (file, group in it)."""
         return tuple((number, group) for number, file in enumerate(self.files) for group in range(len(file.groups)))
 
-    def group(self, place: tuple[int, int]) -> Group:
+    def group(self, place: tuple[int, int]) -> RowGroup:
         """The row group at (file, group in it)."""
         return self.files[place[0]].groups[place[1]]
 
@@ -133,4 +133,6 @@ def _from_json(found: dict[str, Any]) -> Manifest:  # Any: JSON
 
 
 def _file(found: dict[str, Any]) -> File:  # Any: JSON
-    return File(found["name"], found["size_bytes"], found["digest"], tuple(Group(**group) for group in found["groups"]))
+    return File(
+        found["name"], found["size_bytes"], found["digest"], tuple(RowGroup(**group) for group in found["groups"])
+    )

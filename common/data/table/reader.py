@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.data.table.check import check_file
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest
-from common.data.table.window import Window
-from common.errors import BadData
+from negsift.common.data.table.byte_range_file import ByteRangeFile
+from negsift.common.data.table.check import check_file
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest
+from negsift.common.errors import BadData
 
 
 class GroupReader:
@@ -35,7 +35,7 @@ class GroupReader:
                 "the content its manifest lists",
                 "bring the file back as it was, or build the table anew",
             )
-        window = pa.PythonFile(Window(data, group.start, file.size_bytes), mode="r")
+        window = pa.PythonFile(ByteRangeFile(data, group.start, file.size_bytes), mode="r")
         with pq.ParquetFile(window, metadata=self._footer(place[0]), pre_buffer=False) as opened:
             for batch in opened.iter_batches(rows, row_groups=[place[1]], columns=[column], use_threads=False):
                 yield batch.column(0)

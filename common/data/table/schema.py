@@ -22,8 +22,8 @@ from math import prod
 import numpy as np
 import pyarrow as pa
 
-from common.data.audio.config import LOG_MEL, AudioConfig
-from common.errors import BadData, UnknownName
+from negsift.common.data.audio.config import LOG_MEL, AudioConfig
+from negsift.common.errors import BadData, UnknownName
 
 SCHEMA = "bags/1"
 SPLITS = ("train", "val", "test")

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.data.table.location import Location
-from common.data.table.manifest import File, Group
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File, RowGroup
 
 
 class HashingSink:
@@ -42,7 +42,7 @@ class ParquetSink:
     """A file under a hidden name, a row group a call."""
 
     def __init__(self, where: Location, schema: pa.Schema) -> None:
-        self._where, self._groups = where, list[Group]()
+        self._where, self._groups = where, list[RowGroup]()
         self._hidden, self._stream = where.begin()
         self._sink = HashingSink(self._stream)
         self._writer = pq.ParquetWriter(
@@ -59,7 +59,7 @@ class ParquetSink:
         """One row group."""
         start, instances = (self._sink.position if self._groups else 0), int(table["n_instances"].to_numpy().sum())
         self._writer.write_table(table, row_group_size=table.num_rows)
-        self._groups.append(Group(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
+        self._groups.append(RowGroup(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
 
     def finish(self, prefix: str) -> File:
         """Close the file and name it after `prefix` and its content."""

@@ -4,23 +4,23 @@ import dataclasses
 
 import numpy as np
 
-from common.data.audio.config import ClipForm
-from common.data.audio.logmel import real_frames
-from common.data.split import DataConfig, Split, class_number
-from common.data.table.bags import open_each
-from common.data.table.check import check_files
-from common.data.table.labelled import TableSet
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest, read_manifest
-from common.data.table.survey import small_columns
-from common.data.table.wanted import Aside, Wanted
-from common.errors import BadData, BadInput
+from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.audio.logmel import real_frames
+from negsift.common.data.split import DataConfig, Split, class_number
+from negsift.common.data.table.bag_filter import BagFilter, HeldOut
+from negsift.common.data.table.bags import open_each
+from negsift.common.data.table.check import check_files
+from negsift.common.data.table.labelled import TableSet
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest, read_manifest
+from negsift.common.data.table.survey import small_columns
+from negsift.common.errors import BadData, BadInput
 
 _HELD_OUT = ("val", "test")
 
 
 def load(config: DataConfig) -> Split:
-    """The sets of the table in `data.root`, as of version `data.edition`.
+    """The sets of the table in `data.root`, as of version `data.version`.
 
     Where it marks no bags for validation, or none for the test, `data.val_share` of the others are set aside for it,
     whole groups. Only positives are held in memory. Raises BadInput without a table, UnknownName for a
@@ -29,13 +29,13 @@ def load(config: DataConfig) -> Split:
     if config.root is None:
         raise BadInput("no data.root", "the folder or URI of a bag table", "add --set data.root=FOLDER")
     where = Location.of(config.root)
-    manifest = read_manifest(where, config.edition)
+    manifest = read_manifest(where, config.version)
     if not manifest.classes:
         raise BadData(f"no label in {where.name}", "bags that are positive for one", "build it with labels")
     target = class_number(config.target, manifest.classes)
     label, aside = manifest.classes[target], _aside(where, manifest, config)
     kinds = [(part, positive) for part in ("train", *_HELD_OUT) for positive in (False, True)]
-    wanted = [Wanted(label, positive, part, aside) for part, positive in kinds]
+    wanted = [BagFilter(label, positive, part, aside) for part, positive in kinds]
     found = dict(zip(kinds, open_each(where, wanted, manifest.version), strict=True))
     positives = TableSet.of(f"train-class{target}", positive=found["train", True]).loaded()
     pool = TableSet.of(f"train-class{target}", negative=found["train", False])
@@ -47,7 +47,7 @@ def load(config: DataConfig) -> Split:
     return Split(*(dataclasses.replace(each, form=form) for each in (positives, pool, val, test)))
 
 
-def _aside(where: Location, manifest: Manifest, config: DataConfig) -> Aside | None:
+def _aside(where: Location, manifest: Manifest, config: DataConfig) -> HeldOut | None:
     """What is set aside for parts that no bag is marked for."""
     files, marked = check_files(where, manifest.files, manifest.payload), set[str | None]()
     for table in small_columns(where, files, ["split"]):
@@ -62,7 +62,7 @@ def _aside(where: Location, manifest: Manifest, config: DataConfig) -> Aside | N
             "less than all bags",
             "lower --set data.val_share",
         )
-    return Aside(missing, config.val_share, config.bag_seed) if missing else None
+    return HeldOut(missing, config.val_share, config.bag_seed) if missing else None
 
 
 def _form(positives: TableSet) -> ClipForm:

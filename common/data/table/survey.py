@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from common.data.table.check import check_files
-from common.data.table.location import Location
-from common.data.table.manifest import File, Manifest
-from common.data.table.reader import GroupReader
-from common.errors import BadData
+from negsift.common.data.table.check import check_files
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import File, Manifest
+from negsift.common.data.table.reader import GroupReader
+from negsift.common.errors import BadData
 
 _SHOWN = 10
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.data.table.grouped import GroupedFiles
-from common.data.table.ids import require_unique_ids
-from common.data.table.location import Location
-from common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
-from common.data.table.schema import Payload
-from common.errors import BadData, BadInput
+from negsift.common.data.table.grouped import GroupedFiles
+from negsift.common.data.table.ids import require_unique_ids
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
+from negsift.common.data.table.schema import Payload
+from negsift.common.errors import BadData, BadInput
 
 _OURS = re.compile(r"(bags|images)-\d{6}-.*\.parquet")
 GROUP_MB = 16

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from common.data.table.schema import COLUMNS, Payload
-from common.data.table.sources.files import OPTIONAL, label_column, read_csv
-from common.data.table.sources.ragged import as_numbers, ragged
-from common.data.table.sources.source import BuildConfig, Source, as_labels
-from common.errors import BadData
+from negsift.common.data.table.schema import COLUMNS, Payload
+from negsift.common.data.table.sources.files import OPTIONAL, label_column, read_csv
+from negsift.common.data.table.sources.ragged import as_numbers, ragged
+from negsift.common.data.table.sources.source import BuildConfig, Source, as_labels
+from negsift.common.errors import BadData
 
 ENDINGS = (".npy", ".npz", ".h5")
 _BATCH_BYTES = 32 << 20

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from common.data.audio.decode import read_sound
-from common.data.audio.recording import Reader, Recording
-from common.data.audioset.classes import Vocabulary, read_vocabulary
-from common.data.audioset.listing import Listing
-from common.data.audioset.lists import read_list, read_lists
-from common.data.table.schema import COLUMNS, ENCODED, Payload, Sound
-from common.data.table.sources.source import BuildConfig, Source
-from common.errors import BadData
+from negsift.common.data.audio.decode import read_sound
+from negsift.common.data.audio.recording import Reader, Recording
+from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.listing import Listing
+from negsift.common.data.audioset.lists import read_list, read_lists
+from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload, Sound
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 _CLIPS, _SHOWN = 32, 3

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from common.data.images import images_below
-from common.data.instances import UNDECODABLE, why_not
-from common.data.table.schema import SPLITS
-from common.data.table.sources.files import label_column
-from common.data.table.sources.source import BuildConfig, as_labels
-from common.errors import BadData
+from negsift.common.data.images import images_below
+from negsift.common.data.instances import UNDECODABLE, why_not
+from negsift.common.data.table.schema import SPLITS
+from negsift.common.data.table.sources.files import label_column
+from negsift.common.data.table.sources.source import BuildConfig, as_labels
+from negsift.common.errors import BadData
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedBagsSource:
     """An image: how to get its bytes, its name, its labels, its split."""
 
     read: Callable[[], bytes]
@@ -31,12 +31,12 @@ class Encoded:
     split: str = "train"
 
 
-def encoded_images(source: Path, config: BuildConfig) -> Sequence[Encoded]:
+def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedBagsSource]:
     """All images at `source`, not yet read; raises BadData where there are none, or no classes."""
     return _in_parquet(source, config) if source.is_file() else _in_folder(source)
 
 
-def read_whole(image: Encoded, dropped: list[str]) -> bytes | None:
+def read_whole(image: EncodedBagsSource, dropped: list[str]) -> bytes | None:
     """The image's bytes, if it can be decoded."""
     try:
         data = image.read()
@@ -58,10 +58,12 @@ def image_column(path: Path) -> str | None:
     return found[0] if found else None
 
 
-def _in_folder(root: Path) -> Sequence[Encoded]:
+def _in_folder(root: Path) -> Sequence[EncodedBagsSource]:
     splits = [root / name for name in SPLITS if (root / name).is_dir()]
     images = [
-        Encoded(path.read_bytes, str(path.relative_to(root)), (folder.name,), split.name if splits else "train")
+        EncodedBagsSource(
+            path.read_bytes, str(path.relative_to(root)), (folder.name,), split.name if splits else "train"
+        )
         for split in splits or [root]
         for folder in sorted(path for path in split.iterdir() if path.is_dir())
         for path in images_below(folder)
@@ -71,7 +73,7 @@ def _in_folder(root: Path) -> Sequence[Encoded]:
     return images
 
 
-def _in_parquet(path: Path, config: BuildConfig) -> Sequence[Encoded]:
+def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedBagsSource]:
     column, table = image_column(path), pq.read_table(path)
     label = label_column(table.column_names, config)
     if column is None or label not in table.column_names:
@@ -82,7 +84,7 @@ def _in_parquet(path: Path, config: BuildConfig) -> Sequence[Encoded]:
     splits = table["split"].to_pylist() if "split" in table.column_names else ["train"] * len(labels)
     images = table[column]
     return [
-        Encoded(functools.partial(_bytes, images, row), f"row {row}", labels[row], splits[row])
+        EncodedBagsSource(functools.partial(_bytes, images, row), f"row {row}", labels[row], splits[row])
         for row in range(len(labels))
     ]
 

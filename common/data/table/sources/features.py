@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from common.data.table.schema import Payload
-from common.data.table.sources.files import OPTIONAL, label_column, read_batches
-from common.data.table.sources.instances import group_rows
-from common.data.table.sources.ragged import as_numbers, ragged
-from common.data.table.sources.source import BuildConfig, Source, as_labels
-from common.errors import BadData
+from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.files import OPTIONAL, label_column, read_batches
+from negsift.common.data.table.sources.instances import group_rows
+from negsift.common.data.table.sources.ragged import as_numbers, ragged
+from negsift.common.data.table.sources.source import BuildConfig, Source, as_labels
+from negsift.common.errors import BadData
 
 Matrix = NDArray[np.floating[Any]]
 

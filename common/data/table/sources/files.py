@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from common.data.table.sources.source import BuildConfig
-from common.errors import BadData
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData
 
 OPTIONAL = ("split", "group_id")
 _ROWS = 1 << 14

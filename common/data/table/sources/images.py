@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from common.data.instances import require_half
-from common.data.table.schema import COLUMNS, ENCODED, Payload
-from common.data.table.sources.encoded import Encoded, encoded_images, read_whole
-from common.data.table.sources.source import BuildConfig, Source
-from common.data.table.sources.views import cut, views_of
+from negsift.common.data.instances import require_half
+from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload
+from negsift.common.data.table.sources.encoded import EncodedBagsSource, encoded_images, read_whole
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.views import cut, views_of
 
 _BAGS = 256
 
@@ -25,7 +25,9 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     return Source(payload, _tables(source, images, config, dropped), dropped)
 
 
-def _tables(source: Path, images: Sequence[Encoded], config: BuildConfig, dropped: list[str]) -> Iterator[pa.Table]:
+def _tables(
+    source: Path, images: Sequence[EncodedBagsSource], config: BuildConfig, dropped: list[str]
+) -> Iterator[pa.Table]:
     bags = cut(images, config, config.prefix or source.stem)
     while run := list(itertools.islice(bags, _BAGS)):
         rows = [_row(name, [images[at] for at in bag], dropped) for name, bag in run]
@@ -33,7 +35,7 @@ def _tables(source: Path, images: Sequence[Encoded], config: BuildConfig, droppe
     require_half(len(images) - len(dropped), dropped, source)
 
 
-def _row(name: str, images: Sequence[Encoded], dropped: list[str]) -> dict[str, object]:
+def _row(name: str, images: Sequence[EncodedBagsSource], dropped: list[str]) -> dict[str, object]:
     read = [(image, read_whole(image, dropped)) for image in images]
     kept = [(image, data) for image, data in read if data is not None]
     return {

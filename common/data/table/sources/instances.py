@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from common.data.table.sources.ragged import ragged
-from common.errors import BadData
+from negsift.common.data.table.sources.ragged import ragged
+from negsift.common.errors import BadData
 
 Rows = tuple[pa.Table, NDArray[np.floating[Any]]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from common.errors import BadData
+from negsift.common.errors import BadData
 
 
 def ragged(feats_MD: NDArray[np.floating[Any]], offsets: NDArray[np.integer[Any]]) -> pa.LargeListArray:

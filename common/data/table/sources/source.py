@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from common.config import knob
-from common.data.audio.config import TRAIN_SETS
-from common.data.table.schema import COLUMNS, Payload
-from common.errors import BadData, BadInput, UnknownName
+from negsift.common.config import knob
+from negsift.common.data.audio.config import TRAIN_SETS
+from negsift.common.data.table.schema import COLUMNS, Payload
+from negsift.common.errors import BadData, BadInput, UnknownName
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from common.data.instances import require_half
-from common.data.table.schema import COLUMNS, ENCODED, Payload
-from common.data.table.sources.encoded import Encoded, read_whole
-from common.data.table.sources.source import BuildConfig, Source
-from common.rng import generator
+from negsift.common.data.instances import require_half
+from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload
+from negsift.common.data.table.sources.encoded import EncodedBagsSource, read_whole
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.rng import generator
 
 _BAGS, _IMAGES = 1 << 14, 1 << 10
 
 
-def views_of(source: Path, images: Sequence[Encoded], config: BuildConfig) -> Source:
+def views_of(source: Path, images: Sequence[EncodedBagsSource], config: BuildConfig) -> Source:
     """Bags of rows, every image in `config.views` of them; of one, they are those of `open_images` without views."""
     payload = Payload("instance_rows", "uint8", (3, config.image_size, config.image_size))
     dropped, row_of = list[str](), dict[int, int]()
     return Source(payload, _bags(source, images, config, row_of), dropped, _images(source, images, row_of, dropped))
 
 
-def cut(images: Sequence[Encoded], config: BuildConfig, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
+def cut(images: Sequence[EncodedBagsSource], config: BuildConfig, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
     """Bags by name, as places among `images`: every split shuffled and cut, once or `config.views` times."""
     for split in dict.fromkeys(image.split for image in images):
         mine, number = [at for at, image in enumerate(images) if image.split == split], 0
@@ -34,7 +34,9 @@ def cut(images: Sequence[Encoded], config: BuildConfig, prefix: str) -> Iterator
                 number += 1
 
 
-def _images(source: Path, images: Sequence[Encoded], row_of: dict[int, int], dropped: list[str]) -> Iterator[pa.Table]:
+def _images(
+    source: Path, images: Sequence[EncodedBagsSource], row_of: dict[int, int], dropped: list[str]
+) -> Iterator[pa.Table]:
     """Those that can be decoded, in order; their rows go into `row_of`."""
     for start in range(0, len(images), _IMAGES):
         read = [(at, read_whole(images[at], dropped)) for at in range(len(images))[start : start + _IMAGES]]
@@ -46,7 +48,7 @@ def _images(source: Path, images: Sequence[Encoded], row_of: dict[int, int], dro
 
 
 def _bags(
-    source: Path, images: Sequence[Encoded], config: BuildConfig, row_of: Mapping[int, int]
+    source: Path, images: Sequence[EncodedBagsSource], config: BuildConfig, row_of: Mapping[int, int]
 ) -> Iterator[pa.Table]:
     bags = cut(images, config, config.prefix or source.stem)
     while run := list(itertools.islice(bags, _BAGS)):

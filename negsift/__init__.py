@@ -1,0 +1,61 @@
+"""negsift picks, every epoch, the negative bags worth training on. These are its public names.
+
+They are imported when they are first used, so that the command line starts without torch and Ray.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from negsift.common.data.table.bags import TableBags
+    from negsift.common.data.table.build import build_table
+    from negsift.common.data.table.sources.source import BuildConfig
+    from negsift.common.models.bag import BagClassifier
+    from negsift.common.models.pooling import make_pooling
+    from negsift.common.types import Embedded, Round, Selection
+    from negsift.service.config import FleetConfig
+    from negsift.service.sampler import NegativeSampler
+    from negsift.service.scoring.scoring_config import ScoringConfig
+    from negsift.service.serving.attach import attach
+    from negsift.service.strategies.base import Prepared, Strategy
+
+__all__ = [
+    "BagClassifier",
+    "BuildConfig",
+    "Embedded",
+    "FleetConfig",
+    "NegativeSampler",
+    "Prepared",
+    "Round",
+    "ScoringConfig",
+    "Selection",
+    "Strategy",
+    "TableBags",
+    "attach",
+    "build_table",
+    "make_pooling",
+]
+
+_HOMES = {
+    "BagClassifier": "common.models.bag",
+    "BuildConfig": "common.data.table.sources.source",
+    "Embedded": "common.types",
+    "FleetConfig": "service.config",
+    "NegativeSampler": "service.sampler",
+    "Prepared": "service.strategies.base",
+    "Round": "common.types",
+    "ScoringConfig": "service.scoring.scoring_config",
+    "Selection": "common.types",
+    "Strategy": "service.strategies.base",
+    "TableBags": "common.data.table.bags",
+    "attach": "service.serving.attach",
+    "build_table": "common.data.table.build",
+    "make_pooling": "common.models.pooling",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'negsift' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"negsift.{_HOMES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Shards and the coordinator as Ray actors."""

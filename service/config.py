@@ -1,0 +1,63 @@
+"""Where scoring happens, and how much memory and time it may take."""
+
+import os
+from dataclasses import dataclass, field
+
+from negsift.common.config import knob
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.errors import UnknownName
+from negsift.common.knobs import check_knobs
+from negsift.service.fleet.failover import Limits
+from negsift.service.scoring.scoring_config import ScoringConfig
+
+KINDS = ("auto", "local", "ray")
+
+
+@dataclass(frozen=True)
+class FleetConfig:
+    """Where scoring happens."""
+
+    kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
+    shards: int | None = knob(None, "shards of the pool; none: one a core, or on Ray one a GPU of the cluster", least=1)
+    block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit", least=1)
+    gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
+    cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
+    deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error", above=0)
+    call_s: float | None = knob(
+        None, "seconds until a scorer without an answer is started anew; none: half of deadline_s", above=0
+    )
+    start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
+    cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
+    gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
+    held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB", least=0)
+    pool_mb: int = knob(
+        1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
+    )
+    disk_mb: int = knob(8192, "MiB of decoded tables that all shards of a machine keep in $NEGSIFT_CACHE", least=0)
+    tasks_held: int = knob(16, "targets and architectures a scorer of `serve` keeps ready at once", least=1)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    dashboard: bool = knob(False, "start the Ray dashboard along with a local Ray")
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownName("fleet.kind", str(self.kind), KINDS)
+        check_knobs(self, "fleet")
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether scorers are Ray actors; `auto` says so within a Ray job, which sets RAY_ADDRESS."""
+        return self.kind == "ray" or (self.kind == "auto" and "RAY_ADDRESS" in os.environ)
+
+    @property
+    def limits(self) -> Limits:
+        """How long a round and a call may take on Ray."""
+        return Limits(self.deadline_s, self.call_s or self.deadline_s / 2)
+
+    @property
+    def budget(self) -> DecodingBudget:
+        """A shard's budget for decoded bags of a table."""
+        return DecodingBudget(self.pool_mb << 20, self.disk_mb << 20)
+
+    def shard_count(self) -> int:
+        """The shards asked for, or one a core."""
+        return self.shards or len(os.sched_getaffinity(0))

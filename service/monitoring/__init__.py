@@ -1,0 +1,1 @@
+"""What a service reports to those who watch it."""

@@ -1,0 +1,24 @@
+"""Blocks: fixed runs of consecutive positions, always embedded whole; and their division among shards."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from negsift.common.arrays import Index
+
+
+def block_index(block: int, size: int, total: int) -> Index:
+    """The positions of a block: `size` consecutive ones, fewer in the last, below `total`."""
+    return np.arange(block * size, min((block + 1) * size, total), dtype=np.int64)
+
+
+def block_count(total: int, size: int) -> int:
+    """How many blocks of `size` cover `total` positions."""
+    return -(-total // size)
+
+
+def share_blocks(blocks: int, shards: int) -> Sequence[range]:
+    """Consecutive runs of blocks, one a shard, whose lengths differ by at most one; some may be empty."""
+    bounds = [blocks * shard // shards for shard in range(shards + 1)]
+    return [range(low, high) for low, high in pairwise(bounds)]

@@ -1,0 +1,1 @@
+"""What a shard does: embed whole blocks with the weights of the call, and score them."""

@@ -1,0 +1,39 @@
+"""How a shard runs the model: in which precision and layout, compiled or not, and what it keeps between rounds."""
+
+from dataclasses import dataclass
+
+from negsift.common.config import knob
+from negsift.common.errors import UnknownName
+from negsift.common.knobs import check_knobs
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """Ways to score more cheaply. All but `frozen` and `pinned` change scores in their last bits, and so may change
+    the picks; shards and fleets still make no difference.
+    """
+
+    precision: str = knob("float32", "the backbone's, in scoring: float32 or bfloat16; the head stays in float32")
+    channels_last: bool = knob(False, "images laid out with their channels last")
+    compile: bool = knob(False, "backbone through torch.compile; on a CPU it needs a C++ compiler")
+    pinned: bool = knob(False, "bags go to a GPU through page-locked memory, without waiting")
+    frozen: bool = knob(False, "keep the backbone's features, within cache_mb, while its weights stay the same")
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UnknownName("fleet.scoring.precision", self.precision, PRECISIONS)
+        check_knobs(self, "fleet.scoring")
+
+    @property
+    def split(self) -> bool:
+        """Whether backbone and head are run one after the other, and not the model as a whole."""
+        return self.frozen or self.precision != "float32"
+
+    @property
+    def line(self) -> str:
+        """What differs from the plain way, in words; nothing if nothing does."""
+        switches = ("channels_last", "compile", "pinned", "frozen")
+        told = [self.precision, *(name for name in switches if getattr(self, name))]
+        return ", ".join(told if self.precision != "float32" else told[1:])

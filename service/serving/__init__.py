@@ -1,0 +1,1 @@
+"""A pool's service that many runs share, and its clients."""

@@ -1,0 +1,139 @@
+"""Services by name on a cluster: start one, find it, list all, end it."""
+
+import logging
+import re
+import time
+import uuid
+from contextlib import ExitStack
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
+
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.errors import BadInput, ServiceError, UnknownName
+from negsift.service.cluster.connect import NAMESPACE, connect, require_cluster
+from negsift.service.cluster.service import shard_count, share_resources
+from negsift.service.config import FleetConfig
+from negsift.service.serving.actor import ServiceActor, ServiceSpec
+from negsift.service.serving.protocol import Wire, checked
+from negsift.service.serving.shard_specs import shards_for
+
+log = logging.getLogger(__name__)
+_PREFIX = "service-"
+_ANSWER_S, _END_S, _PAUSE_S = 30.0, 20.0, 0.1
+
+
+def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, detached: bool = False) -> Any:
+    """The coordinator's handle of a new service for the table at `pool`, once its scorers have started.
+
+    It ends with this program, unless `detached`. Raises BadInput for a table that isn't there, a name in
+    use, more shards than blocks, resources the cluster hasn't; ServiceError for scorers that don't start.
+    """
+    manifest = read_manifest(Location.of(pool))
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise BadInput(f"service name {name!r}", "letters, digits, '.', '_' and '-'", "give another --name")
+    if detached:
+        require_cluster("a detached service")
+    connect(config.dashboard, ship=True)
+    if name in names():
+        raise _taken(name)
+    have = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    shards = shards_for(manifest, config, shard_count(have, config))
+    order = ServiceSpec(name, pool, config, share_resources(have, config, shards), shards, idle_s)
+    return _begin(order, detached)
+
+
+def _begin(order: ServiceSpec, detached: bool) -> Any:  # Any: an actor handle
+    plain: Any = ServiceActor  # Any: Ray's stubs know no options of a coroutine's actor
+    kind = ray.remote(plain).options(
+        name=f"{_PREFIX}{order.name}", namespace=NAMESPACE, lifetime="detached" if detached else None,
+        num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1,
+    )  # fmt: skip
+    try:
+        actor = kind.remote(order, f"{order.name}-{uuid.uuid4().hex[:6]}")
+    except ValueError:  # another program was faster
+        raise _taken(order.name) from None
+    with ExitStack() as undo:
+        undo.callback(ray.kill, actor)
+        try:
+            checked(ray.get(actor.ready.remote(), timeout=order.config.start_s + _ANSWER_S))
+        except (RayActorError, GetTimeoutError) as error:
+            raise ServiceError(f"service {order.name!r} can't start ({error})", "see the cause above") from error
+        undo.pop_all()
+    return actor
+
+
+def names() -> list[str]:
+    """The services that are up."""
+    found = ray.util.list_named_actors(all_namespaces=True)
+    mine = [each["name"] for each in found if each["namespace"] == NAMESPACE]
+    return sorted(name.removeprefix(_PREFIX) for name in mine if name.startswith(_PREFIX))
+
+
+def find(name: str | None = None) -> Any:  # Any: an actor handle
+    """The coordinator of the service called `name`, or of the only one; raises BadInput where there is none."""
+    require_cluster("finding a service")
+    up = names()
+    if name is None and len(up) == 1:
+        name = up[0]
+    if not up:
+        raise BadInput("no service up on this cluster", "one", "start it with `python -m deploy serve up POOL`")
+    if name is None:
+        raise BadInput(f"{len(up)} services", f"one of {', '.join(up)}", "name it")
+    if name not in up:
+        raise UnknownName("service", name, up)
+    return ray.get_actor(f"{_PREFIX}{name}", NAMESPACE)
+
+
+def ask(actor: Any) -> Wire:  # Any: an actor handle
+    """What a service says of itself; raises ServiceError if it doesn't answer."""
+    try:
+        answer: Wire = ray.get(actor.status.remote(), timeout=_ANSWER_S)
+    except (RayActorError, GetTimeoutError) as error:
+        raise ServiceError(f"no answer from the service ({type(error).__name__})", "try again, or end it") from error
+    return checked(answer)
+
+
+def address() -> str:
+    """Where other programs find the cluster."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def await_end(actor: Any, name: str) -> str:  # Any: an actor handle
+    """Wait until a service has ended, by `serve down` or because nobody used it; says so."""
+    while True:
+        try:
+            ray.get(actor.ended.options(max_task_retries=0).remote())
+        except ActorUnavailableError:  # it was killed, and is being restarted
+            time.sleep(_PAUSE_S)
+        except RayActorError:
+            return f"{name} has ended"
+
+
+def stop(name: str | None = None) -> str:
+    """End a service and wait until the names of its actors are free; gives its name."""
+    actor = find(name)
+    name = name or names()[0]
+    try:
+        ray.get(actor.clear.remote(), timeout=_ANSWER_S)
+    except (RayActorError, GetTimeoutError):
+        log.warning("service %s doesn't answer; it is ended all the same", name)
+    ray.kill(actor)
+    until = time.monotonic() + _END_S
+    while _left(name) and time.monotonic() < until:
+        time.sleep(_PAUSE_S)
+    return name
+
+
+def _left(name: str) -> bool:
+    """Whether an actor of the service has its name still."""
+    found = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
+    return f"{_PREFIX}{name}" in found or any(re.fullmatch(rf"scorer-\d+-{re.escape(name)}-\w+", one) for one in found)
+
+
+def _taken(name: str) -> BadInput:
+    return BadInput(
+        f"service {name!r} already up", "a name that is free", f"give --name, or end it with `serve down {name}`"
+    )

@@ -1,0 +1,71 @@
+"""Models and strategies as a task names them: by name with options, or as a pickle."""
+
+import dataclasses
+import pickle
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from negsift.common.arrays import Array
+from negsift.common.config import from_dict
+from negsift.common.data.table.schema import Payload
+from negsift.common.errors import BadInput, BadModel
+from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
+from negsift.common.models.named import named_model
+from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy, takes
+from negsift.service.strategies.base import Strategy
+
+
+def make_embedder(given: Mapping[str, Any] | bytes, payload: Payload) -> Embedder:
+    """The model that a task names, for bags of `payload`; raises BadModel for a pickle that can't be read here."""
+    if not isinstance(given, bytes):
+        return named_model(given, payload)
+    made = _unpickle(given, "model", "name a model")
+    return made if isinstance(made, AdaptedModule) else as_embedder(made)
+
+
+def make_task_strategy(given: Mapping[str, Any] | bytes) -> Strategy:
+    """The strategy that a task names; raises UnknownName, or BadInput for an option it doesn't take."""
+    if not isinstance(given, bytes):
+        return make_strategy(from_dict(StrategyConfig, given))
+    made = _unpickle(given, "strategy", "name a strategy")
+    if not isinstance(made, Strategy):
+        raise BadInput(f"a {type(made).__name__} as strategy", "a Strategy", "give one")
+    return made
+
+
+def strategy_options(strategy: Strategy) -> dict[str, Any] | None:  # Any: numbers and strings
+    """The name and options that make a strategy of the table again; None for one that isn't in it."""
+    for name, kind in STRATEGIES.items():
+        if type(strategy) is kind:
+            return {"name": name} | {
+                key: value for key, value in dataclasses.asdict(strategy).items() if takes(kind, key)
+            }
+    return None
+
+
+def make_tensor(form: tuple[Any, Any, str], numbers: Array | None, parameter: bool, learns: bool) -> Tensor:
+    """A tensor of `form` (shape, strides, dtype): of these numbers, or of zeros where weights are yet to come."""
+    shape, strides, dtype = form
+    made = torch.empty_strided(shape, strides, dtype=getattr(torch, dtype)).zero_()
+    if numbers is not None:
+        made.copy_(torch.tensor(numbers))
+    return nn.Parameter(made, learns) if parameter else made
+
+
+def pack_pickle(pickled: bytes) -> bytes:
+    """A pickle as it travels."""
+    return zlib.compress(pickled, 1)
+
+
+def _unpickle(packed: bytes, what: str, instead: str) -> Any:  # Any: whatever was pickled
+    try:
+        return pickle.loads(zlib.decompress(packed))
+    except (ImportError, AttributeError, pickle.UnpicklingError, zlib.error, EOFError) as error:
+        raise BadModel(
+            f"a {what} that the service can't read ({error})", "one whose code its cluster can import",
+            f"put that module beside `service`, or {instead}",
+        ) from None  # fmt: skip

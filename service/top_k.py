@@ -1,0 +1,60 @@
+"""Exact top-k of scored bags: within a shard, and over the shards' answers."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from negsift.common.arrays import Floats, Index
+from negsift.common.types import Candidates
+
+_RUN = 1 << 18
+_ROOM = 1 << 16
+
+
+def top_k(index: Index, score: Floats, k: int) -> Index:
+    """Rows of the k largest scores, best first; ties go to the smaller index. All rows if k exceeds them.
+
+    One pass in runs: rows below the k-th score so far are passed over, so nothing but the best is ever sorted.
+    """
+    rows, floor = np.zeros(0, dtype=np.int64), -np.inf
+    for start in range(0, len(score) if k > 0 else 0, _RUN):
+        run = score[start : start + _RUN]
+        new = np.flatnonzero(run >= floor) if len(rows) >= k else np.arange(len(run))
+        rows = np.concatenate([rows, new + start])
+        if len(rows) > 2 * k or start + _RUN >= len(score):
+            rows = rows[_best(index[rows], score[rows], k)]
+            floor = score[rows].min(initial=np.inf)
+    return rows[np.lexsort((index[rows], -score[rows]))]
+
+
+def _best(index: Index, score: Floats, k: int) -> Index:
+    """The same rows in no order: all above the k-th score, and those of it with the smallest positions."""
+    if not 0 < k < len(score):
+        return np.arange(max(0, min(k, len(score))))
+    threshold = np.partition(score, len(score) - k)[len(score) - k]
+    above, tied = np.flatnonzero(score > threshold), np.flatnonzero(score == threshold)
+    room = k - len(above)
+    if room < len(tied):
+        tied = tied[np.argpartition(index[tied], room - 1)[:room]]
+    return np.concatenate([above, tied])
+
+
+def merge(parts: Iterable[Candidates], k: int) -> Candidates:
+    """The best k of all parts, in whatever order they come; counts are added up.
+
+    Parts are let go of as they come, and what is below the k-th score so far at once: the memory is that
+    of some k candidates.
+    """
+    held, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
+    for part in parts:
+        seen, dropped, new = seen + part.seen, dropped + part.dropped, np.flatnonzero(part.score >= floor)
+        if len(new):
+            held.append((part.index[new], part.score[new]))
+            size += len(new)
+        if size > 2 * k + _ROOM:
+            index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+            rows = _best(index, score, k)
+            held, size, floor = [(index[rows], score[rows])], k, score[rows].min(initial=np.inf)
+    index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+    rows = top_k(index, score, k)
+    return Candidates(index[rows], score[rows], seen, dropped)
