@@ -9,7 +9,7 @@ from negsift.common.data.table.build import SOURCES, build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.data.table.survey import describe_table, survey, verify
+from negsift.common.data.table.statistics import count_bags, describe_table, verify
 
 
 def add_pool_commands(commands: Any) -> None:  # Any: argparse keeps its type private
@@ -49,4 +49,4 @@ def _inspect(given: argparse.Namespace) -> None:
 
 
 def _describe(where: Location, manifest: Manifest) -> None:
-    print(describe_table(where, manifest, survey(where, manifest)))
+    print(describe_table(where, manifest, count_bags(where, manifest)))

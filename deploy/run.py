@@ -13,9 +13,9 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.split import DataConfig, Split
-from negsift.common.data.table.labelled import TableSet
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.table_set import TableSet
 from negsift.common.models.encoders import ModelConfig, make_model
 from negsift.common.models.psla import make_clip_model
 from negsift.common.models.vectors import make_vector_model

@@ -1,4 +1,7 @@
-"""The datasets by name. A new one is a module with `load(config)` and a row here: two tables, or bags split already."""
+"""The data sets by name. A new one is a module with a function `load(config)`, and a row in `DATASETS`.
+
+`load` returns either training and test instances, training and test clips, or bags that are already split.
+"""
 
 from collections.abc import Callable
 
@@ -30,15 +33,15 @@ CLIPS = ("audio-demo", "audioset")
 
 
 def load_split(config: DataConfig) -> Split:
-    """The bags that `config` describes."""
+    """The bags that `config` describes. Raises UnknownName for a data set, BadData or BadInput as its `load` does."""
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
-    found = DATASETS[config.name][0](config)
-    if isinstance(found, Split):
-        return found
-    train, test = found
+    loaded = DATASETS[config.name][0](config)
+    if isinstance(loaded, Split):
+        return loaded
+    train, test = loaded
     if isinstance(train, Clips) and isinstance(test, Clips):
         return split_clips(train, test, config)
-    assert isinstance(train, Instances)  # there is no other kind of table
+    assert isinstance(train, Instances)  # `Load` allows nothing else
     assert isinstance(test, Instances)
     return split_bags(train, test, config)

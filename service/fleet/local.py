@@ -12,7 +12,7 @@ import torch
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.data.table.row_group_stream import least_budget
+from negsift.common.data.table.memory_use import least_budget
 from negsift.common.models.adapt import Embedder
 from negsift.common.repairs import RecoveryCounts
 from negsift.common.threads import block_workers
@@ -56,7 +56,7 @@ class ShardSpec:
     def piece(self, number: int, at: int, of: int) -> ShardData:
         """Part `at` of `of` of what shard `number` holds, whole blocks; a table's bags are streamed."""
         bags = self.pool.dataset
-        budget = least_budget(bags, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
+        budget = least_budget(bags.row_index, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
         return dataclasses.replace(self, shards=self.shards * of, budget=budget).holding(number * of + at)
 
 

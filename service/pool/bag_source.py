@@ -59,7 +59,7 @@ class BagSource:
         if not isinstance(self.dataset, TableBags):
             return self, blocks
         span = range(blocks.start * block, min(blocks.stop * block, len(self)))
-        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset, span, budget)), blocks
+        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, span, budget)), blocks
 
     @functools.cached_property
     def _first(self) -> Tensor:

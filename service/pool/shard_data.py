@@ -9,6 +9,7 @@ import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_index
@@ -65,8 +66,8 @@ class ShardData:
     def at(self, pool_version: int) -> "ShardData":
         """What the same shard holds of a version of the pool; the same as ever where the pool is no table."""
         feed = self.pool.dataset
-        if not isinstance(feed, RowGroupStream) or pool_version in (0, feed.bags.version):
+        if not isinstance(feed, RowGroupStream) or pool_version in (0, feed.row_index.manifest.version):
             return self
-        source = dataclasses.replace(self.pool, dataset=feed.bags.at(pool_version))
+        source = dataclasses.replace(self.pool, dataset=TableBags(feed.row_index.at(pool_version)))
         pool, blocks = source.share(self.share, self.block, feed.budget)
         return dataclasses.replace(self, pool=pool, pool_blocks=blocks)

@@ -35,7 +35,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 def pool_of(shape: tuple[int, ...] = (1, 4, 4), name: str = "train-class0") -> BagSet:
     pixels = np.random.default_rng(0).integers(0, 256, (POOL * 2, *shape), dtype=np.uint8)
-    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), held=pixels)
+    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), in_memory=pixels)
     bags = list(np.arange(POOL * 2).reshape(POOL, 2))
     return stack_bags(instances, bags, np.zeros(POOL, dtype=np.int64), name)
 

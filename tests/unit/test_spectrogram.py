@@ -62,7 +62,7 @@ def test_silence_has_a_picture() -> None:
 def test_a_clip_is_told_with_its_tags_and_without_its_filling(split: Split) -> None:
     assert isinstance(split.pool, ClipSet)
     found = picture_clip(split.pool, 0)
-    assert found.told == split.pool.instances.told(int(split.pool.rows[0]))
+    assert found.told == split.pool.instances.tag_names(int(split.pool.rows[0]))
     assert found.pixels.shape == (32, 98, 4)
     assert all(name in ("Low tone", "Noise") for name in found.told.split(", "))
 

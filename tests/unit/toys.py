@@ -29,7 +29,7 @@ def images(count: int, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Instanc
     """Random uint8 images of two classes."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (count, *shape), dtype=np.uint8)
-    return Instances(random.integers(0, 2, count), ("no", "yes"), held=pixels)
+    return Instances(random.integers(0, 2, count), ("no", "yes"), in_memory=pixels)
 
 
 def bag_set(sizes: Sequence[int], seed: int = 0, label: int = 0) -> BagSet:

@@ -13,7 +13,7 @@ from PIL import Image
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.split import Split
-from negsift.common.data.table.labelled import TableSet
+from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput
 from negsift.common.protocols import Bags
 from negsift.trainer.report.comparison import Comparison, RunGroup

@@ -34,7 +34,7 @@ def picture_clip(clips: ClipSet, position: int) -> ClipPicture:
     store = clips.instances.store
     feats_TF = clips.gather(index)[0].numpy()[: real_frames(store.config)]
     sound = encode_sound(clips.waveforms(index)[0], store.config.sample_rate)
-    return ClipPicture(colour(feats_TF.astype(np.float32)), clips.instances.told(int(clips.rows[position])), sound)
+    return ClipPicture(colour(feats_TF.astype(np.float32)), clips.instances.tag_names(int(clips.rows[position])), sound)
 
 
 def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:

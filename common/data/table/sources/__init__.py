@@ -1,1 +1,1 @@
-"""What bag tables are made from: one file a kind, one row each in `build.SOURCES`."""
+"""The sources of bag tables: one file for each kind, with one row each in `build.SOURCES`."""
