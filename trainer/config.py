@@ -1,4 +1,4 @@
-"""The trainer's knobs."""
+"""The trainer's configuration."""
 
 from dataclasses import dataclass
 

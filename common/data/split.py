@@ -13,7 +13,7 @@ from negsift.common.data.bagset import BagSet
 from negsift.common.data.instances import Instances
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.knobs import check_knobs
-from negsift.common.protocols import Bags
+from negsift.common.protocols import LabelledBags
 from negsift.common.rng import generator
 
 
@@ -41,16 +41,16 @@ class DataConfig:
 class Split:
     """The training bags, as `positives` and as the `pool` of negatives, and those for validation and test."""
 
-    positives: Bags
-    pool: Bags
-    val: Bags
-    test: Bags
+    positives: LabelledBags
+    pool: LabelledBags
+    val: LabelledBags
+    test: LabelledBags
 
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
     """The bags for `config.target`. A stratified share of the training bags is set aside for validation.
 
-    Bags and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises
+    LabelledBags and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises
     UnknownName for an unknown class, BadData for a class without instances, BadInput for too few bags of a kind.
     """
     target = class_number(config.target, train.classes)
