@@ -129,7 +129,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class PoolVersion:
-    """A version of a pool that may be appended to, 0 for one that is no table; and how many bags it has."""
+    """A pool at one time: the bag table's `version`, 0 for a pool that is no table, and the number of `bags`."""
 
     version: int
     bags: int
@@ -137,20 +137,26 @@ class PoolVersion:
 
 @dataclass(frozen=True)
 class Round:
-    """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column.
+    """One request for negatives: `k` bags of `pool` for `epoch`; random numbers follow from `seed` and `epoch`.
 
-    Only the bags of the `lot` are scored, if there is one. With `at_most` fewer than k finite ones will do.
+    `target` is the positive class's logit column. `previous` (k,) is the last selection, for strategies that
+    learn from the negatives in use. Only bags of `subset` are scored, if there is one. With `all_scores` the
+    answer holds every bag scored, not the best k.
     """
 
-    run: str
     epoch: int
     seed: int
     k: int
+    pool: PoolVersion
     target: int = 1
     previous: Index | None = None
-    pool_version: PoolVersion | None = None
-    lot: BlockSubset | None = None
-    at_most: bool = False
+    subset: BlockSubset | None = None
+    all_scores: bool = False
+
+    @property
+    def most(self) -> int:
+        """The number of candidates that the answer holds at most."""
+        return self.pool.bags if self.all_scores else self.k
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,10 @@ class BagBatch:
         return BagBatch(self.instances.to(device, non_blocking=True), self.sizes)
 
 
+Batch = object
+"""What a model takes: a BagBatch of ragged bags, equal bags as one tensor, or the form that a user's `collate` makes."""
+
+
 @dataclass(frozen=True)
 class BagSet:
     """Bags as views of instance rows: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.

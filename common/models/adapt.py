@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Index
-from negsift.common.data.bagset import BagBatch
+from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadModel
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
@@ -58,7 +58,7 @@ class AdaptedModule(nn.Module):
         """Into the module itself."""
         return self.module.load_state_dict(state_dict, strict, assign)
 
-    def embed(self, bags: BagBatch | Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
+    def embed(self, bags: Batch, index: Index, ask: EmbeddingSpec) -> Embedded:
         """Logits (n, K), features (n, D) and, if asked, last-layer gradients of a batch of bags.
 
         Raises BadModel if the answer isn't one row of logits a bag, or if gradients are asked of a
@@ -70,7 +70,7 @@ class AdaptedModule(nn.Module):
             self._require_linear(inputs_NnD, raw)
         return _answer(raw, inputs_NnD.mean(1), index, ask)
 
-    def encode(self, bags: BagBatch | Tensor, count: int) -> EncodedBags:
+    def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The head's inputs for `count` bags, (N, n, D), if the logits follow from them; else raises BadModel."""
         raw, inputs = self._run(bags, count)
         inputs_NnD = inputs.reshape(count, -1, inputs.shape[-1])
@@ -91,7 +91,7 @@ class AdaptedModule(nn.Module):
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._seen.inputs = inputs[0]
 
-    def _run(self, bags: BagBatch | Tensor, expected: int) -> tuple[Tensor, Tensor]:
+    def _run(self, bags: Batch, expected: int) -> tuple[Tensor, Tensor]:
         self._seen.clear()
         raw = self.module(bags)
         if isinstance(raw, Tensor) and raw.ndim == 1:

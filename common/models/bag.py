@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Index
-from negsift.common.data.bagset import BagBatch
+from negsift.common.data.bagset import BagBatch, Batch
+from negsift.common.errors import BadModel
 from negsift.common.models.embed import EncodedBags, general_gradient, gradient_labels, linear_gradient, pack
 from negsift.common.models.pooling import Pooling
 from negsift.common.models.ragged import spread
@@ -22,7 +23,7 @@ class BagClassifier(nn.Module):
         super().__init__()
         self.encoder, self.head, self.pooling = encoder, head, pooling
 
-    def forward(self, bags: BagBatch | Tensor) -> Tensor:
+    def forward(self, bags: Batch) -> Tensor:
         """Bag logits (N, K) of ragged bags, or of a tensor of equal ones, (N, n, ...)."""
         batch = as_batch(bags)
         feats_MD = self.encoder(batch.instances)
@@ -32,11 +33,11 @@ class BagClassifier(nn.Module):
         pooled: Tensor = self.pooling(logits_NnK, share_Nn, mask_Nn)
         return pooled
 
-    def embed(self, bags: BagBatch | Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
+    def embed(self, bags: Batch, index: Index, ask: EmbeddingSpec) -> Embedded:
         """What one forward pass says of the bags at pool positions `index`; see `pool` for the levels."""
         return self.answer(self.encode(bags, len(index)), index, ask)
 
-    def encode(self, bags: BagBatch | Tensor, count: int) -> EncodedBags:
+    def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The features of every instance of `count` bags, (M, D)."""
         batch = as_batch(bags)
         return EncodedBags(self.encoder(batch.instances), batch.sizes)
@@ -63,8 +64,10 @@ class BagClassifier(nn.Module):
         return pack(index, logits_NK, feats_ND, general_gradient(delta, feats_NnD))
 
 
-def as_batch(bags: BagBatch | Tensor) -> BagBatch:
-    """Equal bags (N, n, ...) as a BagBatch; a BagBatch as it is."""
+def as_batch(bags: Batch) -> BagBatch:
+    """Equal bags (N, n, ...) as a BagBatch, a BagBatch unchanged; raises BadModel for any other form."""
     if isinstance(bags, BagBatch):
         return bags
+    if not isinstance(bags, Tensor):
+        raise BadModel(f"a batch of type {type(bags).__name__}", "a BagBatch or a tensor (N, n, ...)", "adapt collate=")
     return BagBatch(bags.flatten(0, 1), np.full(len(bags), bags.shape[1], dtype=np.int64))

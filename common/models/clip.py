@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
+from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadModel
 from negsift.common.models.attention import EDGE, AttentionHead
 from negsift.common.models.embed import EncodedBags, gradient_labels, pack, to_numpy
@@ -48,12 +49,14 @@ class ClipClassifier(nn.Module):
         feats_NTD: Tensor = self.encoder(self.standardise(clips))
         return feats_NTD.to(self.standardise.mean.dtype)
 
-    def embed(self, clips: Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
+    def embed(self, clips: Batch, index: Index, ask: EmbeddingSpec) -> Embedded:
         """Logits, the mean of the steps' features (N, D), and the last layer's gradient (H·D numbers a clip)."""
         return self.answer(self.encode(clips, len(index)), index, ask)
 
-    def encode(self, clips: Tensor, count: int) -> EncodedBags:
-        """The features of every time step of `count` clips, (N, T, D)."""
+    def encode(self, clips: Batch, count: int) -> EncodedBags:
+        """The features of every time step of `count` clips, (N, T, D); raises BadModel unless they are a tensor."""
+        if not isinstance(clips, Tensor):
+            raise BadModel(f"a batch of type {type(clips).__name__}", "a tensor of log-mel (N, T, M)", "adapt collate=")
         feats_NTD = self.steps(clips)
         return EncodedBags(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
 
