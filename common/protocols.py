@@ -14,7 +14,7 @@ from negsift.common.weights import Weights
 class Pending(Protocol):
     """A selection under way."""
 
-    def result(self, timeout_s: float | None = None) -> Selection:
+    def result(self, timeout_s: float | None = None, /) -> Selection:
         """Wait for it; raises TimeoutError after `timeout_s`, and whatever went wrong in the service."""
 
 

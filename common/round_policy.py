@@ -1,6 +1,6 @@
 """When rounds are held, how old their weights may be, and how much of the pool each one scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -33,3 +33,8 @@ class RoundPolicy:
         if self.candidates and self.rescore:
             both = f"candidates={self.candidates} and rescore={self.rescore}"
             raise BadInput(both, "one of them at most", "leave one out")
+
+    @property
+    def policy(self) -> "RoundPolicy":
+        """These options alone, without the fields that a subclass adds."""
+        return RoundPolicy(*(getattr(self, option.name) for option in fields(RoundPolicy)))

@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
 FREE |= {"training.workers"}
 """Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
-TASK = ("random_rounds", "staleness", "candidates", "rescore", "every")
-"""Keys of `sampling` that the sampler has to know."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
@@ -86,14 +84,13 @@ class Workshop:
         strategy = make_strategy(config.strategy)
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        sampling = config.sampling
-        task = {name: getattr(sampling, name) for name in TASK} | {"k": k, "seed": config.seed}
+        policy = config.sampling.policy
         if shared in self._samplers:
-            return self._samplers[shared].sibling(strategy, **task)
+            return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
         pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
         self._samplers[shared] = NegativeSampler(
             pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
-            fleet=config.fleet.kind, options=config.fleet, **task,
+            k=k, seed=config.seed, policy=policy, options=config.fleet,
         )  # fmt: skip
         return self._samplers[shared]
 

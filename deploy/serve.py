@@ -47,7 +47,7 @@ def _up(given: argparse.Namespace) -> None:
 
     from negsift.service.serving import directory  # imported here: the other commands need no Ray
 
-    actor = directory.start(pool, name, config, given.idle_minutes * 60, given.detached)
+    actor = directory.start(pool, name, config, given.idle_minutes * 60, detached=given.detached)
     if given.detached:
         _tell(actor, name)
         return

@@ -32,17 +32,16 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
             f"fleet.kind=local with training.workers={workers}", "scorers that several workers can share",
             "--set fleet.kind=ray, or training.workers=1",
         )  # fmt: skip
-    import ray
-
-    from negsift.service.cluster.connect import connect
+    from negsift.service.cluster.connect import connect  # imported here: Ray is not needed otherwise
+    from negsift.service.cluster.resources import total_resources
 
     connect(fleet.dashboard)
-    return divided(ray.cluster_resources(), workers, fleet)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    return divided(total_resources(), workers, fleet)
 
 
 def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
     """The fleet with its shares of what is left where each worker has a CPU, and a GPU if there are any."""
-    from negsift.service.cluster.service import shard_count, share_resources
+    from negsift.service.cluster.resources import scorer_resources, shard_count
 
     kinds = ("CPU", "GPU") if have.get("GPU", 0.0) else ("CPU",)
     for kind in kinds:
@@ -54,7 +53,7 @@ def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> Flee
     left = {kind: have[kind] - workers for kind in kinds}
     shards = shard_count(left, fleet)
     try:
-        cpus, gpus = share_resources(left, fleet, shards)
+        cpus, gpus = scorer_resources(left, fleet, shards)
     except BadInput as error:
         raise BadInput(f"{error.found} beside {workers} trainer workers", error.expected, error.remedy) from None
     return replace(fleet, kind="ray", shards=shards, cpus_per_shard=cpus, gpus_per_shard=gpus)

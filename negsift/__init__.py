@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from negsift.common.data.table.sources.source import BuildConfig
     from negsift.common.models.bag import BagClassifier
     from negsift.common.models.pooling import make_pooling
+    from negsift.common.round_policy import RoundPolicy
     from negsift.common.types import Embedded, Round, Selection
     from negsift.service.config import FleetConfig
     from negsift.service.sampler import NegativeSampler
@@ -27,6 +28,7 @@ __all__ = [
     "NegativeSampler",
     "Prepared",
     "Round",
+    "RoundPolicy",
     "ScoringConfig",
     "Selection",
     "Strategy",
@@ -44,6 +46,7 @@ _HOMES = {
     "NegativeSampler": "service.sampler",
     "Prepared": "service.strategies.base",
     "Round": "common.types",
+    "RoundPolicy": "common.round_policy",
     "ScoringConfig": "service.scoring.scoring_config",
     "Selection": "common.types",
     "Strategy": "service.strategies.base",

@@ -6,6 +6,7 @@ from pathlib import Path
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Sized
+from negsift.common.round_policy import RoundPolicy
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
 
@@ -54,3 +55,12 @@ def resolve_strategy(strategy: object) -> Strategy:
         kind = f"the class {strategy.__name__}" if isinstance(strategy, type) else f"a {type(strategy).__name__}"
         raise BadInput(f"{kind} as strategy", "a name or a Strategy", "give a name of `list`, or an object")
     return strategy
+
+
+def resolve_policy(policy: RoundPolicy | None, shortcuts: RoundPolicy) -> RoundPolicy:
+    """The policy given as a whole or by `shortcuts` for its fields; raises BadInput if both are given."""
+    if policy is None:
+        return shortcuts
+    if shortcuts != RoundPolicy():
+        raise BadInput("policy= and a shortcut for one of its fields", "one of both", "set the policy's field")
+    return policy

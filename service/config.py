@@ -8,6 +8,7 @@ from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.errors import UnknownName
 from negsift.common.knobs import check_knobs
 from negsift.service.fleet.failover import Limits
+from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.scoring_config import ScoringConfig
 
 KINDS = ("auto", "local", "ray")
@@ -52,6 +53,11 @@ class FleetConfig:
     def limits(self) -> Limits:
         """How long a round and a call may take on Ray."""
         return Limits(self.deadline_s, self.call_s or self.deadline_s / 2)
+
+    @property
+    def gather_limits(self) -> GatherLimits:
+        """What the coordinator may gather."""
+        return GatherLimits(self.gather_mb << 20, self.held_mb << 20)
 
     @property
     def budget(self) -> DecodingBudget:

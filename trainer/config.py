@@ -5,24 +5,23 @@ from dataclasses import dataclass
 from negsift.common.config import knob
 from negsift.common.errors import BadInput
 from negsift.common.knobs import check_knobs
+from negsift.common.round_policy import RoundPolicy
 
 MOST = 1e15
 """More negatives than any pool has: a ratio near 0 asks for no more than that."""
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
-    """How many negatives, and how often they are chosen anew."""
+class SamplingConfig(RoundPolicy):
+    """How many negatives an epoch, and the policy of the rounds that select them."""
 
-    ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
-    every: int = knob(1, "epochs between selections", least=1)
     random_rounds: int = knob(1, "first epochs picked at random, while scores are noise", least=0)
-    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
-    rescore: int | None = knob(None, "bags scored anew in a round; the others' last scores are kept", least=1)
     staleness: int = knob(0, "epochs weights may be behind: 0 select, then train; above 0 both at once", least=0)
+    ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")
+        super().__post_init__()
 
     def negatives(self, positives: int) -> int:
         """k for so many positives: round(|S+| / ratio); raises BadInput where that is none."""

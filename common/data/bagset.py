@@ -32,7 +32,7 @@ class BagBatch:
 
 
 Batch = object
-"""What a model takes: a BagBatch of ragged bags, equal bags as one tensor, or the form that a user's `collate` makes."""
+"""What a model takes: a BagBatch of ragged bags, one tensor of equal bags, or what a user's `collate` makes."""
 
 
 @dataclass(frozen=True)

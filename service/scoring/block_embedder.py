@@ -55,9 +55,7 @@ class BlockEmbedder:
         self._embedded.clear()
         self.runner.forget()
 
-    def block(
-        self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True
-    ) -> Embedded:
+    def block(self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True) -> Embedded:
         """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
         self.load(snapshot)
         cached = self._cached(part, block, spec)

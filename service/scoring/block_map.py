@@ -11,7 +11,9 @@ T = TypeVar("T")
 _AHEAD = 32
 
 
-def map_blocks(threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int]) -> Iterator[T]:
+def map_blocks(
+    threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int]
+) -> Iterator[T]:
     """`work(block)` of every block, in order, begun at most 32 blocks ahead of the one that is taken.
 
     A terminal shows a bar for shard `share[0]` of `share[1]` once this takes over a second.

@@ -59,7 +59,9 @@ class ModelRunner:
         """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            return to_numpy(self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images))).features)
+            return to_numpy(
+                self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images))).features
+            )
 
     @property
     def _bag_classifier(self) -> BagClassifier:

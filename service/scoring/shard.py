@@ -125,9 +125,7 @@ class Shard:
         """The answer to `query` of this shard's points on the grid."""
         return query.answer(self._bag_points(snapshot, spec).rows(grid, self._point_backend))
 
-    def encode_instances(
-        self, snapshot: Snapshot, subset: BlockSubset | None, also: Index | None
-    ) -> InstanceFeatures:
+    def encode_instances(self, snapshot: Snapshot, subset: BlockSubset | None, also: Index | None) -> InstanceFeatures:
         """The features of this shard's share of the instances in the bags of `subset` and in the blocks of `also`."""
         self.load(snapshot)
         return self._embedder.instances(self._embedder.data.pool_index(subset, also), self._threads)

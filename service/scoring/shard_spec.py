@@ -8,6 +8,7 @@ from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import least_budget
 from negsift.common.models.adapt import Embedder
+from negsift.common.models.bag import BagClassifier
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_count, share_blocks
 from negsift.service.pool.shard_data import ShardData
@@ -41,6 +42,11 @@ class ShardSpec:
     budget: DecodingBudget
     tasks_held: int = 16
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
+
+    @property
+    def shares_instances(self) -> bool:
+        """Whether encoding each instance once saves work: bags that share instances, and a model that pools them."""
+        return isinstance(self.model, BagClassifier) and self.pool.shared_instances is not None
 
     def data(self, number: int) -> ShardData:
         """The bags of shard `number`."""

@@ -1,13 +1,13 @@
 """BADGE (Ash et al., ICLR 2020, arXiv 1906.03671, Alg. 1): k-means++ centres among the last-layer gradients."""
 
 from dataclasses import dataclass
+
 from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.engines import ENGINES
 from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
-
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """BADGE among the bags of the largest gradients, for pools whose points fit on no shard (1e7 bags and more)."""
 
 from dataclasses import dataclass, replace
+
 import numpy as np
 
 from negsift.common.types import Need, Picked, Round
@@ -12,7 +13,6 @@ from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.shared_points import SharedPoints
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.gradient_embedding import GradientEmbedding
-
 
 _LOOKS = 4
 

@@ -1,15 +1,15 @@
 """Cluster-Margin (Citovsky et al., NeurIPS 2021, arXiv 2107.14263, Alg. 2)."""
 
 from dataclasses import dataclass, replace
+
 import numpy as np
 
 from negsift.common.arrays import Array, Index
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key, uniform_keys
-from negsift.common.types import Candidates, EmbeddingSpec, Need, Picked, Round
+from negsift.common.types import Candidates, Need, Picked, Round
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.margin import Margin
-
 
 _MOST_CANDIDATES = 20_000
 
@@ -37,9 +37,7 @@ class ClusterMargin(Strategy):
         if not len(found.index):
             return best
         order = np.argsort(found.index)
-        features = view.embed(
-            "pool", EmbeddingSpec(Need.FEATURES, self.label, round.target), found.index[order]
-        ).features
+        features = view.embed_pool(self.embedding_spec(round), found.index[order]).features
         finite = np.isfinite(features).all(1)
         index, score = found.index[order][finite], found.score[order][finite]
         key = stream_key(round.seed, "cluster-margin", round.epoch)

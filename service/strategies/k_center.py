@@ -7,7 +7,6 @@ from negsift.service.points.bag_points import PointsSpec
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 
 
-
 class KCenter(Strategy):
     """Features that cover the pool's: each the farthest from those before, the longest first."""
 
