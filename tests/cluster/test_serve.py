@@ -20,6 +20,7 @@ from negsift.common.data.table.bags import open_pool
 from negsift.common.errors import BadInput, BadWeights
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.named import named_model
+from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Embedded, Round
 from negsift.service import NegativeSampler, attach
 from negsift.service.config import FleetConfig
@@ -92,8 +93,10 @@ def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, 
     ):
         for epoch in range(2):
             assert_same(here.select(model.state_dict(), epoch), there.select(model.state_dict(), epoch))
-        for name, scope in (("badge", {"candidates": 40}), ("badge", {}), ("entropy", {"rescore": 24})):
-            one, other = (each.sibling(name, k=9, seed=1, **scope) for each in (here, there))
+        for name, policy in (
+            ("badge", RoundPolicy(candidates=40)), ("badge", RoundPolicy()), ("entropy", RoundPolicy(rescore=24)),
+        ):  # fmt: skip
+            one, other = (each.sibling(name, k=9, seed=1, policy=policy) for each in (here, there))
             for epoch in (2, 3):
                 own, theirs = (each.select(model.state_dict(), epoch) for each in (one, other))
                 assert_same(own, theirs)
