@@ -1,4 +1,4 @@
-"""Seconds by stage; a stage within another one stops the outer one's watch."""
+"""Seconds by stage; a stage within another one stops the outer one's clock."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to `name`, but for that of stages within."""
+        """Add the time spent in this block to `name`, without that of stages within."""
         self._lap()
         self._running.append(name)
         try:

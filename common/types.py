@@ -85,7 +85,7 @@ class Embedded:
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
-        """All parts as one, sorted by index, so that the order of arrival leaves no trace."""
+        """All parts as one, sorted by index, so that the order of arrival makes no difference."""
         index = np.concatenate([part.index for part in parts])
         order = np.argsort(index, kind="stable")
         logits = np.concatenate([part.logits for part in parts])[order]
@@ -113,7 +113,7 @@ class Embedded:
 class Candidates:
     """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more.
 
-    `seen` counts the bags considered, `dropped` those left out because their score was not finite.
+    `seen` counts the bags considered, `dropped` those left out since their score was not finite.
     """
 
     index: Index
@@ -186,10 +186,10 @@ class InstanceFeatures:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Weights of one version. `digest` names their content: equal digests give equal scores.
+    """Weights of one version. `digest` identifies their content: equal digests give equal scores.
 
-    `features` are those of the pool's instances under these weights, where bags share instances;
-    `pool_version` is the pool's version that they are to score.
+    `features` are those of the pool's instances under these weights, where bags share instances.
+    `pool_version` is the version of the pool that they are for.
     """
 
     version: int
@@ -201,10 +201,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a strategy chose: candidates, best first; how many of them are mere filling; and what it cost.
+    """What a strategy chose: candidates, best first, and their cost.
 
-    `left_out` is the largest share of the probability, over all draws, that bags the strategy didn't
-    consider could have had; 0 where it considered them all.
+    `filled` of them were drawn after every point left coincided with a pick. `left_out` bounds the mean
+    probability, over all draws, of bags that the strategy didn't consider; 0 where it considered all.
     """
 
     candidates: Candidates
