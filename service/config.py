@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass, field
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.errors import UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.service.fleet.failover import Limits
 from negsift.service.scoring.scoring_config import ScoringConfig
 

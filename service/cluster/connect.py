@@ -2,20 +2,16 @@
 
 import logging
 import os
-import re
-import socket
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from negsift.common.errors import BadInput
+from negsift.service.cluster.address import no_cluster, require_address, require_answer
 from negsift.service.cluster.quiet import without_line
 
 NAMESPACE = "negsift"
 _PACKAGE = Path(__file__).parents[2]  # the folder `negsift`, in a checkout the one with links to the rooms
-
-_ANSWER_S = 10.0
 
 
 def connect(dashboard: bool = False, ship: bool = False) -> None:
@@ -44,11 +40,8 @@ def connect(dashboard: bool = False, ship: bool = False) -> None:
 
 def require_cluster(purpose: str) -> None:
     """Join the cluster in `RAY_ADDRESS`; raises BadInput where none is named; `purpose` needs one."""
-    if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
-        raise BadInput(
-            f"no RAY_ADDRESS for {purpose}", "the address of a running Ray cluster",
-            "`ray start --head`, then export RAY_ADDRESS=HOST:PORT",
-        )  # fmt: skip
+    if not ray.is_initialized():
+        require_address(purpose)
     connect(ship=True)
 
 
@@ -63,22 +56,4 @@ def _join(address: str, environment: dict[str, Any] | None) -> None:  # Any: as 
     try:
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
     except ConnectionError as error:
-        raise _no_cluster(address, str(error).splitlines()[0]) from error
-
-
-def require_answer(address: str) -> None:
-    """Raise BadInput if nobody listens at host:port; Ray itself would try for minutes. Other forms are left to Ray."""
-    place = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
-    if place is None:
-        return
-    try:
-        socket.create_connection((place[1], int(place[2])), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from None
-
-
-def _no_cluster(address: str, reason: str) -> BadInput:
-    return BadInput(
-        f"no Ray cluster at RAY_ADDRESS={address} ({reason})", "one that answers",
-        "start it, correct the address, or unset RAY_ADDRESS",
-    )  # fmt: skip
+        raise no_cluster(address, str(error).splitlines()[0]) from error
