@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass, field
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.errors import UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.service.fleet.failover import Limits
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.scoring_config import ScoringConfig
@@ -29,12 +28,8 @@ class FleetConfig:
     )
     start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
-    gather_mb: int = knob(
-        4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0
-    )
-    held_mb: int = knob(
-        64, "points for k-means++ gathered instead of left on their shards, in MiB", least=0
-    )
+    gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
+    held_mb: int = knob(64, "points for k-means++ gathered instead of left on their shards, in MiB", least=0)
     pool_mb: int = knob(
         1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
     )

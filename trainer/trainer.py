@@ -12,8 +12,8 @@ from negsift.common.data.split import Split
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
 from negsift.common.types import Selection
-from negsift.trainer.augment import AugmentConfig, Augmented
-from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.augment import Augmented
+from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import Batches, epoch_order, epoch_set

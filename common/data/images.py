@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import UNDECODABLE, Instances, decode_once, require_half, why_not
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from negsift.common.errors import BadInput
+from negsift.service.cluster.address import no_cluster, require_address, require_answer
 
 NAMESPACE = "negsift"
 _PACKAGE = Path(__file__).parents[2]
 """The folder `negsift`; in a checkout it holds links to the rooms, which uploads follow."""
 
-_ANSWER_S = 10.0
 _PROBE_S = 60.0
 
 
@@ -43,11 +41,8 @@ def connect(dashboard: bool = False) -> None:
 
 def require_cluster(purpose: str) -> None:
     """Join the cluster in `RAY_ADDRESS`; raises BadInput where none is named, since `purpose` needs one."""
-    if not ray.is_initialized() and not os.environ.get("RAY_ADDRESS"):
-        raise BadInput(
-            f"no RAY_ADDRESS for {purpose}", "the address of a running Ray cluster",
-            "`ray start --head`, then export RAY_ADDRESS=HOST:PORT",
-        )  # fmt: skip
+    if not ray.is_initialized():
+        require_address(purpose)
     connect()
 
 
@@ -77,28 +72,10 @@ def _join(address: str) -> None:
     try:
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=_environment())
     except ConnectionError as error:
-        raise _no_cluster(address, str(error).splitlines()[0]) from error
+        raise no_cluster(address, str(error).splitlines()[0]) from error
 
 
 def _environment() -> dict[str, Any] | None:  # Any: Ray's form of an environment
     """negsift as a package for workers; None within a job, which has brought it along."""
     in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     return None if in_job else {"py_modules": [str(_PACKAGE)]}
-
-
-def require_answer(address: str) -> None:
-    """Raise BadInput if nobody listens at host:port; Ray itself would try for minutes. Other forms are left to Ray."""
-    place = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
-    if place is None:
-        return
-    try:
-        socket.create_connection((place[1], int(place[2])), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from None
-
-
-def _no_cluster(address: str, reason: str) -> BadInput:
-    return BadInput(
-        f"no Ray cluster at RAY_ADDRESS={address} ({reason})", "one that answers",
-        "start it, correct the address, or unset RAY_ADDRESS",
-    )  # fmt: skip

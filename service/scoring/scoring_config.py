@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import UnknownName
-from negsift.common.knobs import check_knobs
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -13,9 +13,8 @@ import numpy as np
 
 from negsift.common.account import Account, Ages, RecoveryCounts, Traffic
 from negsift.common.arrays import Index
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadData, BadInput, BadModel, BadWeights, NegsiftError, ServiceError, UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Array
-from negsift.common.config import from_dict
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, BadModel
 from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
 from negsift.common.models.named import named_model
+from negsift.common.overrides import updated
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy, takes
 from negsift.service.strategies.base import Strategy
 
@@ -30,7 +30,7 @@ def make_embedder(model: Mapping[str, Any] | bytes, payload: Payload) -> Embedde
 def make_task_strategy(strategy: Mapping[str, Any] | bytes) -> Strategy:
     """The strategy that a task names; raises UnknownName, or BadInput for an option it doesn't take."""
     if not isinstance(strategy, bytes):
-        return make_strategy(from_dict(StrategyConfig, strategy))
+        return make_strategy(updated(StrategyConfig(), strategy, "strategy."))
     unpickled = _unpickle(strategy, "strategy", "name a strategy")
     if not isinstance(unpickled, Strategy):
         raise BadInput(f"a {type(unpickled).__name__} as strategy", "a Strategy", "give one")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from negsift.common.config import override
+from negsift.common.overrides import override
 from negsift.deploy.commands import parser
 from negsift.deploy.recipes import RECIPES, recipe
 

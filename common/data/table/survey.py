@@ -49,7 +49,8 @@ class Survey:
         labels = table["labels"]
         lengths = pc.list_value_length(labels)
         self.unlabeled += labels.null_count
-        self.unpositive += pc.sum(pc.equal(lengths, 0)).as_py() or 0
+        none = pc.invert(lengths.cast(pa.bool_()))  # pc.equal(lengths, 0) would import pandas, 0.4 s
+        self.unpositive += pc.sum(none).as_py() or 0
         _count(self.labels, pc.list_flatten(labels))
         _count(self.splits, table["split"])
         _count(self.sizes, table["n_instances"])

@@ -1,1 +1,1 @@
-"""What bag tables are made from: one file a kind, one row each in `build.SOURCES`."""
+"""What bag tables are made from: one file a kind, one row each in `build.OPENERS` and `source.SOURCES`."""
