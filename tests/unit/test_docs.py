@@ -13,7 +13,7 @@ import pytest
 
 import negsift
 from negsift.common.account import Account
-from negsift.common.config import keys, override
+from negsift.common.overrides import keys, override
 from negsift.deploy.commands import parser
 from negsift.deploy.recipes import RunConfig, recipe
 from negsift.service.serving.protocol import RoundSpec, TaskSpec
@@ -133,7 +133,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @every_page
-def test_a_page_begins_with_what_it_is_for_and_is_linked_from_the_readme(page: Path) -> None:
+def test_a_page_says_what_it_is_for_and_the_readme_links_it(page: Path) -> None:
     title, blank, first = page.read_text().splitlines()[:3]
     assert title.startswith("# ")
     assert not blank
@@ -145,7 +145,7 @@ def test_the_readme_has_at_most_150_lines() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
-def test_the_glossary_has_at_most_forty_words_in_order_a_line_each() -> None:
+def test_the_glossary_has_at_most_forty_words_in_order() -> None:
     lines = prose(DOCS / "glossary.md").splitlines()[4:]
     words = [re.sub(r"- \*\*([a-z ]+)\*\*: .+\.", r"\1", line) for line in lines]
     assert words == sorted(set(words))
@@ -176,7 +176,7 @@ def test_the_metrics_are_those_that_are_exported() -> None:
     assert {name.removesuffix("_total") for name in named} == set(exported)
 
 
-def test_a_round_goes_through_the_files_and_names_that_its_page_says() -> None:
+def test_a_round_goes_through_the_files_its_page_says() -> None:
     page = DOCS / "how-a-round-works.md"
     for line in prose(page).splitlines():
         row = re.match(r"\| \d+ \| \[[^]]+\]\(\.\./([^)]+)\) \| ([^|]+) \|", line)
