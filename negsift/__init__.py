@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from negsift.common.models.bag import BagClassifier
     from negsift.common.models.pooling import make_pooling
     from negsift.common.round_policy import RoundPolicy
-    from negsift.common.types import Embedded, Round, Selection
+    from negsift.common.types import Embedded, Need, Round, Selection
     from negsift.service.config import FleetConfig
     from negsift.service.sampler import NegativeSampler
     from negsift.service.scoring.scoring_config import ScoringConfig
@@ -25,6 +25,7 @@ __all__ = [
     "BuildConfig",
     "Embedded",
     "FleetConfig",
+    "Need",
     "NegativeSampler",
     "Prepared",
     "Round",
@@ -43,6 +44,7 @@ _HOMES = {
     "BuildConfig": "common.data.table.sources.source",
     "Embedded": "common.types",
     "FleetConfig": "service.config",
+    "Need": "common.types",
     "NegativeSampler": "service.sampler",
     "Prepared": "service.strategies.base",
     "Round": "common.types",
