@@ -3,17 +3,23 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 NEEDS_CIFAR10 = $(or $(CIFAR10),$(error say where CIFAR-10 lies: make $@ CIFAR10=FOLDER))
 
-.PHONY: demo test lint types bench-overhead bench-kmeanspp bench-pool chaos results lock clean
+.PHONY: demo test test-unit test-cluster lint types bench-overhead bench-kmeanspp bench-pool chaos results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
 
+# The tests with Ray mostly wait, so both kinds run side by side; each ends with its own summary.
 test: lint types
-	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster
-	$(RUN) -m pytest -m "not gpu and not slow" tests/cluster
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster test-unit
+
+test-unit: .venv/.ready
+	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift
+
+test-cluster: .venv/.ready
+	$(RUN) -m tests.run -m "not gpu and not slow" tests/cluster
 
 lint: .venv/.ready
-	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-cache
 
 types: .venv/.ready
 	.venv/bin/mypy

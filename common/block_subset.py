@@ -1,4 +1,4 @@
-"""Lots: the part of a pool that one round scores, whole blocks of it, so that every block comes in turn."""
+"""The part of a pool that one round scores: whole blocks, chosen so that every block gets its turn."""
 
 import functools
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from negsift.common.rng import stream_key, uniform_keys
 
 @dataclass(frozen=True)
 class BlockSubset:
-    """At least `bags` bags for round number `turn`: the next blocks of a walk through all of them.
+    """At least `bags` bags for round number `turn`: the next blocks of a permutation of all blocks.
 
-    The walk is a fresh permutation by (seed, cycle); a cycle is as many turns as it takes to reach every
-    block, and its last turn is filled up from its beginning. So a lot is a function of the seed, the turn
-    and the size of the pool alone, and a bag waits for two cycles at most.
+    The permutation is a function of (seed, cycle). A cycle has as many turns as it takes to reach every
+    block; its last turn is filled up from its first blocks. So the blocks depend on the seed, the turn and
+    the size of the pool alone, and a bag waits at most two cycles.
     """
 
     bags: int
@@ -23,28 +23,28 @@ class BlockSubset:
     turn: int
 
     def blocks(self, pool: int, block: int) -> Index:
-        """The numbers of the lot's blocks of `block` bags, ascending, in a pool of so many bags."""
+        """The numbers of the chosen blocks, ascending, in a pool of `pool` bags in blocks of `block`."""
         count = -(-pool // block)
-        return np.sort(self._walk(count, self._size(pool, block)))
+        return np.sort(self._next_blocks(count, self._size(pool, block)))
 
     def index(self, pool: int, block: int) -> Index:
-        """The positions of the lot's bags, ascending."""
-        within = self.blocks(pool, block)[:, None] * block + np.arange(block)
-        return within[within < pool]
+        """The positions of the chosen bags, ascending."""
+        positions = self.blocks(pool, block)[:, None] * block + np.arange(block)
+        return positions[positions < pool]
 
     def _size(self, pool: int, block: int) -> int:
-        """Blocks a lot: enough even with the last one, which may be short."""
+        """The number of blocks: enough for `bags` even if the pool's last block, which may be short, is chosen."""
         short = -pool % block
         return max(0, min(-(-pool // block), -(-(self.bags + short) // block)))
 
-    def _walk(self, count: int, size: int) -> Index:
+    def _next_blocks(self, count: int, size: int) -> Index:
         if size >= count:
             return np.arange(count, dtype=np.int64)
         cycle, step = divmod(self.turn, -(-count // size))
-        return _order(self.seed, cycle, count)[(step * size + np.arange(size)) % count]
+        return _permutation(self.seed, cycle, count)[(step * size + np.arange(size)) % count]
 
 
 @functools.lru_cache(maxsize=4)
-def _order(seed: int, cycle: int, count: int) -> Index:
-    everything = np.arange(count, dtype=np.int64)
-    return np.argsort(uniform_keys(stream_key(seed, "lots", cycle), everything), kind="stable")
+def _permutation(seed: int, cycle: int, count: int) -> Index:
+    blocks = np.arange(count, dtype=np.int64)
+    return np.argsort(uniform_keys(stream_key(seed, "lots", cycle), blocks), kind="stable")

@@ -14,7 +14,7 @@ from negsift.common.weights import Weights
 class Pending(Protocol):
     """A selection that is being made."""
 
-    def result(self, timeout_s: float | None = None) -> Selection:
+    def result(self, timeout_s: float | None = None, /) -> Selection:
         """Wait for the selection. Raises TimeoutError after `timeout_s`, and the service's own errors."""
 
 

@@ -85,7 +85,7 @@ class Embedded:
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
-        """All parts as one, sorted by index, so that the order of arrival leaves no trace."""
+        """All parts as one, sorted by index, so that the order of arrival makes no difference."""
         index = np.concatenate([part.index for part in parts])
         order = np.argsort(index, kind="stable")
         logits = np.concatenate([part.logits for part in parts])[order]
@@ -113,7 +113,7 @@ class Embedded:
 class Candidates:
     """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more.
 
-    `seen` counts the bags considered, `dropped` those left out because their score was not finite.
+    `seen` counts the bags considered, `dropped` those left out since their score was not finite.
     """
 
     index: Index
@@ -129,7 +129,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class PoolVersion:
-    """A version of a pool that may be appended to, 0 for one that is no table; and how many bags it has."""
+    """A pool at one time: the bag table's `version`, 0 for a pool that is no table, and the number of `bags`."""
 
     version: int
     bags: int
@@ -137,20 +137,26 @@ class PoolVersion:
 
 @dataclass(frozen=True)
 class Round:
-    """One request for negatives: `k` bags for `epoch`; `target` is the positive class's logit column.
+    """One request for negatives: `k` bags of `pool` for `epoch`; random numbers follow from `seed` and `epoch`.
 
-    Only the bags of the `lot` are scored, if there is one. With `at_most` fewer than k finite ones will do.
+    `target` is the positive class's logit column. `previous` (k,) is the last selection, for strategies that
+    learn from the negatives in use. Only bags of `subset` are scored, if there is one. With `all_scores` the
+    answer holds every bag scored, not the best k.
     """
 
-    run: str
     epoch: int
     seed: int
     k: int
+    pool: PoolVersion
     target: int = 1
     previous: Index | None = None
-    pool_version: PoolVersion | None = None
-    lot: BlockSubset | None = None
-    at_most: bool = False
+    subset: BlockSubset | None = None
+    all_scores: bool = False
+
+    @property
+    def most(self) -> int:
+        """The number of candidates that the answer holds at most."""
+        return self.pool.bags if self.all_scores else self.k
 
 
 @dataclass(frozen=True)
@@ -180,10 +186,10 @@ class InstanceFeatures:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Weights of one version. `digest` names their content: equal digests give equal scores.
+    """Weights of one version. `digest` identifies their content: equal digests give equal scores.
 
-    `features` are those of the pool's instances under these weights, where bags share instances;
-    `pool_version` is the pool's version that they are to score.
+    `features` are those of the pool's instances under these weights, where bags share instances.
+    `pool_version` is the version of the pool that they are for.
     """
 
     version: int
@@ -195,10 +201,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a strategy chose: candidates, best first; how many of them are mere filling; and what it cost.
+    """What a strategy chose: candidates, best first, and their cost.
 
-    `left_out` is the largest share of the probability, over all draws, that bags the strategy didn't
-    consider could have had; 0 where it considered them all.
+    `filled` of them were drawn after every point left coincided with a pick. `left_out` bounds the mean
+    probability, over all draws, of bags that the strategy didn't consider; 0 where it considered all.
     """
 
     candidates: Candidates

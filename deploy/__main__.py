@@ -2,7 +2,7 @@
 
 import sys
 
-from negsift.deploy.main import main
+from negsift.deploy.main import run
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run())

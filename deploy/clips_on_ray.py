@@ -1,4 +1,4 @@
-"""Clips decoded by the nodes of a Ray cluster, those that see both the clips and the folder of the cache."""
+"""Decodes clips on the nodes of a Ray cluster that see both the clips and the cache folder."""
 
 import logging
 import uuid
@@ -18,7 +18,7 @@ _PATIENCE_S = 180.0
 
 @contextmanager
 def decoded_on_ray(fleet: FleetConfig) -> Iterator[None]:
-    """Within it, clips are decoded on the cluster, if scorers are there, too; else by this machine alone."""
+    """Within it, clips are decoded on the cluster if scorers are there too, else by this machine alone."""
     before = remote_decoding.set(parts_on_ray) if fleet.on_ray else None
     try:
         yield
@@ -28,10 +28,10 @@ def decoded_on_ray(fleet: FleetConfig) -> Iterator[None]:
 
 
 def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
-    """Have tasks of one CPU each make the missing parts; gives those made.
+    """Have tasks of one CPU each make the missing parts, and yield the numbers of those made.
 
-    Parts are left out that a node can't make, or that are lost with it, and all that are left once none was made
-    for some minutes, since the cluster has no room. What goes wrong in decoding is raised as itself.
+    A part that its node can't make, or that is lost with its node, is left out. So are all that remain once no
+    part was made for `_PATIENCE_S`: the cluster has no room. Errors in decoding are raised as they are.
     """
     import ray  # imported here: without clips to decode there is no need to join a cluster yet
 
@@ -41,8 +41,8 @@ def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
     mark = plan.folder / f".{uuid.uuid4().hex}"
     mark.touch()
     try:
-        held, make = ray.put(plan), ray.remote(_make_part)
-        waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(held, part, mark) for part in missing]
+        plan_ref, make = ray.put(plan), ray.remote(_make_part)
+        waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(plan_ref, part, mark) for part in missing]
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=_PATIENCE_S)
             if not ready:
@@ -72,7 +72,7 @@ def _arrived(reference: Any) -> Iterator[int]:  # Any: ray.ObjectRef
 
 
 def _make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
-    """The part once it is made; None on a node that sees another folder, or not the clips."""
+    """The part once it is made; None on a node that doesn't see `mark`'s folder or the clips."""
     first = part * plan.size
     recordings = plan.recordings[first : first + plan.size]
     if not mark.exists() or not all(recording.path.exists() for recording in recordings):

@@ -1,12 +1,11 @@
 """The demo: the main job on embedded real data, negatives chosen by two Ray scorers each epoch."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
 from negsift.deploy.recipes import RunConfig, digits
-from negsift.deploy.run import Workshop
+from negsift.deploy.run import Runner
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig
 from negsift.trainer.folder import Json
@@ -19,12 +18,12 @@ SEEDS = (0, 1, 2)
 def run_demo(out: Path) -> None:
     """Train every strategy with every seed, print a table, write a report; finished runs are not repeated."""
     results: dict[str, list[Json]] = {name: [] for name in STRATEGIES}
-    with Workshop() as workshop:
+    with Runner() as runner:
         for seed in SEEDS:
             for name in STRATEGIES:
                 print(f"\n{name}, seed {seed}")
-                results[name].append(workshop.run(demo_config(name, seed), out / f"{name}-seed{seed}"))
-    print(f"\n{table(results)}\n\nreport: {write_report(out, workshop.bags_of)}")
+                results[name].append(runner.run(demo_config(name, seed), out / f"{name}-seed{seed}"))
+    print(f"\n{table(results)}\n\nreport: {write_report(out, runner.bags_of)}")
 
 
 def demo_config(strategy: str, seed: int) -> RunConfig:
@@ -39,13 +38,12 @@ def table(results: dict[str, list[Json]]) -> str:
     head = f"{'strategy':12} {'test AP':>16} {'test ROC-AUC':>16} {'bags trained':>13} {'scored':>7} {'seconds':>8}"
     lines = [f"at the best validation epoch, mean ± standard error of {runs} seeds", head]
     for name, summaries in results.items():
-        ap, area = (_spread(run["test"][metric] for run in summaries) for metric in ("ap", "roc_auc"))
+        ap, area = (_spread([run["test"][metric] for run in summaries]) for metric in ("ap", "roc_auc"))
         trained, scored = (round(mean(run["bags"][kind] for run in summaries)) for kind in ("trained", "scored"))
         seconds = mean(run["seconds"]["total"] for run in summaries)
         lines.append(f"{name:12} {ap:>16} {area:>16} {trained:>13,} {scored:>7,} {seconds:>8.1f}")
     return "\n".join(lines)
 
 
-def _spread(values: Iterable[float]) -> str:
-    given = list(values)
-    return f"{mean(given):.4f} ± {stdev(given) / len(given) ** 0.5:.4f}"
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.4f} ± {stdev(values) / len(values) ** 0.5:.4f}"

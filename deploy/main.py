@@ -8,37 +8,42 @@ EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 LESS = "give less data, smaller images (data.image_size) or a machine with more"
 
 
-def main(arguments: list[str]) -> int:
+def run() -> int:
+    """Run the command that this process was started with and return its exit code."""
+    return main(sys.argv[1:])
+
+
+def main(words: list[str]) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
     try:
-        return _run(arguments)
+        return _run(words)
     except KeyboardInterrupt:
-        return complain("interrupted; nothing was being trained", EXIT_INTERRUPTED)
+        return exit_with("interrupted; nothing was being trained", EXIT_INTERRUPTED)
 
 
-def _run(arguments: list[str]) -> int:
-    """Everything is imported here: after the house is checked, and where Ctrl-C is told like any other."""
+def _run(words: list[str]) -> int:
+    """The imports are here so that Ctrl-C during them is handled like any other."""
     from negsift.common.errors import BadInput, Interrupted, ServiceError
     from negsift.deploy.commands import run_command
 
     try:
-        run_command(arguments)
+        run_command(words)
         sys.stdout.flush()
     except BadInput as error:
-        return complain(error, EXIT_INPUT)
+        return exit_with(error, EXIT_INPUT)
     except ServiceError as error:
-        return complain(error, EXIT_OURS)
+        return exit_with(error, EXIT_OURS)
     except Interrupted as error:
-        return complain(error, EXIT_INTERRUPTED)
+        return exit_with(error, EXIT_INTERRUPTED)
     except MemoryError as error:
-        return complain(f"found too little memory ({error}); expected enough; {LESS}", EXIT_INPUT)
+        return exit_with(f"found too little memory ({error}); expected enough; {LESS}", EXIT_INPUT)
     except BrokenPipeError:
         mute()  # the reader is gone, e.g. `| head`
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         mute()
-        return complain("found no space left for the output; expected some; free some space", EXIT_INPUT)
+        return exit_with("found no space left for the output; expected some; free some space", EXIT_INPUT)
     return 0
 
 
@@ -47,7 +52,7 @@ def mute() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def complain(message: object, code: int) -> int:
-    """Say it in one line on standard error."""
+def exit_with(message: object, code: int) -> int:
+    """The exit code, after one line on standard error."""
     print("negsift:", " ".join(str(message).split()), file=sys.stderr)
     return code

@@ -1,19 +1,20 @@
 """Recipes: functions that return a run's whole configuration. Derive one by changing fields of another."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
-from negsift.common.data.catalogue import CLIPS, DATASETS
-from negsift.common.data.split import DataConfig
+from negsift.common.data.config import CLIPS, DATASETS, DataConfig
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.models.encoders import MODELS, ModelConfig
-from negsift.common.models.psla import CLIP_MODELS
+from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
+from negsift.common.overrides import to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig
-from negsift.trainer.augment import AugmentConfig
-from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model and augmentation don't fit, before any data is read; a table tells by itself."""
+    """Raise BadInput if dataset, model and augmentation don't fit, before any data is read.
+
+    A bag table is checked once it is open.
+    """
     if config.data.name not in DATASETS:
         raise UnknownName("dataset", config.data.name, DATASETS)
     clips = config.data.name in CLIPS
@@ -40,7 +44,14 @@ def check_fit(config: RunConfig) -> None:
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
     if config.augment.wanted and not clips:
-        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave --set augment alone")
+        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
+
+
+def default_folder(config: RunConfig) -> Path:
+    """A folder named after the recipe, with a hash of the configuration, so that the same command finds it again."""
+    text = json.dumps(to_dict(config), sort_keys=True)
+    tag = hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
+    return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{tag}"
 
 
 def digits() -> RunConfig:

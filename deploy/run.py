@@ -8,24 +8,26 @@ from typing import Self
 
 from torch import nn
 
-from negsift.common.config import from_dict, keys, to_dict
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig, Split
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.models.psla import make_clip_model
 from negsift.common.models.vectors import make_vector_model
+from negsift.common.overrides import keys, to_dict, updated
 from negsift.common.protocols import LabelledBags
 from negsift.deploy.clips_on_ray import decoded_on_ray
-from negsift.deploy.recipes import RunConfig, check_fit
+from negsift.deploy.recipes import RunConfig
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
-from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
@@ -37,13 +39,11 @@ log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
 FREE |= {"training.workers"}
 """Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
-TASK = ("random_rounds", "staleness", "candidates", "rescore", "every")
-"""Keys of `sampling` that the sampler has to know."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
 @dataclass
-class Workshop:
+class Runner:
     """Runs one configuration after another; those with the same data, model and fleet share data and shards."""
 
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
@@ -54,17 +54,16 @@ class Workshop:
         folder = RunFolder(out)
         config = pinned(config, folder)
         folder.check(to_dict(config), free=FREE)
-        done = folder.summary
-        if done is not None:
+        summary = folder.summary
+        if summary is not None:
             log.info("%s is finished already", out)
-            return done
-        check_fit(config)
+            return summary
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         spec = RunSpec(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
-        folder.claim(to_dict(config), free=FREE)  # not before all of it is known to be usable
+        folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
         return trained(spec, TrainerConfig(config.training, config.sampling, config.augment), config.seed)
 
     def split(self, config: DataConfig) -> Split:
@@ -79,21 +78,20 @@ class Workshop:
 
     def bags_of(self, run: ReportedRun) -> Split:
         """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
-        config = from_dict(DataConfig, run.config["data"])
+        config = updated(DataConfig(), run.config["data"])
         return self._splits.get(config) or load_split(config)
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
         strategy = make_strategy(config.strategy)
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        sampling = config.sampling
-        task = {name: getattr(sampling, name) for name in TASK} | {"k": k, "seed": config.seed}
+        policy = config.sampling.policy
         if shared in self._samplers:
-            return self._samplers[shared].sibling(strategy, **task)
+            return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
         pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
         self._samplers[shared] = NegativeSampler(
             pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
-            fleet=config.fleet.kind, options=config.fleet, **task,
+            k=k, seed=config.seed, policy=policy, options=config.fleet,
         )  # fmt: skip
         return self._samplers[shared]
 
@@ -108,7 +106,7 @@ class Workshop:
 
 
 def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
-    """With the version of a bag table: that which the run in the folder was begun with, else the newest."""
+    """The config with a bag table's version: the one that the run in the folder began with, else the newest."""
     data = config.data
     if data.name != "table" or data.root is None or data.version is not None:
         return config
@@ -142,7 +140,7 @@ def describe_split(config: DataConfig, split: Split) -> str:
 
 
 def dropped_instances(split: Split) -> list[str]:
-    """What could not be decoded, each once: without a test set of their own both parts come of one table."""
+    """What could not be decoded, each once: pool and test bags may be of one table."""
     return list(dict.fromkeys([*split.pool.instances.dropped, *split.test.instances.dropped]))
 
 

@@ -1,15 +1,14 @@
 """`serve up`, `serve status`, `serve down`: the service for one bag table that many runs share."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from negsift.common.config import keys, override
 from negsift.common.errors import BadInput
-from negsift.service.config import FleetConfig
+from negsift.deploy.settings import configured
+from negsift.service.cluster.address import require_address
 
 
 def add_serve_commands(commands: Any) -> None:  # Any: argparse keeps its type private
@@ -17,64 +16,62 @@ def add_serve_commands(commands: Any) -> None:  # Any: argparse keeps its type p
     serve = commands.add_parser("serve", help="a service for one bag table, shared by many runs")
     below = serve.add_subparsers(required=True, metavar="up|status|down", parser_class=type(serve))
     up = below.add_parser(
-        "up", help="start one", formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="keys for --set:\n" + "\n".join(f"  {key}: {line}" for key, line in keys(FleetConfig).items()),
+        "up", help="start one", usage="negsift serve up POOL [KEY=VALUE ...] [OPTION ...]",
+        description="Start a service; KEY is a key that `negsift list keys` has below fleet, without `fleet.`",
     )  # fmt: skip
     up.add_argument("pool", metavar="POOL", help="folder or URI of a bag table")
     up.add_argument("--name", help="the service's name (the table's)")
-    up.add_argument("--shards", type=int, help="shards of the pool (one a GPU of the cluster, or a core)")
-    up.add_argument("--gpus-per-shard", type=float, help="GPUs of each shard, fractions allowed")
+    for key in ("shards", "gpus_per_shard"):
+        option = f"--{key.replace('_', '-')}"
+        up.add_argument(
+            option, dest="set", action="append", type=f"{key}={{}}".format, metavar="N", help=f"the same as {key}=N"
+        )
     up.add_argument("--detached", action="store_true", help="leave it running when this command ends")
-    up.add_argument("--idle-minutes", type=float, default=0.0, help="end it when unused for so long (0: never)")
-    up.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key below, repeatable")
+    up.add_argument("--idle-minutes", type=float, default=0.0, metavar="N", help="end it when unused for N (0: never)")
+    up.take_settings("keys")
     up.set_defaults(do=_up)
-    status = below.add_parser("status", help="shards, nodes, memory, versions, tasks, rounds, lags")
-    status.add_argument("name", nargs="?", metavar="NAME", help="the service (the only one)")
-    status.set_defaults(do=_status)
-    down = below.add_parser("down", help="end one")
-    down.add_argument("name", nargs="?", metavar="NAME", help="the service (the only one)")
-    down.set_defaults(do=_down)
+    for name, do, line in (
+        ("status", _status, "shards, nodes, memory, versions, tasks, rounds, lags"), ("down", _down, "end one"),
+    ):  # fmt: skip
+        other = below.add_parser(name, help=line)
+        other.add_argument("name", nargs="?", metavar="NAME", help="the service (the only one)")
+        other.set_defaults(do=do)
 
 
-def _up(given: argparse.Namespace) -> None:
-    if given.idle_minutes < 0:
-        raise BadInput(f"--idle-minutes {given.idle_minutes:g}", "0 or more", "leave it out for no limit")
-    asked = {"shards": given.shards, "gpus_per_shard": given.gpus_per_shard}
-    told = {key: value for key, value in asked.items() if value is not None}
-    config = override(dataclasses.replace(FleetConfig(kind="ray"), **told), given.set)
-    pool = given.pool if "://" in given.pool else str(Path(given.pool).expanduser().absolute())
-    name = given.name or Path(pool.rstrip("/")).name
+def _up(arguments: argparse.Namespace) -> None:
+    from negsift.service.config import FleetConfig
 
-    from negsift.service.serving import directory  # imported here: the other commands need no Ray
+    if arguments.idle_minutes < 0:
+        raise BadInput(f"--idle-minutes {arguments.idle_minutes:g}", "0 or more", "leave it out for no limit")
+    config = configured(FleetConfig(kind="ray"), arguments)
+    pool = arguments.pool if "://" in arguments.pool else str(Path(arguments.pool).expanduser().absolute())
+    name = arguments.name or Path(pool.rstrip("/")).name
+    from negsift.service.serving import directory  # not before the settings are known to be usable
 
-    actor = directory.start(pool, name, config, given.idle_minutes * 60, given.detached)
-    if given.detached:
-        _tell(actor, name)
-        return
+    actor = directory.start(pool, name, config, arguments.idle_minutes * 60, detached=arguments.detached)
     try:
-        _tell(actor, name)
-        print(directory.await_end(actor, name))
+        print(describe(directory.ask(actor)), flush=True)
+        print(f"{name} is up at RAY_ADDRESS={directory.address()}", flush=True)
+        if not arguments.detached:
+            print(directory.await_end(actor, name))
     except KeyboardInterrupt:
+        if arguments.detached:
+            raise
         print(f"{directory.stop(name)} has ended")
 
 
-def _tell(actor: Any, name: str) -> None:  # Any: an actor handle
+def _status(arguments: argparse.Namespace) -> None:
+    require_address("finding a service")
     from negsift.service.serving import directory
 
-    print(describe(directory.ask(actor)), flush=True)
-    print(f"{name} is up at RAY_ADDRESS={directory.address()}", flush=True)
+    print(describe(directory.ask(directory.find(arguments.name))))
 
 
-def _status(given: argparse.Namespace) -> None:
+def _down(arguments: argparse.Namespace) -> None:
+    require_address("finding a service")
     from negsift.service.serving import directory
 
-    print(describe(directory.ask(directory.find(given.name))))
-
-
-def _down(given: argparse.Namespace) -> None:
-    from negsift.service.serving import directory
-
-    print(f"{directory.stop(given.name)} has ended")
+    print(f"{directory.stop(arguments.name)} has ended")
 
 
 def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
@@ -88,23 +85,19 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
     ]
     shards = [
         [
-            each["name"],
-            each["node"][:8],
-            each["pid"],
-            _mb(each["memory_bytes"]),
-            each["shards"],
-            _mb(each["kept_bytes"]),
+            shard["name"], shard["node"][:8], shard["pid"], _mb(shard["memory_bytes"]), shard["shards"],
+            _mb(shard["kept_bytes"]),
         ]
-        for each in status["shards"]
-    ]
+        for shard in status["shards"]
+    ]  # fmt: skip
     tasks = [
         [
-            each["task"], each["target"] or "-", each["strategy"], each["model"][:6], each["pool_version"],
-            each["rounds"], each["epoch"], "-" if each["version"] is None else each["version"], each["behind"],
-            f"{each['seconds']:.2f} s", f"{each['wait_s']:.2f} s", f"{each['publish_s']:.2f} s",
-            f"{each['overlap']:.0%}", f"{each['covered']:.0%}",
+            task["task"], task["target"] or "-", task["strategy"], task["model"][:6], task["pool_version"],
+            task["rounds"], task["epoch"], "-" if task["version"] is None else task["version"], task["behind"],
+            f"{task['seconds']:.2f} s", f"{task['wait_s']:.2f} s", f"{task['publish_s']:.2f} s",
+            f"{task['overlap']:.0%}", f"{task['covered']:.0%}",
         ]
-        for each in status["tasks"]
+        for task in status["tasks"]
     ]  # fmt: skip
     return "\n".join([*head, *table(_SHARDS, shards), *(table(_TASKS, tasks) or ["no tasks"])])
 

@@ -3,24 +3,32 @@
 import os
 import platform
 import subprocess
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
+_CHECKOUT = Path(__file__).parents[2]
 _PACKAGES = ("torch", "torchvision", "torchaudio", "soundfile", "ray", "numpy", "scikit-learn", "faiss-cpu", "pyarrow")
+
+
+def own_version() -> str:
+    """negsift's version: in a checkout pyproject.toml's, else that of the installed package."""
+    project = _CHECKOUT / "pyproject.toml"
+    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else version("negsift")
 
 
 def versions() -> dict[str, str]:
     """Names and versions, and the commit with `-changed` if the checkout differs from it."""
-    found = {"python": platform.python_version()}
+    import torch  # imported here: `negsift --version` needs none
+
+    known = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            known[package] = version(package)
         except PackageNotFoundError:
             continue
     gpus = f", {torch.cuda.device_count()} GPUs" if torch.cuda.is_available() else ""
-    return found | {"git": _commit(), "machine": f"{len(os.sched_getaffinity(0))} cores{gpus}"}
+    return known | {"git": _commit(), "machine": f"{len(os.sched_getaffinity(0))} cores{gpus}"}
 
 
 def _commit() -> str:

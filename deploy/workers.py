@@ -1,4 +1,4 @@
-"""One trainer worker in this process, or several on Ray; and what these leave to the scorers of their cluster."""
+"""One trainer worker in this process or several on Ray, and the share of the cluster that scorers then have."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,40 +21,39 @@ def trained(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
 
 
 def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
-    """The fleet beside so many trainer workers: on Ray if they are several, on what they leave of the cluster.
+    """The fleet beside `workers` trainer workers: with several it is on Ray, on what they leave of the cluster.
 
-    Raises BadInput for a local fleet, which several can't share, and where the cluster has too little.
+    Raises BadInput for a local fleet, which several workers can't share, and where the cluster has too little.
     """
     if workers == 1:
         return fleet
     if fleet.kind == "local":
         raise BadInput(
             f"fleet.kind=local with training.workers={workers}", "scorers that several workers can share",
-            "--set fleet.kind=ray, or training.workers=1",
+            "set fleet.kind=ray, or training.workers=1",
         )  # fmt: skip
-    import ray
-
-    from negsift.service.cluster.connect import connect
+    from negsift.service.cluster.connect import connect  # imported here: Ray is not needed otherwise
+    from negsift.service.cluster.resources import total_resources
 
     connect(fleet.dashboard)
-    return divided(ray.cluster_resources(), workers, fleet)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    return divided(total_resources(), workers, fleet)
 
 
 def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
-    """The fleet with its shares of what is left where each worker has a CPU, and a GPU if there are any."""
-    from negsift.service.cluster.service import shard_count, share_resources
+    """The fleet on what is left of `have`, by resource, once each worker has a CPU, and a GPU if there are any."""
+    from negsift.service.cluster.resources import scorer_resources, shard_count
 
     kinds = ("CPU", "GPU") if have.get("GPU", 0.0) else ("CPU",)
     for kind in kinds:
         if workers > have.get(kind, 0.0):
             raise BadInput(
                 f"training.workers={workers} on a cluster with {have.get(kind, 0.0):g} {kind}",
-                f"at most one worker a {kind}", "lower --set training.workers, or add nodes",
+                f"at most one worker a {kind}", "lower training.workers, or add nodes",
             )  # fmt: skip
     left = {kind: have[kind] - workers for kind in kinds}
     shards = shard_count(left, fleet)
     try:
-        cpus, gpus = share_resources(left, fleet, shards)
+        cpus, gpus = scorer_resources(left, fleet, shards)
     except BadInput as error:
         raise BadInput(f"{error.found} beside {workers} trainer workers", error.expected, error.remedy) from None
     return replace(fleet, kind="ray", shards=shards, cpus_per_shard=cpus, gpus_per_shard=gpus)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from negsift.common.data.table.sources.source import BuildConfig
     from negsift.common.models.bag import BagClassifier
     from negsift.common.models.pooling import make_pooling
-    from negsift.common.types import Embedded, Round, Selection
+    from negsift.common.round_policy import RoundPolicy
+    from negsift.common.types import Embedded, Need, Round, Selection
     from negsift.service.config import FleetConfig
     from negsift.service.sampler import NegativeSampler
     from negsift.service.scoring.scoring_config import ScoringConfig
@@ -24,9 +25,11 @@ __all__ = [
     "BuildConfig",
     "Embedded",
     "FleetConfig",
+    "Need",
     "NegativeSampler",
     "Prepared",
     "Round",
+    "RoundPolicy",
     "ScoringConfig",
     "Selection",
     "Strategy",
@@ -41,9 +44,11 @@ _HOMES = {
     "BuildConfig": "common.data.table.sources.source",
     "Embedded": "common.types",
     "FleetConfig": "service.config",
+    "Need": "common.types",
     "NegativeSampler": "service.sampler",
     "Prepared": "service.strategies.base",
     "Round": "common.types",
+    "RoundPolicy": "common.round_policy",
     "ScoringConfig": "service.scoring.scoring_config",
     "Selection": "common.types",
     "Strategy": "service.strategies.base",

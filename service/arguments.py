@@ -1,85 +1,66 @@
-"""What a sampler is given, checked before any work is done."""
+"""What users give a sampler, resolved and checked before any work is done."""
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-
-from negsift.common.arrays import Index
+from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
-from negsift.service.selection.coordinator import check_round
+from negsift.common.protocols import Sized
+from negsift.common.round_policy import RoundPolicy
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
-from negsift.service.strategies.full import Full
 
 
-def require_dataset(given: object, name: str) -> None:
-    """Raise BadInput unless `given` is a map-style dataset."""
-    sized = hasattr(given, "__len__") and hasattr(given, "__getitem__")
-    if isinstance(given, (str, bytes, Mapping)) or not sized:
+def resolve_pool(pool: Sized | str | Path, label: str | None) -> Sized:
+    """The dataset itself, or the bags negative for `label` of the table at a path or URI; raises BadInput."""
+    if isinstance(pool, (str, Path)):
+        return open_pool(pool, label)
+    require_dataset(pool, "a pool")
+    if label is not None and not isinstance(pool, TableBags):
+        raise BadInput(f"target_label={label!r} with a pool that is no path", "a path or URI", "leave it out")
+    return pool
+
+
+def resolve_positives(positives: Sized | str | Path | None, label: str | None) -> Sized:
+    """The dataset itself, an empty one for None, or the bags positive for `label` of the table at a path or URI.
+
+    Raises BadInput for anything else, and for a path without `label`.
+    """
+    if positives is None:
+        return ()
+    if not isinstance(positives, (str, Path)):
+        require_dataset(positives, "positives")
+        return positives
+    if label is None:
+        raise BadInput("positives by path without target_label", "the label they are positive for", "give it")
+    return open_positives(positives, label)
+
+
+def require_dataset(dataset: object, name: str) -> None:
+    """Raise BadInput unless `dataset` is a map-style dataset."""
+    sized = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if isinstance(dataset, (str, bytes, Mapping)) or not sized:
         raise BadInput(
-            f"{name} of type {type(given).__name__}",
+            f"{name} of type {type(dataset).__name__}",
             "a map-style dataset of bags, with len() and [i], or the path of a bag table",
             "wrap it in a torch Dataset",
         )
 
 
-def resolve_strategy(given: object) -> Strategy:
-    """The strategy itself, or the one of that name."""
-    if isinstance(given, str):
-        return make_strategy(StrategyConfig(given))
-    if not isinstance(given, Strategy):
-        found = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-        raise BadInput(f"{found} as strategy", "a name or a Strategy", "give a name of `list`, or an object")
-    return given
+def resolve_strategy(strategy: object) -> Strategy:
+    """The strategy itself, or the one of that name; raises BadInput for anything else."""
+    if isinstance(strategy, str):
+        return make_strategy(StrategyConfig(strategy))
+    if not isinstance(strategy, Strategy):
+        kind = f"the class {strategy.__name__}" if isinstance(strategy, type) else f"a {type(strategy).__name__}"
+        raise BadInput(f"{kind} as strategy", "a name or a Strategy", "give a name of `list`, or an object")
+    return strategy
 
 
-def resolve_k(k: int | None, strategy: Strategy, pool: int) -> int:
-    """How many negatives to choose from a pool of that size; all for `full`."""
-    if isinstance(strategy, Full):
-        return pool
-    if k is None:
-        raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
-    check_round(k, pool)
-    return int(k)
-
-
-def require_positives(strategy: Strategy, positives: int) -> None:
-    """Raise BadInput if the strategy learns from positives and there are none."""
-    if strategy.learns_from_positives and not positives:
-        raise BadInput(
-            f"no positives for {type(strategy).__name__}", "the positive bags, from which it learns", "give positives="
-        )
-
-
-def require_whole(name: str, number: object) -> None:
-    """Raise BadInput unless `number` is an int; randomness is born from it, and None would be a seed, too."""
-    if not isinstance(number, (int, np.integer)):
-        raise BadInput(f"{name}={number!r}", "a whole number", f"correct {name}=")
-
-
-def check_version(version: int, epoch: int, staleness: int | None) -> None:
-    """Raise BadInput unless weights of `version` may choose for `epoch`: not newer, at most `staleness` behind."""
-    require_whole("epoch", epoch)
-    require_whole("version", version)
-    if epoch < 0:
-        raise BadInput(f"epoch={epoch}", "0 or more", "count epochs from 0")
-    if not epoch - (epoch if staleness is None else staleness) <= version <= epoch:
-        least = "0" if staleness is None else f"{epoch - staleness}, a staleness of {staleness}"
-        raise BadInput(
-            f"weights of version {version} for epoch {epoch}", f"one from {least}, to {epoch}", "give newer weights"
-        )
-
-
-def previous_of(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: tensors, arrays and numbers
-    """The last selection in a sampler's `state_dict`; raises BadInput if it is none, or one of another pool."""
-    if not isinstance(state, Mapping) or "previous" not in state:
-        raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
-    if state["previous"] is None:
-        return None
-    previous: Index = np.array(state["previous"], dtype=np.int64)
-    if len(previous) and not 0 <= previous.min() <= previous.max() < pool:
-        raise BadInput(
-            f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
-        )
-    return previous
+def resolve_policy(policy: RoundPolicy | None, shortcuts: RoundPolicy) -> RoundPolicy:
+    """The policy given as a whole or by `shortcuts` for its fields; raises BadInput if both are given."""
+    if policy is None:
+        return shortcuts
+    if shortcuts != RoundPolicy():
+        raise BadInput("policy= and a shortcut for one of its fields", "one of both", "set the policy's field")
+    return policy

@@ -3,11 +3,11 @@
 import os
 from dataclasses import dataclass, field
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.errors import UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.service.fleet.failover import Limits
+from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.scoring_config import ScoringConfig
 
 KINDS = ("auto", "local", "ray")
@@ -24,12 +24,12 @@ class FleetConfig:
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
     deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error", above=0)
     call_s: float | None = knob(
-        None, "seconds until a scorer without an answer is started anew; none: half of deadline_s", above=0
+        None, "seconds until a scorer without an answer is restarted; none: half of deadline_s", above=0
     )
     start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
     gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
-    held_mb: int = knob(64, "points for badge and its kin gathered instead of left on their shards, in MiB", least=0)
+    held_mb: int = knob(64, "points for k-means++ gathered instead of left on their shards, in MiB", least=0)
     pool_mb: int = knob(
         1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
     )
@@ -45,13 +45,18 @@ class FleetConfig:
 
     @property
     def on_ray(self) -> bool:
-        """Whether scorers are Ray actors; `auto` says so within a Ray job, which sets RAY_ADDRESS."""
-        return self.kind == "ray" or (self.kind == "auto" and "RAY_ADDRESS" in os.environ)
+        """Whether scorers are Ray actors; `auto` means so within a Ray job, which sets RAY_ADDRESS."""
+        return self.kind == "ray" or (self.kind == "auto" and bool(os.environ.get("RAY_ADDRESS")))
 
     @property
     def limits(self) -> Limits:
         """How long a round and a call may take on Ray."""
         return Limits(self.deadline_s, self.call_s or self.deadline_s / 2)
+
+    @property
+    def gather_limits(self) -> GatherLimits:
+        """What the coordinator may gather."""
+        return GatherLimits(self.gather_mb << 20, self.held_mb << 20)
 
     @property
     def budget(self) -> DecodingBudget:

@@ -15,19 +15,17 @@ from negsift.common.errors import BadInput
 from negsift.common.models.adapt import as_embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.common.protocols import Sized
-from negsift.common.types import PoolVersion, Round, Selection
+from negsift.common.round_policy import RoundPolicy
+from negsift.common.types import PoolVersion, Selection
 from negsift.common.weights import Weights, take_snapshot
-from negsift.service.arguments import check_version, require_positives, require_whole, resolve_k, resolve_strategy
+from negsift.service.arguments import resolve_policy, resolve_pool, resolve_positives, resolve_strategy
 from negsift.service.config import FleetConfig
-from negsift.service.fleet.local import ShardSpec
-from negsift.service.points.shared_points import PoolLayout
 from negsift.service.pool.bag_source import BagSource, Collate
-from negsift.service.pool.versions import pool_of, pool_version_of, positives_of, renew, stamp
+from negsift.service.pool.versions import at_version, for_version, pool_version_of
 from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, SamplerState
-from negsift.service.scoring.instances import shares_instances
-from negsift.service.selection.coordinator import Task
-from negsift.service.selection.round_scope import Scope
+from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
 
@@ -37,16 +35,18 @@ log = logging.getLogger(__name__)
 class NegativeSampler:
     """Picks k bags of `pool` an epoch, on shards in this process (`fleet="local"`) or on Ray actors (`"ray"`).
 
-    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which
-    they are the training bags negative or positive for `target_label`; `positives` is needed by
-    strategies that learn from them. `model` is a BagClassifier or any module giving bag logits (N, K) whose last
-    linear layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be
-    left out for `full`; `staleness` bounds how many epochs weights may be behind; with `candidates` or
-    `rescore` a round scores that many bags, and `every` says how many epochs lie between rounds, see `Scope`.
-    The picks depend on pool, weights, strategy, k, seed, epoch and scope (and with `rescore` on earlier
+    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are
+    the training bags negative or positive for `target_label`. `positives` is needed by strategies that learn
+    from them. `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear
+    layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be left out for
+    `full`. `policy` says when rounds are held and how much each scores; `random_rounds`, `staleness`,
+    `candidates`, `rescore` and `every` are shortcuts for its fields. `options` says where scoring happens;
+    `fleet` and `shards` replace its `kind` and `shards`.
+
+    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier
     scores), and on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
 
-    Raises BadInput (and its kin) for anything unusable, before any work is done.
+    Raises BadInput (or a subclass) for anything unusable, before any work is done.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NegativeSampler:
         k: int | None = None,
         shards: int | None = None,
         seed: int = 0,
-        fleet: str = "local",
+        fleet: str | None = None,
         positives: Sized | str | Path | None = None,
         target_label: str | None = None,
         head: str | None = None,
@@ -69,43 +69,40 @@ class NegativeSampler:
         candidates: int | None = None,
         rescore: int | None = None,
         every: int = 1,
+        policy: RoundPolicy | None = None,
         options: FleetConfig | None = None,
     ) -> None:
-        config = dataclasses.replace(options or FleetConfig(), kind=fleet)
+        config = options or FleetConfig()
+        config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
+        shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every)
         embedder = as_embedder(model, head)
         ragged = isinstance(embedder, BagClassifier)
-        bags = BagSource(pool_of(pool, target_label), collate, ragged)
-        learnt = BagSource(positives_of(positives, target_label), collate, ragged)
-        self._life = PoolHandle(bags.dataset, pool_version_of(bags.dataset))
-        scope, self._positives = Scope(candidates, rescore, every), len(learnt)
-        self._task, self._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), SamplerState()
-        self._round = self._first_round(k, seed, target)
-        stock = ShardSpec(
-            bags, learnt, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
+        bags = BagSource(resolve_pool(pool, target_label), collate, ragged)
+        positive_bags = BagSource(resolve_positives(positives, target_label), collate, ragged)
+        self._pool, self._positives = PoolHandle(bags.dataset, pool_version_of(bags.dataset)), len(positive_bags)
+        self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
+        self._state = SamplerState()
+        self._require_fit()
+        spec = ShardSpec(
+            bags, positive_bags, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
             scoring=config.scoring,
         )  # fmt: skip
-        budgets = config.gather_mb << 20, config.held_mb << 20
-        layout = PoolLayout(len(bags), *budgets, shares_instances(bags, embedder))
-        self._service: Service = start_service(stock, layout, config)
+        self._service: Service = start_service(spec, config)
         self._owns_service = True
         log.info(self._service.describe())
 
     @classmethod
-    def over(cls, service: Service, pool: Sized, task: Task, first: Round) -> Self:
-        """A sampler of `pool` whose rounds another program's service runs; `first` is one without its epoch."""
-        made = cls.__new__(cls)
-        made._life, made._task, made._round, made._memory = (
-            PoolHandle(pool, pool_version_of(pool)),
-            task,
-            first,
-            SamplerState(),
-        )
-        task.scope.check(task.strategy, first.k)
-        made._positives = 1  # the service knows how many there are, and complains if there are none
-        made._service, made._owns_service = service, True
+    def over(cls, service: Service, pool: Sized, task: Task) -> Self:
+        """A sampler of `pool` whose rounds are run by another program's service."""
+        sampler = cls.__new__(cls)
+        sampler._pool, sampler._task = PoolHandle(pool, pool_version_of(pool)), task
+        sampler._state = SamplerState()
+        sampler._positives = 1  # the service knows their number, and refuses the task if there are none
+        sampler._require_fit()
+        sampler._service, sampler._owns_service = service, True
         log.info(service.describe())
-        return made
+        return sampler
 
     def sibling(
         self,
@@ -113,80 +110,75 @@ class NegativeSampler:
         *,
         k: int | None = None,
         seed: int = 0,
-        random_rounds: int = 0,
-        staleness: int | None = None,
         target: int = 1,
-        candidates: int | None = None,
-        rescore: int | None = None,
-        every: int = 1,
+        policy: RoundPolicy | None = None,
     ) -> "NegativeSampler":
         """Another sampler on the same shards, for another run or strategy over the same pool and architecture.
 
         It ends with this one; closing it does nothing.
         """
-        other, scope = copy.copy(self), Scope(candidates, rescore, every)
-        other._task, other._memory = Task(resolve_strategy(strategy), random_rounds, staleness, scope), SamplerState()
-        other._owns_service = False
-        other._round = other._first_round(k, seed, target)
+        other = copy.copy(self)
+        other._task = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
+        other._state, other._owns_service = SamplerState(), False
+        other._require_fit()
         return other
 
     def select(self, weights: Weights, epoch: int) -> Selection:
         """The negatives for `epoch`, scored with `weights` (a state dict of tensors or arrays).
 
-        Raises BadWeights if they don't fit the model or aren't finite; ServiceError if a round can't
-        be finished; the model's own exceptions as they are.
+        Raises BadWeights if they don't fit the model or aren't finite, ServiceError if the round can't be
+        finished, and what the model or the pool raises, unchanged.
         """
         return self.submit(weights, epoch).result()
 
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> PendingSelection:
         """Start a round and return at once; `.result(timeout_s)` gives the selection.
 
-        `version` says after how many epochs the weights were taken, `epoch` if it is left out; the
+        `version` is the number of epochs after which the weights were taken, by default `epoch`; the
         selection's staleness is the difference. Raises BadInput if that is below 0 or above `staleness`.
         """
-        if self._life.over:
+        if self._pool.closed:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
-        version, pool_version = epoch if version is None else version, self._life.pool_version
-        check_version(version, epoch, self._task.staleness)
-        snapshot = stamp(take_snapshot(weights, version), pool_version)
-        k, memory = resolve_k(self._round.k, self._task.strategy, pool_version.bags), self._memory
-        asked = dataclasses.replace(self._round, epoch=epoch, k=k, pool_version=pool_version, previous=memory.previous)
-        asked = self._task.scope.narrowed(asked, self._task.strategy_at(epoch), memory.kept is not None)
-        return PendingSelection(memory, self._service.begin(self._task, asked, snapshot), asked, k)
+        version = epoch if version is None else version
+        check_version(version, epoch, self._task.policy.staleness)
+        snapshot = for_version(take_snapshot(weights, version), self._pool.version)
+        state = self._state
+        round = self._task.round(epoch, self._pool.version, state.previous, scores_kept=state.scores is not None)
+        return PendingSelection(state, self._service.begin(self._task, round, snapshot), round)
 
     @property
     def pool(self) -> Sized:
         """The bags that selections are of; a table's know their ids: `sampler.pool.bag_id(chosen.index)`."""
-        return self._life.pool
+        return self._pool.bags
 
     def refresh(self, version: int | None = None) -> int:
-        """Take in a version of the pool's table, the newest by default, from the next `submit` on; its number.
+        """Use a version of the pool's table, by default the newest, from the next `submit` on; gives its number.
 
-        Siblings do, too; a round under way ends with the version it began with. Positions stay what
-        they are. Raises BadInput where the pool is no table.
+        Siblings use it, too; a round under way ends with the version it began with. Positions stay what they
+        are. Raises BadInput where the pool is no table.
         """
-        self._life.pool = renew(self.pool, version)
-        self._life.pool_version = pool_version_of(self.pool)
-        return self._life.pool_version.version
+        self._pool.bags = at_version(self.pool, version)
+        self._pool.version = pool_version_of(self.pool)
+        return self._pool.version.version
 
     def state_dict(self) -> dict[str, Any]:  # Any: tensors and numbers
-        """All that later selections depend on besides the weights: the last one, kept scores, a table's version."""
-        return self._memory.state() | {"pool_version": self._life.pool_version.version}
+        """All that later selections depend on besides weights: last selection, kept scores, the table's version."""
+        return self._state.state() | {"pool_version": self._pool.version.version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
-        """Go on from a `state_dict`."""
+        """Continue from a `state_dict`; raises BadInput if it is none, or one of another pool."""
         if isinstance(state, Mapping) and state.get("pool_version"):
             self.refresh(state["pool_version"])
-        self._memory.load(state, len(self.pool))
+        self._state.load(state, len(self.pool))
 
     def close(self, finish: bool = True) -> None:
-        """Let go of the shards; a round under way is finished first, or given up unless `finish`.
+        """Free the shards; a round under way is finished first, or given up unless `finish`.
 
-        Once is enough, twice does no harm.
+        Closing twice is allowed.
         """
         if self._owns_service:
             self._service.close(finish)
-            self._owns_service, self._life.over = False, True
+            self._owns_service, self._pool.closed = False, True
 
     def __enter__(self) -> Self:
         return self
@@ -196,19 +188,16 @@ class NegativeSampler:
     ) -> None:
         self.close(finish=kind is None)
 
-    def _first_round(self, k: int | None, seed: int, target: int) -> Round:
-        strategy = self._task.strategy
-        require_positives(strategy, self._positives)
-        require_whole("seed", seed)
-        first = Round("", 0, seed, resolve_k(k, strategy, self._life.pool_version.bags), target)
-        self._task.scope.check(strategy, first.k)
-        return first
+    def _require_fit(self) -> None:
+        """Raise BadInput if the task can't be served by this pool and these positives."""
+        require_positives(self._task.strategy, self._positives)
+        self._task.size(len(self.pool))
 
 
 @dataclass
 class PoolHandle:
-    """The pool, its version and size as they are now, and whether the shards are gone; siblings share it."""
+    """The pool and its version now, and whether the shards are closed; siblings share it."""
 
-    pool: Sized
-    pool_version: PoolVersion
-    over: bool = False
+    bags: Sized
+    version: PoolVersion
+    closed: bool = False

@@ -1,4 +1,4 @@
-"""Exact top-k of scored bags: within a shard, and over the shards' answers."""
+"""Exact top-k of scored bags, within a shard and over the answers of shards. Ties are broken here, by index."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ _ROOM = 1 << 16
 def top_k(index: Index, score: Floats, k: int) -> Index:
     """Rows of the k largest scores, best first; ties go to the smaller index. All rows if k exceeds them.
 
-    One pass in runs: rows below the k-th score so far are passed over, so nothing but the best is ever sorted.
+    One pass in runs skips rows below the k-th score so far, so only the best rows are ever sorted.
     """
     rows, floor = np.zeros(0, dtype=np.int64), -np.inf
     for start in range(0, len(score) if k > 0 else 0, _RUN):
@@ -28,7 +28,7 @@ def top_k(index: Index, score: Floats, k: int) -> Index:
 
 
 def _best(index: Index, score: Floats, k: int) -> Index:
-    """The same rows in no order: all above the k-th score, and those of it with the smallest positions."""
+    """The same rows in no order: all above the k-th score, and of those equal to it the smallest positions."""
     if not 0 < k < len(score):
         return np.arange(max(0, min(k, len(score))))
     threshold = np.partition(score, len(score) - k)[len(score) - k]
@@ -40,21 +40,20 @@ def _best(index: Index, score: Floats, k: int) -> Index:
 
 
 def merge(parts: Iterable[Candidates], k: int) -> Candidates:
-    """The best k of all parts, in whatever order they come; counts are added up.
+    """The best k of all parts, whatever their order; counts are added up.
 
-    Parts are let go of as they come, and what is below the k-th score so far at once: the memory is that
-    of some k candidates.
+    Rows below the k-th score so far are dropped as parts come, so the memory is that of some 2·k candidates.
     """
-    held, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
+    kept, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
     for part in parts:
         seen, dropped, new = seen + part.seen, dropped + part.dropped, np.flatnonzero(part.score >= floor)
         if len(new):
-            held.append((part.index[new], part.score[new]))
+            kept.append((part.index[new], part.score[new]))
             size += len(new)
         if size > 2 * k + _ROOM:
-            index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+            index, score = (np.concatenate(columns) for columns in zip(*kept, strict=True))
             rows = _best(index, score, k)
-            held, size, floor = [(index[rows], score[rows])], k, score[rows].min(initial=np.inf)
-    index, score = (np.concatenate(columns) for columns in zip(*held, strict=True))
+            kept, size, floor = [(index[rows], score[rows])], k, score[rows].min(initial=np.inf)
+    index, score = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     rows = top_k(index, score, k)
     return Candidates(index[rows], score[rows], seen, dropped)

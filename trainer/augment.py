@@ -15,33 +15,12 @@ from torch import Tensor
 from torchaudio.transforms import FrequencyMasking, TimeMasking
 
 from negsift.common.arrays import Floats, Index
-from negsift.common.config import knob
 from negsift.common.data.audio.logmel import log_mel, to_float
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.errors import BadInput
-from negsift.common.knobs import check_knobs
 from negsift.common.rng import generator, stream_key
+from negsift.trainer.config import AugmentConfig
 from negsift.trainer.loader import EpochBatches, TrainingBatch
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """What is done to clips in training; all off by default."""
-
-    mixup: float = knob(0.0, "share of clips that are mixed with another of the epoch's; clips only", least=0)
-    mixup_alpha: float = knob(10.0, "shares are drawn from Beta(alpha, alpha)", above=0)
-    freq_mask: int = knob(0, "mel bands masked at most, once a clip; clips only", least=0)
-    time_mask: int = knob(0, "frames masked at most, once a clip; clips only", least=0)
-
-    def __post_init__(self) -> None:
-        check_knobs(self, "augment")
-        if self.mixup > 1:
-            raise BadInput(f"augment.mixup={self.mixup}", "a share between 0 and 1", "correct --set augment.mixup")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is to be done."""
-        return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,31 @@
-"""The trainer's configuration."""
+"""The trainer's configuration, and its metrics by name."""
 
 from dataclasses import dataclass
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput
-from negsift.common.knobs import check_knobs
+from negsift.common.round_policy import RoundPolicy
 
 MOST = 1e15
 """More negatives than any pool has: a ratio near 0 asks for no more than that."""
+METRICS = {
+    "ap": "average precision over bags (step sum, tied scores together)",
+    "roc_auc": "area under the ROC curve over bags (ties half)",
+}
+"""What `metrics.bag_metrics` gives."""
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
-    """How many negatives, and how often they are chosen anew."""
+class SamplingConfig(RoundPolicy):
+    """How many negatives an epoch, and the policy of the rounds that select them."""
 
-    ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
-    every: int = knob(1, "epochs between selections", least=1)
     random_rounds: int = knob(1, "first epochs picked at random, while scores are noise", least=0)
-    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
-    rescore: int | None = knob(None, "bags scored anew in a round; the others' last scores are kept", least=1)
     staleness: int = knob(0, "epochs weights may be behind: 0 select, then train; above 0 both at once", least=0)
+    ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")
+        super().__post_init__()
 
     def negatives(self, positives: int) -> int:
         """k for so many positives: round(|S+| / ratio); raises BadInput where that is none."""
@@ -60,3 +63,23 @@ class TrainingConfig:
         if not self.halve_from or epoch < self.halve_from:
             return self.lr
         return float(self.lr * 0.5 ** (1 + (epoch - self.halve_from) // self.halve_every))
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to clips in training; all off by default."""
+
+    mixup: float = knob(0.0, "share of clips that are mixed with another of the epoch's; clips only", least=0)
+    mixup_alpha: float = knob(10.0, "shares are drawn from Beta(alpha, alpha)", above=0)
+    freq_mask: int = knob(0, "mel bands masked at most, once a clip; clips only", least=0)
+    time_mask: int = knob(0, "frames masked at most, once a clip; clips only", least=0)
+
+    def __post_init__(self) -> None:
+        check_knobs(self, "augment")
+        if self.mixup > 1:
+            raise BadInput(f"augment.mixup={self.mixup}", "a share between 0 and 1", "correct augment.mixup")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be done."""
+        return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0

@@ -21,9 +21,3 @@ def bag_metrics(score: Floats, label: Index) -> Metrics:
         "ap": float(average_precision_score(label, score)) if 1 in kinds else math.nan,
         "roc_auc": float(roc_auc_score(label, score)) if len(kinds) == 2 else math.nan,
     }
-
-
-METRICS = {
-    "ap": "average precision over bags (step sum, tied scores together)",
-    "roc_auc": "area under the ROC curve over bags (ties half)",
-}

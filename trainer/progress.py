@@ -41,7 +41,11 @@ class Progress:
         line = {"epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked)}
         line |= {"scored": account.scored, "dropped": account.dropped, "filled": account.filled}
         line |= {"considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen}
-        line |= {"retries": account.retries, "version": selection.version, "staleness": epoch - selection.version}
+        line |= {
+            "retries": account.recovery.retries,
+            "version": selection.version,
+            "staleness": epoch - selection.version,
+        }
         line |= {"overlap": _overlap(before, selection), "coverage": float(self.picked.mean())}
         self.history.append(line)
         return line

@@ -11,8 +11,8 @@ from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
 from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
-from negsift.trainer.augment import AugmentConfig, AugmentedBatches
-from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.augment import AugmentedBatches
+from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set

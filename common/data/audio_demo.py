@@ -18,7 +18,7 @@ from negsift.common.arrays import Floats
 from negsift.common.data import audioset
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.cache_folder import cache_folder
-from negsift.common.data.split import DataConfig
+from negsift.common.data.config import DataConfig
 from negsift.common.rng import generator
 
 RATE = 16_000

@@ -1,4 +1,4 @@
-"""The data sets by name. A new one is a module with a function `load(config)`, and a row in `DATASETS`.
+"""Loads the data sets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
 
 `load` returns either training and test instances, training and test clips, or bags that are already split.
 """
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from negsift.common.data import audio_demo, audioset, cifar10, digits, images
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.audioset.split import split_clips
+from negsift.common.data.config import DATASETS, DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig, Split, split_bags
+from negsift.common.data.split import Split, split_bags
 from negsift.common.data.table import split as table_split
 from negsift.common.errors import UnknownName
 
@@ -19,24 +20,21 @@ Load = (
     | Callable[[DataConfig], Split]
 )
 
-DATASETS: dict[str, tuple[Load, str]] = {
-    "audio-demo": (audio_demo.load, "synthesised clips, written as FLAC files in AudioSet's form"),
-    "audioset": (audioset.load, "AudioSet, or clips in its form, from CSV and files or from parquet in data.root"),
-    "cifar10": (cifar10.load, "CIFAR-10 from parquet or python batches in data.root"),
-    "digits": (digits.load, "scikit-learn's handwritten digits, embedded"),
-    "images": (images.load, "a folder of images per class in data.root"),
-    "table": (table_split.load, "a bag table, see `pool build`, in data.root"),
+LOADERS: dict[str, Load] = {
+    "audio-demo": audio_demo.load,
+    "audioset": audioset.load,
+    "cifar10": cifar10.load,
+    "digits": digits.load,
+    "images": images.load,
+    "table": table_split.load,
 }
-
-CLIPS = ("audio-demo", "audioset")
-"""Those whose bags are clips with their sound; a table's are what it holds, the others' are of images."""
 
 
 def load_split(config: DataConfig) -> Split:
     """The bags that `config` describes. Raises UnknownName for a data set, BadData or BadInput as its `load` does."""
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
-    loaded = DATASETS[config.name][0](config)
+    loaded = LOADERS[config.name](config)
     if isinstance(loaded, Split):
         return loaded
     train, test = loaded

@@ -5,9 +5,9 @@ import tarfile
 from pathlib import Path
 
 from negsift.common.data.cifar10_batches import read_batches
+from negsift.common.data.config import DataConfig
 from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData, BadInput
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadInput
 
 _LEVELS = 16

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from negsift.common.data.config import DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.instances import Instances, decode_once
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}

@@ -1,40 +1,18 @@
 """Training, validation and test bags for one target class."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from negsift.common.arrays import Index
-from negsift.common.config import knob
-from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.bags import plan_bags
 from negsift.common.data.bagset import BagSet
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.common.protocols import LabelledBags
 from negsift.common.rng import generator
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which instances, and how bags are made of them."""
-
-    name: str = knob("digits", "dataset: see `list`")
-    root: str | None = knob(None, "folder the dataset is read from")
-    target: str = knob("0", "the positive class, by number or name")
-    bag_size: int = knob(5, "instances in a bag", least=1)
-    density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
-    bag_seed: int = knob(0, "seed of the bags and of the validation split; independent of the run's seed")
-    val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
-    image_size: int = knob(32, "height and width images are decoded to", least=1)
-    download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
-    version: int | None = knob(None, "version of a bag table; none: the newest", least=1)
-    audio: AudioConfig = field(default_factory=AudioConfig)
-
-    def __post_init__(self) -> None:
-        check_knobs(self, "data")
 
 
 @dataclass(frozen=True)

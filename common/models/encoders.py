@@ -1,34 +1,20 @@
 """Image models by name: SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al., arXiv 2309.13227."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from negsift.common.config import knob
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.channels_last import use_channels_last
-from negsift.common.models.pooling import POOLINGS, make_pooling
+from negsift.common.models.config import MODELS, ModelConfig
+from negsift.common.models.pooling import make_pooling
 from negsift.common.rng import stream_key
 
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _GREY = ((0.5,), (0.5,))
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The bag classifier."""
-
-    name: str = knob("simple_cnn", "network: see `list`")
-    pooling: str = knob("mean_softmax", "aggregation of instances: see `list`")
-    weights: str | None = knob(None, "file of weights to begin with, for models of clips")
-
-    def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise UnknownName("pooling", self.pooling, POOLINGS)
 
 
 class Normalise(nn.Module):
@@ -74,10 +60,11 @@ def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     return net, 512
 
 
-MODELS: dict[str, tuple[Callable[[tuple[int, int, int]], tuple[nn.Module, int]], str]] = {
-    "simple_cnn": (simple_cnn, "2 convolutions and 3 linear layers, 61,326 parameters on 3x32x32"),
-    "resnet18": (resnet_18, "torchvision's ResNet18 with the CIFAR stem, random weights"),
+ENCODERS: dict[str, Callable[[tuple[int, int, int]], tuple[nn.Module, int]]] = {
+    "simple_cnn": simple_cnn,
+    "resnet18": resnet_18,
 }
+"""The encoders of `MODELS`: from the shape of an instance (C, H, W) to the encoder and its feature size."""
 
 
 def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> BagClassifier:
@@ -89,7 +76,7 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
         raise UnknownName("model", config.name, MODELS)
 
     def normalised() -> tuple[nn.Module, int]:
-        encoder, size = MODELS[config.name][0](shape)
+        encoder, size = ENCODERS[config.name](shape)
         return nn.Sequential(Normalise(shape[0]), encoder), size
 
     return use_channels_last(make_classifier(config, normalised, seed))

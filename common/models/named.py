@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from negsift.common.config import from_dict, knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.encoders import MODELS, ModelConfig, make_model
-from negsift.common.models.pooling import POOLINGS, make_pooling
-from negsift.common.models.psla import CLIP_MODELS, make_clip_model
+from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, ModelConfig
+from negsift.common.models.encoders import make_model
+from negsift.common.models.pooling import make_pooling
+from negsift.common.models.psla import make_clip_model
+from negsift.common.overrides import updated
 
 FEATURE_MODELS = ("linear", "mlp")
 
@@ -44,7 +45,7 @@ def named_model(values: Mapping[str, object], payload: Payload) -> BagClassifier
     `encoder.0.bias`. Image models have those of `make_model`, clip models those of `make_clip_model`. Raises
     BadInput for a model that does not fit the payload and for missing statistics, UnknownName.
     """
-    config = from_dict(NamedModel, values)
+    config = updated(NamedModel(), values, "model.")
     fitting: Collection[str] = {"features": FEATURE_MODELS, "audio": CLIP_MODELS}.get(payload.column, MODELS)
     if config.name not in fitting:
         raise BadInput(f"model {config.name!r} for a pool of {payload}", f"one of {', '.join(fitting)}", "name another")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import UnknownName
+from negsift.common.models.config import POOLINGS
 
 
 class Pooling(nn.Module):
@@ -118,9 +119,3 @@ def _minus_inf(values_NnK: Tensor, mask_Nn: Tensor) -> Tensor:
 _FIXED: dict[str, type[Pooling]] = {
     "mean_softmax": Pooling, "softmax_mean": SoftmaxMean, "softmax_max": SoftmaxMax,
 }  # fmt: skip
-POOLINGS = {
-    "mean_softmax": "mean of instance logits, then softmax",
-    "softmax_mean": "softmax of every instance, then the mean",
-    "softmax_max": "softmax of every instance, then the largest per class, renormalised",
-    "attention": "gated attention over instances, then softmax",
-}

@@ -1,4 +1,4 @@
-"""Models of clips by name: PSLA (Gong, Chung and Glass, arXiv 2102.01243), and a small one for CPUs.
+"""Models of clips: PSLA (Gong, Chung and Glass, arXiv 2102.01243), and a small one for CPUs.
 
 PSLA is built on torchvision's EfficientNet, which pads symmetrically and uses BatchNorm's defaults; the authors'
 uses TensorFlow's padding and constants. Weights are random unless a checkpoint is given.
@@ -18,7 +18,7 @@ from negsift.common.models.attention import AttentionHead
 from negsift.common.models.channels_last import use_channels_last
 from negsift.common.models.checkpoint import load_weights
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import CLIP_MODELS, ModelConfig
 from negsift.common.rng import stream_key
 
 _SHRINK = 32
@@ -81,10 +81,10 @@ class SmallCnn(nn.Module):
         return steps
 
 
-CLIP_MODELS: dict[str, tuple[Callable[[ClipForm], nn.Module], int, str]] = {
-    "psla": (Psla, 1408, "EfficientNet-B2 and four-headed attention over 33 time steps, 7,711,694 parameters"),
-    "small_attention": (SmallCnn, 128, "five convolutions and the same attention, for CPUs, about 230,000 parameters"),
-}
+CLIP_ENCODERS: dict[str, tuple[Callable[[ClipForm], nn.Module], int]] = {
+    "psla": (Psla, 1408), "small_attention": (SmallCnn, 128),
+}  # fmt: skip
+"""The encoders of `CLIP_MODELS`, each with its feature size."""
 
 
 def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int = 1) -> ClipClassifier:
@@ -101,7 +101,7 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
             f"clips of {form.frames} frames x {form.mels} mel bands", f"at least {_SHRINK} of each",
             "raise --set data.audio.mels or data.audio.frames",
         )  # fmt: skip
-    make, size, _ = CLIP_MODELS[config.name]
+    make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)
         model = ClipClassifier(form, make(form), AttentionHead(size, classes))

@@ -1,4 +1,4 @@
-"""Encoders of instances that are feature vectors, and their models by name."""
+"""Encoders of instances that are feature vectors, and models of them."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,8 @@ from torch import nn
 
 from negsift.common.errors import UnknownName
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.encoders import ModelConfig, make_classifier
+from negsift.common.models.config import VECTOR_MODELS, ModelConfig
+from negsift.common.models.encoders import make_classifier
 
 _HIDDEN = 128
 
@@ -21,10 +22,8 @@ def mlp(width: int) -> tuple[nn.Module, int]:
     return nn.Sequential(nn.Linear(width, _HIDDEN), nn.ReLU()), _HIDDEN
 
 
-VECTOR_MODELS: dict[str, tuple[Callable[[int], tuple[nn.Module, int]], str]] = {
-    "linear": (linear, "a linear classifier of feature vectors"),
-    "mlp": (mlp, f"feature vectors through a hidden layer of {_HIDDEN}"),
-}
+VECTOR_ENCODERS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {"linear": linear, "mlp": mlp}
+"""The encoders of `VECTOR_MODELS`: from the width of an instance to the encoder and its feature size."""
 
 
 def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifier:
@@ -34,4 +33,4 @@ def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifi
     """
     if config.name not in VECTOR_MODELS:
         raise UnknownName("model for feature vectors", config.name, VECTOR_MODELS)
-    return make_classifier(config, lambda: VECTOR_MODELS[config.name][0](width), seed)
+    return make_classifier(config, lambda: VECTOR_ENCODERS[config.name](width), seed)

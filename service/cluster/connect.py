@@ -2,83 +2,80 @@
 
 import logging
 import os
-import re
-import socket
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
 from negsift.common.errors import BadInput
-from negsift.service.cluster.quiet import without_line
+from negsift.service.cluster.address import no_cluster, require_address, require_answer
 
 NAMESPACE = "negsift"
-_PACKAGE = Path(__file__).parents[2]  # the folder `negsift`, in a checkout the one with links to the rooms
+_PACKAGE = Path(__file__).parents[2]
+"""The folder `negsift`; in a checkout it holds links to the rooms, which uploads follow."""
 
-_ANSWER_S = 10.0
+_PROBE_S = 60.0
 
 
-def connect(dashboard: bool = False, ship: bool = False) -> None:
+def connect(dashboard: bool = False) -> None:
     """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected.
 
-    With `ship` the cluster's nodes get this checkout's code, unless a job brought it. Raises BadInput where
-    no cluster answers at that address.
+    The cluster's nodes get this program's negsift, unless a job brought it. Raises BadInput where no cluster
+    answers at that address.
     """
     if ray.is_initialized():
         return
-    if "RAY_ADDRESS" in os.environ:
-        _join(os.environ["RAY_ADDRESS"], _code() if ship else None)
+    if os.environ.get("RAY_ADDRESS"):
+        _join(os.environ["RAY_ADDRESS"])
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray would print, as an error, that scorers are built from an object that must be kept; RayService keeps it.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
-    with without_line("Set ray log level from environment variable"):
-        ray.init(
-            "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
-            logging_level=logging.ERROR, runtime_env=environment,
-        )  # fmt: skip  # without an address Ray would join whatever cluster runs on this machine
+    ray.init(
+        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
+        logging_level=logging.ERROR, runtime_env=environment,
+    )  # fmt: skip  # without an address Ray would join whatever cluster runs on this machine
 
 
 def require_cluster(purpose: str) -> None:
-    """Join the cluster in `RAY_ADDRESS`; raises BadInput where none is named; `purpose` needs one."""
-    if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
-        raise BadInput(
-            f"no RAY_ADDRESS for {purpose}", "the address of a running Ray cluster",
-            "`ray start --head`, then export RAY_ADDRESS=HOST:PORT",
-        )  # fmt: skip
-    connect(ship=True)
+    """Join the cluster in `RAY_ADDRESS`; raises BadInput where none is named, since `purpose` needs one."""
+    if not ray.is_initialized():
+        require_address(purpose)
+    connect()
 
 
-def _code() -> dict[str, Any] | None:  # Any: Ray's form of an environment
-    """negsift itself as a package for workers; None within a job, which has brought the checkout."""
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    return None if in_job else {"py_modules": [str(_PACKAGE)]}
+def require_importable() -> None:
+    """Raise BadInput if workers of the cluster can't import negsift, with the reason.
+
+    A worker that can't only logs it; the actor that should start there is reported as unavailable.
+    """
+
+    def import_scorer() -> None:  # within a function, so that Ray sends its code and not its name
+        import negsift.service.cluster.scorer  # noqa: F401  # the import is the test
+
+    try:
+        ray.get(ray.remote(import_scorer).options(num_cpus=0).remote(), timeout=_PROBE_S)
+    except RayTaskError as error:
+        if isinstance(error.cause, ImportError):
+            raise BadInput(
+                f"nodes of the cluster that can't import negsift ({error.cause})", "negsift and its packages on each",
+                "install it there, or connect with ray.init(runtime_env={'py_modules': [negsift]})",
+            ) from error  # fmt: skip
+    except RayError:
+        return  # whatever else is wrong is reported by the caller
 
 
-def _join(address: str, environment: dict[str, Any] | None) -> None:  # Any: as above
+def _join(address: str) -> None:
     require_answer(address)
     try:
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
+        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=_environment())
     except ConnectionError as error:
-        raise _no_cluster(address, str(error).splitlines()[0]) from error
+        raise no_cluster(address, str(error).splitlines()[0]) from error
 
 
-def require_answer(address: str) -> None:
-    """Raise BadInput if nobody listens at host:port; Ray itself would try for minutes. Other forms are left to Ray."""
-    place = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
-    if place is None:
-        return
-    try:
-        socket.create_connection((place[1], int(place[2])), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from None
-
-
-def _no_cluster(address: str, reason: str) -> BadInput:
-    return BadInput(
-        f"no Ray cluster at RAY_ADDRESS={address} ({reason})", "one that answers",
-        "start it, correct the address, or unset RAY_ADDRESS",
-    )  # fmt: skip
+def _environment() -> dict[str, Any] | None:  # Any: Ray's form of an environment
+    """negsift as a package for workers; None within a job, which has brought it along."""
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    return None if in_job else {"py_modules": [str(_PACKAGE)]}

@@ -1,8 +1,9 @@
-"""What an exception from Ray means: try again, an error of ours, or the user's own, as it is."""
+"""What an exception of Ray's means: repeat the call, an error of ours, or the user's own exception, unchanged."""
 
-from typing import Any
+from typing import TypeVar
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import (
     ActorDiedError,
     ActorUnschedulableError,
@@ -20,48 +21,57 @@ from ray.exceptions import (
 
 from negsift.common.errors import ServiceError
 
-PASSING = (
+T = TypeVar("T")
+
+TRANSIENT = (
     RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError, OutOfMemoryError, GetTimeoutError,
     ActorUnschedulableError,
 )  # fmt: skip
-"""A process or a node is gone, or an answer went with it: the call can be repeated."""
+"""A process or a node is gone, or an answer was lost with it: the call can be repeated."""
 _FULL = (ObjectStoreFullError, OutOfDiskError)
 
 
-def reason_to_repeat(error: RayError, who: str) -> str:
-    """Why a call of `who` is to be repeated.
+def reason_to_repeat(error: RayError, name: str) -> str:
+    """The reason for which a call to `name` is to be repeated.
 
-    Raises ServiceError where that is no use, and what the user's own code raised as it is.
+    Raises ServiceError where repeating is no use, and what the user's own code raised, unchanged.
     """
     cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, ActorDiedError):
-        raise ServiceError(f"{who} is gone for good ({cause})", "start the sampler again") from error
+        raise ServiceError(f"{name} is gone for good ({cause})", "start the sampler again") from error
     if isinstance(cause, _FULL):
-        raise _full(f"the answer of {who}") from error
-    if isinstance(cause, PASSING):
+        raise _full(f"the answer of {name}") from error
+    if isinstance(cause, TRANSIENT):
         return type(cause).__name__
     raise cause from error
 
 
-def put(value: object, what: str) -> Any:  # Any: ray.ObjectRef
+def put(value: T, name: str) -> ObjectRef[T]:
     """A reference to `value` in the object store; raises ServiceError if neither it nor the disk has room."""
     try:
         return ray.put(value)
     except _FULL as error:
-        raise _full(what) from error
+        raise _full(name) from error
 
 
-def cluster_line() -> str:
-    """How many nodes are alive and what is free on them, for messages."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    free = ray.available_resources()  # type: ignore[no-untyped-call]  # the same
-    alive = sum(node["Alive"] for node in nodes)
-    gone = f", {len(nodes) - alive} gone" if len(nodes) > alive else ""
-    return f"the cluster has {alive} nodes{gone}, {free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free"
+def get(reference: ObjectRef[T], timeout_s: float | None, name: str, remedy: str) -> T:
+    """The value of a reference that the actor `name` answers with.
+
+    Raises TimeoutError after `timeout_s`, ServiceError with `remedy` if the actor is gone, and what was raised
+    in it, unchanged.
+    """
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except GetTimeoutError:
+        raise TimeoutError from None
+    except RayTaskError as error:
+        raise error.cause from error
+    except (RayActorError, ObjectLostError) as error:
+        raise ServiceError(f"{name} is gone ({error})", remedy) from error
 
 
-def _full(what: str) -> ServiceError:
+def _full(name: str) -> ServiceError:
     return ServiceError(
-        f"no room for {what} in Ray's object store, nor on its disk",
+        f"no room for {name} in Ray's object store, nor on its disk",
         "start Ray with a larger --object-store-memory, free the disk, or lower k or --set fleet.gather_mb",
     )

@@ -1,159 +1,193 @@
-"""The fleet on Ray: scorer actors asked all at once, and what `repair` says about lost, hung and slow ones done.
+"""The fleet on Ray: all scorers asked at once, and the failover decisions about lost, hung and slow ones carried out.
 
-A scorer that dies is restarted by Ray and rebuilt from its arguments, where the cluster has room.
+Ray restarts a scorer that dies where the cluster has room.
 """
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import RayError, RayTaskError
 
+from negsift.common.account import RecoveryCounts
 from negsift.common.errors import ServiceError
-from negsift.common.repairs import RecoveryCounts
-from negsift.common.types import InstanceFeatures, Snapshot
-from negsift.service.cluster.errors import cluster_line, put, reason_to_repeat
-from negsift.service.cluster.scorer import Published, Reply
+from negsift.common.types import InstanceFeatures
+from negsift.service.cluster.errors import put, reason_to_repeat
+from negsift.service.cluster.resources import describe_cluster
+from negsift.service.cluster.scorer import Reply, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.fleet.failover import Action, Call, Kill, Limits, RequestTracker
-from negsift.service.fleet.work_items import Cuts, WorkItem
+from negsift.service.fleet.shard_work import TakenOver
+from negsift.service.scoring.requests import Fleet, ShardRequest
+from negsift.service.scoring.shard_spec import WorkItem
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _TICK_S, _GET_S = 0.2, 10.0
 
 
-class RayFleet:
-    """One round's access to the scorers, until its deadline."""
+class RayFleet(Fleet):
+    """The scorers in one round, until its deadline."""
 
-    def __init__(self, crew: ScorerGroup, limits: Limits) -> None:
-        self._crew, self._limits = crew, limits
+    def __init__(self, group: ScorerGroup, limits: Limits, weights: WeightsRef) -> None:
+        self._group, self._limits, self._weights = group, limits, weights
         self._until = time.monotonic() + limits.round_s
-        self.repairs, self._settled = RecoveryCounts(), False
-        self._cuts: Cuts = {}
+        self._recovery: RecoveryCounts | None = None
+        self._taken_over: TakenOver = {}
 
     @property
     def shards(self) -> int:
-        """How many scorers there are."""
-        return len(self._crew.scorers)
+        """The number of scorers."""
+        return len(self._group.scorers)
 
-    def publish(self, snapshot: Snapshot) -> Published:
-        """Put the weights into the object store, once for all shards."""
-        return Published(snapshot.version, snapshot.digest, [put(snapshot, "the weights")])
+    @property
+    def version(self) -> int:
+        """The version of the weights."""
+        return self._weights.version
 
-    def extend(self, published: Published, features: InstanceFeatures) -> Published:
-        """The same weights together with the features of the pool's instances."""
-        return replace(published, references=[published.references[0], put(features, "the instances' features")])
+    @property
+    def recovery(self) -> RecoveryCounts:
+        """The failures recovered from so far in this round."""
+        return self._recovery or RecoveryCounts()
 
-    def ask(self, method: str, published: Published, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Shard.method(snapshot, *args)` of every shard, in the order of their numbers; of some in pieces.
+    def share_features(self, features: InstanceFeatures) -> None:
+        """Put the features of the pool's instances into the object store, for the rest of the round."""
+        self._weights = replace(self._weights, features=[put(features, "the instances' features")])
 
-        Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted;
-        an exception raised by the model or the pool comes out as itself, at once.
+    def ask(self, request: ShardRequest[T]) -> Sequence[T]:
+        """The answers of all shards, in the order of their numbers; a shard taken over answers in items.
+
+        Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted; an
+        exception of the model or the pool is raised at once, unchanged.
         """
-        if not self._settled:
-            moved = self._crew.settle(self._limits.round_s)
-            self.repairs, self._settled = RecoveryCounts(moved=moved, coordinator=self._crew.reborn()), True
-        arguments = [put(args, f"the arguments of {method}")]
-        late = {number: since for number, (_, since) in self._crew.late.items()}
-        question = RequestTracker(len(self._crew.scorers), self._limits, late, self._cuts)
-        asking = RequestRun(self._crew, question, (method, published, arguments))
+        if self._recovery is None:
+            moved = self._group.settle(self._limits.round_s, self._weights.spec)
+            self._recovery = RecoveryCounts(moved=moved, coordinator=self._group.coordinator_restarts())
+        late = {number: since for number, (_, since) in self._group.late.items()}
+        tracker = RequestTracker[T](self.shards, self._limits, late, self._taken_over)
+        run = RequestRun(self._group, tracker, self._weights, request)
         try:
-            while not question.done:
-                asking.step(time.monotonic())
-                if not question.done and time.monotonic() > self._until:
-                    raise self._overdue(question)
+            while not tracker.done:
+                run.step(time.monotonic())
+                if not tracker.done and time.monotonic() > self._until:
+                    raise self._overdue(tracker)
         finally:
-            self._crew.late |= asking.still_running()
-            before = self.repairs
-            self.repairs = replace(
-                before, retries=before.retries + asking.retries, restarts=before.restarts + asking.restarts,
-                hung=before.hung + asking.hung, taken_over=before.taken_over + question.taken_over,
-            )  # fmt: skip
-        self._cuts = question.cuts
-        return question.answers
+            self._group.late |= run.still_running()
+            self._recovery += run.recovery
+        self._taken_over = tracker.taken_over
+        return tracker.answers
 
-    def _overdue(self, question: RequestTracker) -> ServiceError:
-        silent, needs = question.overdue(time.monotonic()), self._limits.needs
+    def _overdue(self, tracker: RequestTracker[T]) -> ServiceError:
+        missing, needs = tracker.overdue(time.monotonic()), self._limits.needs
         return ServiceError(
-            f"no answer from {silent} within {self._limits.round_s:g} s; {cluster_line()}, a scorer needs {needs}",
+            f"no answer from {missing} within {self._limits.round_s:g} s; {describe_cluster()}, a scorer needs {needs}",
             "bring lost nodes back or add one, look at the Ray dashboard, or raise --set fleet.deadline_s",
         )
 
 
-class RequestRun:
-    """Carries out a question's actions, and tells it what comes of them."""
+class RequestRun(Generic[T]):
+    """Carries out the actions of a request's tracker, and reports to it what comes of them."""
 
-    def __init__(self, crew: ScorerGroup, question: RequestTracker, what: tuple[str, Published, Any]) -> None:
-        """`what` are the method, the weights, and the other arguments' reference in a list."""
-        self._crew, self._question, self._what = crew, question, what
-        self._calls: dict[Any, tuple[int, WorkItem | None]] = {}  # Any: ray.ObjectRef, here and below
-        self._probes: dict[Any, int] = {}
-        for number, post in enumerate(question.posts):
-            if post.late:
-                self._calls[crew.late[number][0]] = number, None
-        self.retries = self.restarts = self.hung = 0
+    def __init__(
+        self, group: ScorerGroup, tracker: RequestTracker[T], weights: WeightsRef, request: ShardRequest[T]
+    ) -> None:
+        self._group, self._tracker, self._weights = group, tracker, weights
+        self._name, self._request = type(request).__name__, [put(request, f"the request {type(request).__name__}")]
+        self._calls: dict[ObjectRef[Reply[T]], tuple[int, WorkItem]] = {}
+        self._late: dict[ObjectRef[Any], int] = {}  # Any: the answer of an earlier request, which nobody wants
+        self._probes: dict[ObjectRef[dict[str, object]], int] = {}
+        for number, state in enumerate(tracker.scorers):
+            if state.late:
+                self._late[group.late[number][0]] = number
+        self._counts = RecoveryCounts()
+
+    @property
+    def recovery(self) -> RecoveryCounts:
+        """The failures recovered from so far."""
+        return replace(self._counts, taken_over=self._tracker.splits)
 
     def step(self, now: float) -> None:
-        """Do what is to be done, then wait for a moment and take in what arrives."""
-        for action in self._question.next(now):
+        """Carry out the actions due, then wait a moment for answers."""
+        for action in self._tracker.next(now):
             self._act(action)
-        waiting = [*self._calls, *self._probes]
+        waiting = [*self._calls, *self._late, *self._probes]
         for reference in ray.wait(waiting, timeout=_TICK_S)[0] if waiting else ():
             self._take(reference, time.monotonic())
 
-    def still_running(self) -> Mapping[int, tuple[Any, float]]:
-        """Calls nobody waits for any more, by their scorers, and since when they run."""
-        posts = self._question.posts
-        return {number: (reference, posts[number].since) for reference, (number, _) in self._calls.items()}
+    def still_running(self) -> Mapping[int, tuple[ObjectRef[Any], float]]:  # Any: as above
+        """By scorer: calls nobody waits for any more, and since when they run."""
+        numbers = {reference: number for reference, (number, _) in self._calls.items()} | self._late
+        return {number: (reference, self._tracker.scorers[number].since) for reference, number in numbers.items()}
 
     def _act(self, action: Action) -> None:
-        scorer, name = self._crew.scorers[action.scorer], f"scorer-{action.scorer}"
+        scorer, name = self._group.scorers[action.scorer], f"scorer-{action.scorer}"
         if isinstance(action, Call):
-            method, published, arguments = self._what
-            named = scorer.ask.options(name=f"{name}.{method}:version={published.version}")
-            self._calls[named.remote(method, published, arguments, action.piece)] = action.scorer, action.piece
-            self.retries += int(action.again)
-            part = action.piece
-            if part.number != action.scorer:
-                log.warning("%s takes over part %d of %d of scorer-%d", name, part.at + 1, part.of, part.number)
+            item, call = action.item, scorer.ask.options(name=f"{name}.{self._name}")
+            self._calls[call.remote(self._weights, self._request, item)] = action.scorer, item
+            self._count(retries=int(action.again))
+            if item.shard != action.scorer:
+                log.warning("%s takes over part %d of %d of scorer-%d", name, item.part + 1, item.parts, item.shard)
         elif isinstance(action, Kill):
-            log.warning("%s hangs and is started anew", name)
-            self.hung += 1
+            log.warning("%s hangs and is restarted", name)
+            self._count(hung=1)
             ray.kill(scorer, no_restart=False)
         else:
             self._probes[scorer.status.remote()] = action.scorer
 
-    def _take(self, reference: Any, now: float) -> None:
-        probed = reference in self._probes
-        number, piece = (self._probes.pop(reference), None) if probed else self._calls.pop(reference)
-        if not probed:
-            self._crew.late.pop(number, None)
+    def _take(self, reference: ObjectRef[Any], now: float) -> None:  # Any: of one of the three kinds
+        if reference in self._calls:
+            self._take_answer(reference, now)
+        elif reference in self._late:
+            self._take_late(reference, now)
+        else:
+            self._take_probe(reference, now)
+
+    def _take_answer(self, reference: ObjectRef[Reply[T]], now: float) -> None:
+        number, item = self._calls.pop(reference)
         try:
-            found = ray.get(reference, timeout=_GET_S)
-        except RayTaskError as error:
-            if piece is not None or probed:
-                self._lost(number, error, now)
-            else:  # what went wrong in a call that nobody waits for is of no interest
-                self._question.answered(number, None, None, now)
+            reply = ray.get(reference, timeout=_GET_S)
         except RayError as error:
             self._lost(number, error, now)
-        else:
-            self._arrived(number, piece, found, now)
+            return
+        self._seen(number, reply)
+        self._tracker.answered(number, item, reply.answer, now)
+
+    def _take_late(self, reference: ObjectRef[Any], now: float) -> None:  # Any: as above
+        number = self._late.pop(reference)
+        self._group.late.pop(number, None)
+        try:
+            self._seen(number, ray.get(reference, timeout=_GET_S))
+        except RayTaskError:  # what a call that nobody waits for raises is of no interest
+            pass
+        except RayError as error:
+            self._lost(number, error, now)
+            return
+        self._tracker.caught_up(number)
+
+    def _take_probe(self, reference: ObjectRef[dict[str, object]], now: float) -> None:
+        number = self._probes.pop(reference)
+        try:
+            ray.get(reference, timeout=_GET_S)
+        except RayError as error:
+            self._lost(number, error, now)
+            return
+        self._tracker.back(number)
 
     def _lost(self, number: int, error: RayError, now: float) -> None:
         reason = reason_to_repeat(error, f"scorer-{number}")
-        if self._question.posts[number].down_since is None:
+        if self._tracker.scorers[number].down_since is None:
             log.warning("scorer-%d is lost: %s", number, reason)
-        self._question.lost(number, reason, now)
+        self._tracker.lost(number, reason, now)
 
-    def _arrived(self, number: int, piece: WorkItem | None, found: Reply | dict[str, Any], now: float) -> None:
-        if not isinstance(found, Reply):  # a probe's status
-            self._question.back(number)
-            return
-        self.restarts += int(self._crew.lives.get(number, found.life) != found.life)
-        self._crew.lives[number], self._crew.nodes[number] = found.life, found.node
-        self._question.answered(number, piece, found.answer, now)
+    def _seen(self, number: int, reply: Reply[Any]) -> None:  # Any: as above
+        """Note a scorer's incarnation and node."""
+        self._count(restarts=int(self._group.incarnations.get(number, reply.incarnation) != reply.incarnation))
+        self._group.incarnations[number], self._group.nodes[number] = reply.incarnation, reply.node
+
+    def _count(self, **counts: int) -> None:
+        self._counts += RecoveryCounts(**counts)

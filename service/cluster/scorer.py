@@ -1,95 +1,109 @@
-"""A scorer: one shard in a process of its own. A plain class, wrapped by the fleet.
+"""A scorer: shards in a process of their own. A plain class, which the scorer group makes into actors.
 
-Calls carry the weights' reference, so a scorer that was started anew can't answer with old ones.
+Calls carry references to the weights and to what shards are made from, so a restarted scorer can't answer with
+old ones, and needs nothing that was in its memory.
 """
 
 import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ray
 import torch
+from ray import ObjectRef
 
 from negsift.common.threads import block_workers
-from negsift.common.types import Snapshot
-from negsift.service.fleet.local import ShardSpec
-from negsift.service.fleet.work_items import WorkItem
+from negsift.common.types import InstanceFeatures, Snapshot
+from negsift.service.scoring.requests import ShardRequest
 from negsift.service.scoring.shard_cache import ShardCache
+from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
 
+T = TypeVar("T")
 _FETCH_S = 120.0
 
 
 @dataclass(frozen=True)
-class Published:
-    """Weights in the object store: references in a list, so that only the receiver fetches them.
+class SpecRef:
+    """A ShardSpec in the object store, and a digest that identifies it.
 
-    They are a Snapshot, or a client's plain arrays for the pool's version `pool_version`. `stock` is what they
-    are to score, by its digest and its reference; none of it where the scorers hold just one.
+    The reference is in a list, here and below, so that Ray doesn't fetch its value wherever it passes.
+    """
+
+    digest: str
+    reference: Sequence[ObjectRef[ShardSpec]]
+
+    def fetch(self) -> ShardSpec:
+        """The spec; without a limit of its own, since whoever waits for the scorer has one."""
+        return ray.get(self.reference[0])
+
+
+@dataclass(frozen=True)
+class WeightsRef:
+    """Weights in the object store: a Snapshot, or a client's plain arrays for the pool's version `pool_version`.
+
+    `spec` is what they score. `features` are those of the pool's instances, where bags share instances.
     """
 
     version: int
     digest: str
-    references: Sequence[Any]  # Any: ray.ObjectRef of weights and, perhaps, of InstanceFeatures
+    reference: Sequence[ObjectRef[Any]]  # Any: a Snapshot, or arrays by name
+    spec: SpecRef
     pool_version: int = 0
-    stock: tuple[str, Sequence[Any]] | None = None  # Any: ray.ObjectRef of a Stock
+    features: Sequence[ObjectRef[InstanceFeatures]] = ()
 
-    def snapshot(self, parts: Sequence[Any]) -> Snapshot:  # Any: what the references stand for
-        """The weights, from what was fetched."""
-        plain = not isinstance(parts[0], Snapshot)
-        given = Snapshot(self.version, self.digest, parts[0], None, self.pool_version) if plain else parts[0]
-        return replace(given, features=parts[1] if len(parts) > 1 else None)
+    def fetch(self) -> Snapshot:
+        """The weights, with the features if there are any."""
+        weights = ray.get(self.reference[0], timeout=_FETCH_S)
+        if not isinstance(weights, Snapshot):
+            weights = Snapshot(self.version, self.digest, weights, None, self.pool_version)
+        features = ray.get(self.features[0], timeout=_FETCH_S) if self.features else None
+        return replace(weights, features=features)
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer, which life of the scorer it comes from, and on which node."""
+class Reply(Generic[T]):
+    """An answer, the incarnation of the scorer that gave it, and its node."""
 
-    life: str
-    answer: Any  # Any: the method's
+    incarnation: str
+    answer: T
     node: str
 
 
 class Scorer:
-    """A shard in a process of its own, or one of each stock that is asked for."""
+    """Shard `number` of every spec that it is asked about."""
 
-    def __init__(self, number: int, held: Sequence[Any], cpus: float) -> None:  # Any: ray.ObjectRef of a Stock
-        self._number, self._only, self._life = number, ("", held), uuid.uuid4().hex
+    def __init__(self, number: int, cpus: float) -> None:
+        self._number, self._incarnation = number, uuid.uuid4().hex
         self._node: str = ray.get_runtime_context().get_node_id()
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
         self._shards = ShardCache(number, device, threads)
-        self._snapshot: tuple[Published, Snapshot] | None = None
+        self._loaded: tuple[WeightsRef, Snapshot] | None = None
 
     def __repr__(self) -> str:
         return f"scorer-{self._number}"
 
-    def build(self) -> None:
-        """Make the shard of the only stock, if there is just one, before it is asked anything."""
-        digest, held = self._only
-        if held:
-            self._shards.of(digest, lambda: _stock(held))
+    def build(self, spec: SpecRef | None) -> None:
+        """Make the shard of a spec, if one is given, before it is asked anything."""
+        if spec is not None:
+            self._shards.prepare(spec.digest, spec.fetch)
 
-    def ask(self, method: str, published: Published, arguments: Sequence[Any], piece: WorkItem) -> Reply:
-        """`Shard.method` with the weights `published`, of its own share or of a piece of another one's."""
-        digest, held = published.stock or self._only
-        self._shards.of(digest, lambda: _stock(held))
-        snapshot, given = self._fetch(published), ray.get(arguments[0], timeout=_FETCH_S)
-        shard = self._shards.answering(digest, snapshot, piece)
-        return Reply(self._life, getattr(shard, method)(snapshot, *given), self._node)
+    def ask(self, weights: WeightsRef, request: Sequence[ObjectRef[ShardRequest[T]]], item: WorkItem) -> Reply[T]:
+        """The answer to a request with these weights, for its own shard or for an item of another scorer's."""
+        digest = weights.spec.digest
+        self._shards.prepare(digest, weights.spec.fetch)
+        snapshot = self._fetch(weights)
+        shard = self._shards.shard_for(digest, snapshot, item)
+        answer = ray.get(request[0], timeout=_FETCH_S).run(shard, snapshot)
+        return Reply(self._incarnation, answer, self._node)
 
-    def status(self) -> dict[str, Any]:  # Any: numbers and strings
-        """What it is and holds."""
+    def status(self) -> dict[str, object]:
+        """Its name, process and node, and the memory it takes."""
         return {"name": repr(self), "pid": os.getpid(), "node": self._node, **self._shards.status()}
 
-    def _fetch(self, published: Published) -> Snapshot:
-        if self._snapshot is None or self._snapshot[0] != published:
-            parts = ray.get(list(published.references), timeout=_FETCH_S)
-            self._snapshot = published, published.snapshot(parts)
-        return self._snapshot[1]
-
-
-def _stock(held: Sequence[Any]) -> ShardSpec:  # Any: ray.ObjectRef of a Stock
-    stock: ShardSpec = ray.get(held[0])  # no limit of its own: whoever waits for this scorer has one
-    return stock
+    def _fetch(self, weights: WeightsRef) -> Snapshot:
+        if self._loaded is None or self._loaded[0] != weights:
+            self._loaded = weights, weights.fetch()
+        return self._loaded[1]

@@ -1,64 +1,64 @@
-"""The scorers of one service on Ray: how they are made, what is known of them, and how they use nodes that come late.
+"""The scorers of one service on Ray: how they are made, what is known of them, and how they use nodes that join late.
 
-A scorer moves between two rounds: another one is started on the new node while the old one goes on, and takes its
+A scorer moves between two rounds: another one starts on the new node while the old one continues, and takes its
 place at the first round that finds it ready.
 """
 
 import logging
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray import ObjectRef
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from negsift.service.cluster.scorer import Scorer
+from negsift.common.errors import ServiceError
+from negsift.service.cluster.connect import require_importable
+from negsift.service.cluster.resources import free_resources, nodes
+from negsift.service.cluster.scorer import Scorer, SpecRef
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 log = logging.getLogger(__name__)
 _LOOK_S = 5.0
 
+ScorerHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
+
 
 @dataclass(frozen=True)
 class ScorerFactory:
-    """How scorers are made: with so many CPUs and GPUs each; `tag` tells services apart.
+    """Makes scorers with `resources` (CPUs, GPUs) each; `tag` tells services apart."""
 
-    `held` has the reference of the Stock in the object store, which must be kept for as long as scorers may be
-    started anew; empty where calls name the stock they are for.
-    """
-
-    held: Sequence[Any]  # Any: ray.ObjectRef of a Stock
     resources: tuple[float, float]
     tag: str
 
-    def start(self, number: int) -> Any:  # Any: an actor handle
+    def start(self, number: int) -> ScorerHandle:
         """A scorer where there is room, spread over the nodes."""
         return self._start(number, self.tag, "SPREAD")
 
-    def another(self, number: int, node: str | None = None) -> Any:  # Any: as above
-        """Another one of that number; on `node`, elsewhere only once that is gone."""
+    def replace(self, number: int, node: str | None = None) -> ScorerHandle:
+        """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
         where = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
         return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", where)
 
-    def _start(self, number: int, tag: str, where: Any) -> Any:  # Any: Ray's
+    def _start(self, number: int, tag: str, where: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
         cpus, gpus = self.resources
-        kind = ray.remote(Scorer).options(
+        actor = ray.remote(Scorer).options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
             scheduling_strategy=where,
         )  # fmt: skip
-        return kind.remote(number, self.held, cpus)
+        return actor.remote(number, cpus)
 
 
 @dataclass(frozen=True)
 class PendingMove:
-    """A scorer that is being started on a new node, and its first answer."""
+    """A scorer that is starting on a new node, its first answer, and since when."""
 
     move: Move
-    actor: Any  # Any: an actor handle
-    answer: Any  # Any: ray.ObjectRef
+    actor: ScorerHandle
+    answer: ObjectRef[dict[str, object]]
     since: float
 
 
@@ -66,80 +66,115 @@ class PendingMove:
 class ScorerGroup:
     """The scorers, and what is known of them from one round to the next.
 
-    `lives` are their last known lives, `nodes` where they are, `late` the calls that were taken over and still run,
-    and since when. `first` are the nodes that were there at the first round, `shunned` those that had no room.
+    `incarnations` and `nodes` are the last ones known of each scorer. `late` are calls that were taken over
+    and still run, and since when. `first_nodes` were there at the first round, `avoided_nodes` had no room.
     """
 
-    making: ScorerFactory
-    scorers: list[Any]  # Any: actor handles
-    lives: dict[int, str] = field(default_factory=dict)
+    factory: ScorerFactory
+    scorers: list[ScorerHandle]
+    incarnations: dict[int, str] = field(default_factory=dict)
     nodes: dict[int, str] = field(default_factory=dict)
-    late: dict[int, tuple[Any, float]] = field(default_factory=dict)  # Any: ray.ObjectRef
-    coming: list[PendingMove] = field(default_factory=list)
-    first: frozenset[str] = frozenset()
-    shunned: set[str] = field(default_factory=set)
+    late: dict[int, tuple[ObjectRef[Any], float]] = field(default_factory=dict)  # Any: the answer of any request
+    moves: list[PendingMove] = field(default_factory=list)
+    first_nodes: frozenset[str] = frozenset()
+    avoided_nodes: set[str] = field(default_factory=set)
     begun: bool = False
 
     @classmethod
-    def start(cls, making: ScorerFactory, shards: int) -> Self:
+    def start(cls, factory: ScorerFactory, shards: int) -> Self:
         """One scorer a shard."""
-        return cls(making, [making.start(number) for number in range(shards)])
+        return cls(factory, [factory.start(number) for number in range(shards)])
 
-    def settle(self, patience_s: float) -> int:
-        """Between two rounds: let those take over that are ready on new nodes, start others there; how many took over.
+    def await_start(self, limit_s: float, spec: SpecRef | None = None) -> None:
+        """Wait until every scorer has started, and made its shard of `spec` if there is one.
 
-        One that isn't ready after `patience_s` is given up.
+        Raises what goes wrong in that, unchanged; ServiceError for scorers that aren't placed within `limit_s`;
+        BadInput if the nodes can't import negsift.
         """
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-        room = {node["NodeID"]: room_for(node["Resources"], self.making.resources) for node in nodes if node["Alive"]}
-        self.first = self.first or frozenset(room)
-        moved = sum(self._takes_over(each, patience_s) for each in list(self.coming))
-        if not self.coming and len(self.nodes) == len(self.scorers):
-            new = room.keys() - self.first - self.shunned
-            self.coming = [self._begin(move) for move in plan_moves(self.nodes, room, new)]
+        builds = [scorer.build.remote(spec) for scorer in self.scorers]
+        ready, missing = ray.wait(builds, num_returns=len(builds), timeout=limit_s)
+        if missing:
+            self.kill()
+            raise _not_started(len(missing), len(builds), limit_s)
+        try:
+            ray.get(ready)
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayActorError as error:
+            self.kill()
+            require_importable()
+            raise ServiceError(f"a scorer can't be built ({error})", "see the cause above") from error
+
+    def kill(self) -> None:
+        """End all scorers."""
+        for scorer in self.scorers:
+            ray.kill(scorer)
+
+    def settle(self, patience_s: float, spec: SpecRef) -> int:
+        """Between two rounds: finish and start moves to new nodes; gives how many scorers have moved.
+
+        A scorer makes its shard of `spec` before it moves. A move that isn't ready after `patience_s` is given up.
+        """
+        alive = [node for node in nodes() if node["Alive"]]
+        room = {node["NodeID"]: room_for(node["Resources"], self.factory.resources) for node in alive}
+        self.first_nodes = self.first_nodes or frozenset(room)
+        moved = sum(self._finish(pending, patience_s) for pending in list(self.moves))
+        if not self.moves and len(self.nodes) == len(self.scorers):
+            new = room.keys() - self.first_nodes - self.avoided_nodes
+            self.moves = [self._begin(move, spec) for move in plan_moves(self.nodes, room, new)]
         return moved
 
-    def reborn(self) -> int:
-        """1 in the first round of a coordinator that was started anew, else 0."""
-        first, self.begun, here = not self.begun, True, ray.get_runtime_context()
-        return int(bool(first and here.get_actor_id() and here.was_current_actor_reconstructed))
+    def coordinator_restarts(self) -> int:
+        """1 in the first round of a coordinator that was restarted, else 0."""
+        first, self.begun, context = not self.begun, True, ray.get_runtime_context()
+        return int(bool(first and context.get_actor_id() and context.was_current_actor_reconstructed))
 
     def revive(self) -> None:
-        """Make those anew that are gone for good: those that had moved end with the coordinator that made them."""
-        asked = [scorer.status.remote() for scorer in self.scorers]
-        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_LOOK_S)
-        for number, reference in enumerate(asked):
-            if reference in ready and _is_dead(reference):
-                log.info("scorer-%d is made anew", number)
-                self.scorers[number] = self.making.another(number)
+        """Replace scorers that are gone for good: those that had moved end with the coordinator that made them."""
+        answers = [scorer.status.remote() for scorer in self.scorers]
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_LOOK_S)
+        for number, answer in enumerate(answers):
+            if answer in ready and _is_dead(answer):
+                log.info("scorer-%d is replaced", number)
+                self.scorers[number] = self.factory.replace(number)
 
-    def _begin(self, move: Move) -> PendingMove:
+    def _begin(self, move: Move, spec: SpecRef) -> PendingMove:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
-        actor = self.making.another(move.scorer, move.node)
-        actor.build.remote()
+        actor = self.factory.replace(move.scorer, move.node)
+        actor.build.remote(spec)
         return PendingMove(move, actor, actor.status.remote(), time.monotonic())
 
-    def _takes_over(self, coming: PendingMove, patience_s: float) -> bool:
-        ready, _ = ray.wait([coming.answer], timeout=0)
-        if not ready and time.monotonic() - coming.since < patience_s:
+    def _finish(self, pending: PendingMove, patience_s: float) -> bool:
+        """Whether the scorer has moved."""
+        ready, _ = ray.wait([pending.answer], timeout=0)
+        if not ready and time.monotonic() - pending.since < patience_s:
             return False
-        self.coming.remove(coming)
-        number, node = coming.move.scorer, coming.move.node
-        found = _home(coming.answer) if ready else None
-        if found != node:
+        self.moves.remove(pending)
+        number, node = pending.move.scorer, pending.move.node
+        home = _home(pending.answer) if ready else None
+        if home != node:
             log.warning("scorer-%d stays where it is, node %s has not taken it", number, node[:8])
-            if found is None:  # else it came elsewhere, where the node was not known yet: the next round tries again
-                self.shunned.add(node)
-            ray.kill(coming.actor)
+            if home is None:  # else Ray placed it elsewhere, before it knew the node: the next round tries again
+                self.avoided_nodes.add(node)
+            ray.kill(pending.actor)
             return False
         ray.kill(self.scorers[number])
-        self.scorers[number], self.nodes[number] = coming.actor, node
-        self.lives.pop(number, None)
+        self.scorers[number], self.nodes[number] = pending.actor, node
+        self.incarnations.pop(number, None)
         self.late.pop(number, None)
         return True
 
 
-def _home(answer: Any) -> str | None:  # Any: ray.ObjectRef
+def _not_started(missing: int, scorers: int, limit_s: float) -> ServiceError:
+    free = free_resources()
+    return ServiceError(
+        f"{missing} of {scorers} scorers not started within {limit_s:g} s; the cluster has "
+        f"{free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free",
+        "stop another service, lower --set fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
+    )
+
+
+def _home(answer: ObjectRef[dict[str, object]]) -> str | None:
     """The node that a scorer answered from; None if it is lost."""
     try:
         return str(ray.get(answer)["node"])
@@ -147,7 +182,7 @@ def _home(answer: Any) -> str | None:  # Any: ray.ObjectRef
         return None
 
 
-def _is_dead(answer: Any) -> bool:  # Any: ray.ObjectRef
+def _is_dead(answer: ObjectRef[dict[str, object]]) -> bool:
     try:
         ray.get(answer)
     except ActorDiedError:

@@ -1,27 +1,29 @@
-"""What to do about scorers that are slow, hung or gone: the bookkeeping of one question put to all of them.
+"""What to do about scorers that are slow, hung or gone, while one request is put to all shards.
 
-It decides and does not act: the fleet tells it what happened and carries out the actions it gives. A share of
-whole blocks is embedded with weights that travel along, so anybody can: it is taken over from a scorer that
-is lost or slower than `slow_after_s`, in equal pieces, by those that are done; the answer that is there first
-counts, and both have the same bits. In later questions of the round a share stays with those that took it.
+`RequestTracker` decides and does not act: the fleet reports events to it and carries out the actions it
+returns. A shard's work is whole blocks embedded with weights that travel along, so any scorer can do it. The
+work of a lost or slow scorer is split in equal items among idle scorers; the first answer counts, and all
+answers have the same bits. In later requests of the round the items stay with the scorers that took them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Generic, TypeVar
 
-from negsift.service.fleet.work_items import Cuts, ShardWork, WorkItem
+from negsift.service.fleet.shard_work import ShardWork, TakenOver
+from negsift.service.scoring.shard_spec import WorkItem
 
+T = TypeVar("T")
 _SLOW_FACTOR, _SLOW_LEAST_S = 3.0, 5.0
 _PROBE_S = 0.2
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds until a round without an end is an error, and until a call without an answer costs its scorer the life.
+    """`round_s`: a round fails after this long. `call_s`: a scorer without an answer for this long is restarted.
 
-    `needs` says in words what a scorer takes of a cluster.
+    `needs` says in words which resources a scorer takes.
     """
 
     round_s: float = 600.0
@@ -31,23 +33,23 @@ class Limits:
 
 @dataclass(frozen=True)
 class Call:
-    """Have a scorer work on a piece of anybody's share; `again` if its own scorer was given it before."""
+    """Have a scorer work on an item of any shard; `again` if the shard's own scorer was asked for it before."""
 
     scorer: int
-    piece: WorkItem
+    item: WorkItem
     again: bool = False
 
 
 @dataclass(frozen=True)
 class Probe:
-    """See whether a lost scorer is back."""
+    """Ask a lost scorer for a sign of life."""
 
     scorer: int
 
 
 @dataclass(frozen=True)
 class Kill:
-    """End a scorer that hangs, so that it is started anew."""
+    """End a scorer that hangs, so that it is restarted."""
 
     scorer: int
 
@@ -57,9 +59,12 @@ Action = Call | Probe | Kill
 
 @dataclass
 class ScorerState:
-    """One scorer: what it works on since when, or since when it is lost, and how often that happened."""
+    """One scorer: its item and since when, or since when it is lost, and how often that happened.
 
-    piece: WorkItem | None = None
+    It is `late` while it works on a request that was finished without it.
+    """
+
+    item: WorkItem | None = None
     since: float = 0.0
     down_since: float | None = None
     probe_at: float = 0.0
@@ -70,142 +75,144 @@ class ScorerState:
 
     @property
     def idle(self) -> bool:
-        """Whether it could take something on."""
-        return self.piece is None and self.down_since is None and not self.late
+        """Whether it can take on work."""
+        return self.item is None and self.down_since is None and not self.late
 
 
-def slow_after_s(spans: Sequence[float], scorers: int) -> float | None:
-    """After how many seconds a call is slow: three times the median of those done, five seconds at least.
+def slow_after_s(durations: Sequence[float], scorers: int) -> float | None:
+    """The seconds after which a call is slow: three times the median of those done, and at least 5 s.
 
     None while fewer than half of the scorers are done.
     """
-    return max(_SLOW_FACTOR * median(spans), _SLOW_LEAST_S) if 2 * len(spans) >= scorers else None
+    return max(_SLOW_FACTOR * median(durations), _SLOW_LEAST_S) if 2 * len(durations) >= scorers else None
 
 
-class RequestTracker:
-    """One method of every shard: who works on what, and what to do next."""
+class RequestTracker(Generic[T]):
+    """One request to all shards: who works on what, and what to do next. Times are monotonic seconds."""
 
-    def __init__(self, scorers: int, limits: Limits, late: Mapping[int, float], cuts: Cuts | None = None) -> None:
-        """`late` scorers still work on something older; `cuts` are the shares taken over in earlier questions."""
-        self._limits, known = limits, cuts or {}
-        self.posts = [ScorerState(since=late.get(number, 0.0), late=number in late) for number in range(scorers)]
-        self.shares = [ShardWork.of(known.get(number, {})) for number in range(scorers)]
-        self.taken_over = 0
-        self._spans: list[float] = []
+    def __init__(
+        self, scorers: int, limits: Limits, late: Mapping[int, float], taken_over: TakenOver | None = None
+    ) -> None:
+        """`late` scorers work on an earlier request since then; `taken_over` is that of the round's last request."""
+        self._limits, before = limits, taken_over or {}
+        self.scorers = [ScorerState(since=late.get(number, 0.0), late=number in late) for number in range(scorers)]
+        self._work: list[ShardWork[T]] = [ShardWork.after(before.get(number, {})) for number in range(scorers)]
+        self.splits = 0
+        self._durations: list[float] = []
 
     @property
     def done(self) -> bool:
-        """Whether every share is answered."""
-        return all(share.done for share in self.shares)
+        """Whether every shard is answered."""
+        return all(work.done for work in self._work)
 
     @property
-    def answers(self) -> Sequence[Any]:  # Any: the method's
-        """All answers, in the order of the shards, and of pieces within one."""
-        return [
-            share.answers[piece] for share in self.shares for piece in sorted(share.answers, key=lambda each: each.at)
-        ]
+    def answers(self) -> Sequence[T]:
+        """All answers, in the order of the shards, and of items within one."""
+        ordered = (sorted(work.answers.items(), key=lambda pair: pair[0].part) for work in self._work)
+        return [answer for pairs in ordered for _, answer in pairs]
 
     @property
-    def cuts(self) -> Cuts:
-        """The shares that were answered in pieces, and who has worked on each."""
-        taken = {number: share.taken for number, share in enumerate(self.shares)}
-        return {number: takers for number, takers in taken.items() if takers}
+    def taken_over(self) -> TakenOver:
+        """The shards answered by other scorers than their own."""
+        takers = {number: work.taken_over for number, work in enumerate(self._work)}
+        return {number: taken for number, taken in takers.items() if taken}
 
-    def answered(self, scorer: int, piece: WorkItem | None, answer: Any, now: float) -> None:  # Any: the method's
-        """A scorer is done with a piece, or, without one, with what made it late."""
-        post = self.posts[scorer]
-        if piece is None:
-            post.late = False
-            return
-        if piece == WorkItem(scorer):
-            self._spans.append(now - post.since)
-        post.piece = None
-        self.shares[piece.number].add(piece, answer)
+    def answered(self, scorer: int, item: WorkItem, answer: T, now: float) -> None:
+        """A scorer has answered an item."""
+        state = self.scorers[scorer]
+        if item == WorkItem(scorer):
+            self._durations.append(now - state.since)
+        state.item = None
+        self._work[item.shard].add(item, answer)
+
+    def caught_up(self, scorer: int) -> None:
+        """A late scorer is done with the earlier request."""
+        self.scorers[scorer].late = False
 
     def lost(self, scorer: int, reason: str, now: float) -> None:
-        """A scorer's call or probe came to nothing; what it worked on is free again."""
-        post = self.posts[scorer]
-        if post.piece is not None or post.late:
-            post.losses, post.down_since = post.losses + 1, now
-        if post.piece is not None and (post.piece.number != scorer or self.shares[scorer].away):
-            self.shares[post.piece.number].give_back(post.piece)
-        post.piece, post.late, post.killed, post.reason, post.probe_at = None, False, False, reason, now + _PROBE_S
+        """A scorer's call or probe failed; its item is free again."""
+        state = self.scorers[scorer]
+        if state.item is not None or state.late:
+            state.losses, state.down_since = state.losses + 1, now
+        if state.item is not None and (state.item.shard != scorer or self._work[scorer].reassigned):
+            self._work[state.item.shard].give_back(state.item)
+        state.item, state.late, state.killed, state.reason, state.probe_at = None, False, False, reason, now + _PROBE_S
 
     def back(self, scorer: int) -> None:
         """A lost scorer answers again."""
-        self.posts[scorer].down_since = None
+        self.scorers[scorer].down_since = None
 
     def next(self, now: float) -> list[Action]:
-        """What is to be done now; carrying it out is up to the caller."""
+        """The actions due now, for the caller to carry out."""
         actions: list[Action] = []
-        for number, post in enumerate(self.posts):
-            actions += self._own(number, post, now)
-        self._cut_slow(now)
+        for number, state in enumerate(self.scorers):
+            actions += self._own_actions(number, state, now)
+        self._split_slow(now)
         return actions + self._hand_out(now)
 
     def overdue(self, now: float) -> str:
-        """Which shards have not answered, and what is known of their scorers."""
-        return ", ".join(self._state(number, now) for number, share in enumerate(self.shares) if not share.done)
+        """The shards without an answer, and the state of their scorers, in words."""
+        return ", ".join(self._describe(number, now) for number, work in enumerate(self._work) if not work.done)
 
-    def _own(self, number: int, post: ScorerState, now: float) -> list[Action]:
-        """What concerns one scorer and its own share."""
-        share = self.shares[number]
-        if post.down_since is not None:
-            if now < post.probe_at:
+    def _own_actions(self, number: int, state: ScorerState, now: float) -> list[Action]:
+        """The actions that concern one scorer and its own shard."""
+        work = self._work[number]
+        if state.down_since is not None:
+            if now < state.probe_at:
                 return []
-            post.probe_at = float("inf")  # until the probe is answered
+            state.probe_at = float("inf")  # until the probe is answered
             return [Probe(number)]
-        if (post.piece or post.late) and not post.killed and now - post.since > self._limits.call_s:
-            post.killed = True
+        if (state.item or state.late) and not state.killed and now - state.since > self._limits.call_s:
+            state.killed = True
             return [Kill(number)]
-        if post.piece or share.done or share.away or post.late:
+        if state.item or work.done or work.reassigned or state.late:
             return []
-        return [self._give(number, WorkItem(number), now)]
+        return [self._assign(number, WorkItem(number), now)]
 
-    def _give(self, scorer: int, piece: WorkItem, now: float) -> Call:
-        share, post = self.shares[piece.number], self.posts[scorer]
-        again, share.tried = share.tried, share.tried or scorer == piece.number
-        share.began = now if share.began is None else share.began
-        post.piece, post.since, post.late = piece, now, False
-        return Call(scorer, piece, again)
+    def _assign(self, scorer: int, item: WorkItem, now: float) -> Call:
+        work, state = self._work[item.shard], self.scorers[scorer]
+        again, work.tried = work.tried, work.tried or scorer == item.shard
+        work.began = now if work.began is None else work.began
+        state.item, state.since, state.late = item, now, False
+        return Call(scorer, item, again)
 
     def _idle(self) -> list[int]:
-        free = (share.done or share.away for share in self.shares)
-        return [number for number, (post, own) in enumerate(zip(self.posts, free, strict=True)) if post.idle and own]
+        own_free = [work.done or work.reassigned for work in self._work]
+        return [number for number, state in enumerate(self.scorers) if state.idle and own_free[number]]
 
-    def _cut_slow(self, now: float) -> None:
-        """Cut the share of a scorer that is lost, late or slow into a piece for each that is idle."""
-        limit_s, idle = slow_after_s(self._spans, len(self.posts)), len(self._idle())
-        for number, share in enumerate(self.shares):
-            if not idle or share.done or share.cut:
+    def _split_slow(self, now: float) -> None:
+        """Split the work of a lost, late or slow scorer into an item for each idle scorer."""
+        limit_s, idle = slow_after_s(self._durations, len(self.scorers)), len(self._idle())
+        for number, work in enumerate(self._work):
+            if not idle or work.done or work.split:
                 continue
-            slow = limit_s is not None and share.began is not None and now - share.began > limit_s
-            if slow or (self.posts[number].late and share.began is None):
-                share.cut, self.taken_over = True, self.taken_over + 1
-                share.free, idle = [WorkItem(number, at, idle) for at in range(idle)], 0
+            slow = limit_s is not None and work.began is not None and now - work.began > limit_s
+            if slow or (self.scorers[number].late and work.began is None):
+                work.split, self.splits = True, self.splits + 1
+                work.free, idle = [WorkItem(number, part, idle) for part in range(idle)], 0
 
     def _hand_out(self, now: float) -> list[Action]:
         idle, actions = self._idle(), list[Action]()
-        for share in self.shares:
-            for piece in list(share.free):
-                taker = self._taker(share.takers.get(piece), idle)
+        for work in self._work:
+            for item in list(work.free):
+                taker = self._taker(work.takers.get(item), idle)
                 if taker is not None:
                     idle.remove(taker)
-                    share.free.remove(piece)
-                    share.takers[piece] = taker
-                    actions.append(self._give(taker, piece, now))
+                    work.free.remove(item)
+                    work.takers[item] = taker
+                    actions.append(self._assign(taker, item, now))
         return actions
 
     def _taker(self, before: int | None, idle: Sequence[int]) -> int | None:
-        """Who is to work on a piece: who did so before, unless it is lost or late; then anybody."""
+        """The scorer for an item: the one that had it before, unless that is lost or late; then any idle one."""
         if before in idle or not idle:
             return before if before in idle else None
-        there = before is not None and self.posts[before].down_since is None and not self.posts[before].late
-        return None if there else idle[0]
+        alive = before is not None and self.scorers[before].down_since is None and not self.scorers[before].late
+        return None if alive else idle[0]
 
-    def _state(self, number: int, now: float) -> str:
-        post = self.posts[number]
-        told = f"lost {post.losses} times ({post.reason}), " if post.losses else ""
-        if post.down_since is not None:
-            return f"scorer-{number} ({told}not back for {now - post.down_since:.0f} s)"
-        return f"scorer-{number} ({told}at work for {now - post.since:.0f} s)"
+    def _describe(self, number: int, now: float) -> str:
+        state = self.scorers[number]
+        losses = f"lost {state.losses} times ({state.reason}), " if state.losses else ""
+        if state.down_since is not None:
+            return f"scorer-{number} ({losses}not back for {now - state.down_since:.0f} s)"
+        return f"scorer-{number} ({losses}at work for {now - state.since:.0f} s)"

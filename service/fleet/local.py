@@ -1,113 +1,87 @@
-"""The fleet of shards in this process, and what any fleet can do."""
+"""All shards in this process: no Ray, one round at a time, blocks spread over the machine's cores."""
 
 import copy
 import dataclasses
 import os
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn, TypeVar
 
 import torch
 
-from negsift.common.data.table.bags import TableBags
-from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.data.table.memory_use import least_budget
-from negsift.common.models.adapt import Embedder
-from negsift.common.repairs import RecoveryCounts
+from negsift.common.account import RecoveryCounts
+from negsift.common.errors import BadInput
 from negsift.common.threads import block_workers
-from negsift.common.types import InstanceFeatures, Snapshot
-from negsift.service.pool.bag_source import BagSource
-from negsift.service.pool.blocks import block_count, share_blocks
-from negsift.service.pool.shard_data import ShardData
-from negsift.service.scoring.scoring_config import ScoringConfig
+from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
+from negsift.service.points.shared_points import GatherLimits
+from negsift.service.protocols import Service
+from negsift.service.scoring.requests import Fleet, ShardRequest
 from negsift.service.scoring.shard import Shard
+from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.coordinator import select
+from negsift.service.selection.task import Task
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ShardSpec:
-    """All that shards are made from: both parts' bags, the architecture, and the cutting into blocks.
+class LocalFleet(Fleet):
+    """Shards of this process in one round, asked one after another."""
 
-    `budget` is for each shard's decoded bags, where they are those of a table; a scorer holds shards of
-    `tasks_held` stocks at most.
-    """
+    recovery = RecoveryCounts()
 
-    pool: BagSource
-    positives: BagSource
-    model: Embedder
-    shards: int
-    block: int
-    cache_bytes: int
-    budget: DecodingBudget
-    tasks_held: int = 16
-    scoring: ScoringConfig = field(default_factory=ScoringConfig)
-
-    def holding(self, number: int) -> ShardData:
-        """What shard `number` holds."""
-        share = number, self.shards
-        pool, pool_blocks = self.pool.share(share, self.block, self.budget)
-        positives = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
-        return ShardData(pool, self.positives, pool_blocks, positives, self.block, share)
-
-    def shard(self, number: int, model: Embedder, threads: Executor) -> Shard:
-        """Shard `number`, with this model as its own."""
-        return Shard(self.holding(number), model, threads, self.cache_bytes, self.scoring)
-
-    def piece(self, number: int, at: int, of: int) -> ShardData:
-        """Part `at` of `of` of what shard `number` holds, whole blocks; a table's bags are streamed."""
-        bags = self.pool.dataset
-        budget = least_budget(bags.row_index, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
-        return dataclasses.replace(self, shards=self.shards * of, budget=budget).holding(number * of + at)
-
-
-class Fleet(Protocol):
-    """Shards that can be asked all at once, wherever they are."""
-
-    repairs: RecoveryCounts
-    """What was mended so far because a shard was gone, hung or slow."""
+    def __init__(self, shards: Sequence[Shard], snapshot: Snapshot) -> None:
+        self._shards, self._snapshot = shards, snapshot
 
     @property
     def shards(self) -> int:
-        """How many there are."""
-
-    def publish(self, snapshot: Snapshot) -> Any:  # Any: a snapshot, or a reference to one
-        """Make weights available to all shards; what comes back stands for them in `ask`."""
-
-    def ask(self, method: str, published: Any, *args: Any) -> Sequence[Any]:  # Any: as above; the method's
-        """`Shard.method(snapshot, *args)` of every shard, in the order of their numbers."""
-
-    def extend(self, published: Any, features: InstanceFeatures) -> Any:  # Any: as above
-        """The same weights together with the features of the pool's instances."""
-
-
-class LocalFleet:
-    """All shards in this process, asked one after another; each spreads its blocks over the machine's cores."""
-
-    repairs = RecoveryCounts()
-
-    def __init__(self, stock: ShardSpec, device: torch.device) -> None:
-        self._threads = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
-        self._shards = [
-            stock.shard(number, copy.deepcopy(stock.model).to(device), self._threads) for number in range(stock.shards)
-        ]
-
-    @property
-    def shards(self) -> int:
-        """How many there are."""
+        """The number of shards."""
         return len(self._shards)
 
-    def publish(self, snapshot: Snapshot) -> Snapshot:
-        """Nothing to do: shards read it where it is."""
-        return snapshot
+    @property
+    def version(self) -> int:
+        """The version of the weights."""
+        return self._snapshot.version
 
-    def ask(self, method: str, published: Snapshot, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Shard.method(snapshot, *args)` of every shard."""
-        return [getattr(shard, method)(published, *args) for shard in self._shards]
+    def ask(self, request: ShardRequest[T]) -> Sequence[T]:
+        """The answers of all shards, in the order of their numbers."""
+        return [request.run(shard, self._snapshot) for shard in self._shards]
 
-    def extend(self, published: Snapshot, features: InstanceFeatures) -> Snapshot:
-        """The same weights together with the features of the pool's instances."""
-        return dataclasses.replace(published, features=features)
+    def share_features(self, features: InstanceFeatures) -> None:
+        """Give all shards the features of the pool's instances, for the rest of the round."""
+        self._snapshot = dataclasses.replace(self._snapshot, features=features)
+
+
+class LocalService(Service):
+    """Runs rounds one at a time on a thread of its own, so that `begin` doesn't wait."""
+
+    def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
+        self._limits, self._device, self._spec = limits, device, spec
+        self._shares_instances = spec.shares_instances
+        self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
+        models = [copy.deepcopy(spec.model).to(device) for _ in range(spec.shards)]
+        self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
+        self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
+
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Future[Selection]:
+        """Queue the round."""
+        return self._coordinator.submit(self._run, task, round, snapshot)
+
+    def _run(self, task: Task, round: Round, snapshot: Snapshot) -> Selection:
+        fleet = LocalFleet(self._shards, snapshot)
+        return select(fleet, task, round, self._limits, shares_instances=self._shares_instances)
+
+    def __getstate__(self) -> NoReturn:
+        raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
+
+    def describe(self) -> str:
+        """The number of shards and bags, the device, and the options that change how bags are scored."""
+        options = f" ({self._spec.scoring.line})" if self._spec.scoring.line else ""
+        bags = f"{len(self._spec.pool):,} bags"
+        return f"{self._spec.shards} shards of {bags} in this process, on {self._device}{options}"
 
     def close(self, finish: bool = True) -> None:
-        """End the worker threads; unless `finish`, blocks not begun are given up."""
-        self._threads.shutdown(cancel_futures=not finish)
+        """Finish the rounds begun, or only the blocks being embedded unless `finish`, and end the threads."""
+        if not finish:
+            self._workers.shutdown(cancel_futures=True)
+        self._coordinator.shutdown(cancel_futures=not finish)
+        self._workers.shutdown()

@@ -1,6 +1,6 @@
-"""What a service tells those who watch it: meters for Prometheus through Ray, and a line of log a round.
+"""What a service reports: metrics for Prometheus through Ray, and a line of log for each round.
 
-Ray exports them as `ray_negsift_…`, counters with `_total` appended.
+Ray exports the metrics as `ray_negsift_…`, counters with `_total` appended.
 """
 
 import logging
@@ -23,7 +23,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_stage_seconds": ("seconds spent, by stage of a round", ("task", "stage")),
     "negsift_retries": ("calls repeated because a scorer was gone", ("task",)),
     "negsift_repaired_shards": (
-        "mended: restarts, hung, taken_over, moved to new nodes, coordinator",
+        "recoveries: restarts, hung, taken_over, moved to new nodes, coordinator",
         ("task", "kind"),
     ),
 }
@@ -36,49 +36,49 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_pool_coverage": ("share of the pool picked so far", ("task",)),
     "negsift_pool_version": ("version of the pool scored last", ("task",)),
     "negsift_shard_memory_bytes": ("resident memory of a scorer", ("shard",)),
-    "negsift_shard_kept_bytes": ("embeddings a scorer keeps", ("shard",)),
+    "negsift_shard_kept_bytes": ("embeddings that a scorer keeps", ("shard",)),
 }
 
 
 class ServiceMetrics:
-    """The meters of one service."""
+    """The metrics of one service."""
 
     def __init__(self, service: str) -> None:
         self._service = service
         self._counters = {name: Counter(name, line, ("service", *tags)) for name, (line, tags) in COUNTERS.items()}
         self._gauges = {name: Gauge(name, line, ("service", *tags)) for name, (line, tags) in GAUGES.items()}
 
-    def round(self, task: str, selection: Selection, history: RoundStats) -> None:
-        """A round that is finished, already part of its task's history."""
+    def round(self, task: str, selection: Selection, stats: RoundStats) -> None:
+        """A round that is finished, already part of its task's stats."""
         account = selection.account
         counts = {"rounds": 1, "bags_scored": account.scored, "bags_dropped": account.dropped}
-        for name, count in {**counts, "retries": account.retries}.items():
+        for name, count in {**counts, "retries": account.recovery.retries}.items():
             self._count(name, count, task=task)
-        for field in fields(account.repairs):
+        for field in fields(account.recovery):
             if field.name != "retries":  # these are calls, not shards
-                self._count("repaired_shards", getattr(account.repairs, field.name), task=task, kind=field.name)
+                self._count("repaired_shards", getattr(account.recovery, field.name), task=task, kind=field.name)
         for stage, seconds in account.seconds.items():
             self._count("stage_seconds", seconds, task=task, stage=stage)
         shown: dict[str, float] = {
-            "weights_version": selection.version, "staleness": history.behind, "wait_seconds": history.lags.wait_s,
-            "publish_lag_seconds": history.lags.publish_s, "selection_overlap": history.overlap,
-            "pool_coverage": history.covered, "pool_version": account.pool_version,
+            "weights_version": selection.version, "staleness": stats.behind, "wait_seconds": stats.lags.wait_s,
+            "publish_lag_seconds": stats.lags.publish_s, "selection_overlap": stats.overlap,
+            "pool_coverage": stats.covered, "pool_version": account.pool_version,
         }  # fmt: skip
         for name, value in shown.items():
             self._show(name, value, task=task)
-        self.tell("round", task=task, epoch=history.epoch, k=len(selection.index), scored=account.scored, **shown)
+        self.log_event("round", task=task, epoch=stats.epoch, k=len(selection.index), scored=account.scored, **shown)
 
     def failed(self, task: str, error: BaseException) -> None:
         """A round that ended with an error."""
         self._count("rounds_failed", 1, task=task, kind=type(error).__name__)
-        self.tell("round-failed", task=task, kind=type(error).__name__, error=" ".join(str(error).split()))
+        self.log_event("round-failed", task=task, kind=type(error).__name__, error=" ".join(str(error).split()))
 
     def shard(self, status: Mapping[str, Any]) -> None:  # Any: numbers and strings
-        """What a scorer holds."""
+        """The memory that a scorer takes."""
         self._show("shard_memory_bytes", status["memory_bytes"], shard=status["name"])
         self._show("shard_kept_bytes", status["kept_bytes"], shard=status["name"])
 
-    def tell(self, event: str, **facts: object) -> None:
+    def log_event(self, event: str, **facts: object) -> None:
         """A line of log in key=value form; the facts also lie on the record, for logs in JSON."""
         words = [f"{name}={_short(value)}" for name, value in {"service": self._service, **facts}.items()]
         log.info("%s %s", event, " ".join(words), extra={"negsift": {"event": event, **facts}})

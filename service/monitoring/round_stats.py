@@ -1,4 +1,4 @@
-"""What is known of a task's rounds, in memory that doesn't grow with the pool or with time."""
+"""Statistics of a task's rounds, in memory that doesn't grow with the pool or with time."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ _PLACES = 1 << 20
 
 @dataclass(frozen=True)
 class Lags:
-    """Seconds a round waited for others, and seconds until its weights were checked and with the service."""
+    """Seconds that a round waited for others, and seconds until its weights were with the service and checked."""
 
     wait_s: float = 0.0
     publish_s: float = 0.0
@@ -22,7 +22,7 @@ class Lags:
 
 @dataclass
 class Coverage:
-    """The share of a pool that was ever picked: exact for a million bags, an estimate by linear counting above.
+    """The share of a pool that was ever picked: exact up to a million bags, an estimate by linear counting above.
 
     (Whang et al., A linear-time probabilistic counting algorithm, 1990.)
     """
@@ -30,7 +30,7 @@ class Coverage:
     _bits: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(_PLACES // 8, dtype=np.uint8))
 
     def add(self, index: Index, pool: int) -> float:
-        """Take a selection in; the share so far."""
+        """Add a selection; gives the share so far."""
         exact = pool <= _PLACES
         place = index if exact else (uniform_keys(0, index) * _PLACES).astype(np.int64) % _PLACES
         np.bitwise_or.at(self._bits, place >> 3, (1 << (place & 7)).astype(np.uint8))
@@ -41,7 +41,7 @@ class Coverage:
 
 @dataclass
 class RoundStats:
-    """A task's last round and its rounds in all."""
+    """A task's last round, and totals of all its rounds."""
 
     rounds: int = 0
     scored: int = 0
@@ -54,7 +54,7 @@ class RoundStats:
     _coverage: Coverage = field(default_factory=Coverage)
 
     def add(self, selection: Selection, epoch: int, pool: int, lags: Lags) -> None:
-        """Take a round in."""
+        """Add a round."""
         if self.last is not None:
             common = np.intersect1d(self.last.index, selection.index, assume_unique=True)
             self.overlap = len(common) / max(1, len(selection.index))
@@ -70,7 +70,7 @@ class RoundStats:
         return 0 if self.last is None else self.epoch - self.last.version
 
     def status(self) -> dict[str, object]:
-        """Numbers for people."""
+        """All numbers by name."""
         last = self.last
         return {
             "rounds": self.rounds, "scored": self.scored, "seconds": self.seconds, "epoch": self.epoch,

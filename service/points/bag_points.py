@@ -25,13 +25,13 @@ class PointsSpec:
     """Which points: the last layer's gradients, or the features it reads.
 
     With `floor` (norm, index) only bags of a longer gradient, or as long and not behind `index`. With a
-    `lot` only its bags.
+    `subset` only its bags.
     """
 
-    ask: EmbeddingSpec
+    embedding: EmbeddingSpec
     of: Literal["gradient", "features"] = "gradient"
     floor: tuple[float, int] | None = None
-    lot: BlockSubset | None = None
+    subset: BlockSubset | None = None
 
 
 @dataclass(frozen=True)

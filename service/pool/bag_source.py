@@ -1,4 +1,4 @@
-"""A pool as the shards see it: bags at given positions, as one batch the model takes."""
+"""A dataset of bags as a shard reads it: the bags at given positions, as one batch that the model takes."""
 
 import dataclasses
 import functools
@@ -11,24 +11,23 @@ import torch
 from torch import Tensor
 
 from negsift.common.arrays import Index
-from negsift.common.data.bagset import BagBatch, BagSet
+from negsift.common.data.bagset import BagBatch, BagSet, Batch
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
 from negsift.common.errors import BadData
 from negsift.common.protocols import Sized
 from negsift.service.pool.blocks import block_count, share_blocks
-from negsift.service.scoring.scoring_config import ScoringConfig
 
-Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag
+Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag, and of a batch
 
 
 @dataclass(frozen=True)
 class BagSource:
-    """A map-style dataset of bags with a way to batch them.
+    """A map-style dataset of bags and the way to batch them.
 
-    `collate` turns items into what the model takes; without it bags are laid end to end in a
-    BagBatch if `ragged`, else stacked into one tensor (n, instances, ...).
+    `collate` turns items into what the model takes. Without it bags are laid end to end in a BagBatch if
+    `ragged`, else stacked into one tensor (n, instances, ...).
     """
 
     dataset: Sized
@@ -38,10 +37,11 @@ class BagSource:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batch(self, index: Index) -> Any:  # Any: what `collate` makes
-        """The bags at `index`; raises BadData naming the bag that doesn't fit the others."""
+    def batch(self, index: Index) -> Batch:
+        """The bags at `index`; raises BadData naming the first bag whose shape doesn't fit the others."""
         if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
             return self.dataset.gather(index)
+        items: Sequence[object]
         if isinstance(self.dataset, (TableBags, RowGroupStream)):
             batch = self.dataset.gather(index)
             if self.collate is None and isinstance(batch, BagBatch) == self.ragged:
@@ -50,64 +50,56 @@ class BagSource:
         else:
             items = [self.dataset[int(position)] for position in index]
         if self.collate is not None:
-            return self.collate(items)
-        return self._lay_out([as_bag(item, int(at)) for item, at in zip(items, index, strict=True)], index)
+            collated: Batch = self.collate(items)
+            return collated
+        bags = [as_bag(item, int(position)) for item, position in zip(items, index, strict=True)]
+        return self._lay_out(bags, index)
 
     def share(self, share: tuple[int, int], block: int, budget: DecodingBudget) -> tuple["BagSource", range]:
-        """The blocks of share `share[0]` of `share[1]`, and the bags for them: those of a table within `budget`."""
+        """The blocks of share `share[0]` of `share[1]` and a source for them; a table's bags stay within `budget`."""
         blocks = share_blocks(block_count(len(self), block), share[1])[share[0]]
         if not isinstance(self.dataset, TableBags):
             return self, blocks
-        span = range(blocks.start * block, min(blocks.stop * block, len(self)))
-        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, span, budget)), blocks
+        positions = range(blocks.start * block, min(blocks.stop * block, len(self)))
+        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, positions, budget)), blocks
+
+    @property
+    def shared_instances(self) -> BagSet | None:
+        """The bags as views of a table of instances, if an instance is in more than one of them, else None."""
+        plain = isinstance(self.dataset, BagSet) and self.collate is None
+        return self.dataset if plain and isinstance(self.dataset, BagSet) and self.dataset.shares_instances else None
 
     @functools.cached_property
     def _first(self) -> Tensor:
-        """The bag that all others must fit, whichever block they are in."""
+        """The bag whose shape all other bags must fit, whichever block they are in."""
         return as_bag(self.dataset[0], 0)
 
     def _lay_out(self, bags: Sequence[Tensor], index: Index) -> BagBatch | Tensor:
-        first, whole = self._first, not self.ragged
         for bag, position in zip(bags, index, strict=True):
-            odd = bag.shape[1:] != first.shape[1:]
-            if odd or (whole and bag.shape != first.shape):
-                raise BadData(
-                    f"item {position} of shape {tuple(bag.shape)} beside item 0 of {tuple(first.shape)}",
-                    "bags of one shape" if whole else "instances of one shape",
-                    "repair the item" if odd else "give collate=, or a BagClassifier for ragged bags",
-                )
-        if whole:
+            self._require_shape(bag, int(position))
+        if not self.ragged:
             return torch.stack(list(bags))
         return BagBatch(torch.cat(list(bags)), np.array([len(bag) for bag in bags], dtype=np.int64))
 
+    def _require_shape(self, bag: Tensor, position: int) -> None:
+        first, other_instances = self._first, bag.shape[1:] != self._first.shape[1:]
+        if other_instances or (not self.ragged and bag.shape != first.shape):
+            raise BadData(
+                f"item {position} of shape {tuple(bag.shape)} beside item 0 of {tuple(first.shape)}",
+                "instances of one shape" if self.ragged else "bags of one shape",
+                "repair the item" if other_instances else "give collate=, or a BagClassifier for ragged bags",
+            )
 
-def as_bag(item: Any, position: int) -> Tensor:  # Any: the user's own form of a bag
+
+def as_bag(item: object, position: int) -> Tensor:
     """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, or an empty bag."""
     first = item[0] if isinstance(item, (tuple, list)) and item else item
     bag = torch.from_numpy(first if first.flags.writeable else first.copy()) if isinstance(first, np.ndarray) else first
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
-        found = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
+        form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
-            f"{found} as item {position}",
+            f"{form} as item {position}",
             "a tensor (instances, ...), or a tuple beginning with one",
             "give collate= for bags of your own form",
         )
     return bag
-
-
-def move(batch: Any, device: torch.device, how: ScoringConfig) -> Any:  # Any: what the user's collate makes
-    """The batch with every tensor in it on `device`, laid out as configured."""
-    if isinstance(batch, BagBatch):
-        return BagBatch(move(batch.instances, device, how), batch.sizes)
-    if isinstance(batch, Tensor):
-        return _move_tensor(batch, device, how)
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(move(part, device, how) for part in batch)
-    return {key: move(part, device, how) for key, part in batch.items()} if isinstance(batch, dict) else batch
-
-
-def _move_tensor(tensor: Tensor, device: torch.device, how: ScoringConfig) -> Tensor:
-    pinned = how.pinned and device.type == "cuda"
-    moved = (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=True)
-    images = how.channels_last and moved.ndim == 4
-    return moved.contiguous(memory_format=torch.channels_last) if images else moved

@@ -9,12 +9,12 @@ from negsift.common.arrays import Index
 
 
 def block_index(block: int, size: int, total: int) -> Index:
-    """The positions of a block: `size` consecutive ones, fewer in the last, below `total`."""
+    """The positions in a block: `size` consecutive ones below `total`, fewer in the last block."""
     return np.arange(block * size, min((block + 1) * size, total), dtype=np.int64)
 
 
 def block_count(total: int, size: int) -> int:
-    """How many blocks of `size` cover `total` positions."""
+    """The number of blocks of `size` that cover `total` positions."""
     return -(-total // size)
 
 

@@ -1,4 +1,4 @@
-"""What a shard holds: whole blocks of the pool and of the positives."""
+"""The bags of one shard: whole blocks of the pool and of the positives."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ Part = Literal["pool", "positives"]
 
 @dataclass(frozen=True)
 class ShardData:
-    """A shard's blocks of the pool and of the positives, all of `block` bags.
+    """A shard's blocks of the pool and of the positives, each of `block` bags.
 
-    `share` is (the shard's number, how many shards there are).
+    `share` is (number of the shard, number of shards).
     """
 
     pool: BagSource
@@ -31,43 +31,48 @@ class ShardData:
     block: int
     share: tuple[int, int]
 
-    def blocks(self, part: Part, lot: BlockSubset | None = None) -> Sequence[int]:
-        """The blocks of one part, which are asked for next; of the pool only those of a lot, if there is one."""
+    def blocks(self, part: Part, subset: BlockSubset | None = None) -> Sequence[int]:
+        """The shard's blocks of one part, of the pool those of `subset` only; they will be read next."""
         if part == "positives":
             return self.positive_blocks
-        if lot is None:
-            return self._expected(self.pool_blocks, [self.pool_blocks])
-        chosen = lot.blocks(len(self.pool), self.block)
-        mine: list[int] = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
-        return self._expected(mine, [range(block, block + 1) for block in mine])
+        if subset is None:
+            return self._announced(self.pool_blocks, [self.pool_blocks])
+        chosen = subset.blocks(len(self.pool), self.block)
+        own: list[int] = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
+        return self._announced(own, [range(block, block + 1) for block in own])
 
-    def _expected(self, blocks: Sequence[int], runs: Sequence[range]) -> Sequence[int]:
+    def _announced(self, blocks: Sequence[int], runs: Sequence[range]) -> Sequence[int]:
+        """The same blocks, after a stream of row groups has learnt which positions come next."""
         if isinstance(self.pool.dataset, RowGroupStream):
             size, total = self.block, len(self.pool)
             self.pool.dataset.expect([range(run.start * size, min(run.stop * size, total)) for run in runs])
         return blocks
 
-    def bags(self, blocks: Sequence[int]) -> int:
-        """How many bags of the pool these blocks hold."""
-        return sum(len(block_index(block, self.block, len(self.pool))) for block in blocks)
+    def block_index(self, part: Part, block: int) -> Index:
+        """The positions in a block of one part."""
+        return block_index(block, self.block, len(self.source(part)))
 
-    def index(self, lot: BlockSubset | None, also: Index | None) -> Index:
-        """The positions, on all shards, of a lot's bags (of all, without a lot) and of whole blocks around `also`."""
-        if lot is None:
+    def bags(self, blocks: Sequence[int]) -> int:
+        """The number of bags in these blocks of the pool."""
+        return sum(len(self.block_index("pool", block)) for block in blocks)
+
+    def pool_index(self, subset: BlockSubset | None, also: Index | None) -> Index:
+        """The positions, on all shards, of the bags in `subset` (all without one) and in the blocks of `also`."""
+        if subset is None:
             return np.arange(len(self.pool), dtype=np.int64)
-        blocks = lot.blocks(len(self.pool), self.block)
-        wanted = blocks if also is None else np.union1d(blocks, also // self.block)
-        return np.concatenate([block_index(int(block), self.block, len(self.pool)) for block in wanted])
+        blocks = subset.blocks(len(self.pool), self.block)
+        blocks = blocks if also is None else np.union1d(blocks, also // self.block)
+        return np.concatenate([self.block_index("pool", int(block)) for block in blocks])
 
     def source(self, part: Part) -> BagSource:
         """The bags of one part."""
         return self.pool if part == "pool" else self.positives
 
     def at(self, pool_version: int) -> "ShardData":
-        """What the same shard holds of a version of the pool; the same as ever where the pool is no table."""
-        feed = self.pool.dataset
-        if not isinstance(feed, RowGroupStream) or pool_version in (0, feed.row_index.manifest.version):
+        """The same shard of another version of the pool; itself where the pool is no table."""
+        stream = self.pool.dataset
+        if not isinstance(stream, RowGroupStream) or pool_version in (0, stream.row_index.manifest.version):
             return self
-        source = dataclasses.replace(self.pool, dataset=TableBags(feed.row_index.at(pool_version)))
-        pool, blocks = source.share(self.share, self.block, feed.budget)
+        source = dataclasses.replace(self.pool, dataset=TableBags(stream.row_index.at(pool_version)))
+        pool, blocks = source.share(self.share, self.block, stream.budget)
         return dataclasses.replace(self, pool=pool, pool_blocks=blocks)

@@ -1,86 +1,112 @@
 """Blocks embedded with the weights of the call, and kept within a budget until other weights come.
 
-A block is always embedded as one batch and on one thread, so its numbers don't depend on which
-shard holds it, on how many threads work, or on what was embedded before.
+A block is always embedded as one batch and on one thread, so its numbers don't depend on which shard holds
+it, on the number of threads, or on what was embedded before.
 """
 
 import copy
 import threading
+from concurrent.futures import Executor
 
 import numpy as np
 
+from negsift.common.arrays import Index
 from negsift.common.errors import BadModel
-from negsift.common.types import Embedded, EmbeddingSpec, Need, Snapshot
-from negsift.service.pool.blocks import block_index
+from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Need, Snapshot
+from negsift.service.pool.blocks import block_count, block_index, share_blocks
 from negsift.service.pool.shard_data import Part, ShardData
-from negsift.service.scoring.byte_limited_cache import ByteLimitedCache
+from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.memory_limiter import MemoryLimiter
 from negsift.service.scoring.model_runner import ModelRunner
 
-_LAYER = "embedded"
+_INSTANCES = 320
+"""Instances encoded as one batch, where bags share instances; a fixed number, so that shards make no difference."""
 
 
 class BlockEmbedder:
-    """What one shard holds, embedded."""
+    """Embeds the blocks of one shard's `data`."""
 
-    def __init__(self, holding: ShardData, forward: ModelRunner, kept: ByteLimitedCache) -> None:
-        self.holding, self.forward, self.kept, self.room = holding, forward, kept, MemoryLimiter()
+    def __init__(self, data: ShardData, runner: ModelRunner, budget: ByteBudget) -> None:
+        self.data, self.runner, self.budget = data, runner, budget
+        self._embedded = ByteLimitedCache[Embedded](budget)
+        self._limiter = MemoryLimiter()
         self._digest, self._lock = "", threading.Lock()
 
-    def standing_in(self, holding: ShardData) -> "BlockEmbedder":
-        """Other blocks with the same weights; of these nothing is kept."""
+    def for_data(self, data: ShardData) -> "BlockEmbedder":
+        """An embedder of other blocks with the same weights, which keeps nothing."""
         other = copy.copy(self)
-        other.holding, other.kept, other._lock = holding, ByteLimitedCache(0), threading.Lock()
+        other.data, other.budget, other._lock = data, ByteBudget(0), threading.Lock()
+        other._embedded = ByteLimitedCache(other.budget)
         return other
 
     def load(self, snapshot: Snapshot) -> bool:
-        """Take these weights and their version of the pool; whether they are others than before."""
+        """Take these weights and their version of the pool; whether they differ from the last ones."""
         with self._lock:
             if snapshot.digest == self._digest:
                 return False
-            self.forward.load(snapshot)
-            self.holding = self.holding.at(snapshot.pool_version)
-            self.kept.forget(_LAYER)
+            self.runner.load(snapshot)
+            self.data = self.data.at(snapshot.pool_version)
+            self._embedded.clear()
             self._digest = snapshot.digest
             return True
 
-    def block(self, snapshot: Snapshot, part: Part, block: int, ask: EmbeddingSpec, keep: bool = True) -> Embedded:
-        """One block of a part."""
+    def forget(self) -> None:
+        """Forget all kept embeddings and features."""
+        self._embedded.clear()
+        self.runner.forget()
+
+    def block(self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True) -> Embedded:
+        """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
         self.load(snapshot)
-        kept = self._find(part, block, ask)
-        if kept is not None:
-            return kept
-        index = block_index(block, self.holding.block, len(self.holding.source(part)))
-        told = f"block {block} of the {part} ({len(index)} bags)"
-        embedded = self.room.fit(lambda: self._embed(snapshot, part, block, ask), told)
+        cached = self._cached(part, block, spec)
+        if cached is not None:
+            return cached
+        index = self.data.block_index(part, block)
+        name = f"block {block} of the {part} ({len(index)} bags)"
+        embedded = self._limiter.run(lambda: self._embed(snapshot, (part, block), index, spec), name)
         if keep:
-            self.kept.keep(_LAYER, (part, block, _depth(ask)), embedded, embedded.size_bytes)
+            self._embedded.put((part, block, _computed(spec)), embedded)
         return embedded
 
-    def _find(self, part: Part, block: int, ask: EmbeddingSpec) -> Embedded | None:
-        """A kept embedding that says as much as is asked; one with gradients serves those who ask for none."""
-        found: Embedded | None = self.kept.find(_LAYER, (part, block, _depth(ask)))
-        if found is not None or not Need.NOTHING < ask.need < Need.GRADIENT:
-            return found
-        asks = (EmbeddingSpec(Need.GRADIENT, label, ask.target) for label in ("pseudo", "known"))
-        deep = (self.kept.find(_LAYER, (part, block, deeper)) for deeper in asks)
-        return next((Embedded(one.index, one.logits, one.features) for one in deep if one is not None), None)
+    def instances(self, bags: Index, threads: Executor) -> InstanceFeatures:
+        """The features of this shard's share of the distinct instances in `bags`, positions in the whole pool."""
+        pool = self.data.pool.shared_instances
+        assert pool is not None  # else no one asks for instances
+        rows, (number, shards) = np.unique(pool.rows_of(bags)), self.data.share
 
-    def _embed(self, snapshot: Snapshot, part: Part, block: int, ask: EmbeddingSpec) -> Embedded:
-        source = self.holding.source(part)
-        index = block_index(block, self.holding.block, len(source))
-        if ask.need == Need.NOTHING:
-            nothing = np.zeros((len(index), 0), dtype=np.float32)
-            return Embedded(index, nothing, nothing)
-        if snapshot.features is not None and part == "pool":
-            embedded = self.forward.embed_shared(source, index, ask, snapshot.features)
+        def encode(run: int) -> InstanceFeatures:
+            own = rows[block_index(run, _INSTANCES, len(rows))]
+            name = f"run {run} of the pool's instances ({len(own)} of them)"
+            images, key = pool.gather_rows(own), (run, own.tobytes())
+            return InstanceFeatures(own, self._limiter.run(lambda: self.runner.features(images, key), name, ""))
+
+        runs = share_blocks(block_count(len(rows), _INSTANCES), shards)[number]
+        return InstanceFeatures.merge(list(threads.map(encode, runs)))
+
+    def _cached(self, part: Part, block: int, spec: EmbeddingSpec) -> Embedded | None:
+        """A kept embedding that holds what `spec` asks for; one with gradients also serves specs without."""
+        embedded = self._embedded.get((part, block, _computed(spec)))
+        if embedded is not None or not Need.NOTHING < spec.need < Need.GRADIENT:
+            return embedded
+        deeper = (EmbeddingSpec(Need.GRADIENT, label, spec.target) for label in ("pseudo", "known"))
+        with_gradient = (self._embedded.get((part, block, other)) for other in deeper)
+        return next((Embedded(one.index, one.logits, one.features) for one in with_gradient if one is not None), None)
+
+    def _embed(self, snapshot: Snapshot, key: tuple[Part, int], index: Index, spec: EmbeddingSpec) -> Embedded:
+        if spec.need == Need.NOTHING:
+            empty = np.zeros((len(index), 0), dtype=np.float32)
+            return Embedded(index, empty, empty)
+        source = self.data.source(key[0])
+        bags = source.shared_instances if snapshot.features is not None and key[0] == "pool" else None
+        if bags is not None and snapshot.features is not None:
+            embedded = self.runner.embed_known(bags, index, spec, snapshot.features)
         else:
-            embedded = self.forward.embed(source, index, ask, (part, block))
+            embedded = self.runner.embed(source, index, spec, key)
         if embedded.logits.shape[1] < 2:
             raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")
         return embedded
 
 
-def _depth(ask: EmbeddingSpec) -> EmbeddingSpec:
-    """What is computed for an ask: logits and features come together, whatever the target is."""
-    return EmbeddingSpec(Need.FEATURES) if Need.NOTHING < ask.need < Need.GRADIENT else ask
+def _computed(spec: EmbeddingSpec) -> EmbeddingSpec:
+    """What is computed for a spec: logits and features come together, whatever the target is."""
+    return EmbeddingSpec(Need.FEATURES) if Need.NOTHING < spec.need < Need.GRADIENT else spec

@@ -1,44 +1,52 @@
-"""Values kept by key within a budget of bytes, for several threads."""
+"""Values kept by key within a budget of bytes that several caches may share, for several threads.
+
+A value that doesn't fit is not kept: a round reads every block once, so evicting an older block for a newer one
+would gain nothing and lose the blocks that come first in the next pass.
+"""
 
 import threading
 from collections.abc import Hashable
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 
-class ByteLimitedCache:
-    """What doesn't fit is not kept. Keys come in layers, which are let go of whole."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self._values: dict[str, dict[Hashable, tuple[Any, int]]] = {}  # Any: whatever is kept
-        self._size_bytes, self._lock = 0, threading.Lock()
+class Sizable(Protocol):
+    """A value that knows its memory."""
 
     @property
     def size_bytes(self) -> int:
-        """What is kept takes so much."""
-        return self._size_bytes
+        """Memory held."""
 
-    def find(self, layer: str, key: Hashable) -> Any:  # Any: as above
+
+V = TypeVar("V", bound=Sizable)
+
+
+class ByteBudget:
+    """`used_bytes` of `limit_bytes`, under a lock that its caches share."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes, self.used_bytes, self.lock = limit_bytes, 0, threading.Lock()
+
+
+class ByteLimitedCache(Generic[V]):
+    """Values of one kind within a budget."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget, self._values = budget, dict[Hashable, V]()
+
+    def get(self, key: Hashable) -> V | None:
         """The value, or None."""
-        found = self._values.get(layer, {}).get(key)
-        return None if found is None else found[0]
+        return self._values.get(key)
 
-    def keep(self, layer: str, key: Hashable, value: Any, size_bytes: int) -> None:  # Any: as above
-        """Keep a value of so many bytes if there is room for it, in place of an earlier one."""
-        with self._lock:
-            held = self._values.setdefault(layer, {})
-            before = held[key][1] if key in held else 0
-            if self._size_bytes - before + size_bytes <= self.limit_bytes:
-                held[key] = value, size_bytes
-                self._size_bytes += size_bytes - before
-
-    def forget(self, layer: str) -> None:
-        """Let go of a layer."""
-        with self._lock:
-            gone = self._values.pop(layer, {})
-            self._size_bytes -= sum(size for _, size in gone.values())
+    def put(self, key: Hashable, value: V) -> None:
+        """Keep a value in place of an earlier one of that key, if the budget has room for it."""
+        with self._budget.lock:
+            before = self._values[key].size_bytes if key in self._values else 0
+            used_bytes = self._budget.used_bytes - before + value.size_bytes
+            if used_bytes <= self._budget.limit_bytes:
+                self._values[key], self._budget.used_bytes = value, used_bytes
 
     def clear(self) -> None:
-        """Let go of everything."""
-        for layer in list(self._values):
-            self.forget(layer)
+        """Forget every value."""
+        with self._budget.lock:
+            self._budget.used_bytes -= sum(value.size_bytes for value in self._values.values())
+            self._values = {}

@@ -1,7 +1,7 @@
-"""Memory for embedding: where a block finds none, fewer are embedded at once, down to one.
+"""Memory for embedding: where a block finds too little, fewer blocks are embedded at once, down to one.
 
-A block is never cut: on a batch of another size its numbers would differ in the last bit, and with
-them the picks.
+A block is never cut: in a batch of another size its numbers would differ in the last bit, and with them
+the picks.
 """
 
 import logging
@@ -18,25 +18,26 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _ALONE_TRIES = 2
-_SMALLER = "lower --set fleet.block (picks may change in the last bit), "
+_SMALLER_BLOCK = "lower --set fleet.block (picks may change in the last bit), "
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class MemoryLimiter:
-    """How many blocks may be embedded at once: any number, until one finds no memory."""
+    """Limits how many blocks are embedded at once; there is no limit until one runs out of memory."""
 
     def __init__(self) -> None:
         self._free = threading.Condition()
-        self._running, self._width = 0, 0  # a width of 0 is none
+        self._running, self._limit = 0, 0  # a limit of 0 is none
 
-    def fit(self, work: Callable[[], T], told: str, smaller: str = _SMALLER) -> T:
-        """`work()`, repeated with less beside it for as long as it finds no memory.
+    def run(self, work: Callable[[], T], name: str, remedy: str = _SMALLER_BLOCK) -> T:
+        """`work()`, repeated with fewer others beside it for as long as it runs out of memory.
 
-        Raises ServiceError, naming the block as `told`, if there is none even alone; `smaller` says what makes it so.
+        Raises ServiceError, naming the block as `name`, if it does so twice with nothing beside it; `remedy`
+        says how to make it smaller.
         """
         alone = 0
         while True:
-            with self._seat() as single:
+            with self._slot() as single:
                 try:
                     return work()
                 except (MemoryError, RuntimeError) as error:
@@ -44,18 +45,18 @@ class MemoryLimiter:
                         raise
                     alone += int(single)
                     if alone == _ALONE_TRIES:
-                        raise _too_large(told, smaller, error) from error
+                        raise _too_large(name, remedy, error) from error
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
-                self._narrow(told)
+                self._lower_limit(name)
 
     @contextmanager
-    def _seat(self) -> Iterator[bool]:
-        """Wait for a turn; whether nothing runs beside it."""
+    def _slot(self) -> Iterator[bool]:
+        """Wait for a slot; gives whether nothing else may run beside it."""
         with self._free:
-            self._free.wait_for(lambda: not self._width or self._running < self._width)
+            self._free.wait_for(lambda: not self._limit or self._running < self._limit)
             self._running += 1
-            single = self._width == 1
+            single = self._limit == 1
         try:
             yield single
         finally:
@@ -63,12 +64,12 @@ class MemoryLimiter:
                 self._running -= 1
                 self._free.notify_all()
 
-    def _narrow(self, told: str) -> None:
+    def _lower_limit(self, name: str) -> None:
         with self._free:
-            width = max(1, self._running // 2)
-            if not self._width or width < self._width:
-                self._width = width
-                log.warning("no memory for %s; from now on %d at once", told, width)
+            limit = max(1, self._running // 2)
+            if not self._limit or limit < self._limit:
+                self._limit = limit
+                log.warning("no memory for %s; from now on %d at once", name, limit)
 
 
 def lacks_memory(error: Exception) -> bool:
@@ -78,9 +79,9 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
-def _too_large(told: str, smaller: str, error: Exception) -> ServiceError:
+def _too_large(name: str, remedy: str, error: Exception) -> ServiceError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return ServiceError(
-        f"no memory to embed {told}, not even with nothing beside it: {reason}",
-        f"{smaller}start fewer scorers a machine or GPU, or give them more memory",
+        f"no memory to embed {name}, not even with nothing beside it: {reason}",
+        f"{remedy}start fewer scorers a machine or GPU, or give them more memory",
     )

@@ -1,4 +1,4 @@
-"""The model in the layout and form that a shard runs: channels last, compiled."""
+"""The model in the form that a shard runs: its memory format, and compiled or not."""
 
 import os
 import shutil
@@ -36,9 +36,9 @@ def _require_compiler(device: str) -> None:
 
 
 def _let_threads_compile() -> None:
-    """Set up here, in a thread that lives on, what the first thread to trace without a GPU would own.
+    """Create, in a thread that lives on, the state that the first thread to trace without a GPU would own.
 
-    Once that one ended, the next to compile would crash the process (torch 2.11).
+    If that thread ended, the next one to compile would crash the process (torch 2.11).
     """
     with FakeTensorMode():
         pass

@@ -2,99 +2,114 @@
 
 import hashlib
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from negsift.common.arrays import Array, Index
+from negsift.common.data.bagset import BagBatch, BagSet, Batch
 from negsift.common.models.adapt import AdaptedModule, Embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embed import EncodedBags, to_numpy
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Snapshot
 from negsift.common.weights import load_snapshot
-from negsift.service.pool.bag_source import BagSource, move
-from negsift.service.scoring.byte_limited_cache import ByteLimitedCache
-from negsift.service.scoring.instances import shared_rows
+from negsift.service.pool.bag_source import BagSource
+from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
 from negsift.service.scoring.scoring_config import ScoringConfig
 
-_LAYER = "features"
-
 
 class ModelRunner:
-    """One shard's own copy of the model; features of a frozen backbone are in `kept`."""
+    """One shard's own copy of the model. With `frozen` the backbone's features are kept within `budget`."""
 
-    def __init__(self, model: Embedder, config: ScoringConfig, kept: ByteLimitedCache) -> None:
+    def __init__(self, model: Embedder, config: ScoringConfig, budget: ByteBudget) -> None:
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        self.model, self._config, self._kept = prepare_model(model.eval(), config), config, kept
+        self._model, self._config = prepare_model(model.eval(), config), config
+        self._features = ByteLimitedCache[EncodedBags](budget)
         self._backbone = ""
 
     def load(self, snapshot: Snapshot) -> None:
-        """Take these weights; features are kept if only the head's differ from the last ones."""
-        load_snapshot(self.model, snapshot)
-        backbone = backbone_digest(self.model, snapshot) if self._config.frozen else ""
+        """Load these weights; kept features stay if only the head's weights changed."""
+        load_snapshot(self._model, snapshot)
+        backbone = backbone_digest(self._model, snapshot) if self._config.frozen else ""
         if backbone != self._backbone:
-            self._kept.forget(_LAYER)
+            self._features.clear()
             self._backbone = backbone
 
-    def embed(self, source: BagSource, index: Index, ask: EmbeddingSpec, place: Hashable) -> Embedded:
-        """What a forward pass says of the source's bags at `index`, a whole block, which is called `place`."""
+    def forget(self) -> None:
+        """Forget the kept features."""
+        self._features.clear()
+
+    def embed(self, source: BagSource, index: Index, spec: EmbeddingSpec, key: Hashable) -> Embedded:
+        """The embeddings of the source's bags at `index`, a whole block, which `key` identifies."""
         with torch.inference_mode():
             if not self._config.split:
-                return self.model.embed(self._bring(source.batch(index)), index, ask)
-            encoded = self._find(place, lambda: self._encode(self._bring(source.batch(index)), len(index)))
-            return self.model.answer(encoded, index, ask)
+                return self._model.embed(self._to_device(source.batch(index)), index, spec)
+            encoded = self._cached(key, lambda: self._encode(self._to_device(source.batch(index)), len(index)))
+            return self._model.answer(encoded, index, spec)
 
-    def embed_shared(self, source: BagSource, index: Index, ask: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
-        """The same where the instances' features are known."""
-        assert isinstance(self.model, BagClassifier)  # the coordinator asks no other
-        rows, sizes = shared_rows(source, index)
+    def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
+        """The embeddings of bags whose instances' features are known."""
+        features_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self.model.pool(torch.from_numpy(known.at(rows)).to(self.device), sizes, index, ask)
+            return self._bag_classifier.pool(features_MD, bags.sizes[index], index, spec)
 
-    def features(self, images: Tensor, place: Hashable) -> Array:
-        """Features (n, D) of instances; the same ones are called by the same `place`."""
+    def features(self, images: Tensor, key: Hashable) -> Array:
+        """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            made = self._find(place, lambda: EncodedBags(self._run_encoder(self._bring(images)), sizes).wide())
-            return to_numpy(made.features)
+            return to_numpy(
+                self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images))).features
+            )
 
-    def _encode(self, batch: Any, count: int) -> EncodedBags:  # Any: what the user's collate makes
-        with self._autocast():
-            encoded: EncodedBags = self.model.encode(batch, count)
-        return encoded.wide()
+    @property
+    def _bag_classifier(self) -> BagClassifier:
+        assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
+        return self._model
 
-    def _run_encoder(self, images: Tensor) -> Tensor:
-        assert isinstance(self.model, BagClassifier)  # as above
-        with self._autocast():
-            features: Tensor = self.model.encoder(images)
-        return features
-
-    def _autocast(self) -> torch.autocast:
+    def _encode(self, batch: Batch, count: int) -> EncodedBags:
         half = self._config.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            return self._model.encode(batch, count).wide()
 
-    def _bring(self, batch: Any) -> Any:  # Any: as above
-        return move(batch, self.device, self._config)
+    def _to_device(self, batch: Batch) -> Batch:
+        return to_device(batch, self.device, self._config)
 
-    def _find(self, place: Hashable, make: Callable[[], EncodedBags]) -> EncodedBags:
+    def _cached(self, key: Hashable, make: Callable[[], EncodedBags]) -> EncodedBags:
         if not self._config.frozen:
             return make()
-        found: EncodedBags | None = self._kept.find(_LAYER, place)
-        if found is None:
-            found = make()
-            self._kept.keep(_LAYER, place, found, found.size_bytes)
-        return found
+        encoded = self._features.get(key)
+        if encoded is None:
+            encoded = make()
+            self._features.put(key, encoded)
+        return encoded
 
 
 def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
-    """A name for the content of all weights that features depend on."""
-    behind = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
+    """A digest of all weights that features depend on, and of the pool's version."""
+    after_features = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
     digest = hashlib.blake2b(digest_size=16)
     for name, array in snapshot.weights.items():
-        if not name.startswith(behind):
+        if not name.startswith(after_features):
             digest.update(f"{name}{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return f"{digest.hexdigest()}@{snapshot.pool_version}"
+
+
+def to_device(batch: Batch, device: torch.device, config: ScoringConfig) -> Batch:
+    """The batch with every tensor in it on `device`, in the configured layout; other values stay as they are."""
+    if isinstance(batch, BagBatch):
+        return BagBatch(_tensor_to_device(batch.instances, device, config), batch.sizes)
+    if isinstance(batch, Tensor):
+        return _tensor_to_device(batch, device, config)
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(to_device(part, device, config) for part in batch)
+    return {key: to_device(part, device, config) for key, part in batch.items()} if isinstance(batch, dict) else batch
+
+
+def _tensor_to_device(tensor: Tensor, device: torch.device, config: ScoringConfig) -> Tensor:
+    pinned = config.pinned and device.type == "cuda"
+    moved = (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=True)
+    is_images = config.channels_last and moved.ndim == 4
+    return moved.contiguous(memory_format=torch.channels_last) if is_images else moved

@@ -1,18 +1,19 @@
-"""How a shard runs the model: in which precision and layout, compiled or not, and what it keeps between rounds."""
+"""How a shard runs the model: its precision and layout, compiled or not, and what it keeps between rounds."""
 
 from dataclasses import dataclass
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import UnknownName
-from negsift.common.knobs import check_knobs
 
 PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Ways to score more cheaply. All but `frozen` and `pinned` change scores in their last bits, and so may change
-    the picks; shards and fleets still make no difference.
+    """Ways to score more cheaply.
+
+    All but `frozen` and `pinned` change scores in their last bits, and so may change the picks. Shards and
+    fleets still make no difference.
     """
 
     precision: str = knob("float32", "the backbone's, in scoring: float32 or bfloat16; the head stays in float32")
@@ -28,12 +29,12 @@ class ScoringConfig:
 
     @property
     def split(self) -> bool:
-        """Whether backbone and head are run one after the other, and not the model as a whole."""
+        """Whether backbone and head run one after the other, instead of the model as a whole."""
         return self.frozen or self.precision != "float32"
 
     @property
     def line(self) -> str:
-        """What differs from the plain way, in words; nothing if nothing does."""
+        """The options that differ from their defaults, in words; empty if none do."""
         switches = ("channels_last", "compile", "pinned", "frozen")
-        told = [self.precision, *(name for name in switches if getattr(self, name))]
-        return ", ".join(told if self.precision != "float32" else told[1:])
+        options = [self.precision, *(name for name in switches if getattr(self, name))]
+        return ", ".join(options if self.precision != "float32" else options[1:])

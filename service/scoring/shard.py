@@ -4,25 +4,24 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.models.adapt import Embedder
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
+from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.points.bag_points import BagPoints, Grid, PointsMeasure, PointsSpec
 from negsift.service.pool.shard_data import Part, ShardData
 from negsift.service.scoring.block_embedder import BlockEmbedder
-from negsift.service.scoring.byte_limited_cache import ByteLimitedCache
-from negsift.service.scoring.instances import encode_rows, shared_rows
+from negsift.service.scoring.block_map import map_blocks
+from negsift.service.scoring.byte_limited_cache import ByteBudget
 from negsift.service.scoring.model_runner import ModelRunner
-from negsift.service.scoring.rolling_map import rolling_map
 from negsift.service.scoring.scoring_config import ScoringConfig
-from negsift.service.selection.distributed_top_k import TopKRequest, TopKSample
+from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.top_k import merge
 
@@ -30,136 +29,121 @@ T = TypeVar("T")
 
 
 class Shard:
-    """Answers what the coordinator asks of all shards; keeps embeddings of the current weights within `cache_bytes`."""
+    """Answers the coordinator's requests; keeps embeddings of the current weights within `cache_bytes`."""
 
     def __init__(
-        self,
-        holding: ShardData,
-        model: Embedder,
-        threads: Executor,
-        cache_bytes: int,
-        scoring: ScoringConfig | None = None,
+        self, data: ShardData, model: Embedder, threads: Executor, cache_bytes: int, scoring: ScoringConfig
     ) -> None:
         """`threads` come from `block_workers`; `model` is this shard's own copy."""
-        kept = ByteLimitedCache(cache_bytes)
-        forward = ModelRunner(model, scoring or ScoringConfig(), kept)
-        self._embedding, self._threads = BlockEmbedder(holding, forward, kept), threads
-        on_gpu = forward.device.type == "cuda"
-        self._body = functools.partial(TorchBackend, device=forward.device) if on_gpu else None
+        budget = ByteBudget(cache_bytes)
+        runner = ModelRunner(model, scoring, budget)
+        self._embedder, self._threads = BlockEmbedder(data, runner, budget), threads
+        on_gpu = runner.device.type == "cuda"
+        self._point_backend = functools.partial(TorchBackend, device=runner.device) if on_gpu else None
         self._points: tuple[tuple[str, PointsSpec], BagPoints] | None = None
-        self._found: tuple[str, Candidates] | None = None
+        self._best: tuple[str, Candidates] | None = None
 
-    def standing_in(self, snapshot: Snapshot, holding: ShardData) -> "Shard":
-        """A shard of other blocks with this one's model and threads, good for as long as this one has these weights.
+    def for_data(self, snapshot: Snapshot, data: ShardData) -> "Shard":
+        """A shard of other blocks on this one's model and threads, for as long as this one has these weights.
 
-        Any block gives the same numbers here as where it is held.
+        A block gives the same numbers on any shard.
         """
         self.load(snapshot)
         other = copy.copy(self)
-        other._embedding = self._embedding.standing_in(holding.at(snapshot.pool_version))
-        other._points, other._found = None, None
+        other._embedder = self._embedder.for_data(data.at(snapshot.pool_version))
+        other._points, other._best = None, None
         return other
 
     @property
     def blocks(self) -> int:
-        """How many blocks of the pool it holds."""
-        return len(self._embedding.holding.pool_blocks)
+        """The number of its blocks of the pool."""
+        return len(self._embedder.data.pool_blocks)
 
     @property
     def kept_bytes(self) -> int:
-        """What its kept embeddings take."""
-        return self._embedding.kept.size_bytes
+        """The memory of the embeddings and features it keeps."""
+        return self._embedder.budget.used_bytes
 
-    def allow(self, cache_bytes: int) -> None:
-        """Keep embeddings within so many bytes from now on."""
-        self._embedding.kept.limit_bytes = cache_bytes
+    def limit_cache(self, cache_bytes: int) -> None:
+        """Keep embeddings within `cache_bytes` from now on."""
+        self._embedder.budget.limit_bytes = cache_bytes
 
     def rest(self, keep: bool) -> None:
-        """Let go of points, and of the kept embeddings unless `keep`, while another shard is asked."""
-        self._points, self._found = None, None
+        """Free memory while another shard is asked: points and scores, and kept embeddings unless `keep`."""
+        self._points, self._best = None, None
         if not keep:
-            self._embedding.kept.clear()
+            self._embedder.forget()
 
-    def candidates(
-        self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round, portion: TopKRequest
+    def load(self, snapshot: Snapshot) -> None:
+        """Take these weights; points and scores of other weights are forgotten."""
+        if self._embedder.load(snapshot):
+            self._points, self._best = None, None
+
+    def top_k(
+        self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round, request: TopKRequest
     ) -> TopKSample:
-        """A portion of this shard's best k bags for `strategy`."""
+        """What `request` asks of this shard's best bags for `strategy`."""
         self.load(snapshot)
-        if self._found is None or self._found[0] != portion.token:
-            self._found = portion.token, self._best(snapshot, strategy, prepared, round)
-        return portion.of(self._found[1])
+        if self._best is None or self._best[0] != request.token:
+            self._best = request.token, self._score(snapshot, strategy, prepared, round)
+        return request.of(self._best[1])
 
-    def _best(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
-        ask = strategy.ask(round)
+    def _score(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
+        spec = strategy.embedding_spec(round)
 
         def score(block: int) -> Candidates:
-            return strategy.candidates(self._embedding.block(snapshot, "pool", block, ask), prepared, round)
+            return strategy.candidates(self._embedder.block(snapshot, "pool", block, spec), prepared, round)
 
-        blocks = self._embedding.holding.blocks("pool", round.lot)
-        return merge(rolling_map(self._threads, score, blocks), round.k)
+        return merge(self._map(score, self._embedder.data.blocks("pool", round.subset)), round.most)
 
     def embed(
-        self, snapshot: Snapshot, part: Part, ask: EmbeddingSpec, wanted: Index | BlockSubset | None = None
+        self, snapshot: Snapshot, part: Part, spec: EmbeddingSpec, subset: BlockSubset | None, index: Index | None
     ) -> Embedded | None:
-        """The embeddings of this shard's bags of a part, of those of a lot, or of the `wanted`; None if it has none."""
+        """The embeddings of this shard's bags of a part: all, those of `subset`, or those at `index`; None if none."""
         self.load(snapshot)
-        holding = self._embedding.holding
-        blocks = holding.blocks(part, wanted if isinstance(wanted, BlockSubset) else None)
-        if isinstance(wanted, np.ndarray):
-            blocks = np.intersect1d(blocks, wanted // holding.block).tolist()
-        parts = list(self._in_parallel(lambda block: self._embedding.block(snapshot, part, block, ask), blocks))
+        blocks = self._embedder.data.blocks(part, subset)
+        if index is not None:
+            blocks = np.intersect1d(blocks, index // self._embedder.data.block).tolist()
+        parts = list(self._map(lambda block: self._embedder.block(snapshot, part, block, spec), blocks))
         if not parts:
             return None
         merged = Embedded.merge(parts)
-        return merged.take(np.flatnonzero(np.isin(merged.index, wanted))) if isinstance(wanted, np.ndarray) else merged
+        return merged if index is None else merged.take(np.flatnonzero(np.isin(merged.index, index)))
 
-    def bag_bytes(self, snapshot: Snapshot, ask: EmbeddingSpec, lot: BlockSubset | None = None) -> int:
-        """What one bag's embedding takes, in bytes, by this shard's first block; 0 if it has none."""
+    def embedding_bytes(self, snapshot: Snapshot, spec: EmbeddingSpec, subset: BlockSubset | None) -> int:
+        """The memory of one bag's embedding, measured on this shard's first block; 0 if it has none."""
         self.load(snapshot)
-        blocks = self._embedding.holding.blocks("pool", lot)
-        first = self._embedding.block(snapshot, "pool", blocks[0], ask) if len(blocks) else None
+        blocks = self._embedder.data.blocks("pool", subset)
+        first = self._embedder.block(snapshot, "pool", blocks[0], spec) if len(blocks) else None
         return first.size_bytes // len(first.index) if first else 0
 
-    def measure(self, snapshot: Snapshot, wanted: PointsSpec) -> PointsMeasure:
-        """This shard's bags as points, which are kept for `rows`."""
-        return self._points_of(snapshot, wanted).measured
+    def measure_points(self, snapshot: Snapshot, spec: PointsSpec) -> PointsMeasure:
+        """The extent of this shard's bags as points, which are kept for queries."""
+        return self._bag_points(snapshot, spec).measured
 
-    def rows(self, snapshot: Snapshot, wanted: PointsSpec, grid: Grid, method: str, args: Sequence[Any]) -> Any:
-        """`Rows.method(*args)` of this shard's points on the grid."""
-        return getattr(self._points_of(snapshot, wanted).rows(grid, self._body), method)(*args)
+    def query_points(self, snapshot: Snapshot, spec: PointsSpec, grid: Grid, query: PointQuery[T]) -> T:
+        """The answer to `query` of this shard's points on the grid."""
+        return query.answer(self._bag_points(snapshot, spec).rows(grid, self._point_backend))
 
-    def encode(self, snapshot: Snapshot, lot: BlockSubset | None, also: Index | None) -> InstanceFeatures:
-        """Features of this shard's share of the instances in a lot's bags and in the blocks of those at `also`."""
+    def encode_instances(self, snapshot: Snapshot, subset: BlockSubset | None, also: Index | None) -> InstanceFeatures:
+        """The features of this shard's share of the instances in the bags of `subset` and in the blocks of `also`."""
         self.load(snapshot)
-        holding = self._embedding.holding
-        return encode_rows(self._embedding, shared_rows(holding.pool, holding.index(lot, also))[0], self._threads)
+        return self._embedder.instances(self._embedder.data.pool_index(subset, also), self._threads)
 
-    def _points_of(self, snapshot: Snapshot, wanted: PointsSpec) -> BagPoints:
+    def _bag_points(self, snapshot: Snapshot, spec: PointsSpec) -> BagPoints:
         self.load(snapshot)
-        key = snapshot.digest, wanted
+        key = snapshot.digest, spec
         if self._points is None or self._points[0] != key:
-            self._points = None  # its memory goes first
+            self._points = None  # frees its memory before the next points take theirs
 
             def embed(block: int) -> Embedded:
-                return self._embedding.block(snapshot, "pool", block, wanted.ask, keep=False)
+                return self._embedder.block(snapshot, "pool", block, spec.embedding, keep=False)
 
-            holding = self._embedding.holding
-            blocks = holding.blocks("pool", wanted.lot)
-            parts = self._in_parallel(embed, blocks)
-            self._points = key, BagPoints(parts, holding.bags(blocks), wanted, self._embedding.kept.limit_bytes)
+            data = self._embedder.data
+            blocks = data.blocks("pool", spec.subset)
+            limit_bytes = self._embedder.budget.limit_bytes
+            self._points = key, BagPoints(self._map(embed, blocks), data.bags(blocks), spec, limit_bytes)
         return self._points[1]
 
-    def _in_parallel(self, work: Callable[[int], T], blocks: Sequence[int]) -> Iterator[T]:
-        """`work` of every block, in their order; in a terminal with a bar, if it takes longer than a moment."""
-        number, shards = self._embedding.holding.share
-        told = f"scoring, shard {number + 1} of {shards}"
-        bar = tqdm(total=len(blocks), desc=told, disable=None, leave=False, unit="block", delay=1)
-        with bar:
-            for part in self._threads.map(work, blocks):
-                bar.update()
-                yield part
-
-    def load(self, snapshot: Snapshot) -> None:
-        """Take these weights, and let go of what others said."""
-        if self._embedding.load(snapshot):
-            self._points, self._found = None, None
+    def _map(self, work: Callable[[int], T], blocks: Sequence[int]) -> Iterator[T]:
+        return map_blocks(self._threads, work, blocks, self._embedder.data.share)

@@ -1,67 +1,66 @@
-"""What a scorer holds: a shard for every target and architecture asked of it, those longest unused let go.
+"""The shards in one scorer process: one for every target and architecture asked for, the least recently used dropped.
 
-Targets and architectures of one table share its decoded row groups; see `common.data.table.cache`.
+Targets and architectures of one table share its decoded row groups; see `common.data.table.row_group_cache`.
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 
 import torch
 
+from negsift.common.lru_cache import LruCache
 from negsift.common.types import Snapshot
-from negsift.service.fleet.local import ShardSpec
-from negsift.service.fleet.work_items import WorkItem
 from negsift.service.scoring.shard import Shard
+from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
 
 
 class ShardCache:
-    """Shard `number` of every stock in use, each called by its digest."""
+    """Shard `number` of every spec in use; a spec is identified by its digest."""
 
     def __init__(self, number: int, device: torch.device, threads: Executor) -> None:
         self._number, self._device, self._threads = number, device, threads
-        self._held: OrderedDict[str, tuple[ShardSpec, Shard]] = OrderedDict()
-        self._standing_in: dict[tuple[str, str, WorkItem], Shard] = {}
+        self._shards: LruCache[str, tuple[ShardSpec, Shard]] = LruCache(1)
+        self._taken_over: dict[tuple[str, str, WorkItem], Shard] = {}
 
-    def of(self, digest: str, fetch: Callable[[], ShardSpec]) -> Shard:
-        """The shard of the stock called `digest`, made from what `fetch` gives if it isn't held.
+    def prepare(self, digest: str, fetch: Callable[[], ShardSpec]) -> None:
+        """Have the shard of the spec called `digest` ready, made from what `fetch` gives if it isn't kept.
 
-        All shards together keep no more embeddings than one may; the others give theirs up, the longest
-        unused first, until half of that is free.
+        All shards together keep as many embeddings as one may: the other shards give theirs up, the least
+        recently used first, until half of that is free.
         """
-        if digest not in self._held:
-            stock = fetch()
-            self._held[digest] = stock, stock.shard(self._number, stock.model.to(self._device), self._threads)
-        self._held.move_to_end(digest)
-        stock, shard = self._held[digest]
-        while len(self._held) > stock.tasks_held:
-            self._held.popitem(last=False)
-        others = [other for _, other in self._held.values() if other is not shard]
+        kept = self._shards.get(digest)
+        if kept is None:
+            spec = fetch()
+            kept = spec, spec.shard(self._number, spec.model.to(self._device), self._threads)
+            self._shards.limit = spec.tasks_held
+            self._shards.put(digest, kept)
+        spec, shard = kept
+        others = [other for _, other in self._shards.values() if other is not shard]
         for other in others:
-            other.rest(keep=sum(each.kept_bytes for each in others) <= stock.cache_bytes // 2)
-        shard.allow(stock.cache_bytes - sum(other.kept_bytes for other in others))
-        return shard
+            other.rest(keep=sum(one.kept_bytes for one in others) <= spec.cache_bytes // 2)
+        shard.limit_cache(spec.cache_bytes - sum(other.kept_bytes for other in others))
 
-    def answering(self, digest: str, snapshot: Snapshot, piece: WorkItem) -> Shard:
-        """The shard that is held for a stock or, for a piece of another one's share, one that stands in for that.
+    def shard_for(self, digest: str, snapshot: Snapshot, item: WorkItem) -> Shard:
+        """The shard that answers for an item: this scorer's own, or one made for a part of another scorer's shard.
 
-        Those that stand in are kept, with their points, until other weights are asked about.
+        The latter are kept, with their points, until a request comes with other weights.
         """
-        about = digest, snapshot.digest
-        self._standing_in = {key: shard for key, shard in self._standing_in.items() if key[:2] == about}
-        stock, own = self._held[digest]
-        if piece == WorkItem(self._number):
+        request = digest, snapshot.digest
+        self._taken_over = {key: shard for key, shard in self._taken_over.items() if key[:2] == request}
+        kept = self._shards.get(digest)
+        assert kept is not None  # `prepare` comes first
+        spec, own = kept
+        if item == WorkItem(self._number):
             return own
-        own.load(snapshot)  # the model is the same for all of them
-        if (*about, piece) not in self._standing_in:
-            holding = stock.piece(piece.number, piece.at, piece.of)
-            self._standing_in[*about, piece] = own.standing_in(snapshot, holding)
-        return self._standing_in[*about, piece]
+        own.load(snapshot)  # all of them run this shard's model
+        if (*request, item) not in self._taken_over:
+            self._taken_over[*request, item] = own.for_data(snapshot, spec.item_data(item))
+        return self._taken_over[*request, item]
 
     def status(self) -> dict[str, object]:
-        """How many shards there are, the blocks of the one used last, bytes of embeddings and of the process."""
-        shards = [shard for _, shard in self._held.values()]
+        """The number of shards, the blocks of the one used last, and bytes of embeddings and of the process."""
+        shards = [shard for _, shard in self._shards.values()]
         return {
             "shards": len(shards), "blocks": shards[-1].blocks if shards else 0,
             "kept_bytes": sum(shard.kept_bytes for shard in shards), "memory_bytes": resident_bytes(),
@@ -69,6 +68,6 @@ class ShardCache:
 
 
 def resident_bytes() -> int:
-    """The memory this process takes, in bytes, with what it shares with others."""
+    """The resident memory of this process in bytes, shared memory included."""
     with open("/proc/self/statm") as table:
         return int(table.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

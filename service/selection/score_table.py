@@ -1,4 +1,4 @@
-"""Scores kept from round to round, of which each round makes only a part anew (`rescore`)."""
+"""The last score of every bag, of which each round computes only a part again (`rescore`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,46 +16,46 @@ from negsift.service.top_k import top_k
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A bag's last finite `score` (pool,), NaN if it has none, and the `version` (pool,) of the weights that made it.
+    """A bag's last finite `score` (pool,), NaN if it has none, and the `version` (pool,) of the weights behind it.
 
-    12 bytes a bag, held where the selections are asked for; so a scorer that dies takes none of them along.
+    It takes 12 bytes a bag and stays with the sampler, so a scorer that dies loses none of it.
     """
 
     score: Floats
     version: NDArray[np.int32]
 
     @classmethod
-    def none(cls, pool: int) -> Self:
-        """Those of a pool that was never scored."""
+    def empty(cls, pool: int) -> Self:
+        """The table of a pool that was never scored."""
         return cls(np.full(pool, np.nan), np.full(pool, -1, dtype=np.int32))
 
     @classmethod
-    def of(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: tensors or arrays
-        """What `state` gave; raises BadInput if it is of a larger pool than this one."""
+    def from_state(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: tensors or arrays
+        """The table that gave `state`; raises BadInput if it is one of a larger pool."""
         if len(state["score"]) > pool:
             raise BadInput(f"kept scores of {len(state['score'])} bags", f"{pool} at most", "give this pool's state")
         return cls(np.array(state["score"], dtype=np.float64), np.array(state["version"], dtype=np.int32))
 
     def state(self) -> dict[str, Any]:  # Any: as above
-        """Both by name, copied."""
+        """Copies of both columns by name."""
         return {"score": torch.tensor(self.score), "version": torch.tensor(self.version)}
 
     def resized(self, pool: int) -> "ScoreTable":
-        """The scores of a pool of another version; bags that are new have none."""
-        kept, new = slice(min(pool, len(self.score))), ScoreTable.none(pool)
-        new.score[kept], new.version[kept] = self.score[kept], self.version[kept]
+        """The table for another version of the pool; new bags have no score."""
+        common, new = slice(min(pool, len(self.score))), ScoreTable.empty(pool)
+        new.score[common], new.version[common] = self.score[common], self.version[common]
         return new
 
-    def folded(self, index: Index, score: Floats, version: int) -> "ScoreTable":
-        """With the scores of these bags made anew by weights of `version`, where none of later weights is kept."""
+    def updated(self, index: Index, score: Floats, version: int) -> "ScoreTable":
+        """With the scores of these bags by weights of `version`, but for bags scored by later weights already."""
         new, late = ScoreTable(self.score.copy(), self.version.copy()), self.version[index] > version
         new.score[index[~late]], new.version[index[~late]] = score[~late], version
         return new
 
     def best(self, k: int, version: int) -> tuple[Index, Floats, Ages]:
-        """The k bags of the highest scores, best first, and the scores' ages as weights are of `version` now.
+        """The k bags of the highest scores, best first, their scores, and the scores' ages at weights of `version`.
 
-        Raises BadInput if fewer than k have one.
+        Raises BadInput if fewer than k bags have a score.
         """
         scored = np.flatnonzero(np.isfinite(self.score))
         if len(scored) < k:
@@ -70,5 +70,5 @@ class ScoreTable:
 
     @property
     def considered(self) -> int:
-        """How many bags have a score."""
+        """The number of bags that have a score."""
         return int(np.isfinite(self.score).sum())

@@ -1,7 +1,7 @@
 """A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers it owns.
 
-The coordinator owns the scorers, so that nothing is left once it is gone. Where it is detached it outlives
-the program that started it; a restarted one reads its tasks from Ray's own store, and makes new scorers.
+The coordinator owns the scorers, so that nothing is left once it is gone. A detached one outlives the program
+that started it; a restarted one reads its tasks from Ray's key-value store, and makes new scorers.
 """
 
 import asyncio
@@ -10,41 +10,41 @@ import os
 import threading
 import time
 import uuid
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, ObjectLostError
+from ray import ObjectRef
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 
 from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
+from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
 from negsift.service.cluster.fleet import RayFleet
-from negsift.service.cluster.scorer import Published
+from negsift.service.cluster.scorer import SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
-from negsift.service.cluster.service import await_start
 from negsift.service.config import FleetConfig
-from negsift.service.fleet.local import ShardSpec
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags
-from negsift.service.points.shared_points import PoolLayout
 from negsift.service.scoring.shard_cache import resident_bytes
-from negsift.service.selection.coordinator import Coordinator
+from negsift.service.selection.coordinator import select
 from negsift.service.serving.fair_queue import FairQueue
 from negsift.service.serving.kv_store import KvStore
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, Wire, answer_of, error_of, parse
-from negsift.service.serving.registry import TaskRegistry, TaskRound
+from negsift.service.serving.registry import RegisteredTask, TaskRegistry, TaskRound
 from negsift.service.serving.shard_specs import ShardSpecs
 
-_STOCKS = 16
+_SPECS = 16
 _STATUS_S = 5.0
+
+WeightsRefs = list[ObjectRef[Any]]  # Any: arrays by name
 
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """A service to start: for which pool, with which fleet; `idle_s` of 0 is no limit."""
+    """A service to start: its name, pool and fleet, each scorer's CPUs and GPUs; `idle_s` of 0 is no limit."""
 
     name: str
     pool: str
@@ -55,34 +55,33 @@ class ServiceSpec:
 
 
 class ServiceActor:
-    """The coordinator of one service. What it takes and gives is described in README.md beside this file."""
+    """The coordinator of one service. docs/shared-service.md describes what its methods take and give."""
 
-    def __init__(self, order: ServiceSpec, identity: str) -> None:
+    def __init__(self, spec: ServiceSpec, identity: str) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        self._order, self._shelf = order, KvStore(identity)
-        self._tasks = TaskRegistry(ShardSpecs(Location.of(order.pool), order.config, order.shards), self._shelf)
-        self._crew = ScorerGroup.start(
-            ScorerFactory([], order.resources, f"{order.name}-{uuid.uuid4().hex[:4]}"), order.shards
-        )
-        cpus, gpus = order.resources
-        self._limits = replace(order.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
-        self._turns, self._told = FairQueue(), ServiceMetrics(order.name)
-        self._stocks: OrderedDict[str, Any] = OrderedDict()  # Any: ray.ObjectRef of a Stock
+        self._spec, self._records = spec, KvStore(identity)
+        self._tasks = TaskRegistry(ShardSpecs(Location.of(spec.pool), spec.config, spec.shards), self._records)
+        factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}")
+        self._group = ScorerGroup.start(factory, spec.shards)
+        cpus, gpus = spec.resources
+        self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
+        self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name)
+        self._shard_specs = LruCache[str, SpecRef](_SPECS)
         self._shards: Sequence[Wire] = []
         self._since, self._busy = time.time(), 0
-        self._used = time.monotonic() + order.config.start_s  # whoever starts it may take so long to ask
-        if order.idle_s:
-            threading.Thread(target=self._watch, name="negsift-idle", daemon=True).start()
+        self._used = time.monotonic() + spec.config.start_s  # the program that starts it may take so long to ask
+        if spec.idle_s:
+            threading.Thread(target=self._end_when_idle, name="negsift-idle", daemon=True).start()
 
     def __repr__(self) -> str:
-        return f"service-{self._order.name}"
+        return f"service-{self._spec.name}"
 
     async def ready(self) -> Wire:
         """Wait until every scorer has started."""
         return await self._answer("", asyncio.to_thread(self._start))
 
     async def register(self, request: Mapping[str, Any]) -> Wire:  # Any: as in Wire
-        """Take a task in; gives its name, and the pool's size and version."""
+        """Add a task; gives its name, and the pool's size and version."""
         return await self._answer("", asyncio.to_thread(lambda: self._tasks.register(parse(TaskSpec, request))))
 
     async def select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
@@ -90,118 +89,109 @@ class ServiceActor:
         return await self._answer(str(request.get("task")), self._select(request, weights))
 
     async def refresh(self, task: str, version: int | None = None) -> Wire:
-        """Let a task use another version of the pool, the newest by default."""
+        """Have a task use another version of the pool, by default the newest."""
         return await self._answer(task, asyncio.to_thread(self._tasks.refresh, task, version))
 
     async def forget(self, task: str) -> Wire:
-        """Let go of a task."""
+        """Remove a task."""
         self._tasks.forget(task)
         return {}
 
     async def status(self) -> Wire:
-        """What the service is, holds and does."""
+        """What the service is, keeps and does."""
         if not self._busy:
             await asyncio.to_thread(self._ask_shards)
-        order, newest, idle_s = self._order, self._tasks.newest, max(0.0, time.monotonic() - self._used)
+        spec, newest, idle_s = self._spec, self._tasks.newest, max(0.0, time.monotonic() - self._used)
         return {
-            "name": order.name, "pool": order.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
+            "name": spec.name, "pool": spec.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
             "newest": newest.version, "bags": newest.rows, "targets": list(newest.classes),
-            "memory_bytes": resident_bytes(), "idle_s": idle_s, "idle_limit_s": order.idle_s,
-            "running": self._turns.running, "waiting": self._turns.waiting, "shards": list(self._shards),
+            "memory_bytes": resident_bytes(), "idle_s": idle_s, "idle_limit_s": spec.idle_s,
+            "running": self._queue.running, "waiting": self._queue.waiting, "shards": list(self._shards),
             "tasks": list(self._tasks.status()),
         }  # fmt: skip
 
     async def ended(self) -> None:
-        """Never comes back: it ends, with an error, when the service does."""
+        """Never returns: the call fails when the service ends."""
         await asyncio.Event().wait()
 
     async def clear(self) -> None:
-        """Forget all tasks, before the end."""
-        self._shelf.clear()
+        """Delete the records of all tasks, before the end."""
+        self._records.clear()
 
     async def _answer(self, task: str, work: Awaitable[Wire]) -> Wire:
         self._busy += 1
         try:
             return await work
         except NegsiftError as error:
-            self._told.failed(task.partition("#")[0], error)
+            self._metrics.failed(task.partition("#")[0], error)
             return error_of(error)
         finally:
             self._busy -= 1
             self._used = time.monotonic()
 
     def _start(self) -> Wire:
-        await_start(self._crew.scorers, self._order.config.start_s)
+        self._group.await_start(self._spec.config.start_s)
         self._ask_shards()
         return {}
 
     async def _select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
         came = time.monotonic()
-        asked = self._tasks.ask(parse(RoundSpec, request))  # before any await, so in the order they came
-        async with self._turns.turn(asked.name):
-            return await asyncio.to_thread(self._run, asked, weights, came)
+        task_round = self._tasks.round(parse(RoundSpec, request))  # before any await, so in the order of arrival
+        async with self._queue.turn(task_round.name):
+            return await asyncio.to_thread(self._run, task_round, weights, came)
 
-    def _run(self, asked: TaskRound, weights: Any, came: float) -> Wire:  # Any: as in Wire
-        begun = time.monotonic()
-        references = weights if isinstance(weights, list) else [ray.put(weights)]
-        digest, pool_version = self._digest(references), asked.round.pool_version
-        assert pool_version is not None  # a table has versions
-        stock = self._stock(*asked.entry.stock)
-        published = Published(
-            asked.version, f"{digest}@{pool_version.version}", references, pool_version.version, stock
-        )
+    def _run(self, task_round: TaskRound, weights: Any, came: float) -> Wire:  # Any: as in Wire
+        begun, entry, round = time.monotonic(), task_round.entry, task_round.round
+        references: WeightsRefs = weights if isinstance(weights, list) else [ray.put(weights)]
+        digest = f"{self._digest(references)}@{round.pool.version}"
+        spec = self._shard_specs.get_or_make(entry.spec_digest, lambda: self._put_spec(entry))
+        fleet = RayFleet(
+            self._group, self._limits,
+            WeightsRef(task_round.version, digest, references, spec, round.pool.version),
+        )  # fmt: skip
         lags = Lags(begun - came, time.monotonic() - came)
-        config = self._order.config
-        layout = PoolLayout(pool_version.bags, config.gather_mb << 20, config.held_mb << 20)
-        selection = Coordinator(RayFleet(self._crew, self._limits), layout).select(
-            asked.entry.task, asked.round, published
-        )
-        asked.entry.history.add(selection, asked.round.epoch, pool_version.bags, lags)
-        self._told.round(asked.name, selection, asked.entry.history)
+        selection = select(fleet, entry.task, round, self._spec.config.gather_limits, shares_instances=False)
+        entry.stats.add(selection, round.epoch, round.pool.bags, lags)
+        self._metrics.round(task_round.name, selection, entry.stats)
         self._ask_shards()
         return answer_of(selection)
 
-    def _digest(self, references: list[Any]) -> str:  # Any: ray.ObjectRef
+    def _digest(self, references: WeightsRefs) -> str:
         try:
-            return weights_digest(ray.get(references[0], timeout=self._order.config.deadline_s))
+            return weights_digest(ray.get(references[0], timeout=self._spec.config.deadline_s))
         except (ObjectLostError, GetTimeoutError) as error:
             raise ServiceError(
                 f"weights that can't be had ({type(error).__name__})", "keep the reference until the answer is there"
             ) from error
 
-    def _stock(self, digest: str, make: Callable[[], ShardSpec]) -> tuple[str, Sequence[Any]]:  # Any: ray.ObjectRef
-        if digest not in self._stocks:
-            self._stocks[digest] = ray.put(make())
-        self._stocks.move_to_end(digest)
-        while len(self._stocks) > _STOCKS:
-            self._stocks.popitem(last=False)
-        return digest, [self._stocks[digest]]
+    def _put_spec(self, task: RegisteredTask) -> SpecRef:
+        return SpecRef(task.spec_digest, [ray.put(self._tasks.shard_spec(task))])
 
     def _ask_shards(self) -> None:
-        """Take note of what scorers hold, of those that answer in time."""
-        asked = [scorer.status.remote() for scorer in self._crew.scorers]
-        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_STATUS_S)
-        fresh = {each["name"]: each for each in self._shards} | {each["name"]: each for each in _alive(ready)}
+        """Note the status of the scorers that answer in time."""
+        answers = [scorer.status.remote() for scorer in self._group.scorers]
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_STATUS_S)
+        fresh = {status["name"]: status for status in [*self._shards, *_statuses(ready)]}
         self._shards = [fresh[name] for name in sorted(fresh, key=lambda name: int(name.rpartition("-")[2]))]
         for status in self._shards:
-            self._told.shard(status)
+            self._metrics.shard(status)
 
-    def _watch(self) -> None:
-        """End the service once nobody has asked anything of it for the time allowed."""
+    def _end_when_idle(self) -> None:
+        """End the service once nobody has asked anything of it for `idle_s`."""
         pause = threading.Event()
-        while self._busy or time.monotonic() - self._used < self._order.idle_s:
-            pause.wait(min(1.0, self._order.idle_s / 4))
-        self._told.tell("idle", seconds=self._order.idle_s)
-        self._shelf.clear()
+        while self._busy or time.monotonic() - self._used < self._spec.idle_s:
+            pause.wait(min(1.0, self._spec.idle_s / 4))
+        self._metrics.log_event("idle", seconds=self._spec.idle_s)
+        self._records.clear()
         ray.kill(ray.get_runtime_context().current_actor)
 
 
-def _alive(references: Sequence[Any]) -> list[Wire]:  # Any: ray.ObjectRef
-    """The answers that there are; a scorer being restarted has none."""
-    found = []
-    for reference in references:
+def _statuses(answers: Sequence[ObjectRef[Wire]]) -> list[Wire]:
+    """The statuses of scorers; one that is being restarted has none."""
+    statuses = []
+    for answer in answers:
         try:
-            found.append(ray.get(reference))
-        except ray.exceptions.RayActorError:
+            statuses.append(ray.get(answer))
+        except RayActorError:
             continue
-    return found
+    return statuses

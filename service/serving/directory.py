@@ -13,8 +13,8 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput, ServiceError, UnknownName
-from negsift.service.cluster.connect import NAMESPACE, connect, require_cluster
-from negsift.service.cluster.service import shard_count, share_resources
+from negsift.service.cluster.connect import NAMESPACE, connect, require_cluster, require_importable
+from negsift.service.cluster.resources import scorer_resources, shard_count, total_resources
 from negsift.service.config import FleetConfig
 from negsift.service.serving.actor import ServiceActor, ServiceSpec
 from negsift.service.serving.protocol import Wire, checked
@@ -24,62 +24,66 @@ log = logging.getLogger(__name__)
 _PREFIX = "service-"
 _ANSWER_S, _END_S, _PAUSE_S = 30.0, 20.0, 0.1
 
+ServiceHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
 
-def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, detached: bool = False) -> Any:
-    """The coordinator's handle of a new service for the table at `pool`, once its scorers have started.
 
-    It ends with this program, unless `detached`. Raises BadInput for a table that isn't there, a name in
-    use, more shards than blocks, resources the cluster hasn't; ServiceError for scorers that don't start.
+def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, *, detached: bool = False) -> ServiceHandle:
+    """The handle of a new service for the table at `pool`, once its scorers have started.
+
+    It ends with this program, unless `detached`, or after `idle_s` seconds without a request (0: never). Raises
+    BadInput for a table that isn't there, a name in use, more shards than blocks and resources that the cluster
+    hasn't; ServiceError for scorers that don't start.
     """
     manifest = read_manifest(Location.of(pool))
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise BadInput(f"service name {name!r}", "letters, digits, '.', '_' and '-'", "give another --name")
     if detached:
         require_cluster("a detached service")
-    connect(config.dashboard, ship=True)
+    connect(config.dashboard)
     if name in names():
-        raise _taken(name)
-    have = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    shards = shards_for(manifest, config, shard_count(have, config))
-    order = ServiceSpec(name, pool, config, share_resources(have, config, shards), shards, idle_s)
-    return _begin(order, detached)
+        raise _name_in_use(name)
+    resources = total_resources()
+    shards = shards_for(manifest, config, shard_count(resources, config))
+    spec = ServiceSpec(name, pool, config, scorer_resources(resources, config, shards), shards, idle_s)
+    return _begin(spec, detached)
 
 
-def _begin(order: ServiceSpec, detached: bool) -> Any:  # Any: an actor handle
-    plain: Any = ServiceActor  # Any: Ray's stubs know no options of a coroutine's actor
-    kind = ray.remote(plain).options(
-        name=f"{_PREFIX}{order.name}", namespace=NAMESPACE, lifetime="detached" if detached else None,
+def _begin(spec: ServiceSpec, detached: bool) -> ServiceHandle:
+    plain: Any = ServiceActor  # Any: Ray's stubs know no options for an actor with coroutines
+    factory = ray.remote(plain).options(
+        name=f"{_PREFIX}{spec.name}", namespace=NAMESPACE, lifetime="detached" if detached else None,
         num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1,
     )  # fmt: skip
     try:
-        actor = kind.remote(order, f"{order.name}-{uuid.uuid4().hex[:6]}")
+        actor = factory.remote(spec, f"{spec.name}-{uuid.uuid4().hex[:6]}")
     except ValueError:  # another program was faster
-        raise _taken(order.name) from None
+        raise _name_in_use(spec.name) from None
     with ExitStack() as undo:
         undo.callback(ray.kill, actor)
         try:
-            checked(ray.get(actor.ready.remote(), timeout=order.config.start_s + _ANSWER_S))
+            checked(ray.get(actor.ready.remote(), timeout=spec.config.start_s + _ANSWER_S))
         except (RayActorError, GetTimeoutError) as error:
-            raise ServiceError(f"service {order.name!r} can't start ({error})", "see the cause above") from error
+            require_importable()
+            raise ServiceError(f"service {spec.name!r} can't start ({error})", "see the cause above") from error
         undo.pop_all()
     return actor
 
 
 def names() -> list[str]:
-    """The services that are up."""
-    found = ray.util.list_named_actors(all_namespaces=True)
-    mine = [each["name"] for each in found if each["namespace"] == NAMESPACE]
-    return sorted(name.removeprefix(_PREFIX) for name in mine if name.startswith(_PREFIX))
+    """The names of the services that are up."""
+    actors = ray.util.list_named_actors(all_namespaces=True)
+    ours = [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]
+    return sorted(name.removeprefix(_PREFIX) for name in ours if name.startswith(_PREFIX))
 
 
-def find(name: str | None = None) -> Any:  # Any: an actor handle
-    """The coordinator of the service called `name`, or of the only one; raises BadInput where there is none."""
+def find(name: str | None = None) -> ServiceHandle:
+    """The handle of the service called `name`, or of the only one; raises BadInput where there is none."""
     require_cluster("finding a service")
     up = names()
     if name is None and len(up) == 1:
         name = up[0]
     if not up:
-        raise BadInput("no service up on this cluster", "one", "start it with `python -m deploy serve up POOL`")
+        raise BadInput("no service up on this cluster", "one", "start it with `negsift serve up POOL`")
     if name is None:
         raise BadInput(f"{len(up)} services", f"one of {', '.join(up)}", "name it")
     if name not in up:
@@ -87,8 +91,8 @@ def find(name: str | None = None) -> Any:  # Any: an actor handle
     return ray.get_actor(f"{_PREFIX}{name}", NAMESPACE)
 
 
-def ask(actor: Any) -> Wire:  # Any: an actor handle
-    """What a service says of itself; raises ServiceError if it doesn't answer."""
+def ask(actor: ServiceHandle) -> Wire:
+    """A service's status; raises ServiceError if it doesn't answer."""
     try:
         answer: Wire = ray.get(actor.status.remote(), timeout=_ANSWER_S)
     except (RayActorError, GetTimeoutError) as error:
@@ -97,12 +101,12 @@ def ask(actor: Any) -> Wire:  # Any: an actor handle
 
 
 def address() -> str:
-    """Where other programs find the cluster."""
+    """The address at which other programs find the cluster."""
     return str(ray.get_runtime_context().gcs_address)
 
 
-def await_end(actor: Any, name: str) -> str:  # Any: an actor handle
-    """Wait until a service has ended, by `serve down` or because nobody used it; says so."""
+def await_end(actor: ServiceHandle, name: str) -> str:
+    """Wait until a service has ended, by `serve down` or because nobody used it; gives a line that says so."""
     while True:
         try:
             ray.get(actor.ended.options(max_task_retries=0).remote())
@@ -122,18 +126,19 @@ def stop(name: str | None = None) -> str:
         log.warning("service %s doesn't answer; it is ended all the same", name)
     ray.kill(actor)
     until = time.monotonic() + _END_S
-    while _left(name) and time.monotonic() < until:
+    while _has_actors(name) and time.monotonic() < until:
         time.sleep(_PAUSE_S)
     return name
 
 
-def _left(name: str) -> bool:
-    """Whether an actor of the service has its name still."""
-    found = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
-    return f"{_PREFIX}{name}" in found or any(re.fullmatch(rf"scorer-\d+-{re.escape(name)}-\w+", one) for one in found)
+def _has_actors(name: str) -> bool:
+    """Whether an actor of the service still has its name."""
+    actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+    scorer = re.compile(rf"scorer-\d+-{re.escape(name)}-\w+")
+    return f"{_PREFIX}{name}" in actors or any(scorer.fullmatch(actor) for actor in actors)
 
 
-def _taken(name: str) -> BadInput:
+def _name_in_use(name: str) -> BadInput:
     return BadInput(
         f"service {name!r} already up", "a name that is free", f"give --name, or end it with `serve down {name}`"
     )

@@ -1,6 +1,6 @@
 """What crosses between a client and a pool's service: dicts of numbers, strings, bytes and numpy arrays.
 
-Nothing of ours has to be importable on the other side, see README.md beside this file.
+Nothing of ours has to be importable on the other side, see docs/shared-service.md.
 """
 
 import dataclasses
@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from negsift.common.account import Account, Ages, Traffic
+from negsift.common.account import Account, Ages, RecoveryCounts, Traffic
 from negsift.common.arrays import Index
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadData, BadInput, BadModel, BadWeights, NegsiftError, ServiceError, UnknownName
-from negsift.common.knobs import check_knobs
-from negsift.common.repairs import RecoveryCounts
+from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 
 PROTOCOL = 1
@@ -26,8 +25,8 @@ _KINDS = {kind.__name__: kind for kind in (BadInput, UnknownName, BadData, BadMo
 
 
 @dataclass(frozen=True)
-class TaskSpec:
-    """What a run registers. `model` and `strategy` are names with their options, or pickles of ours."""
+class TaskSpec(RoundPolicy):
+    """What a run registers. `model` and `strategy` are names with their options, or pickles made by our client."""
 
     model: Mapping[str, Any] | bytes = knob(None, "a model's name and options, or a pickle")
     strategy: Mapping[str, Any] | bytes = knob(None, "a strategy's name and options, or a pickle")
@@ -36,16 +35,12 @@ class TaskSpec:
     k: int | None = knob(None, "negatives an epoch; none for full", least=0)
     seed: int = knob(0, "seed of random picks")
     column: int = knob(1, "column of the positive class", least=0)
-    random_rounds: int = knob(0, "epochs picked at random first", least=0)
-    staleness: int | None = knob(None, "epochs that weights may be behind; none: any", least=0)
     pool_version: int | None = knob(None, "version of the pool; none: the newest", least=1)
-    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
-    every: int = knob(1, "epochs between rounds", least=1)
 
 
 @dataclass(frozen=True)
 class RoundSpec:
-    """What a round names: a task as `register` gave it back, the epoch, and where they differ the weights' version."""
+    """One round of a task, which `register` has named; `version` is that of the weights, where it isn't the epoch."""
 
     task: str = knob(None, "the task")
     epoch: int = knob(None, "the epoch to choose for")
@@ -59,23 +54,23 @@ class RoundSpec:
 def parse(kind: type[T], request: object) -> T:
     """The request as a `kind`; raises BadInput for another protocol, and for what is missing or of another type."""
     if not isinstance(request, Mapping):
-        raise BadInput(f"a request of type {type(request).__name__}", "a dict", "see service/README.md")
+        raise BadInput(f"a request of type {type(request).__name__}", "a dict", "see docs/shared-service.md")
     if request.get("protocol") != PROTOCOL:
         raise BadInput(
             f"a client of protocol {request.get('protocol')!r}", f"{PROTOCOL}, which this service speaks",
             "use the client of the service's version, or start the service anew with the client's",
         )  # fmt: skip
-    given = {key: _plain(value) for key, value in request.items() if key != "protocol"}
+    values = {key: _plain(value) for key, value in request.items() if key != "protocol"}
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # callers pass dataclasses
-    for key in given:
+    for key in values:
         if key not in known:
             raise UnknownName("key of a request", str(key), known)
-    made = kind(**given)
+    spec = kind(**values)
     for name, hint in typing.get_type_hints(kind).items():
-        if getattr(made, name) is None and type(None) not in typing.get_args(hint):
-            raise BadInput(f"a request without {name!r}", "one with it", "see service/README.md")
-    check_knobs(made, "request")
-    return made
+        if getattr(spec, name) is None and type(None) not in typing.get_args(hint):
+            raise BadInput(f"a request without {name!r}", "one with it", "see docs/shared-service.md")
+    check_knobs(spec, "request")
+    return spec
 
 
 def answer_of(selection: Selection) -> Wire:
@@ -85,11 +80,11 @@ def answer_of(selection: Selection) -> Wire:
 
 def selection_of(answer: Wire) -> Selection:
     """The selection in an answer; raises what went wrong instead, if that is in it."""
-    told = checked(answer)
-    account = told["account"]
-    inner = {"traffic": Traffic, "repairs": RecoveryCounts, "ages": Ages}
-    made = {name: kind(**account[name]) for name, kind in inner.items()}
-    return Selection(**{**told, "account": Account(**{**account, **made})})
+    fields = checked(answer)
+    account = fields["account"]
+    parts = {"traffic": Traffic, "recovery": RecoveryCounts, "ages": Ages}
+    nested = {name: kind(**account[name]) for name, kind in parts.items()}
+    return Selection(**{**fields, "account": Account(**{**account, **nested})})
 
 
 def error_of(error: NegsiftError) -> Wire:

@@ -1,30 +1,27 @@
-"""The tasks of a pool's service: what each run registered, and what is known of its rounds."""
+"""The tasks of a pool's service: what each run registered, and what is known of its rounds. No Ray in it."""
 
 import dataclasses
 import hashlib
 import json
 import pickle
 import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.errors import BadInput, UnknownName
+from negsift.common.lru_cache import LruCache
 from negsift.common.types import PoolVersion, Round
-from negsift.service.arguments import check_version, require_positives, resolve_k
-from negsift.service.fleet.local import ShardSpec
 from negsift.service.monitoring.round_stats import RoundStats
-from negsift.service.selection.coordinator import Task
-from negsift.service.selection.round_scope import Scope
+from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.serving.protocol import RoundSpec, TaskSpec, Wire
 from negsift.service.serving.shard_specs import ShardSpecs
 from negsift.service.serving.unpickling import make_embedder, make_task_strategy
-from negsift.service.strategies.full import Full
 
-_HELD = 256
+_MOST_HELD = 256
 
 
 class RecordStore(Protocol):
@@ -37,28 +34,31 @@ class RecordStore(Protocol):
         """The record, if there is one."""
 
     def remove(self, name: str) -> None:
-        """Forget it."""
+        """Delete a record."""
 
     def names(self) -> list[str]:
-        """All names."""
+        """The names of all records."""
 
 
 @dataclass
 class RegisteredTask:
-    """A task and its past. `token` tells its registration from an earlier one of the same name."""
+    """A task and its past. `token` tells its registration from an earlier one of the same name.
+
+    `spec_digest` identifies what its shards are made from; `version` is that of its last weights.
+    """
 
     spec: TaskSpec
     token: str
     task: Task
     pool: TableBags
-    stock: tuple[str, Callable[[], ShardSpec]]
-    history: RoundStats
+    spec_digest: str
+    stats: RoundStats
     version: int | None = None
 
 
 @dataclass(frozen=True)
 class TaskRound:
-    """A round that a task may have."""
+    """A round that a task may have, with weights of `version`."""
 
     name: str
     entry: RegisteredTask
@@ -67,110 +67,120 @@ class TaskRound:
 
 
 class TaskRegistry:
-    """Registers tasks and turns requests into rounds; no Ray in it."""
+    """Registers tasks, and turns requests into rounds."""
 
-    def __init__(self, stocks: ShardSpecs, shelf: RecordStore) -> None:
-        self._stocks, self._shelf = stocks, shelf
-        self._held: OrderedDict[str, RegisteredTask] = OrderedDict()
+    def __init__(self, specs: ShardSpecs, records: RecordStore) -> None:
+        self._specs, self._records = specs, records
+        # Programs may die without a word, so tasks are dropped by last use; the records still know them.
+        self._tasks = LruCache[str, RegisteredTask](_MOST_HELD)
 
     def register(self, spec: TaskSpec) -> Wire:
-        """Take a task in, in place of an earlier one of its name; raises BadInput for one that can't be served."""
+        """Add a task, in place of an earlier one of its name; raises BadInput for one that can't be served."""
         name, token = spec.task or f"task-{uuid.uuid4().hex[:6]}", uuid.uuid4().hex[:6]
         if "#" in name:
             raise BadInput(f"task {name!r}", "a name without #", "choose another")
-        pool_version = self._stocks.pool(spec.target, spec.pool_version).version
+        pool_version = self._specs.pool(spec.target, spec.pool_version).version
         spec = dataclasses.replace(spec, task=name, pool_version=pool_version)
         entry = self._enter(spec, token)
-        self._shelf.put(name, pickle.dumps((spec, token)))
-        positives = len(self._stocks.positives(spec.target, pool_version))
-        known = {"bags": len(entry.pool), "positives": positives, "pool_version": pool_version}
-        return {"task": f"{name}#{token}", "pool": self._stocks.where.name, **known}
+        self._records.put(name, pickle.dumps((spec, token)))
+        return {
+            "task": f"{name}#{token}", "pool": self._specs.location.name, "bags": len(entry.pool),
+            "positives": len(self._specs.positives(spec.target, pool_version)), "pool_version": pool_version,
+        }  # fmt: skip
 
     def forget(self, task: str) -> None:
-        """Let go of a task; nothing if it is gone, or was taken over."""
+        """Remove a task; nothing happens if it is gone, or was registered again."""
         name, _, token = task.partition("#")
         if name in self.names and self._entry(name).token == token:
-            self._held.pop(name, None)
-            self._shelf.remove(name)
+            self._tasks.pop(name)
+            self._records.remove(name)
 
-    def ask(self, spec: RoundSpec) -> TaskRound:
-        """The round asked for; raises BadInput if the task is unknown or taken over, or the version unfit."""
-        name, _, token = spec.task.partition("#")
+    def round(self, request: RoundSpec) -> TaskRound:
+        """The round requested.
+
+        Raises BadInput if the task is unknown or registered again by another program, or if the weights' version
+        doesn't fit.
+        """
+        name, _, token = request.task.partition("#")
         entry = self._entry(name)
         if token != entry.token:
             raise BadInput(f"task {name!r}, registered again by another program", "its own", "choose another name")
-        version = spec.epoch if spec.version is None else spec.version
-        check_version(version, spec.epoch, entry.spec.staleness)
+        version = request.epoch if request.version is None else request.version
+        check_version(version, request.epoch, entry.spec.staleness)
         if entry.version is not None and version < entry.version:
             raise BadInput(
                 f"weights of version {version} for task {name!r} after version {entry.version}",
                 "the same version or a later one", "register the task again to go back",
             )  # fmt: skip
-        pool = self._stocks.pool(entry.spec.target, spec.pool_version or entry.spec.pool_version)
-        k = resolve_k(entry.spec.k, entry.task.strategy, len(pool))
-        pool_version = PoolVersion(pool.version, len(pool))
+        pool = self._specs.pool(entry.spec.target, request.pool_version or entry.spec.pool_version)
+        bags = PoolVersion(pool.version, len(pool))
+        round = _asked(entry.task, request).round(request.epoch, bags, request.previous, scores_kept=True)
         entry.version = version
-        asked = Round(name, spec.epoch, entry.spec.seed, k, entry.spec.column, spec.previous, pool_version)
-        scope = entry.task.scope if spec.part is None else Scope(rescore=spec.part, every=entry.task.scope.every)
-        scope.check(entry.task.strategy, k)
-        asked = scope.narrowed(asked, entry.task.strategy_at(spec.epoch), begun=True)
-        return TaskRound(name, entry, asked, version)
+        return TaskRound(name, entry, round, version)
 
     def refresh(self, task: str, version: int | None) -> Wire:
-        """The number and size of a version of the task's pool, the newest by default, which its rounds use from now."""
+        """Have a task's rounds use another version of the pool, by default the newest; gives its number and size."""
         name, _, token = task.partition("#")
         entry = self._entry(name)
-        pool = self._stocks.pool(entry.spec.target, version)
+        pool = self._specs.pool(entry.spec.target, version)
         if token == entry.token:
             entry.spec = dataclasses.replace(entry.spec, pool_version=pool.version)
-            self._shelf.put(name, pickle.dumps((entry.spec, token)))
+            self._records.put(name, pickle.dumps((entry.spec, token)))
         return {"pool_version": pool.version, "bags": len(pool)}
+
+    def shard_spec(self, task: RegisteredTask) -> ShardSpec:
+        """What the shards of a task are made from."""
+        return self._specs.make(task.spec)
 
     @property
     def newest(self) -> Manifest:
         """The newest version of the table."""
-        return self._stocks.newest
+        return self._specs.newest
 
     @property
     def names(self) -> list[str]:
-        """All tasks registered."""
-        return sorted({*self._held, *self._shelf.names()})
+        """The names of all tasks."""
+        return sorted({name for name, _ in self._tasks.items()} | set(self._records.names()))
 
     def status(self) -> Iterator[Wire]:
-        """A line a task."""
+        """A record a task."""
         for name in self.names:
             entry = self._entry(name)
             spec, strategy = entry.spec, type(entry.task.strategy).__name__
             facts = {"target": spec.target, "strategy": strategy, "k": spec.k, "pool_version": spec.pool_version}
-            yield {"task": name, **facts, "model": entry.stock[0], **entry.history.status()}
+            yield {"task": name, **facts, "model": entry.spec_digest, **entry.stats.status()}
 
     def _entry(self, name: str) -> RegisteredTask:
-        if name not in self._held:
-            record = self._shelf.get(name)
-            if record is None:
-                raise UnknownName("task", name, self.names)
-            self._enter(*pickle.loads(record))
-        self._held.move_to_end(name)
-        return self._held[name]
+        entry = self._tasks.get(name)
+        if entry is not None:
+            return entry
+        record = self._records.get(name)
+        if record is None:
+            raise UnknownName("task", name, self.names)
+        return self._enter(*pickle.loads(record))
 
     def _enter(self, spec: TaskSpec, token: str) -> RegisteredTask:
-        strategy = make_task_strategy(spec.strategy)
-        pool = self._stocks.pool(spec.target, spec.pool_version)
-        require_positives(strategy, len(self._stocks.positives(spec.target, spec.pool_version)))
-        resolve_k(spec.k, strategy, len(pool))
-        make_embedder(spec.model, pool.manifest.payload)  # what can't be made is told now
-        stock = _digest(spec), lambda: self._stocks.make(spec)
-        task = Task(strategy, spec.random_rounds, spec.staleness, Scope(spec.candidates, None, spec.every))
-        task.scope.check(strategy, 0 if isinstance(strategy, Full) else spec.k or 0)
-        self._held[spec.task] = RegisteredTask(spec, token, task, pool, stock, RoundStats())
-        self._held.move_to_end(spec.task)
-        while len(self._held) > _HELD:  # their programs may have died without a word; the shelf knows them still
-            self._held.popitem(last=False)
-        return self._held[spec.task]
+        if spec.rescore:
+            raise BadInput(f"a task with rescore={spec.rescore}", "select(part=…), which gives scores", "leave it out")
+        strategy, pool = make_task_strategy(spec.strategy), self._specs.pool(spec.target, spec.pool_version)
+        require_positives(strategy, len(self._specs.positives(spec.target, spec.pool_version)))
+        task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)
+        task.size(len(pool))
+        make_embedder(spec.model, pool.manifest.payload)  # so that a model that can't be made is an error now
+        entry = RegisteredTask(spec, token, task, pool, _digest(spec), RoundStats())
+        self._tasks.put(spec.task, entry)
+        return entry
+
+
+def _asked(task: Task, request: RoundSpec) -> Task:
+    """The task, or with `part` one that gives all scores of a part of the pool."""
+    if request.part is None:
+        return task
+    return dataclasses.replace(task, policy=dataclasses.replace(task.policy, candidates=None, rescore=request.part))
 
 
 def _digest(spec: TaskSpec) -> str:
-    """A name for what shards hold for a task: tasks of one target, version and architecture share it."""
+    """A digest of what shards are made from; tasks of one target, version and architecture share it."""
     model = spec.model if isinstance(spec.model, bytes) else json.dumps(dict(spec.model), sort_keys=True).encode()
-    told = f"{spec.target!r} {spec.pool_version} ".encode() + model
-    return hashlib.blake2b(told, digest_size=6).hexdigest()
+    content = f"{spec.target!r} {spec.pool_version} ".encode() + model
+    return hashlib.blake2b(content, digest_size=6).hexdigest()

@@ -2,73 +2,71 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.errors import BadData, BadInput
+from negsift.common.lru_cache import LruCache
 from negsift.common.models.bag import BagClassifier
+from negsift.common.protocols import Sized
 from negsift.service.config import FleetConfig
-from negsift.service.fleet.local import ShardSpec
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_count
+from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.serving.protocol import TaskSpec
 from negsift.service.serving.unpickling import make_embedder
 
 _MOST_OPEN = 64
-T = TypeVar("T")
 
 
 @dataclass
 class ShardSpecs:
     """A table, opened once for each target and version in use."""
 
-    where: Location
+    location: Location
     config: FleetConfig
     shards: int
-    _pools: dict[tuple[str | None, int], TableBags] = field(default_factory=dict)
-    _positives: dict[tuple[str | None, int], Sequence[object]] = field(default_factory=dict)
+    _pools: LruCache[tuple[str | None, int], TableBags] = field(default_factory=lambda: LruCache(_MOST_OPEN))
+    _positives: LruCache[tuple[str, int], Sized] = field(default_factory=lambda: LruCache(_MOST_OPEN))
 
     @property
     def newest(self) -> Manifest:
         """The newest version of the table, on disk."""
-        return read_manifest(self.where)
+        return read_manifest(self.location)
 
     def pool(self, target: str | None, version: int | None) -> TableBags:
-        """The bags negative for a target, in a version, the newest by default; raises BadInput if there are none."""
+        """The bags negative for a target, in a version, by default the newest; raises BadInput if there are none."""
         version = self.newest.version if version is None else version
-        key = target, version
-        if key not in self._pools:
-            known = [bags for (name, _), bags in self._pools.items() if name == target]
-            self._pools[key] = (known[-1] if known else open_pool(self.where, target)).at(version)
-            _trim(self._pools)
-        return self._pools[key]
+        return self._pools.get_or_make((target, version), lambda: self._open(target).at(version))
 
-    def positives(self, target: str | None, version: int | None) -> Sequence[object]:
-        """The bags positive for a target; none where nothing is."""
-        key = target, version or self.newest.version
-        if target is not None and key not in self._positives:
-            try:
-                self._positives[key] = open_positives(self.where, target).at(key[1])  # type: ignore[assignment]  # a dataset
-            except BadData:  # the table itself was read before, for its negatives
-                self._positives[key] = ()
-            _trim(self._positives)
-        return self._positives.get(key, ())
+    def positives(self, target: str | None, version: int | None) -> Sized:
+        """The bags positive for a target; none where no bag is."""
+        if target is None:
+            return ()
+        version = version or self.newest.version
+        return self._positives.get_or_make((target, version), lambda: self._open_positives(target, version))
 
-    def make(self, spec: TaskSpec) -> ShardSpec:
+    def make(self, task: TaskSpec) -> ShardSpec:
         """What the shards of a task are made from."""
-        pool = self.pool(spec.target, spec.pool_version)
-        model = make_embedder(spec.model, pool.manifest.payload)
-        ragged = isinstance(model, BagClassifier)
-        bags, learnt = (
-            BagSource(part, None, ragged) for part in (pool, self.positives(spec.target, spec.pool_version))
-        )
-        config = self.config
+        pool, positives = self.pool(task.target, task.pool_version), self.positives(task.target, task.pool_version)
+        model = make_embedder(task.model, pool.manifest.payload)
+        ragged, config = isinstance(model, BagClassifier), self.config
         return ShardSpec(
-            bags, learnt, model, self.shards, config.block, config.cache_mb << 20, config.budget, config.tasks_held,
-            config.scoring,
+            BagSource(pool, None, ragged), BagSource(positives, None, ragged), model, self.shards, config.block,
+            config.cache_mb << 20, config.budget, config.tasks_held, config.scoring,
         )  # fmt: skip
+
+    def _open(self, target: str | None) -> TableBags:
+        """Any version of a target's bags: one that is open, since versions share what was read, else the newest."""
+        same: Sequence[TableBags] = [bags for (name, _), bags in self._pools.items() if name == target]
+        return same[-1] if same else open_pool(self.location, target)
+
+    def _open_positives(self, target: str, version: int) -> Sized:
+        try:
+            return open_positives(self.location, target).at(version)
+        except BadData:  # the table itself was read before, for its negatives
+            return ()
 
 
 def shards_for(manifest: Manifest, config: FleetConfig, room: int) -> int:
@@ -82,8 +80,3 @@ def shards_for(manifest: Manifest, config: FleetConfig, room: int) -> int:
             f"at most {blocks}, a block each", "lower --shards or --set block",
         )  # fmt: skip
     return config.shards
-
-
-def _trim(held: dict[tuple[str | None, int], T]) -> None:
-    while len(held) > _MOST_OPEN:
-        held.pop(next(iter(held)))

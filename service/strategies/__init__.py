@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.knobs import check_knobs
 from negsift.common.types import Need
 from negsift.service.kmeanspp.engines import ENGINES
 from negsift.service.strategies.badge import Badge

@@ -1,17 +1,13 @@
 """BADGE (Ash et al., ICLR 2020, arXiv 1906.03671, Alg. 1): k-means++ centres among the last-layer gradients."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.engines import ENGINES
 from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
-from negsift.service.strategies.base import Prepared, Strategy
-
-if TYPE_CHECKING:
-    from negsift.service.selection.pool_view import PoolView
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
 
 
 @dataclass(frozen=True)
@@ -25,9 +21,9 @@ class Badge(Strategy):
 
     need = Need.GRADIENT
 
-    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""
-        points = view.points(PointsSpec(self.ask(round)))
+        points = view.points(PointsSpec(self.embedding_spec(round)))
         wanted = SeedingSpec(round.k, round.seed, round.epoch, self.first == "random")
         if self.engine == "exact":
             return points.picked(d2_sample(points.pool, wanted))

@@ -1,7 +1,6 @@
 """BADGE among the bags of the largest gradients, for pools whose points fit on no shard (1e7 bags and more)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,13 +8,11 @@ from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.messages import RateBasis, Seeding
 from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.queries import SumSquares
 from negsift.service.points.bag_points import PointsSpec
-from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.points.shared_points import SharedPoints
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.gradient_embedding import GradientEmbedding
-
-if TYPE_CHECKING:
-    from negsift.service.points.shared_points import SharedPoints
-    from negsift.service.selection.pool_view import PoolView
 
 _LOOKS = 4
 
@@ -28,16 +25,16 @@ class BadgeFiltered(Strategy):
 
     need = Need.GRADIENT
 
-    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """As BADGE's; `left_out` bounds the chance, averaged over draws, that a bag left out would have been drawn."""
-        best = view.best(GradientEmbedding(self.label), {}, replace(round, k=self.keep * round.k)).candidates
+        best = view.top_k(GradientEmbedding(self.label), {}, replace(round, k=self.keep * round.k)).candidates
         floor = (float(best.score[-1]), int(best.index[-1])) if len(best.index) else None
-        points = view.points(PointsSpec(self.ask(round), floor=floor))
+        points = view.points(PointsSpec(self.embedding_spec(round), floor=floor))
         spread = d2_sample(points.pool, SeedingSpec(round.k, round.seed, round.epoch))
         return points.picked(spread, left_out(points, spread))
 
 
-def left_out(points: "SharedPoints", spread: Seeding) -> float:
+def left_out(points: SharedPoints, spread: Seeding) -> float:
     """An upper bound of the mean, over draws, of the probability that bags below the floor could have had.
 
     Before draw t their D² sum to B_t = Σ (|u| + r_t)² at most, r_t the smallest norm among the centres; and
@@ -50,7 +47,7 @@ def left_out(points: "SharedPoints", spread: Seeding) -> float:
     radius = np.sqrt(np.minimum.accumulate(spread.centres.squares) * points.square)
     chances = np.ones(len(spread.index) - 1)
     for look in sorted({max(drawn >> shift, 1) for shift in range(_LOOKS)}, reverse=True):
-        mass = sum(points.pool.ask("potential", RateBasis(spread.centres.take(slice(look))))) * points.square
+        mass = sum(points.pool.ask(SumSquares(RateBasis(spread.centres.take(slice(look)))))) * points.square
         before = np.array([points.below.weight(float(each)) for each in radius[: look - 1]])
         chances[: look - 1] = before / (before + mass)
     return float(chances.mean())

@@ -1,43 +1,54 @@
-"""What a strategy is: a score for every bag, and perhaps something learnt from the positives first.
+"""The base class of strategies: a score for every bag, and optionally something learnt from the positives first.
 
-A new strategy is a class in a file of its own that overrides `score` (and `prepare`), or `pick` if no
-score of one bag alone can say what it wants; and a row in `STRATEGIES`. Scores are larger for bags
-wanted more.
+A new strategy is a class in a file of its own that overrides `score` (and `prepare`), or `pick` if scores of
+single bags can't express what it wants; and a row in `STRATEGIES`. A larger score is wanted more.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from negsift.common.arrays import Floats
+from negsift.common.arrays import Floats, Index
 from negsift.common.errors import BadInput
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Need, Picked, Round
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.points.shared_points import SharedPoints
 from negsift.service.top_k import top_k
-
-if TYPE_CHECKING:
-    from negsift.service.selection.pool_view import PoolView
 
 Prepared = Mapping[str, NDArray[np.float64]]
 
 
+class PoolView(Protocol):
+    """The pool in one round, as `Strategy.pick` sees it: the bags of all shards, or of the round's subset."""
+
+    def top_k(self, strategy: "Strategy", prepared: Prepared, round: Round) -> Picked:
+        """The `round.most` bags that `strategy` scores highest."""
+
+    def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
+        """The embeddings of all bags, or of those at `index`, in ascending order of index."""
+
+    def points(self, spec: PointsSpec) -> SharedPoints:
+        """The bags as points on one grid; each shard keeps its own."""
+
+
 @dataclass(frozen=True)
 class Strategy:
-    """Top-k by score. Class attributes say what the service has to provide."""
+    """Top-k by score. The class attributes say what the service has to provide."""
 
     label: str = "pseudo"
-    """The class gradients are taken for: pseudo (the predicted one) or known (negative)."""
+    """The class that gradients are taken for: pseudo (the predicted one) or known (negative)."""
 
     need: ClassVar[Need] = Need.LOGITS
     """How much of every bag `score` looks at."""
     learns_from_positives: ClassVar[bool] = False
-    """Whether `prepare` gets the positive bags' embeddings."""
+    """Whether `prepare` gets the embeddings of the positive bags."""
     learns_from_negatives: ClassVar[bool] = False
-    """Whether `prepare` gets those of the negatives in use (the last selection; k random ones at first)."""
+    """Whether `prepare` gets those of the negatives in use: the last selection, or k random bags at first."""
 
-    def ask(self, round: Round) -> EmbeddingSpec:
+    def embedding_spec(self, round: Round) -> EmbeddingSpec:
         """What to compute of every bag in a round."""
         return EmbeddingSpec(self.need, self.label, round.target)
 
@@ -46,16 +57,19 @@ class Strategy:
         return {}
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
-        """One float64 for each bag of `embedded`; it may depend on no other bag but through `prepared`."""
+        """One float64 a bag, (n,). A bag's score may depend on other bags through `prepared` only."""
         raise NotImplementedError
 
-    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
-        """k bags of the pool, best first: those of the highest score, unless a strategy knows better."""
-        return view.best(self, prepared, round)
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
+        """k bags of the pool, best first; by default those of the highest score."""
+        return view.top_k(self, prepared, round)
 
     def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
-        """The best k of these bags with the form of the scores checked; those not finite are dropped."""
-        with np.errstate(invalid="ignore", over="ignore"):  # bags not finite are counted below
+        """The best `round.most` of these bags; bags whose score is not finite are dropped and counted.
+
+        Raises BadInput unless `score` gives float64 (n,).
+        """
+        with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
             score = self.score(embedded, prepared, round)
         if score.shape != embedded.index.shape or score.dtype != np.float64:
             raise BadInput(
@@ -65,5 +79,5 @@ class Strategy:
             )
         finite = np.isfinite(score)
         index, seen, dropped = embedded.index[finite], len(score), int((~finite).sum())
-        rows = top_k(index, score[finite], round.k)
+        rows = top_k(index, score[finite], round.most)
         return Candidates(index[rows], score[finite][rows], seen, dropped)

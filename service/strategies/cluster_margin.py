@@ -1,19 +1,15 @@
 """Cluster-Margin (Citovsky et al., NeurIPS 2021, arXiv 2107.14263, Alg. 2)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from negsift.common.arrays import Array, Index
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key, uniform_keys
-from negsift.common.types import Candidates, EmbeddingSpec, Need, Picked, Round
-from negsift.service.strategies.base import Prepared, Strategy
+from negsift.common.types import Candidates, Need, Picked, Round
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.margin import Margin
-
-if TYPE_CHECKING:
-    from negsift.service.selection.pool_view import PoolView
 
 _MOST_CANDIDATES = 20_000
 
@@ -26,13 +22,13 @@ class ClusterMargin(Strategy):
 
     need = Need.FEATURES
 
-    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Bags in the order of the turns; a bag's score is its margin's.
 
         The paper clusters the pool's embeddings once; here weights change every epoch, so only the
         candidates are clustered, anew: average linkage into k clusters.
         """
-        best = view.best(Margin(), {}, replace(round, k=self.keep * round.k))
+        best = view.top_k(Margin(), {}, replace(round, k=self.keep * round.k))
         found = best.candidates
         if len(found.index) > _MOST_CANDIDATES:
             raise BadInput(
@@ -41,9 +37,7 @@ class ClusterMargin(Strategy):
         if not len(found.index):
             return best
         order = np.argsort(found.index)
-        features = view.embed(
-            "pool", EmbeddingSpec(Need.FEATURES, self.label, round.target), found.index[order]
-        ).features
+        features = view.embed_pool(self.embedding_spec(round), found.index[order]).features
         finite = np.isfinite(features).all(1)
         index, score = found.index[order][finite], found.score[order][finite]
         key = stream_key(round.seed, "cluster-margin", round.epoch)

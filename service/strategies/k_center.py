@@ -1,15 +1,10 @@
 """k-centre greedy, the "core-set" of Sener and Savarese (ICLR 2018, arXiv 1708.00489, Alg. 1)."""
 
-from typing import TYPE_CHECKING
-
 from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.farthest_first import farthest_first
 from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
-from negsift.service.strategies.base import Prepared, Strategy
-
-if TYPE_CHECKING:
-    from negsift.service.selection.pool_view import PoolView
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
 
 
 class KCenter(Strategy):
@@ -17,11 +12,11 @@ class KCenter(Strategy):
 
     need = Need.FEATURES
 
-    def pick(self, view: "PoolView", prepared: Prepared, round: Round) -> Picked:
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Centres in order; a bag's score is its squared distance to the centres before it.
 
         The core-set paper begins with the labelled bags; all of a negative pool are as good as
         labelled, so it begins with the longest features here.
         """
-        points = view.points(PointsSpec(self.ask(round), of="features"))
+        points = view.points(PointsSpec(self.embedding_spec(round), of="features"))
         return points.picked(farthest_first(points.pool, SeedingSpec(round.k, round.seed, round.epoch)))

@@ -1,7 +1,6 @@
 """KL divergence between a bag's prediction and the positives' (section 5.1.4 of Shah et al., "KL-prob")."""
 
 import numpy as np
-from scipy.special import logsumexp
 
 from negsift.common.arrays import Floats
 from negsift.common.types import Embedded, Need, Round
@@ -26,6 +25,8 @@ class KlProb(Strategy):
 
 def log_mean(logs: Floats) -> Floats:
     """The logarithm of the mean of distributions given by their logarithms, (n, C) -> (C,)."""
+    from scipy.special import logsumexp  # imported here: as in `uncertainty`
+
     return np.asarray(logsumexp(logs, axis=0) - np.log(len(logs)), dtype=np.float64)
 
 

@@ -1,7 +1,6 @@
 """Smallest probability of the predicted class (Table 1 of Shah et al.; Lewis and Gale 1994)."""
 
 import numpy as np
-from scipy.special import logsumexp
 
 from negsift.common.arrays import Floats
 from negsift.common.types import Embedded, Round
@@ -17,5 +16,7 @@ class LeastConfidence(Strategy):
         binary = binary_uncertainty(embedded.logits)
         if binary is not None:
             return binary
+        from scipy.special import logsumexp  # imported here: as in `uncertainty`
+
         ordered = np.sort(log_probs(embedded.logits), axis=1)
         return np.asarray(np.exp(logsumexp(ordered[:, :-1], axis=1)), dtype=np.float64)

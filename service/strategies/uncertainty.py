@@ -5,7 +5,6 @@ Ranking by the logit difference keeps apart what float32 probabilities would tie
 """
 
 import numpy as np
-from scipy.special import log_softmax
 
 from negsift.common.arrays import Array, Floats
 
@@ -20,4 +19,8 @@ def binary_uncertainty(logits: Array) -> Floats | None:
 
 def log_probs(logits: Array) -> Floats:
     """log softmax in float64, (n, K)."""
+    from scipy.special import (
+        log_softmax,
+    )  # imported here: `negsift list` imports all strategies, and starts without scipy
+
     return np.asarray(log_softmax(logits.astype(np.float64), axis=1), dtype=np.float64)

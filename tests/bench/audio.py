@@ -21,15 +21,15 @@ from statistics import mean, median, stdev
 import torch
 from torch.nn.functional import cross_entropy
 
-from negsift.common.config import override
 from negsift.common.data.audio.config import AudioConfig, ClipForm
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audio.store import build_store
 from negsift.common.data.audioset.clip_files import ENDINGS
 from negsift.common.models.encoders import ModelConfig
 from negsift.common.models.psla import make_clip_model
+from negsift.common.overrides import override
 from negsift.deploy.recipes import recipe
-from negsift.deploy.run import Workshop
+from negsift.deploy.run import Runner
 from negsift.deploy.versions import versions
 from negsift.trainer.folder import Json
 
@@ -118,8 +118,8 @@ def run(root: Path, out: Path, target: int, strategy: str, seed: int) -> Json:
     """One run, in a folder of its own."""
     settings = [f"data.root={root}", f"data.target={target}", f"strategy.name={strategy}", f"seed={seed}"]
     settings += [f"training.epochs={EPOCHS}"]
-    with Workshop() as workshop:
-        return workshop.run(override(recipe("audio-scenes"), settings), out / f"{target}-{strategy}-seed{seed}")
+    with Runner() as runner:
+        return runner.run(override(recipe("audio-scenes"), settings), out / f"{target}-{strategy}-seed{seed}")
 
 
 def cells(runs: list[Json]) -> list[str]:

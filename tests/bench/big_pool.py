@@ -154,7 +154,7 @@ def actors(sampler: NegativeSampler) -> dict[str, int]:
     import ray  # imported here: a local fleet is measured without
 
     service = sampler._service
-    found = ray.get([actor.status.remote() for actor in (service.coordinator, *service.crew.scorers)])
+    found = ray.get([actor.status.remote() for actor in (service.coordinator, *service.group.scorers)])
     return {each["name"]: each["pid"] for each in found}
 
 

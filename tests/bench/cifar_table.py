@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from statistics import mean, stdev
 
-from negsift.common.config import override
+from negsift.common.overrides import override
 from negsift.deploy.recipes import recipe
-from negsift.deploy.run import Workshop
+from negsift.deploy.run import Runner
 from negsift.deploy.versions import versions
 from negsift.service.strategies import STRATEGIES
 from negsift.trainer.folder import Json
@@ -64,8 +64,8 @@ def run(name: str, settings: list[str], out: Path) -> Json:
     """One run in a folder named after its row and seed."""
     config = override(recipe("cifar10"), settings)
     folder = out / f"{name.replace(', ', '-').replace(' ', '')}-seed{config.seed}"
-    with Workshop() as workshop:
-        return workshop.run(config, folder)
+    with Runner() as runner:
+        return runner.run(config, folder)
 
 
 def write(rows: dict[str, list[Json]], path: Path) -> None:

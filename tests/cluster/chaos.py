@@ -134,7 +134,7 @@ class Chaos:
     def _count(self, turn: int, selection: Selection, end: float) -> None:
         self.outcome.rounds += 1
         self.outcome.different += not self._stream.same(turn, selection)
-        self.outcome.repairs += Counter(vars(selection.account.repairs))
+        self.outcome.repairs += Counter(vars(selection.account.recovery))
         self.outcome.hits += [Hit(kind, end - struck, inside) for struck, kind, inside in self._open if struck < end]
         self._open = [strike for strike in self._open if strike[0] >= end]
         log.info("round %d: %d faults so far, %d different", turn, len(self.outcome.hits), self.outcome.different)

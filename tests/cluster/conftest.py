@@ -1,7 +1,6 @@
 """One small Ray for all cluster tests, started once, and the bags and weights they share."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from negsift.service.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
 K, EPOCH, SEED = 25, 2, 5
-_ended: dict[str, int] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,18 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
     items.sort(key=lambda item: "no_local_ray" not in getattr(item, "fixturenames", ()))
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End here: Ray's threads have been seen to crash the interpreter in its last moments, when all was over."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(int(_ended.get("status", 0)))
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    _ended["status"] = int(exitstatus)
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,15 @@ from pathlib import Path
 from negsift.common.types import Picked, Round
 from negsift.common.weights import Weights
 from negsift.service import NegativeSampler
-from negsift.service.selection.pool_view import PoolView
 from negsift.service.strategies.badge import Badge
-from negsift.service.strategies.base import Prepared
+from negsift.service.strategies.base import PoolView, Prepared
 from tests.cluster.serving import eventually
 
 
 def await_calm(sampler: NegativeSampler, weights: Weights) -> None:
     """Have rounds run until nothing had to be mended in one: what was killed is back, what was slow is done."""
     usual = sampler.sibling("entropy", k=1)
-    assert eventually(lambda: not usual.select(weights, 0).account.repairs.any)
+    assert eventually(lambda: not usual.select(weights, 0).account.recovery.any)
 
 
 def is_first(marker: Path) -> bool:

@@ -80,5 +80,5 @@ def test_code_of_the_users_own_travels_along() -> None:
 
 
 def test_a_pickle_of_code_that_is_not_there_is_told() -> None:
-    with pytest.raises(BadModel, match="No module named 'nowhere'.*put that module beside"):
+    with pytest.raises(BadModel, match="No module named 'nowhere'.*install that module on the cluster"):
         make_embedder(pack_pickle(b"cnowhere\nThing\n."), PAYLOAD)

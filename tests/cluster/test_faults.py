@@ -23,14 +23,15 @@ from ray.exceptions import (
 )
 from torch import Tensor
 
+from negsift.common.account import RecoveryCounts
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, BagSet
 from negsift.common.errors import ServiceError
 from negsift.common.models.bag import BagClassifier
-from negsift.common.repairs import RecoveryCounts
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.cluster.errors import put, reason_to_repeat
+from negsift.service.cluster.scorer import SpecRef
 from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, ScorerGroup
 from negsift.service.cluster.service import last_moment
 from negsift.service.config import FleetConfig
@@ -88,7 +89,7 @@ def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
     selection = sampler[0].sibling(name, k=K, seed=SEED).select(model.state_dict(), EPOCH)
     sampler[1].write_text("nobody")
     assert_same(selection, locally[name])
-    assert selection.account.repairs.taken_over >= 1
+    assert selection.account.recovery.taken_over >= 1
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -99,8 +100,8 @@ def test_a_scorer_that_hangs_is_started_anew_where_nobody_can_stand_in(
     with NegativeSampler(pool, model, strategy="badge", k=K, seed=SEED, shards=1, fleet="ray", options=options) as one:
         selection = one.select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])
-    assert selection.account.repairs.hung >= 1
-    assert selection.account.retries >= 1
+    assert selection.account.recovery.hung >= 1
+    assert selection.account.recovery.retries >= 1
 
 
 class Hungry(MeanNet):
@@ -151,7 +152,7 @@ def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alo
         marker.unlink()
         found = sampler.select(model.state_dict(), 0)
     assert_same(found, select(bags, model, "entropy", 9))
-    mended = replace(found.account.repairs, taken_over=0)  # who still has the bug in hand may be stood in for
+    mended = replace(found.account.recovery, taken_over=0)  # who still has the bug in hand may be stood in for
     assert mended == RecoveryCounts()
 
 
@@ -165,11 +166,11 @@ def test_a_node_is_shunned_if_it_has_no_room_and_not_if_a_scorer_for_it_came_els
     home: str | None, shunned: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = ray.put({"node": home}) if home else ray.remote(num_cpus=99)(never).remote()
-    coming, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
-    crew = ScorerGroup(ScorerFactory([], (1.0, 0.0), "test"), ["own"], nodes={0: "old"}, coming=[coming])
+    move, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
+    group = ScorerGroup(ScorerFactory((1.0, 0.0), "test"), ["own"], nodes={0: "old"}, moves=[move])
     monkeypatch.setattr(ray, "kill", ended.append)
-    assert crew._takes_over(coming, patience_s=0.0) == (home == "new")
-    assert (crew.shunned, crew.coming, ended) == (shunned, [], ["own" if home == "new" else "another"])
+    assert group.settle(patience_s=0.0, spec=SpecRef("none", [])) == (home == "new")
+    assert (group.avoided_nodes, group.moves, ended) == (shunned, [], ["own" if home == "new" else "another"])
 
 
 def task_error(cause: Exception) -> RayTaskError:

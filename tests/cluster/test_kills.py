@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +19,12 @@ from negsift.common.types import Embedded, Picked, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import PointPool, SeedingSpec
+from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.points.bag_points import PointsSpec
-from negsift.service.points.shared_points import ShardPoints
-from negsift.service.selection.pool_view import PoolView
 from negsift.service.strategies import STRATEGIES
 from negsift.service.strategies.badge import Badge
-from negsift.service.strategies.base import Prepared
+from negsift.service.strategies.base import PoolView, Prepared
 from negsift.service.strategies.full import Full
 from negsift.service.strategies.random import Random
 from tests.cluster.moments import LastBadge, await_calm, die_once
@@ -73,22 +71,22 @@ class DeadlyFull(Full):
 
 
 class KillingPool:
-    """A race's pool that kills a scorer just before one of its questions."""
+    """The points on the shards; a scorer is killed just before one of the queries."""
 
-    def __init__(self, pool: ShardPoints, before: int) -> None:
+    def __init__(self, pool: PointPool, before: int) -> None:
         self._pool, self._left = pool, before
 
     @property
     def restarts(self) -> int:
         return self._pool.restarts
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
         self._left -= 1
         if self._left == 0:
-            scorer = self._pool._fleet._crew.scorers[0]  # type: ignore[attr-defined]  # a RayFleet
-            patient = scorer.status.options(max_task_retries=-1)  # it may be back only just now
+            name = next(name for name in ray.util.list_named_actors() if name.startswith("scorer-0-"))
+            patient = ray.get_actor(name).status.options(max_task_retries=-1)  # it may be back only just now
             os.kill(ray.get(patient.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
-        return self._pool.ask(method, *args)
+        return self._pool.ask(query)
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,8 @@ class DeadlyBadge(Badge):
     before: int = 1
 
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
-        points = view.points(PointsSpec(self.ask(round)))
-        pool = KillingPool(points.pool, self.before)  # type: ignore[arg-type]  # not gathered
+        points = view.points(PointsSpec(self.embedding_spec(round)))
+        pool = KillingPool(points.pool, self.before)
         return points.picked(d2_sample(pool, SeedingSpec(round.k, round.seed, round.epoch)))
 
 
@@ -132,7 +130,7 @@ def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
     selection = other.select(model.state_dict(), EPOCH)
     assert_same(selection, locally[name])
     assert marker.exists()
-    assert selection.account.repairs.any
+    assert selection.account.recovery.any
 
 
 @pytest.mark.parametrize(
@@ -143,7 +141,7 @@ def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged
 ) -> None:
     selection = deadly[0].sibling(DeadlyBadge(before=before), k=K, seed=SEED).select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])
-    assert selection.account.repairs.any
+    assert selection.account.recovery.any
 
 
 def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
@@ -153,6 +151,6 @@ def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchange
     selection = deadly[0].sibling(doomed, k=K, seed=SEED).select(model.state_dict(), EPOCH)
     assert doomed.marker.exists()
     assert_same(selection, locally["badge"])
-    assert selection.account.repairs.coordinator == 1
+    assert selection.account.recovery.coordinator == 1
     again = deadly[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)
-    assert again.account.repairs.coordinator == 0
+    assert again.account.recovery.coordinator == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from negsift.deploy.__main__ import main
+from negsift.deploy.main import main
 from negsift.service.config import FleetConfig
 from negsift.service.serving import directory
 from tests.cluster.serving import LIMIT_S, actors, await_line, eventually, outside, program

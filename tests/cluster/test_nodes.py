@@ -12,9 +12,9 @@ import ray
 from negsift.common.errors import ServiceError
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
-from negsift.service.cluster.service import RoundsActor
+from negsift.service.cluster.service import CoordinatorActor
 from negsift.service.config import FleetConfig
-from negsift.service.points.shared_points import PoolLayout
+from negsift.service.points.shared_points import GatherLimits
 from tests.cluster.chaos import alive
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
@@ -84,14 +84,14 @@ def test_the_blocks_of_a_scorer_without_room_are_scored_by_the_others(
 ) -> None:
     found = one_lost[1].sibling(name, k=10).select(MODEL.state_dict(), 0)
     assert_expected(found, expected[name])
-    assert found.account.repairs.taken_over >= 1
+    assert found.account.recovery.taken_over >= 1
 
 
 def test_where_nobody_stands_in_in_time_the_deadline_says_who_is_missing_and_what_it_needs(
     one_lost: tuple[Nodes, NegativeSampler],
 ) -> None:
     service, limits = one_lost[1]._service, dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
-    hasty = ray.remote(RoundsActor).remote(service.crew, PoolLayout(len(POOL), held_bytes=0), limits)
+    hasty = ray.remote(CoordinatorActor).remote(service.group, limits, GatherLimits(held_bytes=0), False)
     told = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
     with (
         mock.patch.object(service, "coordinator", hasty),
@@ -114,9 +114,9 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
 ) -> None:
     (nodes, sampler), halted = all_there, HaltedBadge(marker=tmp_path / "halted")
     moving = (
-        ray.remote(RoundsActor)
+        ray.remote(CoordinatorActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(sampler._service.crew, PoolLayout(len(POOL), held_bytes=0), OPTIONS.limits)
+        .remote(sampler._service.group, OPTIONS.limits, GatherLimits(held_bytes=0), False)
     )
     with mock.patch.object(sampler._service, "coordinator", moving):
         pending = sampler.sibling(halted, k=10).submit(MODEL.state_dict(), 0)
@@ -127,5 +127,5 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
         nodes.replace(number)
         found = pending.result()
     assert_expected(found, expected["badge"])
-    assert found.account.repairs.coordinator == 1
+    assert found.account.recovery.coordinator == 1
     assert home("coordinator-moved") not in (None, doomed)

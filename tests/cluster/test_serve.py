@@ -20,6 +20,7 @@ from negsift.common.data.table.bags import open_pool
 from negsift.common.errors import BadInput, BadWeights
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.named import named_model
+from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Embedded, Round
 from negsift.service import NegativeSampler, attach
 from negsift.service.config import FleetConfig
@@ -27,6 +28,7 @@ from negsift.service.serving import directory
 from negsift.service.strategies.base import Prepared, Strategy
 from tests.cluster import client
 from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, program
+from tests.unit.pages import blocks
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
 
@@ -37,10 +39,10 @@ REFUSING = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "common", "service", "trainer", "deploy", "tests", "sklearn", "scipy", "pyarrow"}:
+        if name.partition(".")[0] in {"torch", "negsift", "service", "deploy", "tests", "sklearn", "scipy", "pyarrow"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Refuse())
-exec(compile(sys.argv[1], "README.md", "exec"))
+exec(compile(sys.argv[1], "shared-service.md", "exec"))
 """
 
 
@@ -69,10 +71,9 @@ def birds(pool: Path, local_ray: None) -> Iterator[str]:
     assert eventually(lambda: actors() == before)
 
 
-def documented(page: str, words: str) -> str:
-    """The block of a page that has these words in it."""
-    blocks = re.findall(r"```(?:python)?\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    return next(block for block in blocks if words in block)
+def documented(words: str) -> str:
+    """The block of docs/shared-service.md that has these words in it."""
+    return next(block.text for block in blocks(ROOT / "docs/shared-service.md", "python") if words in block.text)
 
 
 def locally(pool: Path, model: BagClassifier, label: str = "bird", **given: Any) -> NegativeSampler:
@@ -92,8 +93,10 @@ def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, 
     ):
         for epoch in range(2):
             assert_same(here.select(model.state_dict(), epoch), there.select(model.state_dict(), epoch))
-        for name, scope in (("badge", {"candidates": 40}), ("badge", {}), ("entropy", {"rescore": 24})):
-            one, other = (each.sibling(name, k=9, seed=1, **scope) for each in (here, there))
+        for name, policy in (
+            ("badge", RoundPolicy(candidates=40)), ("badge", RoundPolicy()), ("entropy", RoundPolicy(rescore=24)),
+        ):  # fmt: skip
+            one, other = (each.sibling(name, k=9, seed=1, policy=policy) for each in (here, there))
             for epoch in (2, 3):
                 own, theirs = (each.select(model.state_dict(), epoch) for each in (one, other))
                 assert_same(own, theirs)
@@ -103,18 +106,16 @@ def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, 
     assert eventually(lambda: tasks().keys() <= before)
 
 
-@pytest.mark.parametrize("page", ["README.md", "service/README.md"])
-def test_what_the_pages_say_of_attaching_runs(page: str, birds: str, pool: Path) -> None:
-    block = documented(page, "from service import attach").replace('attach("pool"', 'attach("birds"')
+def test_the_documented_way_to_attach_runs(birds: str, pool: Path) -> None:
     given: dict[str, Any] = {"model": vector_model()}
-    exec(compile(block, page, "exec"), given)
+    exec(compile(documented("import attach"), "shared-service.md", "exec"), given)
     with locally(pool, given["model"], strategy="badge", k=20) as here:
         assert_same(given["chosen"], here.select(given["model"].state_dict(), 0))
 
 
 def test_workers_of_a_loop_of_ones_own_read_one_selection_from_a_sampler_they_were_sent(birds: str, pool: Path) -> None:
     given: dict[str, Any] = {}
-    exec(compile(documented("service/README.md", "broadcast_object_list"), "README.md", "exec"), given)
+    exec(compile(documented("broadcast_object_list"), "shared-service.md", "exec"), given)
     model, asked, before = vector_model(), {"strategy": "badge", "k": 20}, tasks().keys()
     distributed.init_process_group("gloo", rank=0, world_size=1, store=distributed.HashStore())
     with locally(pool, model, **asked) as here, attach("birds", model, target_label="bird", **asked) as there:
@@ -143,7 +144,7 @@ def test_two_programs_at_once_get_the_selections_they_would_get_alone(birds: str
 
 
 def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool: Path, tmp_path: Path) -> None:
-    block = documented("service/README.md", "ray.get_actor")
+    block = documented("ray.get_actor")
     running = program("-c", REFUSING, block, cwd=tmp_path)
     out, err = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0, err

@@ -92,7 +92,7 @@ def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(
     def moved() -> bool:
         found = there.select(MODEL.state_dict(), 0)
         assert_same(found, expected)
-        return found.account.repairs.moved == 1
+        return found.account.recovery.moved == 1
 
     assert eventually(moved)
     assert eventually(lambda: len(alive("scorer-")) == 3)

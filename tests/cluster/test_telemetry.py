@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 from ray.util.metrics import Counter
 
-from negsift.common.account import Account
+from negsift.common.account import Account, RecoveryCounts
 from negsift.common.errors import BadInput
-from negsift.common.repairs import RecoveryCounts
 from negsift.common.types import Selection
 from negsift.service.monitoring.metrics import COUNTERS, GAUGES, ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags, RoundStats
 
 
 def test_a_round_is_one_line_of_names_and_values(caplog: pytest.LogCaptureFixture) -> None:
-    picked, account = np.arange(4), Account(scored=100, retries=2, seconds={"score": 0.5}, pool_version=3)
+    picked, account = np.arange(4), Account(scored=100, seconds={"score": 0.5}, pool_version=3)
     selection, history = Selection(picked, np.ones(4), np.ones(4), 6, account=account), RoundStats()
     history.add(selection, 7, 40, Lags(0.25, 0.5))
     with caplog.at_level(logging.INFO):
@@ -51,7 +50,7 @@ def test_what_was_mended_is_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Counter, "inc", inc)
     repairs, picked, history = RecoveryCounts(retries=3, restarts=2, moved=1), np.arange(4), RoundStats()
-    selection = Selection(picked, np.ones(4), np.ones(4), 6, account=Account(repairs=repairs))
+    selection = Selection(picked, np.ones(4), np.ones(4), 6, account=Account(recovery=repairs))
     history.add(selection, 7, 40, Lags())
     ServiceMetrics("birds").round("mine", selection, history)
     name = "negsift_repaired_shards"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from negsift.common.errors import BadData, BadInput, BadWeights, ServiceError
 from negsift.service import NegativeSampler
 from negsift.service.cluster.connect import require_answer
-from negsift.service.cluster.service import shard_count, share_resources
+from negsift.service.cluster.resources import scorer_resources, shard_count
 from negsift.service.config import FleetConfig
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -47,12 +47,12 @@ class Fine(Faulty):
 def test_scorers_share_what_the_cluster_has(
     have: dict[str, float], config: FleetConfig, shards: int, expected: tuple[float, float]
 ) -> None:
-    assert share_resources(have, config, shards) == expected
+    assert scorer_resources(have, config, shards) == expected
 
 
 def test_a_gpu_asked_for_where_there_is_none_is_told() -> None:
     with pytest.raises(BadInput, match="2 scorers of 1 GPU each on a cluster with 0.*gpus_per_shard"):
-        share_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
+        scorer_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -19,7 +19,7 @@ from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.split import DataConfig
 from negsift.common.models.encoders import ModelConfig, make_model
-from negsift.deploy.__main__ import main
+from negsift.deploy.main import main
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.trainer.augment import AugmentConfig

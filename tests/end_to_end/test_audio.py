@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from negsift.common.config import override, to_dict
-from negsift.deploy.__main__ import main
+from negsift.deploy.main import main
 from negsift.deploy.recipes import recipe
 from tests.unit.clips import write_folder, write_parquet
 

@@ -15,8 +15,8 @@ import pytest
 
 from negsift.common.config import from_dict
 from negsift.common.data.split import DataConfig
-from negsift.deploy.__main__ import main
 from negsift.deploy.commands import describe
+from negsift.deploy.main import main
 from negsift.deploy.run import Workshop
 from negsift.trainer.report.runs import read_runs
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from negsift.deploy.__main__ import main
+from negsift.deploy.main import main
 from tests.unit.clips import clip_id, write_folder
 
 CSV = "bag_id,label,x,y\n" + "".join(f"b{bag},{bag % 2},{bag},{bag}\n" for bag in range(40))

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from negsift.common.data.bags import plan_bags
+from negsift.common.data.config import DataConfig
 from negsift.common.data.digits import load
-from negsift.common.data.split import DataConfig
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.deploy.recipes import digits
-from negsift.deploy.run import Workshop
+from negsift.deploy.run import Runner
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.farthest_first import farthest_first
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points
-from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.strategies import StrategyConfig
 from negsift.trainer.config import TrainingConfig
 
@@ -57,8 +57,8 @@ def run() -> Json:
         digits(), strategy=StrategyConfig(name="badge"), fleet=FleetConfig(kind="local", shards=2),
         training=replace(TrainingConfig(), epochs=4, batch=16),
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, Workshop() as workshop:
-        workshop.run(config, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Runner() as runner:
+        runner.run(config, Path(folder))
         lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
     return {"loss": [line["loss"] for line in lines], "ap": [line["val"]["ap"] for line in lines]}
 

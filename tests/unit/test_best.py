@@ -1,16 +1,17 @@
 """Top-k in two steps: the same k however shards are cut and whatever is sent first, and few rows on the way."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import negsift.service.scoring.top_k_sample
 import negsift.service.selection.distributed_top_k
 from negsift.common.types import Candidates
 from negsift.service.config import FleetConfig
-from negsift.service.selection.distributed_top_k import TopKRequest, TopKSample, distributed_top_k, first_share
+from negsift.service.scoring.requests import TopK
+from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
+from negsift.service.selection.distributed_top_k import distributed_top_k, first_rows
 from negsift.service.strategies.entropy import Entropy
 from negsift.service.top_k import top_k
 from tests.unit.test_scope import BY_SCORE, CASES, sampler
@@ -30,10 +31,8 @@ class Shards:
         ]
         self.shards, self.sent, self._restarted = len(parts), list[int](), restarted
 
-    def ask(
-        self, method: str, published: Any, strategy: Any, prepared: Any, round: Any, portion: TopKRequest
-    ) -> list[Any]:
-        answers = []
+    def ask(self, request: TopK) -> list[TopKSample]:
+        round, portion, answers = request.round, request.request, []
         for part in self.parts:
             rows = top_k(part.index, part.score, round.k)
             answers.append(portion.of(Candidates(part.index[rows], part.score[rows], part.seen, part.dropped)))
@@ -64,8 +63,8 @@ def test_the_best_are_those_of_all_scores_together(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", -1)
         patch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", spare / 2)
-        patch.setattr(negsift.service.selection.distributed_top_k, "_MARKS", marks)
-        found = distributed_top_k(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # a fleet of numbers
+        patch.setattr(negsift.service.scoring.top_k_sample, "_MARKS", marks)
+        found = distributed_top_k(fleet, Entropy(), {}, a_round(k))  # type: ignore[arg-type]  # a fleet of numbers
     score = np.array([score for part in parts for score in part], dtype=np.float64)
     expected = top_k(np.arange(len(score)), score, k)
     assert found.candidates.index.tolist() == expected.tolist()
@@ -80,7 +79,7 @@ def test_shards_at_random_send_little_more_than_k_and_those_in_order_three_times
     scores = random.normal(size=64 * 4000)
     for order, most in ((scores, 1.5 * k), (np.sort(scores), 3 * k)):
         fleet = Shards(np.split(order, shards))  # type: ignore[arg-type]  # arrays do, too
-        found = distributed_top_k(fleet, None, (Entropy(), {}), a_round(k))  # type: ignore[arg-type]  # as above
+        found = distributed_top_k(fleet, Entropy(), {}, a_round(k))  # type: ignore[arg-type]  # as above
         np.testing.assert_array_equal(found.candidates.index, top_k(np.arange(len(order)), order, k))
         assert sum(fleet.sent) < most < shards * k / 10
 
@@ -88,8 +87,8 @@ def test_shards_at_random_send_little_more_than_k_and_those_in_order_three_times
 @pytest.mark.parametrize(
     ("k", "shards", "first"), [(0, 9, 0), (100, 4, 100), (1 << 16, 1, 1 << 16), (40_000, 2, 20_566)]
 )
-def test_the_first_share_is_all_where_that_is_little(k: int, shards: int, first: int) -> None:
-    assert first_share(k, shards) == first
+def test_the_first_rows_is_all_where_that_is_little(k: int, shards: int, first: int) -> None:
+    assert first_rows(k, shards) == first
 
 
 @pytest.mark.parametrize("name", BY_SCORE)
@@ -100,7 +99,7 @@ def test_picks_in_two_steps_are_those_in_one(name: str, case: str, monkeypatch: 
         expected = one.select(given[2].state_dict(), 2)
     monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", 0)
     monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", -3.0)
-    monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_MARKS", 2)
+    monkeypatch.setattr(negsift.service.scoring.top_k_sample, "_MARKS", 2)
     for shards in (2, 3, 5):
         with sampler(given, name, k=15, shards=shards, options=options) as several:
             found = several.select(given[2].state_dict(), 2)

@@ -1,169 +1,63 @@
-"""Configuration: `--set` reaches every field, and says what is wrong with what it is given."""
+"""Bounds and types of knobs: every number of a run's configuration is checked at birth, and errors name its key."""
 
-import json
-from dataclasses import dataclass, field
-from typing import Any
+import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from negsift.common.config import from_dict, keys, knob, override, to_dict, values
-from negsift.common.errors import BadInput, UnknownName
+from negsift.common.config import Bounds
+from negsift.common.errors import BadInput
+from negsift.common.overrides import override, values
+from negsift.deploy.recipes import RunConfig
+from negsift.service.config import FleetConfig
 
-
-@dataclass(frozen=True)
-class Inner:
-    """A part with every kind of value."""
-
-    count: int = knob(1, "how many")
-    rate: float = knob(0.5, "how fast")
-    on: bool = knob(False, "whether")
-    name: str = knob("a", "what")
-    limit: int | None = knob(None, "how many at most")
-    label: str | None = knob(None, "what else")
-    steps: tuple[int, ...] = knob((1, 2), "which")
+SMALL = ["training.epochs=0", "training.batch=0", "training.patience=0", "sampling.every=0", "data.bag_size=0"]
+SMALL += ["data.image_size=0", "fleet.block=0", "fleet.shards=0", "strategy.keep=0"]
+NEGATIVE = ["sampling.random_rounds=-1", "training.weight_decay=-1", "fleet.cache_mb=-1", "fleet.gather_mb=-1"]
+ZERO = ["sampling.ratio=0", "training.lr=0", "fleet.deadline_s=0", "fleet.start_s=-1", "data.val_share=0"]
 
 
-@dataclass(frozen=True)
-class Outer:
-    """A part with parts."""
-
-    inner: Inner = field(default_factory=Inner)
-    seed: int = knob(0, "the seed")
+def refused(setting: str) -> str:
+    with pytest.raises(BadInput) as error:
+        override(RunConfig(""), [setting])
+    return str(error.value)
 
 
-VALUES = [
-    ("count", "7", 7), ("count", "-7", -7), ("rate", "2", 2.0), ("rate", "1e-3", 0.001), ("name", "b=c", "b=c"),
-    ("name", "", ""), ("limit", "3", 3), ("limit", "none", None), ("limit", "None", None), ("label", "x", "x"),
-    ("label", "none", None), ("steps", "4", (4,)), ("steps", "4,5,6", (4, 5, 6)),
-    *(("on", text, True) for text in ("true", "True", "yes", "1")),
-    *(("on", text, False) for text in ("false", "FALSE", "no", "0")),
-]  # fmt: skip
+@pytest.mark.parametrize("setting", SMALL)
+def test_counts_are_one_or_more(setting: str) -> None:
+    assert refused(setting) == f"found {setting}; expected 1 or more; correct {setting.partition('=')[0]}"
 
 
-@pytest.mark.parametrize(("key", "text", "value"), VALUES)
-def test_every_kind_of_value_can_be_set(key: str, text: str, value: object) -> None:
-    found = getattr(override(Inner(), [f"{key}={text}"]), key)
-    assert (found, type(found)) == (value, type(value))
+@pytest.mark.parametrize("setting", [*NEGATIVE, *ZERO])
+def test_sizes_and_rates_have_their_bounds(setting: str) -> None:
+    key = setting.partition("=")[0]
+    assert f"found {key}=" in refused(setting)
+    assert ("0 or more" if setting in NEGATIVE else "a number above 0") in refused(setting)
 
 
-def test_nested_values_are_set_and_the_rest_stays() -> None:
-    assert override(Outer(), ["inner.count=7", "seed=3"]) == Outer(Inner(count=7), 3)
+def test_a_number_too_large_for_a_float_is_checked_like_any_other() -> None:
+    assert override(RunConfig(""), [f"training.epochs=1{'0' * 400}"]).training.epochs == 10**400
+    assert "expected a number above 0 and below 1e+12" in refused(f"training.lr=1{'0' * 400}")
 
 
-def test_later_settings_win() -> None:
-    assert override(Outer(), ["seed=1", "seed=2"]).seed == 2
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", [key for key, value in values(RunConfig("")).items() if "." in value])
+def test_no_number_may_be_infinite_or_nan(key: str, number: str) -> None:
+    assert refused(f"{key}={number}").startswith(f"found {key}={number}; expected")
 
 
-def test_spaces_around_key_and_value_are_ignored() -> None:
-    assert override(Outer(), [" inner.name = b "]).inner.name == "b"
-
-
-def test_the_config_given_is_not_changed() -> None:
-    given_config = Outer()
-    override(given_config, ["inner.count=7"])
-    assert given_config == Outer()
+@pytest.mark.parametrize("shards", [1.5, "2", True])
+def test_value_of_another_type_is_refused(shards: int) -> None:
+    with pytest.raises(BadInput, match=r"fleet\.shards=.*expected a value of type int"):
+        FleetConfig(shards=shards)
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("bounds", "text"),
     [
-        ("sead=1", r"key \(in 'sead'\) 'sead'.*one of inner, seed; did you mean 'seed'"),
-        ("inner.cuont=1", r"'inner\.cuont'.*count, label, limit, name, on, rate, steps; did you mean 'count'"),
-        ("=1", "one of inner, seed"),
+        (Bounds(), "a finite number"), (Bounds(least=1), "1 or more"), (Bounds(above=0), "a number above 0"),
+        (Bounds(above=0, below=1), "a number above 0 and below 1"),
     ],
-)
-def test_wrong_key_lists_the_right_ones(setting: str, message: str) -> None:
-    with pytest.raises(UnknownName, match=message):
-        override(Outer(), [setting])
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("inner.count=many", r"inner\.count='many'; expected a value of type int"),
-        ("inner.count=1.5", r"inner\.count='1\.5'; expected a value of type int"),
-        ("inner.count=", r"inner\.count=''; expected a value of type int"),
-        ("inner.rate=fast", "expected a value of type float"),
-        ("inner.on=maybe", "expected a value of type bool"),
-        ("inner.limit=some", "expected a value of type int"),
-        ("inner.steps=1,two", r"'two'; expected a value of type int"),
-    ],
-)
-def test_wrong_value_is_told_with_the_type(setting: str, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
-        override(Outer(), [setting])
-
-
-@pytest.mark.parametrize("setting", ["seed", "", "inner.count"])
-def test_missing_equals_sign_is_told_with_an_example(setting: str) -> None:
-    with pytest.raises(BadInput, match=r"expected KEY=VALUE; for example --set strategy\.name=badge"):
-        override(Outer(), [setting])
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"), [("inner=1", r"a key such as inner\.count"), ("seed.x=1", "a key such as seed")]
-)
-def test_key_that_ends_too_early_or_too_late_is_told(setting: str, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
-        override(Outer(), [setting])
-
-
-CONFIGS = st.builds(
-    Outer,
-    inner=st.builds(
-        Inner, count=st.integers(), rate=st.floats(allow_nan=False), on=st.booleans(), name=st.text(),
-        limit=st.none() | st.integers(), label=st.none() | st.text(), steps=st.lists(st.integers()).map(tuple),
-    ),
-    seed=st.integers(),
 )  # fmt: skip
-
-
-@settings(max_examples=15)
-@given(config=CONFIGS)
-def test_config_comes_back_from_json(config: Outer) -> None:
-    assert from_dict(Outer, json.loads(json.dumps(to_dict(config)))) == config
-
-
-@pytest.mark.parametrize("stored", [{"sead": 1}, {"inner": {"sead": 1}}])
-def test_stored_key_of_another_version_is_unknown(stored: dict[str, Any]) -> None:
-    with pytest.raises(UnknownName, match="configuration key 'sead'"):
-        from_dict(Outer, stored)
-
-
-def test_missing_stored_keys_take_their_defaults() -> None:
-    assert from_dict(Outer, {"inner": {"count": 7}}) == Outer(Inner(count=7))
-
-
-def test_keys_are_dotted_and_explained() -> None:
-    found = keys(Outer)
-    assert list(found) == [*(f"inner.{name}" for name in Inner.__dataclass_fields__), "seed"]
-    assert (found["inner.count"], found["seed"]) == ("how many", "the seed")
-
-
-@settings(max_examples=15)
-@given(config=CONFIGS)
-def test_every_key_can_be_set_to_what_it_is(config: Outer) -> None:
-    held = to_dict(config)
-    texts = {name: str(value) for name, value in held["inner"].items() if isinstance(value, (int, float))}
-    assert to_dict(override(config, [f"inner.{name}={text}" for name, text in texts.items()])) == held
-
-
-@dataclass(frozen=True)
-class Named(Outer):
-    """Has a field that is no knob."""
-
-    name: str = ""
-
-
-def test_a_field_that_is_no_knob_cannot_be_set() -> None:
-    assert set(keys(Named)) == set(keys(Outer))
-    with pytest.raises(UnknownName, match=r"key \(in 'name'\) 'name'; expected one of inner, seed"):
-        override(Named(), ["name=x"])
-
-
-def test_values_are_spelt_as_they_are_set() -> None:
-    found = values(Outer(Inner(on=True, steps=(4, 5))))
-    assert (found["inner.on"], found["inner.limit"], found["inner.steps"]) == ("true", "none", "4,5")
-    assert override(Outer(), [f"{key}={value}" for key, value in found.items()]) == Outer(Inner(on=True, steps=(4, 5)))
+def test_bounds_say_what_they_want(bounds: Bounds, text: str) -> None:
+    assert str(bounds) == text
+    assert not bounds.hold(math.nan)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.models.encoders import MODELS, ModelConfig, Normalise, make_model
+from negsift.common.models.encoders import ENCODERS, ModelConfig, Normalise, make_model
 from negsift.common.models.pooling import POOLINGS
 from tests.unit.toys import cnn
 
@@ -32,7 +32,7 @@ def test_resnet18_gives_512_features_and_two_logits() -> None:
 
 
 def test_resnet18_has_the_stem_for_small_images() -> None:
-    encoder, _ = MODELS["resnet18"][0]((3, 32, 32))
+    encoder, _ = ENCODERS["resnet18"]((3, 32, 32))
     assert encoder.conv1.weight.shape == (64, 3, 3, 3)  # type: ignore[union-attr]  # a ResNet
     assert encoder.layer1(encoder.maxpool(encoder.conv1(torch.zeros(1, 3, 32, 32)))).shape[-2:] == (32, 32)  # type: ignore[operator]  # the same
 
@@ -44,7 +44,7 @@ def test_weights_are_a_function_of_the_seed(pooling: str) -> None:
     assert not any(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_making_a_model_leaves_the_global_generators_alone(name: str) -> None:
     before = torch.get_rng_state()
     make_model(ModelConfig(name), (3, 16, 16), seed=1)

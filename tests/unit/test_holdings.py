@@ -14,15 +14,16 @@ from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.models.bag import BagClassifier
-from negsift.common.types import Embedded, EmbeddingSpec, Round
+from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import take_snapshot
-from negsift.service.fleet.local import ShardSpec
 from negsift.service.pool.bag_source import BagSource
+from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_cache import ShardCache
-from negsift.service.selection.distributed_top_k import TopKRequest
+from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.top_k_sample import TopKRequest
 from negsift.service.strategies import STRATEGIES
 from tests.unit.tables import as_table, random_bags, third_positive, write
-from tests.unit.toys import BLOCK, vector_model, vectors
+from tests.unit.toys import BLOCK, a_round, vector_model, vectors
 
 
 class Counting(BagClassifier):
@@ -52,17 +53,23 @@ def shards(threads: ThreadPoolExecutor) -> ShardCache:
     return ShardCache(0, torch.device("cpu"), threads)
 
 
+def prepared(cache: ShardCache, name: str, weights: Snapshot, cache_bytes: int = 1 << 20) -> Shard:
+    cache.prepare(name, lambda: stock_of(cache_bytes))
+    return cache.shard_for(name, weights, WorkItem(0))
+
+
 def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadPoolExecutor) -> None:
-    shard, weights = shards(threads).of("a", stock_of), take_snapshot(vector_model(seed=1).state_dict(), 0)
+    weights = take_snapshot(vector_model(seed=1).state_dict(), 0)
+    shard = prepared(shards(threads), "a", weights)
     Counting.passes = 0
     found = {
-        name: shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9), TopKRequest(name, 9))
+        name: shard.top_k(weights, STRATEGIES[name](), {}, a_round(9), TopKRequest(name, 9))
         for name in ("gradient_embedding", "entropy", "margin", "least_confidence")
     }
     assert Counting.passes == 5  # a block each
     shard.rest(keep=False)
     for name, kept in found.items():
-        fresh = shard.candidates(weights, STRATEGIES[name](), {}, Round("", 0, 0, 9), TopKRequest(name, 9))
+        fresh = shard.top_k(weights, STRATEGIES[name](), {}, a_round(9), TopKRequest(name, 9))
         np.testing.assert_array_equal(fresh.rows.index, kept.rows.index)
         np.testing.assert_array_equal(fresh.rows.score, kept.rows.score)
         shard.rest(keep=False)
@@ -71,8 +78,8 @@ def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadP
 def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: ThreadPoolExecutor) -> None:
     held, weights = shards(threads), take_snapshot(vector_model().state_dict(), 0)
     for name in "abcabcaab":
-        shard, wanted = held.of(name, lambda: stock_of(2000)), (STRATEGIES["entropy"](), {}, Round("", 0, 0, 9))
-        shard.candidates(weights, *wanted, TopKRequest(name, 9))
+        shard, wanted = prepared(held, name, weights, 2000), (STRATEGIES["entropy"](), {}, a_round(9))
+        shard.top_k(weights, *wanted, TopKRequest(name, 9))
         status = held.status()
         assert status["shards"] <= 2  # type: ignore[operator]  # a number
         assert status["kept_bytes"] <= 2000  # type: ignore[operator]  # a number

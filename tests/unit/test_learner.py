@@ -81,7 +81,7 @@ def test_scores_do_not_depend_on_the_evaluation_batch_but_in_the_last_digits() -
     "change", [{"beta1": 1.0}, {"beta2": -0.1}, {"halve_every": 0}, {"evaluation_batch": 0}, {"halve_from": -1}]
 )
 def test_unusable_settings_are_told(change: dict[str, float]) -> None:
-    with pytest.raises(BadInput, match="correct --set"):
+    with pytest.raises(BadInput, match="; correct training"):
         TrainingConfig(**change)  # type: ignore[arg-type]  # on purpose
 
 

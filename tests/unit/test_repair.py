@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negsift.service.fleet.failover import Call, Kill, Limits, Probe, RequestTracker, slow_after_s
-from negsift.service.fleet.work_items import Cuts, WorkItem
+from negsift.service.fleet.shard_work import TakenOver
 from negsift.service.pool.blocks import share_blocks
+from negsift.service.scoring.shard_spec import WorkItem
 
 LIMITS = Limits(round_s=100.0, call_s=50.0, needs="1 CPU and 0 GPU")
 
 
-def question(scorers: int, late: dict[int, float] | None = None, cuts: Cuts | None = None) -> RequestTracker:
+def question(scorers: int, late: dict[int, float] | None = None, cuts: TakenOver | None = None) -> RequestTracker:
     return RequestTracker(scorers, LIMITS, late or {}, cuts)
 
 
@@ -40,7 +41,7 @@ def test_a_lost_scorer_is_probed_and_asked_again_when_it_is_back() -> None:
     assert asked.next(2.3) == [Probe(1)]
     asked.back(1)
     assert asked.next(2.4) == [Call(1, WorkItem(1), again=True)]
-    assert asked.posts[1].losses == 1
+    assert asked.scorers[1].losses == 1
 
 
 def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
@@ -53,7 +54,7 @@ def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
     asked.answered(0, WorkItem(2, 0, 2), "first", 14.0)
     assert asked.done
     assert asked.answers == ["a", "a", "first", "second"]
-    assert asked.taken_over == 1
+    assert asked.splits == 1
 
 
 def test_a_slow_scorer_that_is_there_first_after_all_counts() -> None:
@@ -94,7 +95,7 @@ def test_a_late_scorer_sits_out_until_it_is_done() -> None:
     assert asked.next(0.0) == [Call(0, WorkItem(0))]
     asked.answered(0, WorkItem(0), "a", 1.0)
     assert asked.next(1.0) == [Call(0, WorkItem(1, 0, 1))]
-    asked.answered(1, None, None, 2.0)
+    asked.caught_up(1)
     assert asked.next(2.0) == [Call(1, WorkItem(1))]
     asked.answered(0, WorkItem(1), "taken over", 3.0)
     assert asked.answers == ["a", "taken over"]
@@ -115,8 +116,8 @@ def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
     asked.next(20.0)
     for number in (1, 0):
         asked.answered(number, HALVES[number], "b", 21.0)
-    assert asked.cuts == {2: {HALVES[0]: 0, HALVES[1]: 1}}
-    again = question(3, late={2: 0.0}, cuts=asked.cuts)
+    assert asked.taken_over == {2: {HALVES[0]: 0, HALVES[1]: 1}}
+    again = question(3, late={2: 0.0}, cuts=asked.taken_over)
     assert again.next(30.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
     again.answered(1, WorkItem(1), "a", 31.0)
     assert again.next(31.0) == [Call(1, HALVES[1])]  # the other half waits for the one that has its points
@@ -124,7 +125,7 @@ def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
     assert again.next(32.0) == [Call(0, HALVES[0])]
     again.answered(1, HALVES[1], "second", 33.0)
     again.answered(0, HALVES[0], "first", 34.0)
-    assert (again.answers, again.taken_over, again.cuts) == (["a", "a", "first", "second"], 0, asked.cuts)
+    assert (again.answers, again.splits, again.taken_over) == (["a", "a", "first", "second"], 0, asked.taken_over)
 
 
 def test_a_taker_that_is_lost_is_replaced_by_anybody_even_by_whose_share_it_was() -> None:
@@ -145,7 +146,7 @@ def test_a_share_answered_by_its_own_scorer_after_all_is_its_own_again() -> None
         asked.answered(number, WorkItem(number), "a", 1.0)
     asked.next(20.0)
     asked.answered(2, WorkItem(2), "whole", 22.0)
-    assert asked.cuts == {}
+    assert asked.taken_over == {}
 
 
 @given(st.data(), st.integers(1, 5))
@@ -163,7 +164,7 @@ def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.Data
         for action in asked.next(now):
             if isinstance(action, Call):
                 assert action.scorer not in running
-                running[action.scorer] = action.piece
+                running[action.scorer] = action.item
             elif isinstance(action, Probe):
                 asked.back(action.scorer)
         if asked.done:
@@ -173,12 +174,14 @@ def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.Data
             piece = running.pop(scorer)
             if losses_left and data.draw(st.booleans()):
                 asked.lost(scorer, "gone", now)
+            elif piece is None:
+                asked.caught_up(scorer)
             else:
                 asked.answered(scorer, piece, piece, now)
     assert asked.done
     for number in range(scorers):
-        pieces = [piece for piece in asked.answers if piece.number == number]
-        assert [piece.at for piece in pieces] == list(range(pieces[0].of))
+        pieces = [piece for piece in asked.answers if piece.shard == number]
+        assert [piece.part for piece in pieces] == list(range(pieces[0].parts))
 
 
 def test_what_is_overdue_is_named_with_what_is_known() -> None:

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.service.scoring.rolling_map import rolling_map
+from negsift.service.scoring.block_map import map_blocks
 
 
 @given(items=st.lists(st.integers(), max_size=100))
 def test_answers_come_in_order(items: list[int]) -> None:
     with ThreadPoolExecutor(3) as threads:
-        assert list(rolling_map(threads, lambda item: item + 1, items)) == [item + 1 for item in items]
+        assert list(map_blocks(threads, lambda item: item + 1, items, (0, 1))) == [item + 1 for item in items]
 
 
 def test_work_is_begun_only_a_little_ahead() -> None:
     begun: list[int] = []
     with ThreadPoolExecutor(2) as threads:
-        answers = rolling_map(threads, begun.append, range(1000))
+        answers = map_blocks(threads, begun.append, range(1000), (0, 1))
         next(answers)
         answers.close()  # type: ignore[attr-defined]  # a generator
     assert len(begun) < 100
@@ -38,6 +38,6 @@ def test_an_error_ends_the_work_and_comes_out() -> None:
 
     with ThreadPoolExecutor(1) as threads:
         with pytest.raises(KeyError, match="first"):
-            list(rolling_map(threads, work, range(1000)))
+            list(map_blocks(threads, work, range(1000), (0, 1)))
         gate.set()
     assert len(begun) < 5

@@ -7,6 +7,7 @@ import pytest
 
 from negsift.common.block_subset import BlockSubset
 from negsift.common.errors import BadInput
+from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Need, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
@@ -122,7 +123,7 @@ def test_a_sampler_goes_on_with_the_scores_of_its_state_on_other_shards() -> Non
 def test_a_result_asked_for_twice_is_the_same_and_siblings_keep_their_own_scores() -> None:
     case = CASES["vectors"]()
     with sampler(case, "entropy", rescore=8) as one:
-        sibling = one.sibling("margin", k=K, seed=SEED, rescore=8)
+        sibling = one.sibling("margin", k=K, seed=SEED, policy=RoundPolicy(rescore=8))
         pending = one.submit(case[2].state_dict(), 0)
         assert pending.result() is pending.result()
         assert sibling.state_dict()["kept"] is None

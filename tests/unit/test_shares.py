@@ -97,7 +97,7 @@ def test_a_cluster_too_small_for_the_workers_is_told(
 def test_scorers_in_this_process_are_not_for_several_workers() -> None:
     local = FleetConfig(kind="local")
     assert fleet_beside(1, local) is local
-    with pytest.raises(BadInput, match=r"fleet.kind=local with training.workers=2; .*--set fleet.kind=ray"):
+    with pytest.raises(BadInput, match=r"fleet.kind=local with training.workers=2; .*set fleet.kind=ray"):
         fleet_beside(2, local)
     with pytest.raises(BadInput, match=r"training.workers=0; expected 1 or more"):
         TrainingConfig(workers=0)

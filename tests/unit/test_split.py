@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from negsift.common.data.bagset import BagSet
-from negsift.common.data.catalogue import DATASETS, load_split
+from negsift.common.data.catalogue import LOADERS, load_split
 from negsift.common.data.instances import Instances
 from negsift.common.data.split import DataConfig, Split, class_number, split_bags
 from negsift.common.errors import BadData, BadInput, UnknownName
@@ -115,7 +115,7 @@ def test_target_missing_from_the_test_images_is_bad_data() -> None:
 
 
 def test_digits_are_1198_and_599_images_of_ten_classes() -> None:
-    train, test = DATASETS["digits"][0](DataConfig(image_size=16))
+    train, test = LOADERS["digits"](DataConfig(image_size=16))
     assert (train.images.shape, test.images.shape) == ((1198, 1, 16, 16), (599, 1, 16, 16))
     assert train.classes == tuple("0123456789")
     assert train.images.max() == 255

@@ -12,11 +12,12 @@ from negsift.common.protocols import Sized
 from negsift.common.threads import block_workers
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import take_snapshot
-from negsift.service.fleet.local import ShardSpec
+from negsift.service.arguments import resolve_pool
 from negsift.service.pool.bag_source import BagSource
-from negsift.service.pool.versions import pool_of
+from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.shard import Shard
-from negsift.service.selection.distributed_top_k import TopKRequest
+from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.top_k_sample import TopKRequest
 from negsift.service.strategies.entropy import Entropy
 from negsift.service.top_k import merge
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -32,7 +33,7 @@ def stock_of(pool: Sized, model: Embedder) -> ShardSpec:
 
 
 def shards(stock: ShardSpec) -> list[Shard]:
-    return [Shard(stock.holding(number), vector_model(), THREADS, 1 << 20) for number in range(SHARDS)]
+    return [Shard(stock.data(number), vector_model(), THREADS, 1 << 20, ScoringConfig()) for number in range(SHARDS)]
 
 
 @pytest.fixture(params=["in memory", "table"])
@@ -40,7 +41,7 @@ def stock(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
     if request.param == "in memory":
         return stock_of(vectors(range(1, 98)), vector_model())
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
-    pool = pool_of(tmp_path, "bird")
+    pool = resolve_pool(tmp_path, "bird")
     assert isinstance(pool, TableBags)
     return stock_of(pool, vector_model())
 
@@ -49,10 +50,10 @@ def stock(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
 def test_candidates_of_pieces_are_those_of_the_share(stock: ShardSpec, of: int) -> None:
     snapshot, round = take_snapshot(vector_model(seed=1).state_dict(), 0), a_round(k=7)
     other, own = shards(stock)[0], shards(stock)[2]
-    pieces = [other.standing_in(snapshot, stock.piece(2, at, of)) for at in range(of)]
+    pieces = [other.for_data(snapshot, stock.item_data(WorkItem(2, at, of))) for at in range(of)]
     portion = TopKRequest("", first=7)
-    found = merge([piece.candidates(snapshot, Entropy(), {}, round, portion).rows for piece in pieces], 7)
-    expected = own.candidates(snapshot, Entropy(), {}, round, portion).rows
+    found = merge([piece.top_k(snapshot, Entropy(), {}, round, portion).rows for piece in pieces], 7)
+    expected = own.top_k(snapshot, Entropy(), {}, round, portion).rows
     np.testing.assert_array_equal(found.index, expected.index)
     np.testing.assert_array_equal(found.score, expected.score)
     assert found.seen == expected.seen
@@ -61,10 +62,13 @@ def test_candidates_of_pieces_are_those_of_the_share(stock: ShardSpec, of: int) 
 def test_embeddings_of_pieces_are_those_of_the_share_and_leave_the_shards_own_alone(stock: ShardSpec) -> None:
     snapshot, ask = take_snapshot(vector_model(seed=1).state_dict(), 0), EmbeddingSpec(Need.FEATURES, "pseudo", 1)
     other, own = shards(stock)[0], shards(stock)[2]
-    before = other.embed(snapshot, "pool", ask)
-    parts = [other.standing_in(snapshot, stock.piece(2, at, 3)).embed(snapshot, "pool", ask) for at in range(3)]
-    found, expected = Embedded.merge([part for part in parts if part]), own.embed(snapshot, "pool", ask)
-    after = other.embed(snapshot, "pool", ask)
+    before = other.embed(snapshot, "pool", ask, None, None)
+    parts = [
+        other.for_data(snapshot, stock.item_data(WorkItem(2, at, 3))).embed(snapshot, "pool", ask, None, None)
+        for at in range(3)
+    ]
+    found, expected = Embedded.merge([part for part in parts if part]), own.embed(snapshot, "pool", ask, None, None)
+    after = other.embed(snapshot, "pool", ask, None, None)
     assert expected is not None
     assert before is not None
     assert after is not None

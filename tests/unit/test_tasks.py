@@ -33,9 +33,14 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, shelf: Shelf) -> TaskRegistry:
+def specs(tmp_path: Path) -> ShardSpecs:
     write(tmp_path, as_table(random_bags(60), third_positive(60)))
-    return TaskRegistry(ShardSpecs(Location.of(tmp_path), FleetConfig(block=8), 2), shelf)
+    return ShardSpecs(Location.of(tmp_path), FleetConfig(block=8), 2)
+
+
+@pytest.fixture
+def tasks(specs: ShardSpecs, shelf: Shelf) -> TaskRegistry:
+    return TaskRegistry(specs, shelf)
 
 
 def register(tasks: TaskRegistry, **changes: Any) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def register(tasks: TaskRegistry, **changes: Any) -> dict[str, Any]:
 
 
 def ask(tasks: TaskRegistry, **given: Any) -> Any:
-    return tasks.ask(parse(RoundSpec, {"protocol": PROTOCOL, "epoch": 1, **given}))
+    return tasks.round(parse(RoundSpec, {"protocol": PROTOCOL, "epoch": 1, **given}))
 
 
 def test_a_round_is_what_its_task_says(tasks: TaskRegistry) -> None:
@@ -55,18 +60,18 @@ def test_a_round_is_what_its_task_says(tasks: TaskRegistry) -> None:
 
 def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: TaskRegistry) -> None:
     name = register(tasks, candidates=16, every=2, seed=3, random_rounds=1)["task"]
-    assert ask(tasks, task=name, epoch=0).round.lot is None  # picked at random, nothing is scored
-    assert [ask(tasks, task=name, epoch=epoch).round.lot for epoch in (2, 4)] == [
+    assert ask(tasks, task=name, epoch=0).round.subset is None  # picked at random, nothing is scored
+    assert [ask(tasks, task=name, epoch=epoch).round.subset for epoch in (2, 4)] == [
         BlockSubset(16, 3, 1),
         BlockSubset(16, 3, 2),
     ]
-    assert not ask(tasks, task=name, epoch=4).round.at_most
+    assert not ask(tasks, task=name, epoch=4).round.all_scores
 
 
 def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tasks: TaskRegistry) -> None:
     name = register(tasks, every=2)["task"]
     asked = ask(tasks, task=name, epoch=6, part=16).round
-    assert (asked.lot, asked.at_most, asked.k) == (BlockSubset(16, 0, 3), True, 40)
+    assert (asked.subset, asked.all_scores, asked.k) == (BlockSubset(16, 0, 3), True, 5)
     badge = register(tasks, strategy={"name": "badge"})["task"]
     with pytest.raises(BadInput, match="rescore=16 with Badge, which looks at all bags at once"):
         ask(tasks, task=badge, part=16)
@@ -78,14 +83,14 @@ def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: TaskRegistry)
     changes: list[dict[str, Any]] = [{}, {"strategy": {"name": "margin"}, "seed": 1}, {"target": "cat"}]
     changes.append({"model": {"name": "mlp", "hidden": 3}})
     names = [register(tasks, task=f"t{number}", **change)["task"] for number, change in enumerate(changes)]
-    stocks = [ask(tasks, task=name).entry.stock[0] for name in names]
+    stocks = [ask(tasks, task=name).entry.spec_digest for name in names]
     assert stocks[0] == stocks[1]
     assert len(set(stocks)) == 3
 
 
-def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: TaskRegistry, shelf: Shelf) -> None:
+def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: TaskRegistry, specs: ShardSpecs, shelf: Shelf) -> None:
     name = register(tasks)["task"]
-    again = TaskRegistry(tasks._stocks, shelf)
+    again = TaskRegistry(specs, shelf)
     assert ask(again, task=name).round == ask(tasks, task=name).round
     again.forget(name)
     assert again.names == []
@@ -114,9 +119,9 @@ def test_a_task_taken_over_is_told(tasks: TaskRegistry) -> None:
 def test_a_grown_table_is_taken_in_when_asked_for(tasks: TaskRegistry, tmp_path: Path) -> None:
     name = register(tasks)["task"]
     write(tmp_path, as_table(random_bags(9), [[]] * 9, first=60), append=True)
-    assert ask(tasks, task=name).round.pool_version.bags == 40
+    assert ask(tasks, task=name).round.pool.bags == 40
     assert tasks.refresh(name, None) == {"pool_version": 2, "bags": 49}
-    assert ask(tasks, task=name).round.pool_version.bags == 49
+    assert ask(tasks, task=name).round.pool.bags == 49
 
 
 @pytest.mark.parametrize(

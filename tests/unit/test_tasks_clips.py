@@ -16,7 +16,7 @@ from negsift.common.models.named import named_model
 from negsift.common.models.psla import CLIP_MODELS, make_clip_model
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.config import FleetConfig
-from negsift.service.serving.protocol import PROTOCOL, TaskSpec, parse
+from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, parse
 from negsift.service.serving.registry import TaskRegistry
 from negsift.service.serving.shard_specs import ShardSpecs
 from tests.unit.clip_tables import LABELS, build
@@ -73,8 +73,8 @@ def test_a_task_over_clips_has_its_model_and_its_clips(tmp_path: Path) -> None:
     model = {"name": "small_attention", **STATED}
     request = {"protocol": PROTOCOL, "model": model, "strategy": {"name": "badge"}, "target": LABELS[HIGH], "k": 3}
     told = tasks.register(parse(TaskSpec, request))
-    stock = tasks._entry(told["task"].partition("#")[0]).stock[1]()
+    spec = tasks.shard_spec(tasks.round(RoundSpec(told["task"], 0)).entry)
     assert (told["bags"], told["positives"]) == (12, 8)
-    embedded = stock.model.eval().embed(stock.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
+    embedded = spec.model.eval().embed(spec.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
     assert embedded.logits.shape == (4, 2)
     assert embedded.finite.all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.common.repairs import RecoveryCounts
+from negsift.common.account import RecoveryCounts
 from negsift.common.types import Candidates, Embedded, Gradient, InstanceFeatures, Selection
 from tests.unit.toys import embedded
 

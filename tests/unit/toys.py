@@ -14,11 +14,12 @@ from negsift.common.models.bag import BagClassifier
 from negsift.common.models.encoders import ModelConfig, make_model
 from negsift.common.models.pooling import make_pooling
 from negsift.common.protocols import Sized
-from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
+from negsift.common.types import Embedded, EmbeddingSpec, Picked, PoolVersion, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.points.bag_points import BagPoints, Grid, PointsSpec
-from negsift.service.points.shared_points import PoolLayout, SharedPoints
+from negsift.service.points.shared_points import GatherLimits, SharedPoints
 from negsift.service.strategies.base import Prepared, Strategy
 
 BLOCK = 8
@@ -86,32 +87,32 @@ def embedded(logits: Any, features: Any = None, index: Index | None = None) -> E
 
 
 class HeldView:
-    """What a strategy sees where one shard holds a few bags whose embeddings are given."""
+    """What a strategy sees where one shard has a few bags whose embeddings are given."""
 
     restarts = 0
 
     def __init__(self, pool: Embedded) -> None:
         self._pool = pool
 
-    def best(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
+    def top_k(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
         return Picked(strategy.candidates(self._pool, prepared, round))
 
-    def embed(self, part: str, ask: EmbeddingSpec, wanted: Index | None = None) -> Embedded:
-        return self._pool if wanted is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, wanted)))
+    def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
+        return self._pool if index is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, index)))
 
-    def points(self, wanted: PointsSpec) -> SharedPoints:
-        self._held = BagPoints([self._pool], len(self._pool.index), wanted, 1 << 30)
-        parts = [self._held.measured]
+    def points(self, spec: PointsSpec) -> SharedPoints:
+        self._points = BagPoints([self._pool], len(self._pool.index), spec, 1 << 30)
+        parts = [self._points.measured]
         self._grid = Grid.over(parts)
-        return SharedPoints(self, parts, self._grid, PoolLayout(len(self._pool.index)))
+        return SharedPoints(self, parts, self._grid, GatherLimits())
 
-    def ask(self, method: str, *args: Any) -> list[Any]:  # Any: the method's
-        return [getattr(self._held.rows(self._grid), method)(*args)]
+    def ask(self, query: PointQuery[Answer]) -> list[Answer]:
+        return [query.answer(self._points.rows(self._grid))]
 
 
-def a_round(k: int, epoch: int = 0, seed: int = 0) -> Round:
-    """A round of no run in particular."""
-    return Round("test", epoch, seed, k)
+def a_round(k: int, epoch: int = 0, seed: int = 0, pool: int = 1 << 20) -> Round:
+    """A round of no pool in particular."""
+    return Round(epoch, seed, k, PoolVersion(0, pool))
 
 
 def select(

@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.knobs import check_knobs
 
 LOG_MEL = "log-mel/1"
 """Names the algorithm of the features; a change of their values at equal parameters must change the number."""

@@ -13,7 +13,7 @@ from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.audioset.read_clip_lists import read_clip_lists
 from negsift.common.data.audioset.segments import Segment
-from negsift.common.data.split import DataConfig
+from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)

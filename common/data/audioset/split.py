@@ -7,7 +7,8 @@ from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.logmel import real_frames
 from negsift.common.data.audioset.clips import Clips, ClipSet
-from negsift.common.data.split import DataConfig, Split, class_number
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split, class_number
 from negsift.common.errors import BadData, BadInput
 from negsift.common.rng import generator
 

@@ -14,11 +14,11 @@ from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, UnknownName
 
-SOURCES: dict[str, tuple[Callable[[Path, BuildConfig], Source], str]] = {
-    "images": (open_images, "a folder of images per class, or a parquet with a column image or img"),
-    "audio": (open_clips, "AudioSet's lists with a folder of clips, its parquet files, or one such list or file"),
-    "features": (open_features, "a CSV or parquet file of features"),
-    "arrays": (open_arrays, "a folder of npy, npz or h5 files, one for each bag, with labels.csv"),
+OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
+    "images": open_images,
+    "audio": open_clips,
+    "features": open_features,
+    "arrays": open_arrays,
 }
 
 
@@ -27,7 +27,7 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
 
     Raises BadData or BadInput for an unusable source or target folder; then no file is left behind.
     """
-    opened = SOURCES[_kind(source, config)][0](source, config)
+    opened = OPENERS[_kind(source, config)](source, config)
     with TableWriter(Location.of(where), opened.payload, append=append, group_mb=config.group_mb) as writer:
         writer.declare(config.classes)
         for images in opened.images:
@@ -41,8 +41,8 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
 def _kind(source: Path, config: BuildConfig) -> str:
     if not source.exists():
         raise BadData(f"no file at {source}", "a folder or a file", "correct --from")
-    if config.kind not in ("auto", *SOURCES):
-        raise UnknownName("kind", config.kind, ("auto", *SOURCES))
+    if config.kind not in ("auto", *OPENERS):
+        raise UnknownName("kind", config.kind, ("auto", *OPENERS))
     if config.kind != "auto":
         return config.kind
     if is_audioset(source):

@@ -6,7 +6,8 @@ import numpy as np
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.logmel import real_frames
-from negsift.common.data.split import DataConfig, Split, class_number
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split, class_number
 from negsift.common.data.table.bag_filter import BagFilter, HashSplit
 from negsift.common.data.table.bags import open_bags
 from negsift.common.data.table.check import check_files

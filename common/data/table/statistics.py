@@ -31,7 +31,8 @@ class TableStatistics:
         labels = table["labels"]
         lengths = pc.list_value_length(labels)
         self.unlabeled += labels.null_count
-        self.all_negative += pc.sum(pc.equal(lengths, 0)).as_py() or 0
+        empty = pc.invert(lengths.cast(pa.bool_()))  # pc.equal(lengths, 0) would import pandas, 0.4 s
+        self.all_negative += pc.sum(empty).as_py() or 0
         _count(self.labels, pc.list_flatten(labels))
         _count(self.splits, table["split"])
         _count(self.sizes, table["n_instances"])

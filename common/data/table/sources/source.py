@@ -1,4 +1,4 @@
-"""What a source of bags provides, the configuration of all sources, and the forms of labels."""
+"""The kinds of sources, what a source provides, the configuration of all sources, and the forms of labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +9,13 @@ from negsift.common.config import knob
 from negsift.common.data.audio.config import TRAIN_SETS
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.errors import BadData, BadInput, UnknownName
+
+SOURCES = {
+    "images": "a folder of images per class, or a parquet with a column image or img",
+    "audio": "AudioSet's lists and a folder of clips, its parquet files, or one such list or file",
+    "features": "a CSV or parquet file of features",
+    "arrays": "a folder of npy, npz or h5 files, one a bag, with labels.csv",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,43 @@
+"""The model's knobs, and the tables of models and poolings with a line each; their factories need torch."""
+
+from dataclasses import dataclass
+
+from negsift.common.config import check_knobs, knob
+from negsift.common.errors import UnknownName
+
+MODELS = {
+    "simple_cnn": "2 convolutions and 3 linear layers, 61,326 parameters on 3x32x32",
+    "resnet18": "torchvision's ResNet18 with the CIFAR stem, random weights",
+}
+"""Models of images; their factories are `encoders.ENCODERS`."""
+VECTOR_MODELS = {
+    "linear": "a linear classifier of feature vectors",
+    "mlp": "feature vectors through a hidden layer of 128",
+}
+"""Models of feature vectors; their factories are `vectors.VECTOR_ENCODERS`."""
+CLIP_MODELS = {
+    "psla": "EfficientNet-B2 and four-headed attention over 33 time steps, 7,711,694 parameters",
+    "small_attention": "five convolutions and the same attention, for CPUs, about 230,000 parameters",
+}
+"""Models of clips; their factories are `psla.CLIP_ENCODERS`."""
+POOLINGS = {
+    "mean_softmax": "mean of instance logits, then softmax",
+    "softmax_mean": "softmax of every instance, then the mean",
+    "softmax_max": "softmax of every instance, then the largest per class, renormalised",
+    "attention": "gated attention over instances, then softmax",
+}
+"""Poolings of instances into bags, as `pooling.make_pooling` makes them."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The bag classifier."""
+
+    name: str = knob("simple_cnn", "network: see `negsift list models`")
+    pooling: str = knob("mean_softmax", "aggregation of instances: see `negsift list poolings`")
+    weights: str | None = knob(None, "file of weights to begin with, for models of clips")
+
+    def __post_init__(self) -> None:
+        check_knobs(self, "model")
+        if self.pooling not in POOLINGS:
+            raise UnknownName("pooling", self.pooling, POOLINGS)

@@ -1,0 +1,40 @@
+"""When rounds are held, how old their weights may be, and how much of the pool each one scores."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from negsift.common.config import knob
+from negsift.common.errors import BadInput
+
+
+@dataclass(frozen=True)
+class RoundPolicy:
+    """The options of a run's rounds; by default every round scores the whole pool.
+
+    `candidates` and `rescore` score whole blocks, at least that many bags, other blocks in each round and
+    every block in turn. With `candidates` only these bags compete; with `rescore` they compete with the last
+    scores of all other bags. Strategies that score nothing ignore both. Raises BadInput for values that are
+    not whole numbers in range, and for `candidates` with `rescore`.
+    """
+
+    random_rounds: int = knob(0, "first epochs picked at random, while scores are noise", least=0)
+    staleness: int | None = knob(None, "epochs that weights may be behind; none: any number", least=0)
+    candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
+    rescore: int | None = knob(None, "bags scored again in a round; the others' last scores are kept", least=1)
+    every: int = knob(1, "epochs between rounds", least=1)
+
+    def __post_init__(self) -> None:
+        for name, least in (("random_rounds", 0), ("staleness", 0), ("candidates", 1), ("rescore", 1), ("every", 1)):
+            value = getattr(self, name)
+            missing = value is None and name in ("staleness", "candidates", "rescore")
+            if not missing and (not isinstance(value, (int, np.integer)) or value < least):
+                raise BadInput(f"{name}={value!r}", f"a whole number of at least {least}", f"correct {name}=")
+        if self.candidates and self.rescore:
+            both = f"candidates={self.candidates} and rescore={self.rescore}"
+            raise BadInput(both, "one of them at most", "leave one out")
+
+    @property
+    def policy(self) -> "RoundPolicy":
+        """These options alone, without the fields that a subclass adds."""
+        return RoundPolicy(*(getattr(self, option.name) for option in fields(RoundPolicy)))

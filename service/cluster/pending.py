@@ -1,0 +1,43 @@
+"""A selection under way in an actor."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray import ObjectRef
+
+from negsift.common.errors import ServiceError
+from negsift.common.types import Selection
+from negsift.service.cluster.errors import get
+from negsift.service.cluster.resources import describe_cluster
+
+
+@dataclass(frozen=True)
+class RayPending:
+    """The answer of the actor `name`, which `read` makes into a selection.
+
+    Without an answer at `until` (monotonic seconds; None: no limit) it is an error. `weights` keeps the
+    reference alive for as long as the round may need it.
+    """
+
+    answer: ObjectRef[Any]  # Any: what `read` takes
+    read: Callable[[Any], Selection]
+    name: str
+    remedy: str
+    until: float | None = None
+    weights: ObjectRef[Any] | None = None  # Any: weights
+
+    def result(self, timeout_s: float | None = None, /) -> Selection:
+        """Wait for it. Raises TimeoutError after `timeout_s`; ServiceError if the actor is gone or its time is up."""
+        if timeout_s is not None or self.until is None:
+            return self.read(get(self.answer, timeout_s, self.name, self.remedy))
+        try:
+            return self.read(get(self.answer, max(0.0, self.until - time.monotonic()), self.name, self.remedy))
+        except TimeoutError as error:
+            if error.args:  # the model's own
+                raise
+            raise ServiceError(
+                f"no answer from {self.name} within the time of its rounds; {describe_cluster()}",
+                "bring lost nodes back or add one, or raise --set fleet.deadline_s",
+            ) from None

@@ -1,0 +1,35 @@
+"""The blocks of a shard worked on by threads, in order, with few results waiting at a time."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+_AHEAD = 32
+
+
+def map_blocks(
+    threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int]
+) -> Iterator[T]:
+    """`work(block)` of every block, in order, begun at most 32 blocks ahead of the one that is taken.
+
+    A terminal shows a bar for shard `share[0]` of `share[1]` once this takes over a second.
+    """
+    label = f"scoring, shard {share[0] + 1} of {share[1]}"
+    pending: deque[Future[T]] = deque()
+    with tqdm(total=len(blocks), desc=label, disable=None, leave=False, unit="block", delay=1) as bar:
+        try:
+            for block in blocks:
+                pending.append(threads.submit(work, block))
+                if len(pending) >= _AHEAD:
+                    yield pending.popleft().result()
+                    bar.update()
+            while pending:
+                yield pending.popleft().result()
+                bar.update()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,67 @@
+"""What shards are made from, and the parts of a shard's work that other shards can take over."""
+
+import dataclasses
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from negsift.common.data.table.bags import TableBags
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.data.table.memory_use import least_budget
+from negsift.common.models.adapt import Embedder
+from negsift.common.models.bag import BagClassifier
+from negsift.service.pool.bag_source import BagSource
+from negsift.service.pool.blocks import block_count, share_blocks
+from negsift.service.pool.shard_data import ShardData
+from negsift.service.scoring.scoring_config import ScoringConfig
+from negsift.service.scoring.shard import Shard
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Part `part` of `parts` of the blocks of shard `shard`; by default all of them."""
+
+    shard: int
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """The bags of pool and positives, the architecture, the number of `shards`, and the bags in a `block`.
+
+    `budget` limits each shard's decoded bags, if they are a table's; `cache_bytes` its kept embeddings. A
+    scorer keeps shards of at most `tasks_held` specs.
+    """
+
+    pool: BagSource
+    positives: BagSource
+    model: Embedder
+    shards: int
+    block: int
+    cache_bytes: int
+    budget: DecodingBudget
+    tasks_held: int = 16
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+
+    @property
+    def shares_instances(self) -> bool:
+        """Whether encoding each instance once saves work: bags that share instances, and a model that pools them."""
+        return isinstance(self.model, BagClassifier) and self.pool.shared_instances is not None
+
+    def data(self, number: int) -> ShardData:
+        """The bags of shard `number`."""
+        share = number, self.shards
+        pool, pool_blocks = self.pool.share(share, self.block, self.budget)
+        positive_blocks = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
+        return ShardData(pool, self.positives, pool_blocks, positive_blocks, self.block, share)
+
+    def shard(self, number: int, model: Embedder, threads: Executor) -> Shard:
+        """Shard `number`, with this model as its own."""
+        return Shard(self.data(number), model, threads, self.cache_bytes, self.scoring)
+
+    def item_data(self, item: WorkItem) -> ShardData:
+        """The bags of a part of a shard, in whole blocks; a table's bags are streamed, none are held."""
+        bags = self.pool.dataset
+        budget = least_budget(bags.row_index, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
+        finer = dataclasses.replace(self, shards=self.shards * item.parts, budget=budget)
+        return finer.data(item.shard * item.parts + item.part)

@@ -1,0 +1,99 @@
+"""What one run wants of its rounds, and the round that follows for an epoch."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from negsift.common.arrays import Index
+from negsift.common.block_subset import BlockSubset
+from negsift.common.errors import BadInput
+from negsift.common.round_policy import RoundPolicy
+from negsift.common.types import Need, PoolVersion, Round
+from negsift.service.strategies.base import Strategy
+from negsift.service.strategies.full import Full
+from negsift.service.strategies.random import Random
+
+
+@dataclass(frozen=True)
+class Task:
+    """`k` negatives an epoch, chosen by `strategy` with `seed` under `policy`; `k` is None for `full` alone.
+
+    `target` is the positive class's logit column. Raises BadInput where the strategy can't choose `k` bags
+    under the policy.
+    """
+
+    strategy: Strategy
+    k: int | None
+    seed: int = 0
+    target: int = 1
+    policy: RoundPolicy = field(default_factory=RoundPolicy)
+
+    def __post_init__(self) -> None:
+        require_whole("seed", self.seed)
+        candidates, rescore = self.policy.candidates, self.policy.rescore
+        k = self.k if isinstance(self.k, (int, np.integer)) else 0
+        if not self.strategy.need:
+            return
+        if candidates and candidates < k:
+            raise BadInput(f"{k} negatives of candidates={candidates}", f"{k} at least", "raise candidates")
+        if rescore and type(self.strategy).pick is not Strategy.pick:
+            raise BadInput(
+                f"rescore={rescore} with {type(self.strategy).__name__}, which looks at all bags at once",
+                "a strategy that scores each bag", "use candidates instead",
+            )  # fmt: skip
+
+    def strategy_at(self, epoch: int) -> Strategy:
+        """The strategy, or Random in the first `random_rounds` epochs of a strategy that scores."""
+        early = epoch < self.policy.random_rounds and self.strategy.need > Need.NOTHING
+        return Random() if early else self.strategy
+
+    def size(self, pool: int) -> int:
+        """The number of negatives to choose from `pool` bags; raises BadInput if there aren't as many."""
+        if isinstance(self.strategy, Full):
+            return pool
+        if self.k is None:
+            raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
+        if not isinstance(self.k, (int, np.integer)) or not 0 <= self.k <= pool:
+            raise BadInput(
+                f"{self.k!r} negatives asked for",
+                f"a whole number between 0 and {pool}, the size of the pool",
+                "lower k (raise --set sampling.ratio), enlarge the pool, or use strategy.name=full",
+            )
+        return int(self.k)
+
+    def round(self, epoch: int, pool: PoolVersion, previous: Index | None, scores_kept: bool) -> Round:
+        """The round for `epoch`; `scores_kept` says whether there are earlier scores for `rescore` to add to."""
+        turn, policy = epoch // self.policy.every, self.policy
+        subset, all_scores = None, False
+        if self.strategy_at(epoch).need > Need.NOTHING and policy.candidates:
+            subset = BlockSubset(min(policy.candidates, pool.bags), self.seed, turn)
+        elif self.strategy_at(epoch).need > Need.NOTHING and policy.rescore:
+            bags = min(policy.rescore, pool.bags) if scores_kept else pool.bags
+            subset, all_scores = BlockSubset(bags, self.seed, turn), True
+        return Round(epoch, self.seed, self.size(pool.bags), pool, self.target, previous, subset, all_scores)
+
+
+def require_positives(strategy: Strategy, positives: int) -> None:
+    """Raise BadInput if the strategy learns from positives and there are none."""
+    if strategy.learns_from_positives and not positives:
+        name = type(strategy).__name__
+        raise BadInput(f"no positives for {name}", "the positive bags, from which it learns", "give positives=")
+
+
+def require_whole(name: str, number: object) -> None:
+    """Raise BadInput unless `number` is an integer; None, say, would seed differently in every process."""
+    if not isinstance(number, (int, np.integer)):
+        raise BadInput(f"{name}={number!r}", "a whole number", f"correct {name}=")
+
+
+def check_version(version: int, epoch: int, staleness: int | None) -> None:
+    """Raise BadInput unless weights of `version` may choose for `epoch`: not newer, at most `staleness` behind."""
+    require_whole("epoch", epoch)
+    require_whole("version", version)
+    if epoch < 0:
+        raise BadInput(f"epoch={epoch}", "0 or more", "count epochs from 0")
+    if not epoch - (epoch if staleness is None else staleness) <= version <= epoch:
+        least = "0" if staleness is None else f"{epoch - staleness}, a staleness of {staleness}"
+        raise BadInput(
+            f"weights of version {version} for epoch {epoch}", f"one from {least}, to {epoch}", "give newer weights"
+        )
