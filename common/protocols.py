@@ -1,4 +1,4 @@
-"""Protocols between the rooms: a sampler as the trainer uses it, and data sets of bags."""
+"""Protocols between the rooms: a sampler as the trainer uses it, and datasets of bags."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
@@ -34,7 +34,7 @@ class Sampler(Protocol):
         """Continue from a `state_dict`."""
 
 
-class Sized(Protocol):
+class BagDataset(Protocol):
     """A map-style dataset of bags; a bag is a tensor, or a tuple whose first item is a tensor."""
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class Sized(Protocol):
         """The bag at `position`."""
 
 
-class LabelledBags(Sized, Protocol):
+class LabelledBags(BagDataset, Protocol):
     """A set of labelled bags that can be gathered into batches, such as `BagSet`, `ClipSet` or `TableSet`."""
 
     @property
@@ -69,7 +69,7 @@ class LabelledBags(Sized, Protocol):
         """These bags followed by those of `other`."""
 
     def bag_id(self, index: Index) -> list[str]:
-        """The ids of the bags at `index`, unique among all sets of a data set."""
+        """The ids of the bags at `index`, unique among all sets of a dataset."""
 
 
 class DataDescription(Protocol):

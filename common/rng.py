@@ -31,6 +31,7 @@ def uniform_keys(key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] |
     The hash is splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014). The top 53 bits are used, which float64
     holds exactly.
     """
+    # Unsigned products wrap around on purpose.
     with np.errstate(over="ignore"):
         bits = index.astype(np.uint64) * GOLDEN + np.uint64(key)
         bits = bits if shift is None else bits + shift

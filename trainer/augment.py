@@ -85,6 +85,7 @@ class AugmentedBatches:
 
     def _unmasked(self, start: int, shape: tuple[int, ...]) -> Tensor:
         """Where the masks of a whole batch leave the features; each worker's share is a part of the same draws."""
+        # torchaudio draws from torch's global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
             return mask(torch.ones(shape), self.config) > 0

@@ -88,6 +88,7 @@ class Learner:
         with torch.inference_mode():
             for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
                 index = np.arange(start, min(start + size, len(bags)))
+                # The difference in float64: two large logits would cancel in float32.
                 logits_NK = self.model(bags.gather(index).to(self.device)).double()
                 parts.append((logits_NK[:, 1] - logits_NK[:, 0]).cpu().numpy())
         scores = np.concatenate(parts)
@@ -104,6 +105,7 @@ class Learner:
         losses = cross_entropy(logits.float(), target, reduction="none")
         loss = (losses * weight).mean()
         self._optimiser.zero_grad()
+        # Tensor.backward is untyped, and calls this.
         torch.autograd.backward(loss)
         self._optimiser.step()
         return float(loss.detach())

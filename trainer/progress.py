@@ -52,6 +52,7 @@ class Progress:
 
     def keep_if_best(self, epoch: int, val: Metrics, weights: dict[str, Tensor]) -> None:
         """Keep a copy of the weights if their validation AP exceeds all earlier ones."""
+        # Below any AP, so that the first epoch's weights are kept even if its AP is 0.
         best = self.history[self.best_epoch]["val"]["ap"] if self.best_epoch >= 0 else -1.0
         if val["ap"] > best:
             self.best_epoch = epoch

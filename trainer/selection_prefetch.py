@@ -49,6 +49,7 @@ class SelectionPrefetch:
         """Submit the selections of later epochs that may use `weights`, those of `epoch`, without waiting."""
         last = min(epoch + self._config.staleness, self._epochs - 1)
         missing = [later for later in range(epoch + 1, last + 1) if self._is_missing(later)]
+        # Training changes the weights in place while the selection is being made.
         copies = {name: value.detach().clone() for name, value in weights.items()} if missing else {}
         for later in missing:
             self._submit(later, epoch, copies)
@@ -66,6 +67,7 @@ class SelectionPrefetch:
     def resume(self, state: Sequence[Json]) -> None:
         """Request again what was pending."""
         for selection in state:
+            # Each request depends on the sampler's state at that time, for example on the selection before.
             self._sampler.load_state_dict(as_arrays(selection["sampler"]))
             self._submit(selection["epoch"], selection["version"], selection["weights"])
 

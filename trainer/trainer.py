@@ -103,6 +103,7 @@ class Trainer:
         line = self._progress.record(epoch, selection, fresh, loss=loss, val=val, seconds=seconds)
         self._progress.keep_if_best(epoch, val, self._resources.learner.model.state_dict())
         folder = self._resources.folder
+        # The checkpoint comes last: an epoch that it contains has all its other files.
         folder.write_selection(epoch, selection, self._resources.split.pool.bag_id(selection.index))
         folder.write_metrics(self._progress.history)
         folder.save(self._state())

@@ -1,1 +1,1 @@
-"""Where bags come from: instances that are decoded once, bags made of them, data sets by name."""
+"""Where bags come from: instances that are decoded once, bags made of them, datasets by name."""

@@ -73,6 +73,7 @@ class BagSet:
         """The instance rows of the bags at `index`, end to end."""
         starts, sizes = self.offsets[index], self.sizes[index]
         ends = np.cumsum(sizes)
+        # The ranges starts[i] .. starts[i] + sizes[i], end to end, without a loop over bags.
         rows: Index = self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
         return rows
 
@@ -102,7 +103,7 @@ class BagSet:
         return BagSet(self.instances, rows, offsets, label, self.name, number)
 
     def bag_id(self, index: Index) -> list[str]:
-        """The ids of the bags at `index`, unique among all sets of a data set."""
+        """The ids of the bags at `index`, unique among all sets of a dataset."""
         return [f"{self.name}-{number:06d}" for number in self.number[index]]
 
     def only(self, label: int) -> "BagSet":

@@ -1,4 +1,4 @@
-"""Loads the data sets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
+"""Loads the datasets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
 
 `load` returns either training and test instances, training and test clips, or bags that are already split.
 """
@@ -31,7 +31,7 @@ LOADERS: dict[str, Load] = {
 
 
 def load_split(config: DataConfig) -> Split:
-    """The bags that `config` describes. Raises UnknownName for a data set, BadData or BadInput as its `load` does."""
+    """The bags that `config` describes. Raises UnknownName for a dataset, BadData or BadInput as its `load` does."""
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
     loaded = LOADERS[config.name](config)

@@ -24,6 +24,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     pixels = np.rint(digits.images * 255 / _LEVELS).astype(np.uint8)
     images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]
     labels = digits.target.astype(np.int64)
+    # A fixed split: the test set must not depend on the seed of bags or of the run.
     train, test = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=0, stratify=labels)
     return _part(images, labels, train), _part(images, labels, test)
 

@@ -46,6 +46,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     from sklearn.model_selection import train_test_split  # imported here: scorers need this module, and must start fast
 
     rows = np.arange(len(whole))
+    # Stratification needs at least one test image for each class.
     share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)
     return whole.subset(np.sort(train)), whole.subset(np.sort(test))

@@ -80,6 +80,7 @@ def require_labels(labels: NDArray[np.int64], classes: tuple[str, ...], source: 
 
 def _fingerprint(sources: Iterable[Path], parameters: dict[str, object]) -> str:
     digest = hashlib.blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=10)
+    # Content, not modification times: copies and re-extracted archives then share one table.
     for source in sources:
         digest.update(os.fsencode(source.name))
         try:
@@ -113,6 +114,7 @@ def _store(table: Instances, folder: Path) -> None:
             np.save(unfinished / "labels.npy", table.labels)
             described = {"classes": table.classes, "dropped": table.dropped}
             (unfinished / "table.json").write_text(json.dumps(described))
+            # A damaged folder of that name would make the rename fail.
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
     except OSError as error:

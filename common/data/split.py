@@ -51,6 +51,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
 
 
 def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:
+    # Two seeds, so that training and test bags are not shuffled alike.
     seed = config.bag_seed * 2 + (name == "test")
     plan = plan_bags(instances.labels == target, config.bag_size, config.density, seed)
     number = np.arange(len(plan.label), dtype=np.int64)

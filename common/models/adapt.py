@@ -118,7 +118,9 @@ class AdaptedModule(nn.Module):
 
     def _require_linear(self, inputs_NnD: Tensor, logits: Tensor) -> None:
         expected = linear(inputs_NnD.mean(1), self._head.weight, self._head.bias).to(logits.dtype)
+        # Wide enough for other summation orders, and for the 8 bits of bfloat16.
         rtol, atol = (5e-2, 5e-2) if logits.dtype == torch.bfloat16 else (1e-3, 1e-4)
+        # Bags with non-finite logits are dropped later; they say nothing about the head.
         finite = logits.isfinite() & expected.isfinite() if expected.shape == logits.shape else logits.isfinite()
         if expected.shape != logits.shape or not torch.allclose(expected[finite], logits[finite], rtol, atol):
             raise BadModel(

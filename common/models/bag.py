@@ -62,6 +62,7 @@ class BagClassifier(nn.Module):
         label_N = gradient_labels(logits_NK, spec)
         if self.pooling.linear:
             return pack(index, logits_NK, feats_ND, linear_gradient(logits_NK, feats_ND, label_N))
+        # In float32, differences of probabilities near 0 and 1 would cancel.
         delta = self.pooling.delta(logits_NnK.double(), share_Nn.double(), mask_Nn.double(), label_N)
         return pack(index, logits_NK, feats_ND, general_gradient(delta, feats_NnD))
 

@@ -45,6 +45,7 @@ def _require_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict by name, without the prefix `module.` of a DataParallel."""
     try:
+        # weights_only: a pickle from elsewhere could run any code.
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]

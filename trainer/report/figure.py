@@ -161,6 +161,7 @@ def _adapt(element: ElementTree.Element) -> None:
     element.text = element.text if element.tag == "text" else None
     attributes, element.attrib = element.attrib, {}
     for name, value in attributes.items():
+        # matplotlib writes six decimals.
         rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", value)
         if (element.tag, name) != ("g", "id"):
             themed = re.sub("#[0-9a-f]{6}", lambda match: _VARIABLES.get(match[0], match[0]), rounded)

@@ -137,6 +137,7 @@ def _picks(group: RunGroup, most: int) -> Plot | None:
     runs = [counts for run in group.runs if (counts := _times_picked(run, most)) is not None]
     if not runs:
         return None
+    # At most 30 bars.
     width = max(1, -(-(most + 1) // 30))
     bags = np.mean(runs, axis=0)
     bars = np.add.reduceat(bags, np.arange(0, most + 1, width))

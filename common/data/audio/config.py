@@ -31,6 +31,7 @@ class AudioConfig:
         if self.train_set not in TRAIN_SETS:
             raise UnknownName("data.audio.train_set", self.train_set, TRAIN_SETS)
         check_knobs(self, "data.audio")
+        # 25 ms is the length of one frame.
         if self.samples < self.sample_rate // 40:
             raise BadInput(f"data.audio.seconds={self.seconds}", "clips of 25 ms or more", "correct --set")
         self.given_stats()  # raises for malformed text

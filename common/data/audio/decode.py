@@ -47,6 +47,7 @@ def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int
     try:
         with soundfile.SoundFile(io.BytesIO(encoded)) as file:
             rate, length = file.samplerate, file.frames
+            # Read no more than is used: sources may be hours long.
             count = min(length, math.ceil((seconds + _LOOKAHEAD_S) * rate))
             sound = file.read(count, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError, OverflowError) as error:

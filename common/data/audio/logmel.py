@@ -25,6 +25,7 @@ def log_mel(waves_NS: Tensor, config: AudioConfig) -> Tensor:
 
 def clip_features(wave: NDArray[np.int16], config: AudioConfig) -> NDArray[np.float16]:
     """Log-mel (frames, mels) of one clip (S,), computed alone, as it is cached, scored and trained on."""
+    # One clip a call: in a batch, the last bits would depend on the other clips.
     feats: NDArray[np.float32] = log_mel(to_float(wave[None]), config)[0].numpy()
     return feats.astype(np.float16)
 
@@ -45,6 +46,7 @@ def _fbank(waves_NS: Tensor, config: AudioConfig) -> Tensor:
     count, samples = waves_NS.shape
     hop = int(config.sample_rate * SHIFT_MS / 1000)
     stride = -(-samples // hop)
+    # Kaldi's fbank takes one waveform at a time; a multiple of the hop keeps every frame of the next one aligned.
     joined = pad(waves_NS, (0, stride * hop - samples)).reshape(1, -1)
     feats_TF = kaldi.fbank(
         joined, htk_compat=True, sample_frequency=config.sample_rate, use_energy=False, window_type="hanning",

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from negsift.common.data.cache_folder import cache_folder
 
+# Hashing waits for the disk, often a network one, and not for the CPU.
 _READERS = 8
 
 
@@ -73,6 +74,7 @@ def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
     for number in range(file.num_row_groups):
         rows = range(start, start + file.metadata.row_group(number).num_rows)
         if row in rows:
+            # A row group is the smallest unit that Parquet can read without decoding it again for every row.
             column = file.read_row_group(number, columns=["audio"])["audio"].to_pylist()
             return rows, [(item or {}).get("bytes") or b"" for item in column]
         start = rows.stop

@@ -32,6 +32,7 @@ from negsift.common.data.cache_folder import cache_folder
 from negsift.common.errors import BadData, BadInput
 
 _VERSION = "clips/2"
+# Small parts lose little when a process is killed; a limit keeps the number of files of large lists low.
 _PART_CLIPS, _MOST_PARTS = 32, 2048
 
 
@@ -189,6 +190,7 @@ def _made_parts(plan: CachePlan, missing: Sequence[int], workers: int) -> Iterat
     left = [part for part in missing if not plan.is_made(part)]
     if left:
         processes = workers if workers > 1 else 0
+        # in_order=False: a slow part must not hold back the parts behind it.
         yield from DataLoader(plan, sampler=left, batch_size=None, num_workers=processes, in_order=False)
 
 

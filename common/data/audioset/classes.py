@@ -104,6 +104,7 @@ def read_vocabulary(root: Path, class_list: str, segments: Sequence[Segment], na
     elif class_list == "all":
         mids = [mid for mid in all_mids if mid in counts]
     elif class_list.startswith("top:") and class_list[4:].isdecimal() and int(class_list[4:]):
+        # In the balanced list, music (6,244 clips) and speech (5,735) are over six times as frequent as the next class.
         excluded = {MUSIC, SPEECH} | (ontology.restricted if ontology else frozenset())
         mids = [mid for mid in all_mids if mid in counts and mid not in excluded]
         mids = sorted(mids, key=lambda mid: -counts[mid])[: int(class_list[4:])]  # a stable sort: ties by index

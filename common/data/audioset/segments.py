@@ -36,6 +36,7 @@ def read_segments(path: Path) -> list[Segment]:
     kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]
     if not kept:
         raise BadData(f"{path} without a segment", _FORM, "download it again")
+    # The last line: the first one may be a heading.
     separator = _separator(path, *kept[-1])
     segments: dict[tuple[str, float | None], Segment] = {}
     for number, line in kept:

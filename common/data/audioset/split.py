@@ -47,6 +47,7 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
         raise BadInput(f"data.val_share={share}", "a share between 0 and 1", "correct --set")
     order = generator(seed, "validation").permutation(len(clips))
     has_MC = np.stack([clips.tagged([mid]) for mid in clips.vocabulary.mids], 1)
+    # Clips without a listed class form a class of their own, or none of them would be set aside.
     has_MC = np.concatenate([has_MC, ~has_MC.any(1, keepdims=True)], 1)
     chosen = np.zeros(len(clips), dtype=np.bool_)
     treated = np.zeros(len(clips), dtype=np.bool_)
@@ -91,6 +92,7 @@ def _form(train: Clips, rest: Index) -> ClipForm:
         return ClipForm(config.frames, config.mels, *statistics)
     sums, count = np.zeros(2), 0
     for start in range(0, len(rest), _AT_ONCE):
+        # Filled frames are constants, which would shift the mean and shrink the deviation.
         feats = train.store.features(train.number[rest[start : start + _AT_ONCE]])[:, : real_frames(config)]
         values = feats.astype(np.float64)
         sums, count = sums + (values.sum(), np.square(values).sum()), count + values.size

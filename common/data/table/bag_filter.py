@@ -23,6 +23,7 @@ class HashSplit:
     def split_of(self, name: str) -> str:
         """The split of a group, or of a bag without one."""
         digest = hashlib.blake2b(f"{self.seed}/{name}".encode(), digest_size=8).digest()
+        # The hash as a number in [0, 1): the first `share` of it is the first split, the next `share` the second.
         place = int(int.from_bytes(digest, "little") / 2**64 / self.share)
         return self.splits[place] if place < len(self.splits) else "train"
 

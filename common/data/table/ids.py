@@ -43,4 +43,5 @@ def _ids(where: Location, file: TableFile) -> pa.ChunkedArray:
 
 
 def _hashes(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    # Python's hashes of text differ from process to process, but only this process compares them.
     return np.fromiter(map(hash, ids.to_pylist()), dtype=np.int64, count=len(ids))

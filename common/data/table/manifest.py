@@ -74,6 +74,11 @@ class Manifest:
         return Manifest(self.version, self.payload.instance_payload, (), self.images)
 
     @property
+    def dropped(self) -> tuple[str, ...]:
+        """`left_out`, under the name that all descriptions of data have."""
+        return self.left_out
+
+    @property
     def rows(self) -> int:
         """The number of bags."""
         return sum(group.rows for file in self.files for group in file.groups)

@@ -26,6 +26,7 @@ def streaming_bytes(index: RowIndex) -> int:
     bags refer to an instance table, that table is counted whole.
     """
     payload, groups = index.manifest.payload, [group for file in index.manifest.files for group in file.groups]
+    # Row groups differ in size; any of them may be one of the transient ones.
     largest = max(row_group_bytes(payload, group) for group in groups)
     reading = max(group.size_bytes for group in groups) + READING_BYTES + working_bytes(payload)
     images = 0 if index.images is None else whole_table_bytes(index.images)

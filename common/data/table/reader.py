@@ -39,6 +39,7 @@ class RowGroupReader:
             )
         footer = self._footers.get_or_make(place[0], lambda: self._read_footer(place[0]))
         encoded = pa.PythonFile(ByteRangeFile(data, group.start, file.size_bytes), mode="r")
+        # The bytes are in memory already, so pre-buffering would only copy them.
         with pq.ParquetFile(encoded, metadata=footer, pre_buffer=False) as opened:
             for batch in opened.iter_batches(rows, row_groups=[place[1]], columns=[column], use_threads=False):
                 yield batch.column(0)

@@ -93,6 +93,7 @@ class RowGroupStream:
             future = self._request(number)
             self.transient = {group: loading for group, loading in self.transient.items() if group in near}
             if number in self._order[rank : rank + 1]:
+                # Only one: each further row group would take more memory.
                 for following in self._order[rank + 1 : rank + 2].tolist():
                     self._request(following)
         return future.result()

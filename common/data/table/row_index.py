@@ -68,6 +68,7 @@ class RowIndex:
         manifest = read_manifest(self.location, version)
         if manifest.version == self.manifest.version:
             return self
+        # Files are compared by name, size and digest: positions may be kept only for identical ones.
         same = [one == other for one, other in zip(manifest.files, self.manifest.files, strict=False)]
         shared = len(list(itertools.takewhile(bool, same)))
         known = sum(len(file.groups) for file in manifest.files[:shared])

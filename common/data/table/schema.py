@@ -130,6 +130,7 @@ def table_schema(payload: Payload) -> pa.Schema:
     described = {"kind": payload.column, "dtype": payload.dtype, "shape": payload.shape}
     described |= dataclasses.asdict(payload.sound) if payload.sound else {}
     fields = [pa.field(name, kind, name not in NEEDED or name == "labels") for name, kind in COLUMNS.items()]
+    # wlns was the project's first name; the keys stay so that older tables can be read.
     metadata = {"wlns.schema": SCHEMA, "wlns.instance": json.dumps(described)}
     return pa.schema([*fields, pa.field(payload.column, payload.type, False)], metadata)
 

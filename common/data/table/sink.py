@@ -45,6 +45,8 @@ class ParquetSink:
         self._where, self._groups = where, list[RowGroup]()
         self._hidden, self._stream = where.begin()
         self._sink = HashingSink(self._stream)
+        # Encoded media and float features do not compress, and nothing reads statistics. Dictionaries pay only for
+        # columns of few distinct texts.
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,
             use_dictionary=["labels.list.element", "split", "group_id"],

@@ -13,14 +13,7 @@ from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.table.bags import TableBags
-
-
-@dataclass(frozen=True)
-class TableDescription:
-    """The names of all labels of a table, and a line for everything left out when it was built."""
-
-    classes: tuple[str, ...]
-    dropped: tuple[str, ...]
+from negsift.common.data.table.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -48,10 +41,9 @@ class TableSet:
         return cls(parts, labels, part, row, name)
 
     @property
-    def instances(self) -> TableDescription:
-        """A description of the table."""
-        manifest = self.tables[0].manifest
-        return TableDescription(manifest.classes, manifest.left_out)
+    def instances(self) -> Manifest:
+        """The table's manifest, as a description of the data."""
+        return self.tables[0].manifest
 
     @property
     def label(self) -> Index:
@@ -94,6 +86,7 @@ class TableSet:
         """The same bags, in memory."""
         if self.in_memory is not None:
             return self
+        # Epochs go through the positives again and again, so reading them once pays.
         return dataclasses.replace(self, in_memory=self._read(np.arange(len(self))))
 
     def bag_id(self, index: Index) -> list[str]:

@@ -66,6 +66,7 @@ class TableWriter:
         if not bags:
             raise BadData(f"no bags for {self._where.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
+        # Only now are all ids known; nothing is published if one repeats.
         require_unique_ids(self._where, (*previous.files, *bags))
         self._manifest = Manifest(
             self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),

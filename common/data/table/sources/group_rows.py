@@ -22,6 +22,7 @@ def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Tabl
         if rest is not None:
             table = pa.concat_tables([rest[0], table]).combine_chunks()
             feats_MD = np.concatenate([rest[1], feats_MD])
+        # The last bag may go on in the next batch.
         starts = _starts(table)
         last = int(starts[-1])
         rest = table.slice(last), feats_MD[last:]

@@ -30,6 +30,7 @@ def cut_bags(images: Sequence[EncodedImage], config: BuildConfig, prefix: str) -
     for split in dict.fromkeys(image.split for image in images):
         members, number = [place for place, image in enumerate(images) if image.split == split], 0
         for view in range(max(1, config.views)):
+            # The first view has the role of tables without views, so that its bags are the same.
             role = f"table-{split}" if view == 0 else f"table-{split}-{view}"
             order = generator(config.bag_seed, role).permutation(len(members))
             for start in range(0, len(order), config.bag_size):
