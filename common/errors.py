@@ -1,4 +1,4 @@
-"""The error tree. Every message says what was found, what was expected and what to do.
+"""The exceptions of negsift. Messages of bad input state what was found, what was expected and what to do.
 
     NegsiftError
     ├── BadInput (also a ValueError; the command line exits with 2)
@@ -6,11 +6,11 @@
     │   ├── BadData
     │   ├── BadModel
     │   └── BadWeights
-    ├── ServiceError (a scorer or the coordinator is gone for good, or a deadline passed)
+    ├── ServiceError (a scorer or the coordinator is lost, or a deadline has passed)
     └── Interrupted (Ctrl-C after the run was saved; the command line exits with 130)
 
-Exceptions hand their own arguments to `super().__init__` and build the sentence in `__str__`:
-that is what lets them cross a process boundary and come back as themselves.
+Each exception passes its own arguments to `super().__init__` and builds its text in `__str__`; otherwise it could
+not be unpickled in another process.
 """
 
 import difflib
@@ -18,11 +18,11 @@ from collections.abc import Iterable
 
 
 class NegsiftError(Exception):
-    """Anything negsift raises on purpose."""
+    """The base class of all exceptions that negsift raises on purpose."""
 
 
 class BadInput(NegsiftError, ValueError):
-    """The caller gave something unusable: `found` it, `expected` that, `remedy` is what to do."""
+    """Unusable input: what was `found`, what was `expected`, and the `remedy`."""
 
     def __init__(self, found: str, expected: str, remedy: str) -> None:
         super().__init__(found, expected, remedy)
@@ -33,7 +33,7 @@ class BadInput(NegsiftError, ValueError):
 
 
 class UnknownName(BadInput):
-    """A name that is in none of our tables; the message lists the table and the nearest entry."""
+    """A name that is not among the `known` ones, which the message lists, with the most similar one as a hint."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
@@ -45,19 +45,19 @@ class UnknownName(BadInput):
 
 
 class BadData(BadInput):
-    """Files, tables or bags that can't be read or don't make sense."""
+    """Files, tables or bags that are unreadable or inconsistent."""
 
 
 class BadModel(BadInput):
-    """A network from which bag logits or features can't be taken."""
+    """A network whose bag logits, features or gradients can't be computed."""
 
 
 class BadWeights(BadInput):
-    """A state dict that doesn't fit the model, or that is not finite."""
+    """A state dict that does not fit the model, or that is not finite."""
 
 
 class ServiceError(NegsiftError):
-    """The service could not finish a round; it never answers with fewer bags instead."""
+    """The service could not finish a round. It never returns fewer bags than asked for instead."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what, remedy)
@@ -68,7 +68,7 @@ class ServiceError(NegsiftError):
 
 
 class Interrupted(NegsiftError):
-    """The run was stopped by the user; `saved` says what was kept and how to go on."""
+    """The user stopped the run; `saved` states what is saved and how to resume."""
 
     def __init__(self, saved: str) -> None:
         super().__init__(saved)

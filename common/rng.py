@@ -1,7 +1,7 @@
-"""Random numbers as pure functions of (seed, role, epoch) and, where bags are concerned, of their index.
+"""Random numbers as pure functions of (seed, role, epoch), and of a bag's index.
 
-No generator outlives the line that needs it, so nothing depends on the number of shards, on the
-order of arrival, or on how often a run was interrupted.
+A generator is made where it is used and not kept, so that nothing depends on the number of shards, on the order of
+arrival, or on interruptions.
 """
 
 import hashlib
@@ -15,22 +15,23 @@ MIX_B = np.uint64(0x94D049BB133111EB)
 
 
 def stream_key(seed: int, role: str, epoch: int = 0) -> int:
-    """A 64-bit key for one use of randomness; distinct roles and epochs give unrelated keys."""
+    """A 64-bit key for one use of randomness; other roles and epochs have unrelated keys."""
     text = f"{seed}/{role}/{epoch}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 def generator(seed: int, role: str, epoch: int = 0) -> np.random.Generator:
-    """A fresh numpy generator (Philox) for one use."""
+    """A new numpy generator (Philox) for one use."""
     return np.random.Generator(np.random.Philox(key=stream_key(seed, role, epoch)))
 
 
 def uniform_keys(key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] | None = None) -> NDArray[np.float64]:
-    """One number in (0, 1] for each index, a hash of (key, index), or of (key + shift, index).
+    """One number in (0, 1] for each index: a hash of (key, index), or of (key + shift, index); the shape of `index`.
 
-    The finaliser is splitmix64's (Steele, Lea and Flood, OOPSLA 2014); the top 53 bits are kept,
-    so that the float64 result is exact. Shape of the result: that of `index`.
+    The hash is splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014). The top 53 bits are used, which float64
+    holds exactly.
     """
+    # Unsigned products wrap around on purpose.
     with np.errstate(over="ignore"):
         bits = index.astype(np.uint64) * GOLDEN + np.uint64(key)
         bits = bits if shift is None else bits + shift

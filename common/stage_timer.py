@@ -1,4 +1,4 @@
-"""Seconds by stage; a stage within another one stops the outer one's clock."""
+"""Measures the seconds of each stage of a computation."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class StageTimer:
-    """Seconds by stage."""
+    """`seconds` by stage. While an inner stage runs, the outer one is not counted."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -15,7 +15,7 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent in this block to `name`, without that of stages within."""
+        """Add the time in this context to `name`, except for that of inner stages."""
         self._lap()
         self._running.append(name)
         try:

@@ -1,7 +1,7 @@
-"""Worker threads that each take whole blocks, or clips, and do torch's work alone.
+"""Worker threads that each compute whole blocks or clips, with torch on a single thread.
 
-Some matrix products round differently on one thread and on two; with one thread a block, and many
-blocks at once, the numbers don't depend on how many there are.
+Some matrix products round differently on one thread and on two. With one thread for each block, and many blocks at
+once, the results do not depend on the number of threads.
 """
 
 import threading
@@ -11,18 +11,18 @@ import torch
 
 
 def block_workers(count: int, name: str = "negsift-block") -> ThreadPoolExecutor:
-    """`count` threads with torch's intra-op parallelism off; the settings of all other threads stay as they are."""
-    outside = torch.get_num_threads()
+    """`count` threads without torch's intra-op parallelism; the settings of other threads stay unchanged."""
+    threads_before = torch.get_num_threads()
     ready = threading.Barrier(count + 1)
     pool = ThreadPoolExecutor(count, thread_name_prefix=name)
 
-    def settle() -> None:
+    def use_one_thread() -> None:
         torch.set_num_threads(1)
-        torch.get_num_threads()  # settles it: else the first product here takes the number set outside
+        torch.get_num_threads()  # applies the setting; else the first product would use the other threads' number
         ready.wait()
 
     for _ in range(count):
-        pool.submit(settle)
+        pool.submit(use_one_thread)
     ready.wait()
-    torch.set_num_threads(outside)
+    torch.set_num_threads(threads_before)
     return pool

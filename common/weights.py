@@ -1,4 +1,4 @@
-"""State dicts as plain numpy, checked and named by their content, ready to cross processes."""
+"""State dicts as numpy arrays: checked, named by a hash of their content, and ready for other processes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ Weights = Mapping[str, Tensor | NDArray[np.generic]]
 
 
 def take_snapshot(weights: Weights, version: int) -> Snapshot:
-    """A copy of `weights` that later training steps don't reach.
+    """A copy of `weights`, which later training steps do not change.
 
-    Raises BadWeights if a floating-point entry is not finite.
+    Raises BadWeights for anything but a state dict, and if a floating-point entry is not finite.
     """
     if not isinstance(weights, Mapping):
-        raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "give model.state_dict()")
+        raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "pass model.state_dict()")
     arrays = {name: _to_numpy(value) for name, value in weights.items()}
     return Snapshot(version, weights_digest(arrays), arrays)
 
 
 def weights_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
-    """A name for the content of weights; raises BadWeights if a floating-point entry is not finite."""
+    """A hash of the weights' content. Raises BadWeights if a floating-point entry is not finite."""
     digest = hashlib.blake2b(digest_size=16)
     for name, array in arrays.items():
         if not isinstance(name, str) or not isinstance(array, np.ndarray):
@@ -38,25 +38,25 @@ def weights_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
 
 
 def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
-    """Copy the weights into `model`; raises BadWeights unless names and shapes are just its own."""
-    have = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    """Copy the weights into `model`. Raises BadWeights unless names and shapes are exactly the model's."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
-    for name in {**have, **given}:
-        if have.get(name) != given.get(name):
-            raise _misfit(name, have, given)
-    # A copy on purpose: the arrays may be read-only views of memory shared between processes.
+    for name in {**expected, **given}:
+        if expected.get(name) != given.get(name):
+            raise _misfit(name, expected, given)
+    # torch.tensor copies: the arrays may be read-only views of memory that processes share
     model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
 
 
-def _misfit(name: str, have: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> BadWeights:
-    """The error of one entry that is missing, too many or of another shape."""
-    whole = "publish the state_dict of the model the sampler was given"
-    wrapped = [other for other in given if other.endswith(f".{name}") and other not in have]
+def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> BadWeights:
+    """The error for an entry that is missing, unknown or of another shape."""
+    remedy = "publish the state_dict of the model the sampler was given"
+    wrapped = [other for other in given if other.endswith(f".{name}") and other not in expected]
     if wrapped:
         inner = wrapped[0].removesuffix(f".{name}")
-        return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{whole}: of model.{inner}, what the wrapper holds")
+        return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{remedy}: of model.{inner}, inside the wrapper")
     found = f"weights {name!r} of shape {given[name]}" if name in given else f"no weights {name!r}"
-    return BadWeights(found, f"shape {have[name]}" if name in have else "no such entry", whole)
+    return BadWeights(found, f"shape {expected[name]}" if name in expected else "no such entry", remedy)
 
 
 def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from negsift.common.data.audio.store import Plan, elsewhere
+from negsift.common.data.audio.store import CachePlan, remote_decoding
 from negsift.service.config import FleetConfig
 
 log = logging.getLogger(__name__)
@@ -19,15 +19,15 @@ _PATIENCE_S = 180.0
 @contextmanager
 def decoded_on_ray(fleet: FleetConfig) -> Iterator[None]:
     """Within it, clips are decoded on the cluster if scorers are there too, else by this machine alone."""
-    before = elsewhere.set(parts_on_ray) if fleet.on_ray else None
+    before = remote_decoding.set(parts_on_ray) if fleet.on_ray else None
     try:
         yield
     finally:
         if before is not None:
-            elsewhere.reset(before)
+            remote_decoding.reset(before)
 
 
-def parts_on_ray(plan: Plan, missing: Sequence[int]) -> Iterator[int]:
+def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
     """Have tasks of one CPU each make the missing parts, and yield the numbers of those made.
 
     A part that its node can't make, or that is lost with its node, is left out. So are all that remain once no
@@ -71,7 +71,7 @@ def _arrived(reference: Any) -> Iterator[int]:  # Any: ray.ObjectRef
         yield part
 
 
-def _make_part(plan: Plan, part: int, mark: Path) -> int | None:
+def _make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
     """The part once it is made; None on a node that doesn't see `mark`'s folder or the clips."""
     first = part * plan.size
     recordings = plan.recordings[first : first + plan.size]

@@ -43,11 +43,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
 def _print_table(place: str, verified: bool = False) -> None:
     from negsift.common.data.table.location import Location
     from negsift.common.data.table.manifest import read_manifest
-    from negsift.common.data.table.survey import describe_table, survey, verify
+    from negsift.common.data.table.statistics import count_bags, describe_table, verify
 
     where = Location.of(place)
     manifest = read_manifest(where)
-    print(describe_table(where, manifest, survey(where, manifest)))
+    print(describe_table(where, manifest, count_bags(where, manifest)))
     if verified:
         verify(where, manifest)
         print("every byte is as it was written")

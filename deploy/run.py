@@ -13,15 +13,15 @@ from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
-from negsift.common.data.table.labelled import TableSet
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.table_set import TableSet
 from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model
 from negsift.common.models.psla import make_clip_model
 from negsift.common.models.vectors import make_vector_model
 from negsift.common.overrides import keys, to_dict, updated
-from negsift.common.protocols import Bags
+from negsift.common.protocols import LabelledBags
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.versions import versions
@@ -33,7 +33,7 @@ from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import Schedule
+from negsift.trainer.trainer import TrainerConfig
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
@@ -64,7 +64,7 @@ class Runner:
         sampler = self._sampler(replace(config, fleet=fleet), split)
         spec = RunSpec(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
-        return trained(spec, Schedule(config.training, config.sampling, config.augment), config.seed)
+        return trained(spec, TrainerConfig(config.training, config.sampling, config.augment), config.seed)
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""
@@ -115,7 +115,7 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     return replace(config, data=replace(data, version=version))
 
 
-def model_for(bags: Bags, config: RunConfig) -> nn.Module:
+def model_for(bags: LabelledBags, config: RunConfig) -> nn.Module:
     """The untrained model that `config` names, for bags of images or for clips."""
     if isinstance(bags, TableSet):
         payload = bags.tables[0].manifest.payload

@@ -8,16 +8,16 @@ from negsift.service.config import FleetConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json
 from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import Schedule
+from negsift.trainer.trainer import TrainerConfig
 
 
-def trained(spec: RunSpec, schedule: Schedule, seed: int) -> Json:
-    """Train to the end, with as many workers as the schedule says, and return the summary."""
-    if schedule.training.workers == 1:
-        return fit(spec.trainer(schedule, seed))
+def trained(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
+    """Train to the end, with `config.training.workers` workers, and return the summary."""
+    if config.training.workers == 1:
+        return fit(spec.trainer(config, seed))
     from negsift.trainer.workers import train_together  # imported here, as below: one worker needs no Ray
 
-    return train_together(spec, schedule, seed)
+    return train_together(spec, config, seed)
 
 
 def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.round_policy import RoundPolicy
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
 
 
-def resolve_pool(pool: Sized | str | Path, label: str | None) -> Sized:
+def resolve_pool(pool: BagDataset | str | Path, label: str | None) -> BagDataset:
     """The dataset itself, or the bags negative for `label` of the table at a path or URI; raises BadInput."""
     if isinstance(pool, (str, Path)):
         return open_pool(pool, label)
@@ -21,7 +21,7 @@ def resolve_pool(pool: Sized | str | Path, label: str | None) -> Sized:
     return pool
 
 
-def resolve_positives(positives: Sized | str | Path | None, label: str | None) -> Sized:
+def resolve_positives(positives: BagDataset | str | Path | None, label: str | None) -> BagDataset:
     """The dataset itself, an empty one for None, or the bags positive for `label` of the table at a path or URI.
 
     Raises BadInput for anything else, and for a path without `label`.

@@ -14,7 +14,7 @@ from torch import nn
 from negsift.common.errors import BadInput
 from negsift.common.models.adapt import as_embedder
 from negsift.common.models.bag import BagClassifier
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import PoolVersion, Selection
 from negsift.common.weights import Weights, take_snapshot
@@ -51,7 +51,7 @@ class NegativeSampler:
 
     def __init__(
         self,
-        pool: Sized | str | Path,
+        pool: BagDataset | str | Path,
         model: nn.Module,
         *,
         strategy: str | Strategy = "random",
@@ -59,7 +59,7 @@ class NegativeSampler:
         shards: int | None = None,
         seed: int = 0,
         fleet: str | None = None,
-        positives: Sized | str | Path | None = None,
+        positives: BagDataset | str | Path | None = None,
         target_label: str | None = None,
         head: str | None = None,
         collate: Collate | None = None,
@@ -93,7 +93,7 @@ class NegativeSampler:
         log.info(self._service.describe())
 
     @classmethod
-    def over(cls, service: Service, pool: Sized, task: Task) -> Self:
+    def over(cls, service: Service, pool: BagDataset, task: Task) -> Self:
         """A sampler of `pool` whose rounds are run by another program's service."""
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool, pool_version_of(pool)), task
@@ -147,7 +147,7 @@ class NegativeSampler:
         return PendingSelection(state, self._service.begin(self._task, round, snapshot), round)
 
     @property
-    def pool(self) -> Sized:
+    def pool(self) -> BagDataset:
         """The bags that selections are of; a table's know their ids: `sampler.pool.bag_id(chosen.index)`."""
         return self._pool.bags
 
@@ -198,6 +198,6 @@ class NegativeSampler:
 class PoolHandle:
     """The pool and its version now, and whether the shards are closed; siblings share it."""
 
-    bags: Sized
+    bags: BagDataset
     version: PoolVersion
     closed: bool = False

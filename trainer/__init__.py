@@ -1,1 +1,1 @@
-"""Trains a bag classifier on all positives and the negatives chosen each epoch; writes and reports runs."""
+"""Trains a bag classifier on all positives and the negatives chosen for each epoch; records and reports runs."""

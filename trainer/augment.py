@@ -1,8 +1,8 @@
-"""Augmentation of clips in training: waveforms mixed in pairs, and stripes of time and frequency masked.
+"""Augmentation of clips in training: mixup of waveforms, then masks over stripes of time and frequency.
 
-Mixup and masks are PSLA's (arXiv 2102.01243, and its code), in that order, before normalisation. Every
-number is drawn for a whole epoch from (seed, epoch), or for a batch from (seed, epoch, its start), so
-that a resumed run draws the same. Scoring and evaluation never come here.
+Both are PSLA's (arXiv 2102.01243, and its code) and come before normalisation. Random numbers are drawn for a whole
+epoch from (seed, epoch), or for a batch from (seed, epoch, start of the batch), so that a resumed run draws the same.
+Scoring and evaluation use clips without augmentation.
 """
 
 from collections.abc import Iterator
@@ -20,93 +20,94 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.errors import BadInput
 from negsift.common.rng import generator, stream_key
 from negsift.trainer.config import AugmentConfig
-from negsift.trainer.loader import Batch, Batches
+from negsift.trainer.loader import EpochBatches, TrainingBatch
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """What becomes of every draw of an epoch: `share` (n,) of itself, the rest of clip `partner` (n,) of the set."""
+class MixupDraws:
+    """For every draw of an epoch its own `share` (n,), and the clip `partner` (n,) that the rest comes from."""
 
     partner: Index
     share: Floats
 
-    def take(self, places: slice | Index) -> "Mixture":
-        """Some draws."""
-        return Mixture(self.partner[places], self.share[places])
+    def take(self, places: slice | Index) -> "MixupDraws":
+        """The draws at `places`."""
+        return MixupDraws(self.partner[places], self.share[places])
 
 
-def draw_mixture(order: Index, size: int, config: AugmentConfig, key: tuple[int, int]) -> Mixture:
-    """For each draw of `order` from a set of `size` clips, with probability `mixup`, a partner from the set.
+def draw_mixup(order: Index, size: int, config: AugmentConfig, key: tuple[int, int]) -> MixupDraws:
+    """For each clip of `order`, with probability `mixup`, a partner among `size` clips. `key` is (seed, epoch).
 
-    `key` is (seed, epoch). A clip that is not mixed has share 1 and itself as its partner.
+    A clip that is not mixed has share 1 and itself as its partner.
     """
     random = generator(key[0], "mixup", key[1])
     mixed = random.random(len(order)) < config.mixup
     share = random.beta(config.mixup_alpha, config.mixup_alpha, len(order))
     partner = random.integers(0, size, len(order))
-    return Mixture(np.where(mixed, partner, order).astype(np.int64), np.where(mixed, share, 1.0))
+    return MixupDraws(np.where(mixed, partner, order).astype(np.int64), np.where(mixed, share, 1.0))
 
 
 @dataclass(frozen=True)
-class Augmented:
-    """The batches of an epoch's clips, augmented; labels are shares of positiveness. `key` is (seed, epoch).
+class AugmentedBatches:
+    """The `batches` of an epoch's clips, augmented; labels become floats. `key` is (seed, epoch).
 
-    Partners come from the epoch's own set, positives and chosen negatives: another clip of the pool
-    would smuggle in a negative that was not selected. Going through bags that are no clips raises BadInput.
+    Partners come from the epoch's own set of positives and chosen negatives: any other clip of the pool would be a
+    negative that was not selected. Iteration raises BadInput for bags that are not clips.
     """
 
-    plain: Batches
+    batches: EpochBatches
     config: AugmentConfig
     key: tuple[int, int]
 
     def __len__(self) -> int:
-        return len(self.plain)
+        return len(self.batches)
 
-    def __iter__(self) -> Iterator[Batch]:
-        clips, order = self.plain.whole.bags, self.plain.order
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        clips, order = self.batches.whole.bags, self.batches.order
         if not isinstance(clips, ClipSet):
-            raise BadInput("augmentation of bags that are no clips", "clips", "leave --set augment alone")
-        mixture = draw_mixture(order, len(clips), self.config, self.key)
-        return (self._batch(clips, mixture, start) for start in self.plain.starts)
+            raise BadInput("augmentation of bags that are not clips", "clips", "leave --set augment unset")
+        draws = draw_mixup(order, len(clips), self.config, self.key)
+        return (self._batch(clips, draws, start) for start in self.batches.starts)
 
-    def _batch(self, clips: ClipSet, mixture: Mixture, start: int) -> Batch:
-        drawn = slice(start, start + self.plain.size)
-        rows, mixed = self.plain.order[drawn], mixture.take(drawn)
+    def _batch(self, clips: ClipSet, draws: MixupDraws, start: int) -> TrainingBatch:
+        places_in_order = slice(start, start + self.batches.size)
+        batch_rows, batch_draws = self.batches.order[places_in_order], draws.take(places_in_order)
 
-        def part(places: Index) -> Batch:
-            mine, blend = rows[places], mixed.take(places)
-            feats_NTF = mix(clips, mine, blend)
-            label = blend.share * clips.label[mine] + (1 - blend.share) * clips.label[blend.partner]
-            weight = torch.from_numpy(self.plain.whole.weight[mine]).float()
-            kept = self._kept(start, (len(rows), *feats_NTF.shape[1:]))[places]
-            return Batch(torch.where(kept, feats_NTF, 0.0), torch.from_numpy(label).float(), weight)
+        def part(places: Index) -> TrainingBatch:
+            rows, mixup = batch_rows[places], batch_draws.take(places)
+            feats_NTF = mix(clips, rows, mixup)
+            label = mixup.share * clips.label[rows] + (1 - mixup.share) * clips.label[mixup.partner]
+            weight = torch.from_numpy(self.batches.whole.weight[rows]).float()
+            kept = self._unmasked(start, (len(batch_rows), *feats_NTF.shape[1:]))[places]
+            return TrainingBatch(torch.where(kept, feats_NTF, 0.0), torch.from_numpy(label).float(), weight)
 
-        return self.plain.share.part(len(rows), part)
+        return self.batches.share.part(len(batch_rows), part)
 
-    def _kept(self, start: int, shape: tuple[int, ...]) -> Tensor:
-        """What the masks of a whole batch leave, so that every share of it has its own part of the same draws."""
+    def _unmasked(self, start: int, shape: tuple[int, ...]) -> Tensor:
+        """Where the masks of a whole batch leave the features; each worker's share is a part of the same draws."""
+        # torchaudio draws from torch's global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
             return mask(torch.ones(shape), self.config) > 0
 
 
-def mix(clips: ClipSet, rows: Index, mixture: Mixture) -> Tensor:
-    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, x1 and x2 being waveforms without their means.
+def mix(clips: ClipSet, rows: Index, draws: MixupDraws) -> Tensor:
+    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, where x1 and x2 are waveforms minus their means, λ the share.
 
-    Where λ is 1 the cached features are taken as they are.
+    Where λ is 1, the cached features are used.
     """
     feats_NTF = clips.gather(rows).float()
-    mixed = np.flatnonzero(mixture.share < 1)
+    mixed = np.flatnonzero(draws.share < 1)
     if len(mixed):
-        share = torch.from_numpy(mixture.share[mixed]).float()[:, None]
+        share = torch.from_numpy(draws.share[mixed]).float()[:, None]
         waves = _centred(clips.waveforms(rows[mixed])) * share
-        waves += _centred(clips.waveforms(mixture.partner[mixed])) * (1 - share)
+        waves += _centred(clips.waveforms(draws.partner[mixed])) * (1 - share)
         feats_NTF[torch.from_numpy(mixed)] = log_mel(waves, clips.instances.store.config)
     return feats_NTF
 
 
 def mask(feats_NTF: Tensor, config: AugmentConfig) -> Tensor:
-    """SpecAugment by torchaudio, one stripe of each kind a clip, filled with 0 before normalisation, as in PSLA."""
+    """torchaudio's SpecAugment: one stripe of each kind per clip, filled with 0 before normalisation, as in PSLA."""
     feats_NFT = feats_NTF.transpose(1, 2)
     if config.freq_mask:
         feats_NFT = FrequencyMasking(config.freq_mask, iid_masks=True)(feats_NFT)

@@ -1,4 +1,4 @@
-"""The trainer's knobs, and its metrics by name."""
+"""The trainer's configuration, and its metrics by name."""
 
 from dataclasses import dataclass
 
@@ -7,59 +7,59 @@ from negsift.common.errors import BadInput
 from negsift.common.round_policy import RoundPolicy
 
 MOST = 1e15
-"""More negatives than any pool has: a ratio near 0 asks for no more than that."""
+"""An upper bound of k, more than any pool has, for ratios near 0."""
 METRICS = {
-    "ap": "average precision over bags (step sum, tied scores together)",
-    "roc_auc": "area under the ROC curve over bags (ties half)",
+    "ap": "average precision over bags (tied scores share a threshold)",
+    "roc_auc": "area under the ROC curve over bags (tied pairs count half)",
 }
-"""What `metrics.bag_metrics` gives."""
+"""The metrics that `metrics.bag_metrics` computes."""
 
 
 @dataclass(frozen=True)
 class SamplingConfig(RoundPolicy):
-    """How many negatives an epoch, and the policy of the rounds that select them."""
+    """The number of negatives of an epoch, and the policy of the rounds that select them."""
 
-    random_rounds: int = knob(1, "first epochs picked at random, while scores are noise", least=0)
-    staleness: int = knob(0, "epochs weights may be behind: 0 select, then train; above 0 both at once", least=0)
-    ratio: float = knob(1.0, "positives to negatives, |S+| / k", above=0)
+    random_rounds: int = knob(1, "first epochs with random negatives, while scores are noise", least=0)
+    staleness: int = knob(0, "epochs that the weights may be behind; above 0 selection and training overlap", least=0)
+    ratio: float = knob(1.0, "positives per negative, |S+| / k", above=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")
         super().__post_init__()
 
     def negatives(self, positives: int) -> int:
-        """k for so many positives: round(|S+| / ratio); raises BadInput where that is none."""
+        """k = round(positives / ratio). Raises BadInput if that is 0."""
         k = round(min(positives / self.ratio, MOST))
         if not k:
             found = f"no negative left by sampling.ratio={self.ratio:g} with {positives} positive bags"
-            raise BadInput(found, "one at least", "lower --set sampling.ratio")
+            raise BadInput(found, "at least one", "lower --set sampling.ratio")
         return k
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The optimiser (Adam) and when to stop."""
+    """The optimiser, Adam, and when training stops."""
 
-    epochs: int = knob(12, "epochs at most", least=1)
+    epochs: int = knob(12, "maximum number of epochs", least=1)
     batch: int = knob(32, "bags in a batch", least=1)
-    workers: int = knob(1, "trainer workers, of Ray Train if above 1; they divide every batch among them", least=1)
+    workers: int = knob(1, "trainer workers, which divide every batch; more than one run on Ray Train", least=1)
     lr: float = knob(1e-3, "Adam's learning rate", above=0, below=1e12)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
     patience: int = knob(5, "epochs without a better validation AP before stopping", least=1)
-    beta1: float = knob(0.9, "Adam's decay of the mean of gradients", least=0, below=1)
-    beta2: float = knob(0.999, "Adam's decay of the mean of their squares", least=0, below=1)
-    halve_from: int = knob(0, "epochs before the learning rate is halved for the first time; 0: never", least=0)
+    beta1: float = knob(0.9, "Adam's decay rate of the mean of gradients", least=0, below=1)
+    beta2: float = knob(0.999, "Adam's decay rate of the mean of squared gradients", least=0, below=1)
+    halve_from: int = knob(0, "epochs before the learning rate is first halved; 0: never", least=0)
     halve_every: int = knob(5, "epochs between later halvings", least=1)
     weighted: bool = knob(False, "draw bags with replacement, both labels equally often")
-    freeze: bool = knob(False, "train the head and the pooling alone; the backbone stays as it is")
-    mixed_precision: bool = knob(False, "bfloat16 in training where it pays, on a GPU")
+    freeze: bool = knob(False, "train only the head and the pooling, not the backbone")
+    mixed_precision: bool = knob(False, "train in bfloat16 if there is a GPU")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
 
     def __post_init__(self) -> None:
         check_knobs(self, "training")
 
     def learning_rate(self, epoch: int) -> float:
-        """`lr`, halved after `halve_from` epochs and every `halve_every` epochs after that."""
+        """`lr`, halved after `halve_from` epochs and again after every `halve_every` more."""
         if not self.halve_from or epoch < self.halve_from:
             return self.lr
         return float(self.lr * 0.5 ** (1 + (epoch - self.halve_from) // self.halve_every))
@@ -67,12 +67,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What is done to clips in training; all off by default."""
+    """The augmentation of clips in training, which is off by default."""
 
-    mixup: float = knob(0.0, "share of clips that are mixed with another of the epoch's; clips only", least=0)
-    mixup_alpha: float = knob(10.0, "shares are drawn from Beta(alpha, alpha)", above=0)
-    freq_mask: int = knob(0, "mel bands masked at most, once a clip; clips only", least=0)
-    time_mask: int = knob(0, "frames masked at most, once a clip; clips only", least=0)
+    mixup: float = knob(0.0, "share of clips that are mixed with another clip of the epoch; clips only", least=0)
+    mixup_alpha: float = knob(10.0, "the shares of a mixture are drawn from Beta(alpha, alpha)", above=0)
+    freq_mask: int = knob(0, "maximum width of the mask of each clip, in mel bands; clips only", least=0)
+    time_mask: int = knob(0, "maximum width of the mask of each clip, in frames; clips only", least=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "augment")
@@ -81,5 +81,5 @@ class AugmentConfig:
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether clips are augmented at all."""
         return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0

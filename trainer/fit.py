@@ -1,4 +1,4 @@
-"""A training run on one screen: every epoch, choose the negatives, train, validate, record."""
+"""A training run on one screen: for every epoch choose the negatives, train, validate, record."""
 
 from negsift.common.errors import Interrupted
 from negsift.trainer.folder import Json
@@ -6,9 +6,9 @@ from negsift.trainer.trainer import Trainer
 
 
 def fit(trainer: Trainer) -> Json:
-    """Train to the end (or go on from where the run was stopped) and return its summary.
+    """Train to the end, or resume from where the run was stopped, and return the run's summary.
 
-    Raises Interrupted on Ctrl-C; what the epochs before it gave is saved by then.
+    Raises Interrupted on Ctrl-C; all completed epochs are saved by then.
     """
     try:
         for epoch in trainer.epochs():

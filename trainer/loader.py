@@ -1,4 +1,4 @@
-"""The batches of an epoch: all positives and the chosen negatives, in an order born from (seed, epoch)."""
+"""The batches of an epoch: all positives and the chosen negatives, in an order derived from (seed, epoch)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,58 +9,59 @@ from torch import Tensor
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch
-from negsift.common.protocols import Bags
+from negsift.common.protocols import LabelledBags
 from negsift.common.rng import generator
 from negsift.common.types import Selection
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Bags with their labels (n,), int64, or float between 0 and 1 for mixtures, and loss weights (n,).
+class TrainingBatch:
+    """Bags with labels (n,), which are int64 or, for mixtures, floats between 0 and 1, and loss weights (n,).
 
-    `counts` is how many bags they stand for in the mean loss, n where that is None.
+    `bag_count` is the number of bags that the batch represents in the epoch's mean loss, by default n.
     """
 
     bags: BagBatch | Tensor
     label: Tensor
     weight: Tensor
-    counts: float | None = None
+    bag_count: float | None = None
 
 
 @dataclass(frozen=True)
 class BatchShare:
-    """The `rank`-th of `of` equal runs of every batch, all of it by default."""
+    """The part of every batch that worker `rank` of `workers` trains on, by default all of it."""
 
     rank: int = 0
-    of: int = 1
+    workers: int = 1
 
-    def part(self, size: int, make: Callable[[Index], Batch]) -> Batch:
-        """What `make` gives of this share's places in a batch of `size`.
+    def part(self, size: int, make: Callable[[Index], TrainingBatch]) -> TrainingBatch:
+        """The batch that `make` returns for this worker's places in a whole batch of `size` bags.
 
-        Weights are such that the shares' mean losses have the whole batch's as their mean, whatever the lengths.
-        A share without a place is the first bag, weighing nothing.
+        Weights are scaled so that the mean of the workers' mean losses is that of the whole batch, for parts of any
+        size. A worker without a place gets the first bag with weight 0, since DDP needs every worker to take part.
         """
-        mine = np.arange(size * self.rank // self.of, size * (self.rank + 1) // self.of, dtype=np.int64)
-        batch = make(mine if len(mine) else np.zeros(1, dtype=np.int64))
-        return replace(batch, weight=batch.weight * (len(mine) * self.of / size), counts=size / self.of)
+        first, last = size * self.rank // self.workers, size * (self.rank + 1) // self.workers
+        batch = make(np.arange(first, last) if last > first else np.zeros(1, dtype=np.int64))
+        weight = batch.weight * ((last - first) * self.workers / size)
+        return replace(batch, weight=weight, bag_count=size / self.workers)
 
 
 @dataclass(frozen=True)
 class EpochSet:
-    """S = S+ ∪ S-, the bags of one epoch, with the loss weight of each (|S|,)."""
+    """The bags of one epoch, S = S+ ∪ S-, with the loss weight of each (|S|,)."""
 
-    bags: Bags
+    bags: LabelledBags
     weight: Floats
 
-    def batch(self, rows: Index) -> Batch:
-        """Some of the bags."""
+    def batch(self, rows: Index) -> TrainingBatch:
+        """The bags at `rows`."""
         label, weight = torch.from_numpy(self.bags.label[rows]), torch.from_numpy(self.weight[rows])
-        return Batch(self.bags.gather(rows), label, weight.float())
+        return TrainingBatch(self.bags.gather(rows), label, weight.float())
 
 
 @dataclass(frozen=True)
-class Batches:
-    """A share of the bags of `whole` in `order`, `size` at a time; the last batch may be smaller."""
+class EpochBatches:
+    """A worker's share of the bags of `whole` in `order`, in batches of `size`; the last one may be smaller."""
 
     whole: EpochSet
     order: Index
@@ -70,26 +71,26 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         return (self._part(self.order[start : start + self.size]) for start in self.starts)
 
     @property
     def starts(self) -> range:
-        """Where in `order` each batch begins."""
+        """The place in `order` where each batch begins."""
         return range(0, len(self.order), self.size)
 
-    def _part(self, rows: Index) -> Batch:
+    def _part(self, rows: Index) -> TrainingBatch:
         return self.share.part(len(rows), lambda places: self.whole.batch(rows[places]))
 
 
-def epoch_set(positives: Bags, pool: Bags, selection: Selection) -> EpochSet:
-    """All positives, weighing 1 each, and the selected negatives with their own weights."""
+def epoch_set(positives: LabelledBags, pool: LabelledBags, selection: Selection) -> EpochSet:
+    """All positives with weight 1, and the selected negatives with their own weights."""
     weight = np.concatenate([np.ones(len(positives)), selection.weight])
     return EpochSet(positives.joined(pool.subset(selection.index)), weight)
 
 
 def epoch_order(label: Index, seed: int, epoch: int, weighted: bool) -> Index:
-    """A permutation of the bags; or, `weighted`, as many draws with replacement, both labels equally likely."""
+    """A permutation of the bags; or, if `weighted`, as many draws with replacement, both labels equally likely."""
     random = generator(seed, "order", epoch)
     if not weighted:
         return random.permutation(len(label)).astype(np.int64)

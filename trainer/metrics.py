@@ -1,4 +1,4 @@
-"""Average precision and area under the ROC curve over bags, by scikit-learn."""
+"""Average precision and area under the ROC curve over bags, computed by scikit-learn."""
 
 import math
 
@@ -11,9 +11,10 @@ Metrics = dict[str, float]
 
 
 def bag_metrics(score: Floats, label: Index) -> Metrics:
-    """`ap` and `roc_auc` of scores (n,) against labels (n,) of 0 and 1; NaN where a label is missing.
+    """`ap` and `roc_auc` of scores (n,) for labels (n,) of 0 and 1; NaN where a metric is undefined.
 
-    AP is the step sum over thresholds, tied scores together; an area counts ties half.
+    AP is the sum over thresholds of (R_i - R_{i-1}) P_i, where tied scores share a threshold; the area under the ROC
+    curve counts a tied pair as half.
     """
     kinds = np.unique(label)
     return {

@@ -1,4 +1,4 @@
-"""What a run has done so far: its history, its best weights, which bags were picked; all of it is resumable."""
+"""The progress of a run, which is saved to resume it: history, best weights, and the bags picked so far."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,7 +17,7 @@ from negsift.trainer.metrics import Metrics
 
 @dataclass
 class Progress:
-    """`history` has a record an epoch; `picked` (pool,) tells the bags chosen at least once."""
+    """`history` has a record for each epoch; `picked` (pool,) marks the bags chosen at least once."""
 
     picked: NDArray[np.bool_]
     history: list[Json] = field(default_factory=list)
@@ -31,7 +31,10 @@ class Progress:
         return len(self.history)
 
     def record(self, epoch: int, selection: Selection, fresh: bool, **measured: Any) -> Json:  # Any: JSON
-        """Note an epoch and return its record: what was measured and what the selection was like."""
+        """Add an epoch and return its record: the `measured` values and figures of the selection.
+
+        `fresh` means that the selection was made for this epoch, so that its account counts.
+        """
         before, self.selection = self.selection, selection
         self.picked[selection.index] = True
         account = selection.account if fresh else Account()
@@ -48,7 +51,8 @@ class Progress:
         return line
 
     def keep_if_best(self, epoch: int, val: Metrics, weights: dict[str, Tensor]) -> None:
-        """Remember the weights if their validation AP is above all earlier ones."""
+        """Keep a copy of the weights if their validation AP exceeds all earlier ones."""
+        # Below any AP, so that the first epoch's weights are kept even if its AP is 0.
         best = self.history[self.best_epoch]["val"]["ap"] if self.best_epoch >= 0 else -1.0
         if val["ap"] > best:
             self.best_epoch = epoch
@@ -63,12 +67,12 @@ class Progress:
         return totals
 
     def state_dict(self) -> Json:
-        """Everything, as tensors, numbers, lists and dicts."""
-        chosen = self.selection
-        arrays = None if chosen is None else [chosen.index, chosen.score, chosen.weight]
+        """The progress as tensors, numbers, lists and dicts."""
+        last = self.selection
+        arrays = None if last is None else [last.index, last.score, last.weight]
         return {
             "picked": torch.tensor(self.picked), "history": self.history, "best_weights": self.best_weights,
-            "best_epoch": self.best_epoch, "version": None if chosen is None else chosen.version,
+            "best_epoch": self.best_epoch, "version": None if last is None else last.version,
             "selection": None if arrays is None else [torch.tensor(array) for array in arrays],
         }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The sampler and the folder of a run with several workers: rank 0 uses them, the others get what comes of it."""
+"""The sampler and the folder of a run with several workers: rank 0 uses them, and all ranks get the results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,56 +9,56 @@ from negsift.common.protocols import Pending, Sampler
 from negsift.common.types import Selection
 from negsift.common.weights import Weights
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.team import Team
+from negsift.trainer.worker_group import WorkerGroup
 
 
 @dataclass(frozen=True)
 class Rank0Sampler:
-    """A sampler that rank 0 asks."""
+    """A sampler that only rank 0 calls."""
 
-    team: Team
+    group: WorkerGroup
     sampler: Sampler
 
     def select(self, weights: Weights, epoch: int) -> Selection:
         """Rank 0's selection."""
-        return self.team.agree(lambda: self.sampler.select(weights, epoch))
+        return self.group.on_rank0(lambda: self.sampler.select(weights, epoch))
 
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
-        """Rank 0's selection, under way."""
-        begun: list[Pending] = []
-        self.team.agree(lambda: begun.append(self.sampler.submit(weights, epoch, version)))
-        return Rank0Pending(self.team, begun)
+        """Rank 0's pending selection."""
+        submitted: list[Pending] = []
+        self.group.on_rank0(lambda: submitted.append(self.sampler.submit(weights, epoch, version)))
+        return Rank0Pending(self.group, submitted)
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
-        """The sampler's; rank 0's is the one that counts, and that is saved."""
+        """The sampler's state; only that of rank 0 is current, and only that is saved."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
-        """Go on from a `state_dict`."""
+        """Continue from a `state_dict`."""
         self.sampler.load_state_dict(state)
 
 
 @dataclass(frozen=True)
 class Rank0Pending:
-    """A selection under way, which only rank 0 has: `begun` is empty elsewhere."""
+    """A pending selection that only rank 0 has; `submitted` is empty on the other ranks."""
 
-    team: Team
-    begun: list[Pending]
+    group: WorkerGroup
+    submitted: list[Pending]
 
     def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for it."""
-        return self.team.agree(lambda: self.begun[0].result(timeout_s))
+        """Wait for the selection."""
+        return self.group.on_rank0(lambda: self.submitted[0].result(timeout_s))
 
 
 @dataclass(frozen=True)
 class Rank0Folder(RunFolder):
-    """A run's folder that rank 0 reads and writes."""
+    """A run's folder that only rank 0 reads and writes."""
 
-    team: Team = field(default_factory=Team)
+    group: WorkerGroup = field(default_factory=WorkerGroup)
 
     def load(self) -> Json | None:
         """Rank 0's checkpoint."""
-        return self.team.agree(lambda: RunFolder.load(self))
+        return self.group.on_rank0(lambda: RunFolder.load(self))
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
-        self.team.agree(lambda: RunFolder._write(self, name, write))
+        self.group.on_rank0(lambda: RunFolder._write(self, name, write))

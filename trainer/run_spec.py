@@ -1,4 +1,4 @@
-"""What a run is made of, in a form that can be sent to its workers."""
+"""Everything that a run is made from, in a form that can be sent to its workers."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from negsift.common.protocols import Sampler
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
 from negsift.trainer.rank0 import Rank0Folder, Rank0Sampler
-from negsift.trainer.team import Team
-from negsift.trainer.trainer import Materials, Schedule, Trainer
+from negsift.trainer.trainer import RunResources, Trainer, TrainerConfig
+from negsift.trainer.worker_group import WorkerGroup
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class RunSpec:
     folder: RunFolder
     facts: Json
 
-    def trainer(self, schedule: Schedule, seed: int, team: Team | None = None) -> Trainer:
-        """The trainer of one worker of a team, or of the only one."""
-        team = team or Team()
-        learner = Learner(self.model, schedule.training, seed, team)
-        sampler, folder = Rank0Sampler(team, self.sampler), Rank0Folder(self.folder.path, team)
-        return Trainer(Materials(self.split, learner, sampler, folder, self.facts), schedule, seed)
+    def trainer(self, config: TrainerConfig, seed: int, group: WorkerGroup | None = None) -> Trainer:
+        """The trainer of one worker of `group`, by default of a single worker."""
+        group = group or WorkerGroup()
+        learner = Learner(self.model, config.training, seed, group)
+        sampler, folder = Rank0Sampler(group, self.sampler), Rank0Folder(self.folder.path, group)
+        return Trainer(RunResources(self.split, learner, sampler, folder, self.facts), config, seed)

@@ -1,4 +1,4 @@
-"""Where Ray Train keeps files of its own while a run lasts, and where a worker leaves an error that is final."""
+"""A folder for Ray Train's own files while a run lasts, and for the error that ends the run."""
 
 import os
 import pickle
@@ -14,30 +14,33 @@ import torch
 
 @dataclass(frozen=True)
 class ScratchFolder:
-    """A folder that every worker sees; gone when the run has ended."""
+    """A context with a folder that all workers can see; it is removed at the end."""
 
     path: Path
 
     @property
     def error(self) -> Exception | None:
-        """What a worker failed with, if that is final."""
-        kept = self.path / "error"
-        if not kept.exists():
+        """The error that a worker recorded, if any."""
+        file = self.path / "error"
+        if not file.exists():
             return None
-        error: Exception = pickle.loads(kept.read_bytes())
+        error: Exception = pickle.loads(file.read_bytes())
         return error
 
-    def fail(self, error: Exception) -> None:
-        """Keep an error, unless it is torch's for a worker that was lost: that is a RuntimeError."""
+    def record(self, error: Exception) -> None:
+        """Write down an error that a restart would repeat.
+
+        Other RuntimeErrors than lack of GPU memory are ignored: torch raises them when another worker is lost.
+        """
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
             return
         error.add_note("".join(traceback.format_exception(error)))
-        made = self.path / f".error.{os.getpid()}"
-        made.write_bytes(pickle.dumps(error))
-        made.replace(self.path / "error")
+        unfinished = self.path / f".error.{os.getpid()}"
+        unfinished.write_bytes(pickle.dumps(error))
+        unfinished.replace(self.path / "error")
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self.path, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(self.path, ignore_errors=True)  # left behind by a run that was killed
         self.path.mkdir(parents=True)
         return self
 

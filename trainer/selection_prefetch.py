@@ -1,7 +1,7 @@
-"""Selections asked for ahead of their epoch, with the weights there are by then: the trainer never waits.
+"""Requests selections before their epoch, so that the trainer does not wait for them.
 
-With a staleness of n the selection for an epoch runs on the weights of n epochs before (the first ones on
-those of epoch 0), while the epochs in between train.
+With a staleness of n, the selection for epoch e is scored with the weights of epoch e - n (the first ones with those
+of epoch 0), while the epochs in between train.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from negsift.trainer.folder import Json
 
 @dataclass(frozen=True)
 class PrefetchedSelection:
-    """A selection under way for `epoch`, and all that it takes to ask for it again in another process.
+    """A pending selection for `epoch`, and what is needed to request it again in another process.
 
-    `version` says after how many epochs `weights` were taken, `state` is the sampler's by then.
+    `version` is the epoch of `weights`; `state` is the sampler's state before the request.
     """
 
     epoch: int
@@ -33,55 +33,60 @@ class PrefetchedSelection:
 
 
 class SelectionPrefetch:
-    """The selections under way."""
+    """The pending selections of a run of `epochs` epochs."""
 
     def __init__(self, sampler: Sampler, config: SamplingConfig, epochs: int) -> None:
         self._sampler, self._config, self._epochs = sampler, config, epochs
-        self._asked: dict[int, PrefetchedSelection] = {}
+        self._prefetched: dict[int, PrefetchedSelection] = {}
 
     def choose(self, epoch: int, weights: Mapping[str, Tensor]) -> Selection:
-        """The selection for `epoch`: the one under way, else one with `weights`; waits for it."""
-        if epoch not in self._asked:
+        """Wait for the selection for `epoch`: the prefetched one, or else one with `weights`."""
+        if epoch not in self._prefetched:
             return self._sampler.select(weights, epoch)
-        return self._asked.pop(epoch).pending.result()
+        return self._prefetched.pop(epoch).pending.result()
 
-    def ask(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
-        """Start what later epochs need and `weights`, those of `epoch`, may give; it doesn't wait."""
+    def request(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
+        """Submit the selections of later epochs that may use `weights`, those of `epoch`, without waiting."""
         last = min(epoch + self._config.staleness, self._epochs - 1)
-        missing = [later for later in range(epoch + 1, last + 1) if self._wanted(later)]
-        held = {name: value.detach().clone() for name, value in weights.items()} if missing else {}
+        missing = [later for later in range(epoch + 1, last + 1) if self._is_missing(later)]
+        # Training changes the weights in place while the selection is being made.
+        copies = {name: value.detach().clone() for name, value in weights.items()} if missing else {}
         for later in missing:
-            self._start(later, epoch, held)
+            self._submit(later, epoch, copies)
 
     def state(self) -> Sequence[Json]:
-        """What is under way, as tensors and numbers."""
+        """The pending selections, as tensors and numbers."""
         return [
-            {"epoch": one.epoch, "version": one.version, "weights": dict(one.weights), "sampler": as_tensors(one.state)}
-            for one in self._asked.values()
-        ]
+            {
+                "epoch": selection.epoch, "version": selection.version, "weights": dict(selection.weights),
+                "sampler": as_tensors(selection.state),
+            }
+            for selection in self._prefetched.values()
+        ]  # fmt: skip
 
     def resume(self, state: Sequence[Json]) -> None:
-        """Ask again for what was under way."""
-        for one in state:
-            self._sampler.load_state_dict(as_arrays(one["sampler"]))
-            self._start(one["epoch"], one["version"], one["weights"])
+        """Request again what was pending."""
+        for selection in state:
+            # Each request depends on the sampler's state at that time, for example on the selection before.
+            self._sampler.load_state_dict(as_arrays(selection["sampler"]))
+            self._submit(selection["epoch"], selection["version"], selection["weights"])
 
-    def _wanted(self, epoch: int) -> bool:
-        return epoch % self._config.every == 0 and epoch not in self._asked
+    def _is_missing(self, epoch: int) -> bool:
+        return epoch % self._config.every == 0 and epoch not in self._prefetched
 
-    def _start(self, epoch: int, version: int, weights: Mapping[str, Tensor]) -> None:
+    def _submit(self, epoch: int, version: int, weights: Mapping[str, Tensor]) -> None:
         state = self._sampler.state_dict()
         pending = self._sampler.submit(weights, epoch, version)
-        self._asked[epoch] = PrefetchedSelection(epoch, version, weights, state, pending)
+        self._prefetched[epoch] = PrefetchedSelection(epoch, version, weights, state, pending)
 
 
 def as_tensors(state: Json) -> Json:
-    """A sampler's state with a tensor for each array: a copy, for what came from Ray can't be written."""
+    """A sampler's state with a tensor in place of each array. It is a copy, since arrays from Ray are read-only."""
     return {name: _as_tensor(value) for name, value in state.items()}
 
 
 def as_arrays(state: Json) -> Json:
-    """The state that `as_tensors` was given."""
+    """The inverse of `as_tensors`."""
     return {name: _as_array(value) for name, value in state.items()}
 
 

@@ -1,9 +1,7 @@
-"""The steps of a training run, each one call of `fit`: choose, train, validate, record, stop, finish."""
+"""The steps of a training run, which `fit` calls in turn: choose, train, validate, record, finish."""
 
 import logging
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +9,13 @@ import numpy as np
 from negsift.common.data.split import Split
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
+from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
-from negsift.trainer.augment import Augmented
+from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import Batches, epoch_order, epoch_set
+from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
 from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
@@ -25,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Materials:
-    """What a run works with; `facts` go into its summary as they are."""
+class RunResources:
+    """What a run works with; `facts` are copied into its summary."""
 
     split: Split
     learner: Learner
@@ -36,8 +35,8 @@ class Materials:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How a run goes."""
+class TrainerConfig:
+    """The parts of a run's configuration that concern the trainer."""
 
     training: TrainingConfig
     sampling: SamplingConfig
@@ -45,87 +44,88 @@ class Schedule:
 
 
 class Trainer:
-    """One run. Its state is saved after every epoch; a new Trainer on the same folder goes on from there."""
+    """One run. Its state is saved after every epoch, and a new Trainer on the same folder resumes it."""
 
-    def __init__(self, materials: Materials, schedule: Schedule, seed: int) -> None:
-        self._with, self._seed = materials, seed
-        self._training, self._sampling, self._augment = schedule.training, schedule.sampling, schedule.augment
-        self._progress = Progress(np.zeros(len(materials.split.pool), dtype=np.bool_))
-        self._ahead = SelectionPrefetch(materials.sampler, self._sampling, self._training.epochs)
-        self._seconds: dict[str, float] = {}
+    def __init__(self, resources: RunResources, config: TrainerConfig, seed: int) -> None:
+        self._resources, self._seed = resources, seed
+        self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
+        self._progress = Progress(np.zeros(len(resources.split.pool), dtype=np.bool_))
+        self._prefetch = SelectionPrefetch(resources.sampler, self._sampling, self._training.epochs)
+        self._timer = StageTimer()
         self._saved = 0
         self._resume()
 
     @property
     def saved(self) -> str:
-        """What an interruption leaves, in words."""
-        return self._with.folder.saved(self._saved)
+        """What is saved after an interruption, as a sentence."""
+        return self._resources.folder.saved(self._saved)
 
     def epochs(self) -> Iterator[int]:
-        """The epochs still to train; ends early when validation has stopped improving."""
+        """The epochs that are left to train; they end early once validation stops improving."""
         while self._progress.next_epoch < self._training.epochs and not self._stalled():
-            self._seconds = {}
+            self._timer = StageTimer()
             yield self._progress.next_epoch
 
     def choose(self, epoch: int) -> Selection:
-        """The epoch's negatives: new ones every `sampling.every` epochs, else the last ones again.
+        """The epoch's negatives: a new selection every `sampling.every` epochs, else the previous one.
 
-        Those of the `sampling.staleness` epochs to come are asked for, too, and made while this one trains.
+        Selections for the next `sampling.staleness` epochs are requested as well, and made while this epoch trains.
         """
-        weights, selection = self._with.learner.model.state_dict(), self._progress.selection
-        with self._stage("select"):
+        weights, selection = self._resources.learner.model.state_dict(), self._progress.selection
+        with self._timer.stage("select"):
             if epoch % self._sampling.every == 0 or selection is None:
-                selection = self._ahead.choose(epoch, weights)
-            self._ahead.ask(epoch, weights)
+                selection = self._prefetch.choose(epoch, weights)
+            self._prefetch.request(epoch, weights)
         return selection
 
     def train(self, epoch: int, selection: Selection) -> float:
-        """One pass over all positives and the chosen negatives; the mean loss."""
-        split, config = self._with.split, self._training
-        with self._stage("train"):
+        """One pass over all positives and the chosen negatives; returns the mean loss."""
+        split, config, learner = self._resources.split, self._training, self._resources.learner
+        with self._timer.stage("train"):
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            plain = Batches(bags, order, config.batch, self._with.learner.share)
-            mixed = Augmented(plain, self._augment, (self._seed, epoch))
-            return self._with.learner.train(mixed if self._augment.wanted else plain, epoch)
+            batches = EpochBatches(bags, order, config.batch, learner.share)
+            if self._augment.wanted:
+                return learner.train(AugmentedBatches(batches, self._augment, (self._seed, epoch)), epoch)
+            return learner.train(batches, epoch)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
-        with self._stage("evaluate"):
-            val = self._with.split.val
-            return bag_metrics(self._with.learner.score(val), val.label)
+        with self._timer.stage("evaluate"):
+            val = self._resources.split.val
+            return bag_metrics(self._resources.learner.score(val), val.label)
 
     def record(self, epoch: int, selection: Selection, loss: float, val: Metrics) -> None:
-        """Write the epoch down and save everything, so that a run killed after this goes on after this."""
+        """Record the epoch and save everything, so that a killed run resumes after this epoch."""
         fresh = selection is not self._progress.selection
-        stages = dict(selection.account.seconds) if fresh else {}
-        seconds = stages | self._seconds | {"total": sum(self._seconds.values())}
+        scoring = dict(selection.account.seconds) if fresh else {}
+        seconds = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
         line = self._progress.record(epoch, selection, fresh, loss=loss, val=val, seconds=seconds)
-        self._progress.keep_if_best(epoch, val, self._with.learner.model.state_dict())
-        folder = self._with.folder
-        folder.write_selection(epoch, selection, self._with.split.pool.bag_id(selection.index))
+        self._progress.keep_if_best(epoch, val, self._resources.learner.model.state_dict())
+        folder = self._resources.folder
+        # The checkpoint comes last: an epoch that it contains has all its other files.
+        folder.write_selection(epoch, selection, self._resources.split.pool.bag_id(selection.index))
         folder.write_metrics(self._progress.history)
         folder.save(self._state())
         self._saved = self._progress.next_epoch
         log.info(epoch_line(line))
 
     def finish(self) -> Json:
-        """Test the best and the last weights, write the summary and return it."""
-        progress, learner, test = self._progress, self._with.learner, self._with.split.test
-        with self._stage("evaluate"):
-            last = bag_metrics(learner.score(test), test.label)
-            learner.model.load_state_dict(progress.best_weights)
-            best = bag_metrics(learner.score(test), test.label)
-        summary = dict(self._with.facts)
+        """Test the last and the best weights, and write and return the summary."""
+        progress, learner, test = self._progress, self._resources.learner, self._resources.split.test
+        last = bag_metrics(learner.score(test), test.label)
+        learner.model.load_state_dict(progress.best_weights)
+        best = bag_metrics(learner.score(test), test.label)
+        summary = dict(self._resources.facts)
         summary |= {"epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch}
         summary |= {"val": progress.history[progress.best_epoch]["val"], "test": best, "last": last}
         summary |= {"bags": self._bags(), "seconds": progress.seconds()}
         summary["staleness"] = max(line["staleness"] for line in progress.history if line["fresh"])
-        self._with.folder.write_json("summary.json", summary)
+        self._resources.folder.write_json("summary.json", summary)
         return summary
 
     def _bags(self) -> dict[str, int]:
-        split, history = self._with.split, self._progress.history
+        split, history = self._resources.split, self._progress.history
         trained = sum(len(split.positives) + line["chosen"] for line in history)
         return {
             "positive": len(split.positives), "pool": len(split.pool), "k": history[-1]["chosen"],
@@ -133,42 +133,35 @@ class Trainer:
         }  # fmt: skip
 
     def _stalled(self) -> bool:
-        return self._progress.next_epoch - 1 - self._progress.best_epoch >= self._training.patience > 0 and bool(
-            self._progress.history
-        )
+        since_best = self._progress.next_epoch - 1 - self._progress.best_epoch
+        return bool(self._progress.history) and since_best >= self._training.patience
 
     def _state(self) -> Json:
         return {
-            "progress": self._progress.state_dict(), "learner": self._with.learner.state_dict(),
-            "sampler": as_tensors(self._with.sampler.state_dict()), "ahead": self._ahead.state(),
+            "progress": self._progress.state_dict(), "learner": self._resources.learner.state_dict(),
+            "sampler": as_tensors(self._resources.sampler.state_dict()), "ahead": self._prefetch.state(),
         }  # fmt: skip
 
     def _resume(self) -> None:
-        state = self._with.folder.load()
+        state = self._resources.folder.load()
         if state is None:
             return
         self._progress = Progress.from_state(state["progress"])
-        if len(self._progress.picked) != len(self._with.split.pool):
+        if len(self._progress.picked) != len(self._resources.split.pool):
             raise BadInput(
                 f"a checkpoint of a pool of {len(self._progress.picked)} bags",
-                f"{len(self._with.split.pool)}",
+                f"{len(self._resources.split.pool)}",
                 "the data has changed: choose another --out",
             )
-        self._with.learner.load_state_dict(state["learner"])
-        self._ahead.resume(state["ahead"])
-        self._with.sampler.load_state_dict(as_arrays(state["sampler"]))
+        self._resources.learner.load_state_dict(state["learner"])
+        self._prefetch.resume(state["ahead"])
+        self._resources.sampler.load_state_dict(as_arrays(state["sampler"]))
         self._saved = self._progress.next_epoch
-        log.info("going on after epoch %d", self._saved - 1)
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+        log.info("resuming after epoch %d", self._saved - 1)
 
 
 def epoch_line(line: Json) -> str:
-    """One epoch, for a person."""
+    """One epoch as a line of the log."""
     overlap = "" if line["overlap"] is None else f"overlap {line['overlap']:.0%}, "
     fewer = f"{line['considered']:,} considered, " if 0 < line["considered"] < line["pool"] else ""
     older = f"scores up to {line['oldest']} old, " if line["oldest"] else ""

@@ -1,7 +1,8 @@
-"""A run trained by several workers of Ray Train: started, heard, and started anew where one dies.
+"""Trains a run with several workers of Ray Train, which are restarted when one of them is lost.
 
-They keep what a single worker keeps, in the same folder, which all of their nodes must see; so either goes on
-with what the other began. When one is lost Ray Train starts all anew, and they go on after the last epoch saved.
+They save what a single worker saves, in the same folder, which all of their nodes must see; so either kind of run
+can resume the other. When a worker is lost, Ray Train restarts all of them, and they resume after the last saved
+epoch.
 """
 
 import functools
@@ -9,16 +10,16 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from logging.handlers import QueueHandler, QueueListener
-from typing import Any
 
 import ray
 from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import TrainingFailedError
+from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
@@ -27,85 +28,91 @@ from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.run_spec import RunSpec
 from negsift.trainer.scratch_folder import ScratchFolder
-from negsift.trainer.team import TorchTeam
-from negsift.trainer.trainer import Schedule
+from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.worker_group import TorchWorkerGroup
 
-_LOSSES = 3
-"""So many times workers may be lost, or not find the room they are promised."""
-_PATIENCE_S = 24 * 3600
-"""So long the others wait for rank 0 to select and to validate; if it is lost meanwhile, Ray notices."""
+_RESTARTS = 3
+"""The run fails when workers are lost, or do not get their resources, once more than this."""
+_WAIT_S = 24 * 3600
+"""How long the other ranks wait for rank 0 to select or validate. Ray notices its loss by itself."""
+Job = tuple[RunSpec, TrainerConfig, int]
+"""A run, its trainer's configuration and its seed."""
 
 
-def train_together(kit: RunSpec, schedule: Schedule, seed: int) -> Json:
-    """Train with `schedule.training.workers` workers to the end, or on from where the run stopped; its summary.
+def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
+    """Train with `config.training.workers` workers to the end, or resume, and return the run's summary.
 
-    Each has a CPU of the cluster, and a GPU if there are any. Raises what goes wrong in them as itself,
-    ServiceError once too many were lost, Interrupted on Ctrl-C.
+    Each worker has one CPU of the cluster, and one GPU if the cluster has any. Exceptions of a worker are raised
+    unchanged. Raises ServiceError after too many losses, Interrupted on Ctrl-C.
     """
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # else Ray Train sees every 2 s what happened
-    folder = RunFolder(kit.folder.path.resolve())  # workers are started in places of their own
-    with ScratchFolder(folder.path / ".train") as place, _heard() as lines, _ctrl_c_as_before():
-        held = [ray.put((replace(kit, folder=folder), schedule, seed))]
-        work = functools.partial(_work, place, held, lines)
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
+    folder = RunFolder(spec.folder.path.resolve())  # workers have other working directories
+    with ScratchFolder(folder.path / ".train") as scratch, _log_queue() as lines, _restored_ctrl_c():
+        job: Sequence[ray.ObjectRef[Job]] = [ray.put((replace(spec, folder=folder), config, seed))]
+        work = functools.partial(_work, scratch, job, lines)
         try:
-            result = _on_ray_train(work, schedule.training.workers, place).fit()
-        except SystemExit:  # Ray Train's answer to Ctrl-C, after it has ended the workers
-            raise Interrupted(folder.saved(_epochs(folder))) from None
+            result = _torch_trainer(work, config.training.workers, scratch).fit()
+        except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
+            raise Interrupted(folder.saved(_saved_epochs(folder))) from None
         except TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1]
-            saved = folder.saved(_epochs(folder))
-            raise ServiceError(f"trainer workers failed {_LOSSES + 1} times, at last with: {reason}", saved) from error
-        if place.error is not None:
-            raise place.error
-    summary: Json = result.return_value  # type: ignore[attr-defined]  # `fit` is typed as Ray Train's before V2
+            saved = folder.saved(_saved_epochs(folder))
+            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {reason}"
+            raise ServiceError(found, saved) from error
+        if scratch.error is not None:
+            raise scratch.error
+    assert isinstance(result, Result)  # `fit` is typed with an older class of that name
+    summary: Json | None = result.return_value
+    assert summary is not None  # workers return None only after an error, which is raised above
     return summary
 
 
-def _on_ray_train(work: Any, workers: int, place: ScratchFolder) -> TorchTrainer:  # Any: a function without arguments
-    has_gpus = ray.cluster_resources().get("GPU", 0.0) > 0  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+def _torch_trainer(work: Callable[[], Json | None], workers: int, scratch: ScratchFolder) -> TorchTrainer:
+    cluster_resources: Callable[[], dict[str, float]] = ray.cluster_resources
+    has_gpus = cluster_resources().get("GPU", 0.0) > 0
     return TorchTrainer(
         work,
-        torch_config=TorchConfig("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout_s=_PATIENCE_S),
+        torch_config=TorchConfig("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout_s=_WAIT_S),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=has_gpus),
         run_config=RunConfig(
-            name="workers", storage_path=str(place.path), logging_config=LoggingConfig(log_level="ERROR"),
-            failure_config=FailureConfig(max_failures=_LOSSES, controller_failure_limit=_LOSSES),
+            name="workers", storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
+            failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=_RESTARTS),
         ),
     )  # fmt: skip
 
 
-def _work(place: ScratchFolder, held: Sequence[Any], lines: Queue) -> Json | None:  # Any: ray.ObjectRef
-    """What a worker does; rank 0's answer is the run's."""
-    if place.error is not None:  # Ray Train starts workers anew, whatever they failed with
+def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Queue) -> Json | None:
+    """The work of one worker; Ray Train returns rank 0's result."""
+    if scratch.error is not None:  # Ray Train restarts workers after any error, also one that would only repeat
         return None
-    team = TorchTeam()
-    if team.rank == 0:
-        ours = logging.getLogger("trainer")
-        ours.setLevel(logging.INFO)
-        ours.handlers = [QueueHandler(lines)]
+    group = TorchWorkerGroup()
+    if group.rank == 0:
+        logger = logging.getLogger("negsift.trainer")
+        logger.setLevel(logging.INFO)
+        logger.handlers = [QueueHandler(lines)]
     try:
-        kit, schedule, seed = ray.get(held[0])
-        return fit(kit.trainer(schedule, seed, team))
+        spec, config, seed = ray.get(job[0])
+        return fit(spec.trainer(config, seed, group))
     except Exception as error:
-        place.fail(error)
+        scratch.record(error)
         raise
 
 
-def _epochs(folder: RunFolder) -> int:
+def _saved_epochs(folder: RunFolder) -> int:
     state = folder.load()
     return 0 if state is None else len(state["progress"]["history"])
 
 
 class _Relay(logging.Handler):
-    """Gives records of another process to this one's loggers."""
+    """Passes log records of another process to this process's loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger(record.name).handle(record)
 
 
 @contextmanager
-def _heard() -> Iterator[Queue]:
-    """A queue whose log records are this program's own."""
+def _log_queue() -> Iterator[Queue]:
+    """A queue whose log records appear in this process's log."""
     lines = Queue(actor_options={"num_cpus": 0})
     listener = QueueListener(lines, _Relay())
     listener.start()
@@ -117,11 +124,11 @@ def _heard() -> Iterator[Queue]:
 
 
 @contextmanager
-def _ctrl_c_as_before() -> Iterator[None]:
-    """Ray Train leaves its own handler of Ctrl-C behind."""
+def _restored_ctrl_c() -> Iterator[None]:
+    """Restore the handler of Ctrl-C at the end, which Ray Train replaces by its own."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Ray Train leaves it alone
+        if threading.current_thread() is threading.main_thread():  # in other threads Ray Train replaces nothing
             signal.signal(signal.SIGINT, before)

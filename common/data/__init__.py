@@ -1,1 +1,1 @@
-"""Where bags come from: instances decoded once, bags built from them, datasets by name."""
+"""Where bags come from: instances that are decoded once, bags made of them, datasets by name."""

@@ -1,7 +1,7 @@
-"""Clips synthesised on the spot and written as FLAC files in AudioSet's form, so that the audio half runs anywhere.
+"""Synthesised clips, written as FLAC files in AudioSet's form, so that audio needs no download.
 
-Five kinds of short events lie at random places over noise; a clip has none to three of them, and only
-the clip's tags are known: weak labels.
+A clip is noise with none to three of five kinds of short events at random times. Its tags name the events but not
+their times: weak labels.
 """
 
 import os
@@ -17,8 +17,8 @@ import soundfile
 from negsift.common.arrays import Floats
 from negsift.common.data import audioset
 from negsift.common.data.audioset.clips import Clips
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.config import DataConfig
-from negsift.common.data.instances import cache_folder
 from negsift.common.rng import generator
 
 RATE = 16_000
@@ -29,7 +29,7 @@ _LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 def load(config: DataConfig) -> tuple[Clips, Clips]:
-    """240 training and 120 test clips of 4 s, written to the cache folder (or `data.root`) unless they are there."""
+    """240 training and 120 test clips of 4 s. They are written to `data.root`, or else the cache folder, once."""
     root = Path(config.root).expanduser() if config.root else cache_folder() / f"audio-demo-{config.bag_seed}"
     if not root.exists():
         write_demo(root, config.bag_seed)
@@ -37,23 +37,25 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
 
 
 def write_demo(root: Path, seed: int) -> None:
-    """The lists, the class index and the clips, all at once or not at all."""
+    """Write the lists, the class index and the clips; `root` appears complete or not at all."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=root.parent, prefix=".making-"))
+    unfinished = Path(tempfile.mkdtemp(dir=root.parent, prefix=".making-"))
     try:
         for name, (folder, count) in _CLIPS.items():
-            (made / folder).mkdir()
-            lines = [_write_clip(made / folder, seed, f"{folder}/{number}") for number in range(count)]
-            (made / name).write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines, ""]))
+            (unfinished / folder).mkdir()
+            lines = [_write_clip(unfinished / folder, seed, f"{folder}/{number}") for number in range(count)]
+            (unfinished / name).write_text(
+                "\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines, ""])
+            )
         index = [f'{number},{_mid(name)},"{name}"' for number, name in enumerate(EVENTS)]
-        (made / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
-        os.rename(made, root)
+        (unfinished / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
+        os.rename(unfinished, root)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_clip(folder: Path, seed: int, name: str) -> str:
-    """Write a clip and return its line of the list."""
+    """Write a clip and return its line for the segment list."""
     random = generator(seed, f"audio-demo/{name}")
     samples = random.normal(0, _NOISE, round(SECONDS * RATE))
     kinds = sorted(random.choice(list(EVENTS), random.integers(0, 4), replace=False).tolist())
@@ -98,4 +100,4 @@ def _rattle(times: Floats, random: np.random.Generator) -> Floats:
 EVENTS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
     "rise": _rise, "fall": _fall, "beep": _beep, "hum": _hum, "rattle": _rattle,
 }  # fmt: skip
-"""What is to be heard, by name: seconds (n,) to samples (n,)."""
+"""The kinds of events by name: each maps times in seconds (n,) to samples (n,)."""

@@ -1,7 +1,7 @@
-"""Bags from labelled instances: how many positives a positive bag holds, and who sits where.
+"""Makes bags from labelled instances: how many positives each positive bag has, and which instances it gets.
 
-The counts follow section 5.1.1 of Shah et al. (arXiv 2309.13227): fixed bag size, the number of
-positives in a positive bag spread evenly over 1..size, every instance in exactly one bag.
+Section 5.1.1 of Shah et al. (arXiv 2309.13227): bags have a fixed size, the number of positives in a positive bag
+is spread evenly over 1..size, and every instance is in exactly one bag.
 """
 
 import re
@@ -17,9 +17,9 @@ from negsift.common.rng import generator
 
 @dataclass(frozen=True)
 class BagPlan:
-    """Which instance rows make up which bag: bag b is `rows[offsets[b]:offsets[b + 1]]`.
+    """The instance rows of every bag: bag b is `rows[offsets[b]:offsets[b + 1]]`.
 
-    `label` (n,) is 1 where `positives` (n,), the number of positive instances, is not 0.
+    `positives` (n,) is the number of positive instances of each bag.
     """
 
     rows: Index
@@ -33,12 +33,12 @@ class BagPlan:
 
 
 def plan_bags(positive: NDArray[np.bool_], size: int, density: str, seed: int) -> BagPlan:
-    """Bags of `size` over all instances, `positive` (M,) telling which are of the target class.
+    """Bags of `size` over all instances; `positive` (M,) marks those of the target class.
 
-    `density` says how many positives a positive bag has: `uniform` (evenly over 1..size),
-    `range:a-b` (evenly over a..b), `fixed:m`, or `natural` (whatever a shuffle brings). Positive
-    bags are filled up with negatives; what is left is cut into negative bags, the last of which
-    may be smaller. Raises BadInput for an unknown density, BadData if there is nothing to build.
+    `density` is the number of positives in a positive bag: `uniform` (evenly over 1..size), `range:a-b` (evenly over
+    a..b), `fixed:m`, or `natural` (as a shuffle of all instances yields it). Negatives fill the positive bags; the
+    remaining negatives are cut into negative bags, of which the last may be smaller. Raises BadInput for an
+    unknown density, BadData without instances of both kinds or with too few negatives.
     """
     random = generator(seed, "bags")
     ones = random.permutation(np.flatnonzero(positive))
@@ -50,20 +50,21 @@ def plan_bags(positive: NDArray[np.bool_], size: int, density: str, seed: int) -
         bags = _mix(ones, zeros, size, positives_per_bag(len(ones), size, density))
     order = random.permutation(len(bags))
     shuffled = [random.permutation(bags[b]) for b in order]
+    # Shuffled once more, or the positives would come first in every bag, and positive bags before negative ones.
     offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in shuffled])]).astype(np.int64)
     rows = np.concatenate(shuffled).astype(np.int64)
     return BagPlan(rows, offsets, np.add.reduceat(positive[rows].astype(np.int64), offsets[:-1]))
 
 
 def positives_per_bag(total: int, size: int, density: str) -> Index:
-    """How many positives each positive bag gets, summing to `total`.
+    """The number of positives of each positive bag; they sum to `total`.
 
-    With counts a..b, floor(total / (a + … + b)) bags of each count; the remainder goes into bags
-    of b, and a last bag takes what is left.
+    For counts a..b there are floor(total / (a + … + b)) bags of each count. The remainder goes into bags of b, and
+    the rest of it into a last bag.
     """
     low, high = _parse_density(density, size)
-    each, rest = divmod(total, sum(range(low, high + 1)))
-    counts = np.repeat(np.arange(low, high + 1), each).tolist() + [high] * (rest // high)
+    repeats, rest = divmod(total, sum(range(low, high + 1)))
+    counts = np.repeat(np.arange(low, high + 1), repeats).tolist() + [high] * (rest // high)
     return np.array(counts + [rest % high] * (rest % high > 0), dtype=np.int64)
 
 
@@ -86,9 +87,9 @@ def _mix(ones: Index, zeros: Index, size: int, counts: Index) -> list[Index]:
             f"at least {fillers.sum()} to fill the positive bags",
             "choose a denser --set data.density or a smaller --set data.bag_size",
         )
-    mine = np.split(ones, np.cumsum(counts)[:-1])
-    others = np.split(zeros[: fillers.sum()], np.cumsum(fillers)[:-1])
-    mixed = [np.concatenate(pair) for pair in zip(mine, others, strict=True)]
+    positives = np.split(ones, np.cumsum(counts)[:-1])
+    negatives = np.split(zeros[: fillers.sum()], np.cumsum(fillers)[:-1])
+    mixed = [np.concatenate(pair) for pair in zip(positives, negatives, strict=True)]
     return mixed + _cut(zeros[fillers.sum() :], size)
 
 
@@ -101,4 +102,4 @@ def _require_both(ones: int, zeros: int, size: int) -> None:
         raise BadInput(f"bag size {size}", "at least 1", "correct --set data.bag_size")
     if not ones or not zeros:
         kind = "positive" if not ones else "negative"
-        raise BadData(f"no {kind} instance", "both kinds", "choose another --set data.target")
+        raise BadData(f"no {kind} instance", "positive and negative ones", "choose another --set data.target")

@@ -1,6 +1,6 @@
-"""A map-style dataset of bags over an instance table; also able to give many bags at once."""
+"""Bags as batches of instances, and a map-style dataset of bags over an instance table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from negsift.common.data.instances import Instances
 
 @dataclass(frozen=True)
 class BagBatch:
-    """Bags laid end to end: `instances` (sum of sizes, ...), `sizes` (n,). Ragged without padding."""
+    """n bags end to end: `instances` (sum of sizes, ...) and `sizes` (n,), so that ragged bags need no padding."""
 
     instances: Tensor
     sizes: Index
@@ -31,15 +31,15 @@ class BagBatch:
         return BagBatch(self.instances.to(device, non_blocking=True), self.sizes)
 
 
-Batch = object
-"""What a model takes: a BagBatch of ragged bags, one tensor of equal bags, or what a user's `collate` makes."""
+Batch = BagBatch | Tensor | Sequence[object] | Mapping[str, object]
+"""The input of a model: ragged bags, a tensor of equal bags, or whatever the user's `collate` makes for their model."""
 
 
 @dataclass(frozen=True)
 class BagSet:
-    """Bags as views of instance rows: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.
+    """Bags as rows of an instance table: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.
 
-    `label` (n,) is 0 or 1; `name` tells bags of different sets apart, `number` (n,) those of one set.
+    `label` (n,) is 0 or 1. A bag's id is the set's `name` with the bag's `number` (n,).
     """
 
     instances: Instances
@@ -66,24 +66,25 @@ class BagSet:
         return BagBatch(self.gather_rows(self.rows_of(index)), self.sizes[index])
 
     def gather_rows(self, rows: Index) -> Tensor:
-        """The instances at `rows` of the table, uint8 (len(rows), C, H, W)."""
+        """The instances at `rows` of the table, (len(rows), C, H, W) uint8."""
         return torch.from_numpy(np.ascontiguousarray(self.instances.images[rows]))
 
     def rows_of(self, index: Index) -> Index:
-        """The instance rows of the bags at `index`, bag by bag."""
+        """The instance rows of the bags at `index`, end to end."""
         starts, sizes = self.offsets[index], self.sizes[index]
         ends = np.cumsum(sizes)
+        # The ranges starts[i] .. starts[i] + sizes[i], end to end, without a loop over bags.
         rows: Index = self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
         return rows
 
     @property
     def sizes(self) -> Index:
-        """Instances in each bag, (n,)."""
+        """The number of instances in each bag, (n,)."""
         return np.diff(self.offsets)
 
     @property
     def shares_instances(self) -> bool:
-        """Whether an instance is in more than one bag: then it pays to score instances, not bags."""
+        """Whether an instance is in more than one bag; then it is cheaper to encode instances than bags."""
         return len(np.unique(self.rows)) < len(self.rows)
 
     def subset(self, index: Index) -> "BagSet":
@@ -93,25 +94,25 @@ class BagSet:
         return BagSet(self.instances, rows, offsets, label, self.name, number)
 
     def joined(self, other: "BagSet") -> "BagSet":
-        """These bags, then the other's; both must be over one instance table."""
+        """These bags followed by those of `other`. Raises ValueError unless both use the same instance table."""
         if other.instances is not self.instances:
-            raise ValueError(f"bags of two tables, {self.name} and {other.name}, can't be joined")
+            raise ValueError(f"bags of different tables, {self.name} and {other.name}")
         offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
         pairs = ((self.rows, other.rows), (self.label, other.label), (self.number, other.number))
         rows, label, number = (np.concatenate(pair) for pair in pairs)
         return BagSet(self.instances, rows, offsets, label, self.name, number)
 
     def bag_id(self, index: Index) -> list[str]:
-        """Names of bags, unique among all sets of a dataset."""
+        """The ids of the bags at `index`, unique among all sets of a dataset."""
         return [f"{self.name}-{number:06d}" for number in self.number[index]]
 
     def only(self, label: int) -> "BagSet":
-        """The bags with this label."""
+        """The bags with `label`."""
         return self.subset(np.flatnonzero(self.label == label))
 
 
 def stack_bags(instances: Instances, bags: list[NDArray[np.int64]], label: Index, name: str) -> BagSet:
-    """A BagSet from a list of row arrays, one a bag; for pools put together by hand."""
+    """A BagSet from one array of instance rows for each bag."""
     offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in bags])]).astype(np.int64)
     rows = np.concatenate(bags).astype(np.int64)
     return BagSet(instances, rows, offsets, label, name, np.arange(len(bags), dtype=np.int64))

@@ -1,5 +1,6 @@
-"""Loads the datasets by name. A new one is a module with `load(config)`, which gives two tables or bags split
-already, a row here and a line in `config.DATASETS`.
+"""Loads the datasets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
+
+`load` returns either training and test instances, training and test clips, or bags that are already split.
 """
 
 from collections.abc import Callable
@@ -30,15 +31,15 @@ LOADERS: dict[str, Load] = {
 
 
 def load_split(config: DataConfig) -> Split:
-    """The bags that `config` describes."""
+    """The bags that `config` describes. Raises UnknownName for a dataset, BadData or BadInput as its `load` does."""
     if config.name not in DATASETS:
         raise UnknownName("dataset", config.name, DATASETS)
-    found = LOADERS[config.name](config)
-    if isinstance(found, Split):
-        return found
-    train, test = found
+    loaded = LOADERS[config.name](config)
+    if isinstance(loaded, Split):
+        return loaded
+    train, test = loaded
     if isinstance(train, Clips) and isinstance(test, Clips):
         return split_clips(train, test, config)
-    assert isinstance(train, Instances)  # there is no other kind of table
+    assert isinstance(train, Instances)  # `Load` allows nothing else
     assert isinstance(test, Instances)
     return split_bags(train, test, config)

@@ -1,13 +1,13 @@
-"""CIFAR-10 (Krizhevsky 2009), from whichever of its three forms lies in `data.root`."""
+"""CIFAR-10 (Krizhevsky 2009), from parquet files or python batches in `data.root`, or downloaded."""
 
 import http.client
 import tarfile
 from pathlib import Path
 
-from negsift.common.data.batches import read_batches
+from negsift.common.data.cifar10_batches import read_batches
 from negsift.common.data.config import DataConfig
+from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once
-from negsift.common.data.parquet import read_parquet
 from negsift.common.errors import BadData, BadInput
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -19,12 +19,12 @@ _BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test":
 def load(config: DataConfig) -> tuple[Instances, Instances]:
     """Training and test images, (M, 3, 32, 32) uint8.
 
-    `data.root` holds Hugging Face's parquet files (`train*.parquet` and `test*.parquet`, at any depth,
-    with an `img` or `image` column), or the official python batches; with `data.download=true`
-    torchvision fetches the latter if neither is there. Raises BadData where none is found or a file is broken.
+    `data.root` contains Hugging Face's parquet files (`train*.parquet` and `test*.parquet`, at any depth, with a
+    column `img` or `image`) or the official python batches. With `data.download=true` torchvision downloads the
+    batches if there is neither. Raises BadData if no file is found or one is damaged, BadInput for other image sizes.
     """
     if config.root is None:
-        raise BadData("no data.root", "the folder that holds CIFAR-10", "add --set data.root=FOLDER")
+        raise BadData("no data.root", "the folder of CIFAR-10", "add --set data.root=FOLDER")
     if config.image_size != SIDE:
         raise BadInput(f"data.image_size={config.image_size} with cifar10", f"{SIDE}", "leave data.image_size alone")
     root = Path(config.root).expanduser()
@@ -32,7 +32,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
         _download(root)
     train, test = _load_part(root, "train"), _load_part(root, "test")
     if train.classes != test.classes:
-        raise BadData(f"other classes in test than in train files below {root}", "the same", "fetch them anew")
+        raise BadData(f"different classes in test and train files below {root}", "the same", "download them again")
     return train, test
 
 
@@ -60,10 +60,10 @@ def _batches(root: Path, part: str) -> list[Path]:
 
 
 def _download(root: Path) -> None:
-    from torchvision.datasets import CIFAR10  # imported here: it is slow to import, and seldom wanted
+    from torchvision.datasets import CIFAR10  # imported here: importing it is slow
 
     try:
         CIFAR10(str(root), download=True)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
-        expected, remedy = f"a connection, and room in {root}", "fetch CIFAR-10 by hand and set data.root"
+        expected, remedy = f"a connection, and free space in {root}", "download CIFAR-10 by hand and set data.root"
         raise BadData(f"download failed ({error})", expected, remedy) from None

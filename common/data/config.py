@@ -1,4 +1,4 @@
-"""The knobs of the data, and the table of datasets with a line each; `catalogue` has what loads them."""
+"""The configuration of the data, and the datasets with a line each; `catalogue` has the functions that load them."""
 
 from dataclasses import dataclass, field
 
@@ -9,28 +9,28 @@ DATASETS = {
     "audio-demo": "synthesised clips, written as FLAC files in AudioSet's form",
     "audioset": "AudioSet, or clips in its form, from CSV and files or from parquet in data.root",
     "cifar10": "CIFAR-10 from parquet or python batches in data.root",
-    "digits": "scikit-learn's handwritten digits, embedded",
+    "digits": "scikit-learn's handwritten digits, which need no download",
     "images": "a folder of images per class in data.root",
     "table": "a bag table, see `negsift pool build`, in data.root",
 }
 CLIPS = ("audio-demo", "audioset")
-"""Datasets whose bags are clips with their sound; a table's are what it holds, the others' are of images."""
+"""Datasets of clips. Those of `table` are whatever the table contains; all others are of images."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which instances, and how bags are made of them."""
+    """The dataset, and how bags are made of its instances."""
 
     name: str = knob("digits", "dataset: see `negsift list datasets`")
-    root: str | None = knob(None, "folder the dataset is read from")
+    root: str | None = knob(None, "folder that the dataset is read from")
     target: str = knob("0", "the positive class, by number or name")
     bag_size: int = knob(5, "instances in a bag", least=1)
     density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
-    bag_seed: int = knob(0, "seed of the bags and of the validation split; independent of the run's seed")
-    val_share: float = knob(0.1, "share of the training bags kept for validation", above=0, below=1)
-    image_size: int = knob(32, "height and width images are decoded to", least=1)
+    bag_seed: int = knob(0, "seed of the bags and of the validation split, independent of the run's seed")
+    val_share: float = knob(0.1, "share of the training bags that is set aside for validation", above=0, below=1)
+    image_size: int = knob(32, "height and width that images are resized to", least=1)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
-    version: int | None = knob(None, "version of a bag table; none: the newest", least=1)
+    version: int | None = knob(None, "version of a bag table; none: the newest one", least=1)
     audio: AudioConfig = field(default_factory=AudioConfig)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Scikit-learn's 1,797 handwritten digits (UCI, Alpaydin and Kaynak): the embedded default, no download."""
+"""The 1,797 handwritten digits of scikit-learn (UCI, Alpaydin and Kaynak): the default, which needs no download."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,22 @@ _LEVELS = 16
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
-    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, f = image_size / 8 by repetition."""
+    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, each pixel repeated f = image_size / 8 times.
+
+    Raises BadInput for an image size that is not a multiple of 8.
+    """
     factor, rest = divmod(config.image_size, 8)
     if rest:
         raise BadInput(f"data.image_size={config.image_size} with digits", "a multiple of 8", "correct --set")
-    found = load_digits()
-    pixels = np.rint(found.images * 255 / _LEVELS).astype(np.uint8)
+    digits = load_digits()
+    pixels = np.rint(digits.images * 255 / _LEVELS).astype(np.uint8)
     images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]
-    labels = found.target.astype(np.int64)
+    labels = digits.target.astype(np.int64)
+    # A fixed split: the test set must not depend on the seed of bags or of the run.
     train, test = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=0, stratify=labels)
     return _part(images, labels, train), _part(images, labels, test)
 
 
 def _part(images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Instances:
     classes = tuple(str(digit) for digit in range(10))
-    return Instances(labels[rows], classes, held=np.ascontiguousarray(images[rows]))
+    return Instances(labels[rows], classes, in_memory=np.ascontiguousarray(images[rows]))

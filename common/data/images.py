@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder a class, with or without train/ and test/ above them."""
+"""A folder of images with a sub-folder for each class, optionally below train/ and test/."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from negsift.common.data.config import DataConfig
-from negsift.common.data.instances import UNDECODABLE, Instances, decode_once, require_half, why_not
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
+from negsift.common.data.instances import Instances, decode_once
 from negsift.common.errors import BadData
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
@@ -21,30 +22,31 @@ _TEST_SHARE = 0.2
 def load(config: DataConfig) -> tuple[Instances, Instances]:
     """Training and test images, (M, 3, image_size, image_size) uint8.
 
-    Without `train/` and `test/` folders a fifth of every class becomes the test set. Hidden files and
-    folders are no images and no classes. Images that don't decode are dropped and listed; more than
-    half is BadData.
+    Without folders `train/` and `test/` a fifth of every class becomes the test set. Hidden files and folders are
+    ignored. Undecodable images are dropped and listed. Raises BadData if more than half are dropped, for fewer than
+    two classes, and for classes that differ between train/ and test/.
     """
     if config.root is None:
-        raise BadData("no data.root", "a folder with a sub-folder a class", "add --set data.root=FOLDER")
+        raise BadData("no data.root", "a folder with a sub-folder for each class", "add --set data.root=FOLDER")
     root = Path(config.root).expanduser()
     if (root / "train").is_dir() and (root / "test").is_dir():
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:
             odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
             raise BadData(
-                f"class {odd} in one of train/ and test/ only", "the same classes in both", "add or remove it"
+                f"class {odd} in only one of train/ and test/", "the same classes in both", "add or remove it"
             )
         return train, test
     whole = _load_folder(root, config)
     counts = np.bincount(whole.labels, minlength=len(whole.classes))
     if counts.min() < 2:
         rare = whole.classes[int(counts.argmin())]
-        many = "1 image" if counts.min() == 1 else "no image"
-        raise BadData(f"{many} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
-    from sklearn.model_selection import train_test_split  # imported here: scorers, which decode images, start without
+        count = "1 image" if counts.min() == 1 else "no image"
+        raise BadData(f"{count} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
+    from sklearn.model_selection import train_test_split  # imported here: scorers need this module, and must start fast
 
     rows = np.arange(len(whole))
+    # Stratification needs at least one test image for each class.
     share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)
     return whole.subset(np.sort(train)), whole.subset(np.sort(test))
@@ -53,9 +55,9 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
 def _load_folder(folder: Path, config: DataConfig) -> Instances:
     classes = _classes(folder) if folder.is_dir() else ()
     if len(classes) < 2:
-        many = "no class folder" if not classes else "1 class folder"
-        found = f"{many} in {folder}" if folder.is_dir() else f"no folder {folder}"
-        raise BadData(found, "a sub-folder for each of two classes or more", "correct --set data.root")
+        count = "no class folder" if not classes else "1 class folder"
+        found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
+        raise BadData(found, "a sub-folder for each of at least two classes", "correct --set data.root")
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
@@ -71,9 +73,9 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 def images_below(folder: Path) -> Sequence[Path]:
-    """All image files in a folder and its sub-folders, by their ending, in order; hidden ones are passed over."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_dir())
-    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_dir())
+    return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:
@@ -83,13 +85,13 @@ def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[
             images.append(decode_image(path, size, size))
             labels.append(label)
         except UNDECODABLE as error:
-            dropped.append(f"{path.relative_to(folder)}: {why_not(error)}")
-    require_half(len(images), dropped, folder)
-    return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), held=np.stack(images))
+            dropped.append(f"{path.relative_to(folder)}: {decode_fault(error)}")
+    require_mostly_decoded(len(images), dropped, folder)
+    return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), in_memory=np.stack(images))
 
 
 def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np.uint8]:
-    """An image as (3, height, width), resized if it must be; raises one of `UNDECODABLE` for a broken one."""
+    """An image as (3, height, width) uint8, upright and resized. Raises one of `UNDECODABLE` for a damaged file."""
     with Image.open(source) as image:
         upright = ImageOps.exif_transpose(_eight_bits(image))
         resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
@@ -97,7 +99,7 @@ def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits scaled to 8, which Pillow would cut off at 255; transparency kept out of palettes."""
+    """16-bit grey scaled to 8 bits, which Pillow would clip at 255; a palette with transparency as RGBA."""
     if image.mode == "P" and image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode[0] not in "IF":

@@ -1,4 +1,4 @@
-"""Train, validation and test bags for one target class, each built the same way."""
+"""Training, validation and test bags for one target class."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ from negsift.common.data.bagset import BagSet
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.protocols import Bags
+from negsift.common.protocols import LabelledBags
 from negsift.common.rng import generator
 
 
 @dataclass(frozen=True)
 class Split:
-    """The three sets; `train` is divided into `positives` and the `pool` of negatives."""
+    """The training bags, as `positives` and as the `pool` of negatives, and those for validation and test."""
 
-    positives: Bags
-    pool: Bags
-    val: Bags
-    test: Bags
+    positives: LabelledBags
+    pool: LabelledBags
+    val: LabelledBags
+    test: LabelledBags
 
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
-    """Bags for `config.target`: the validation bags are set aside, stratified, before the pool is formed.
+    """The bags for `config.target`. A stratified share of the training bags is set aside for validation.
 
-    Bags and split depend on `config.bag_seed` alone, so that every run of a comparison meets the same bags.
-    Raises UnknownName for a class, BadData where a class or a kind of bag is missing.
+    LabelledBags and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises
+    UnknownName for an unknown class, BadData for a class without instances, BadInput for too few bags of a kind.
     """
     target = class_number(config.target, train.classes)
     everything = _bags(train, target, config, "train")
-    held = _stratified(everything.label, config)
-    rest = np.setdiff1d(np.arange(len(everything)), held)
-    val = dataclasses.replace(everything.subset(held), name=everything.name)
-    kept = everything.subset(rest)
-    _require_kinds(kept, val, config)
-    return Split(kept.only(1), kept.only(0), val, _bags(test, target, config, "test"))
+    set_aside = _stratified(everything.label, config)
+    rest = np.setdiff1d(np.arange(len(everything)), set_aside)
+    val = dataclasses.replace(everything.subset(set_aside), name=everything.name)
+    training = everything.subset(rest)
+    _require_kinds(training, val)
+    return Split(training.only(1), training.only(0), val, _bags(test, target, config, "test"))
 
 
 def class_number(target: str, classes: tuple[str, ...]) -> int:
-    """The class meant by a name, or by a number in range."""
+    """The number of a class that is given by its name or number. Raises UnknownName."""
     if target in classes:
         return classes.index(target)
     if target.isascii() and target.isdigit() and int(target) < len(classes):
@@ -51,6 +51,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
 
 
 def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:
+    # Two seeds, so that training and test bags are not shuffled alike.
     seed = config.bag_seed * 2 + (name == "test")
     plan = plan_bags(instances.labels == target, config.bag_size, config.density, seed)
     number = np.arange(len(plan.label), dtype=np.int64)
@@ -59,15 +60,15 @@ def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> B
 
 def _stratified(label: Index, config: DataConfig) -> Index:
     random = generator(config.bag_seed, "validation")
-    chosen = [random.permutation(np.flatnonzero(label == kind)) for kind in (0, 1)]
-    return np.sort(np.concatenate([kind[: max(1, round(len(kind) * config.val_share))] for kind in chosen]))
+    shuffled = [random.permutation(np.flatnonzero(label == kind)) for kind in (0, 1)]
+    return np.sort(np.concatenate([bags[: max(1, round(len(bags) * config.val_share))] for bags in shuffled]))
 
 
-def _require_kinds(kept: BagSet, val: BagSet, config: DataConfig) -> None:
+def _require_kinds(training: BagSet, val: BagSet) -> None:
     for kind, word in ((1, "positive"), (0, "negative")):
-        if not (kept.label == kind).any() or not (val.label == kind).any():
+        if not (training.label == kind).any() or not (val.label == kind).any():
             raise BadInput(
                 f"too few {word} bags to train and to validate on",
-                f"two {word} bags or more",
+                f"at least two {word} bags",
                 "give more instances, smaller bags (data.bag_size) or another data.val_share",
             )

@@ -1,1 +1,1 @@
-"""Bag classifiers: an encoder for instances, a linear head, a pooling; and any torch module, adapted."""
+"""Bag classifiers (an encoder of instances, a linear head, a pooling), and adapters for other torch modules."""

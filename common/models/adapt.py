@@ -1,4 +1,4 @@
-"""Any torch module that gives bag logits, as an embedder: its last linear layer's input is the feature."""
+"""Adapts any torch module that gives bag logits; the input of its last linear layer is taken as the features."""
 
 import copy
 import threading
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
@@ -18,118 +19,124 @@ from negsift.common.models.embed import EncodedBags, gradient_labels, linear_gra
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
-class Seen(threading.local):
-    """The head's inputs of this thread's last forward pass; a copy for another process starts empty."""
+class HeadInputs(threading.local):
+    """The inputs of the head in this thread's last forward pass; a copy starts empty."""
 
-    inputs: Tensor | None = None
+    last: Tensor | None = None
 
     def clear(self) -> None:
         """Forget the last pass."""
-        self.inputs = None
+        self.last = None
 
-    def __reduce__(self) -> tuple[type["Seen"], tuple[()]]:
-        return Seen, ()
+    def __reduce__(self) -> tuple[type["HeadInputs"], tuple[()]]:
+        return HeadInputs, ()
 
 
 class AdaptedModule(nn.Module):
-    """Wraps `module`, bags -> logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`.
+    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`.
 
-    One logit a bag is read as (0, z), so that column 1 is the positive class. The head may see bags
-    (N, D) or instances (N, n, D) or (N·n, D) whose logits the module averages.
+    A single logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be
+    bags (N, D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
     """
 
     def __init__(self, module: nn.Module, head: str | None = None) -> None:
         super().__init__()
         self.module = module
         self._head = find_head(module, head)
-        self._seen = Seen()
-        self._head.register_forward_pre_hook(self._keep)
+        self._head_inputs = HeadInputs()
+        self._head.register_forward_pre_hook(self._keep_inputs)
 
-    def forward(self, bags: Tensor) -> Tensor:
-        """Whatever the module says."""
-        answer: Tensor = self.module(bags)
-        return answer
+    def forward(self, bags: Batch) -> Tensor:
+        """The output of the module."""
+        output: Tensor = self.module(bags)
+        return output
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:  # Any: nn.Module's own signature
-        """The module's own, so that its user's weights fit."""
+        """The state dict of the wrapped module, whose names the user knows."""
         return self.module.state_dict(*args, **kwargs)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Into the module itself."""
+    def load_state_dict(  # Any: nn.Module's own signature
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load a state dict of the wrapped module."""
         return self.module.load_state_dict(state_dict, strict, assign)
 
-    def embed(self, bags: Batch, index: Index, ask: EmbeddingSpec) -> Embedded:
-        """Logits (n, K), features (n, D) and, if asked, last-layer gradients of a batch of bags.
+    def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
+        """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags.
 
-        Raises BadModel if the answer isn't one row of logits a bag, or if gradients are asked of a
-        head whose outputs are neither the bag's logits nor average to them.
+        Raises BadModel for an output of any other form than one row of logits for each bag, and for gradients of a
+        head whose outputs are neither the bag logits nor average to them.
         """
-        raw, inputs = self._run(bags, len(index))
+        logits, inputs = self._run(bags, len(index))
         inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])
-        if ask.need == Need.GRADIENT:
-            self._require_linear(inputs_NnD, raw)
-        return _answer(raw, inputs_NnD.mean(1), index, ask)
+        if spec.need == Need.GRADIENT:
+            self._require_linear(inputs_NnD, logits)
+        return _embedded(logits, inputs_NnD.mean(1), index, spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
-        """The head's inputs for `count` bags, (N, n, D), if the logits follow from them; else raises BadModel."""
-        raw, inputs = self._run(bags, count)
+        """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
+        logits, inputs = self._run(bags, count)
         inputs_NnD = inputs.reshape(count, -1, inputs.shape[-1])
-        self._require_linear(inputs_NnD, raw)
+        self._require_linear(inputs_NnD, logits)
         return EncodedBags(inputs_NnD, np.full(count, inputs_NnD.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: EncodedBags, index: Index, ask: EmbeddingSpec) -> Embedded:
-        """The same as `embed`, from the head's inputs; logits may differ in their last bit."""
+    def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
+        """The result of `embed` for encoded bags; logits may differ in the last bit."""
         feats_ND = encoded.features.mean(1)
-        return _answer(torch.nn.functional.linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, ask)
+        return _embedded(linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, spec)
 
     @property
     def head_name(self) -> str:
-        """The head's name in the module."""
+        """The name of the head in the module."""
         names: list[str] = [name for name, part in self.module.named_modules() if part is self._head]
         return names[0]
 
-    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._seen.inputs = inputs[0]
+    def _keep_inputs(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._head_inputs.last = inputs[0]
 
-    def _run(self, bags: Batch, expected: int) -> tuple[Tensor, Tensor]:
-        self._seen.clear()
-        raw = self.module(bags)
-        if isinstance(raw, Tensor) and raw.ndim == 1:
-            raw = raw[:, None]
-        if not isinstance(raw, Tensor) or raw.ndim != 2 or len(raw) != expected:
-            found = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-            raise BadModel(f"an answer of {found} for {expected} bags", "bag logits (N, K)", "adapt the forward")
-        inputs = self._seen.inputs
+    def _run(self, bags: Batch, count: int) -> tuple[Tensor, Tensor]:
+        """The logits (N, K) of `count` bags, and the inputs of the head."""
+        self._head_inputs.clear()
+        logits = self.module(bags)
+        if isinstance(logits, Tensor) and logits.ndim == 1:
+            logits = logits[:, None]
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise BadModel(f"an output of {found} for {count} bags", "bag logits (N, K)", "adapt the forward")
+        inputs = self._head_inputs.last
         if inputs is None:
-            told = f"a head that isn't used, {self._head}"
-            raise BadModel(told, "one call of it a batch", "name another with head=")
+            found = f"a head that is not used, {self._head}"
+            raise BadModel(found, "one call for each batch", "name another with head=")
         rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
-        if rows not in (expected, expected * instances):
+        if rows not in (count, count * instances):
             raise BadModel(
-                f"{rows} rows through the head for {expected} bags of {instances}",
-                "a row a bag or an instance",
+                f"{rows} rows through the head for {count} bags of {instances}",
+                "one row for each bag or each instance",
                 "name another with head=",
             )
-        return raw, inputs
+        return logits, inputs
 
-    def _require_linear(self, inputs_NnD: Tensor, raw: Tensor) -> None:
-        again = torch.nn.functional.linear(inputs_NnD.mean(1), self._head.weight, self._head.bias).to(raw.dtype)
-        told = raw.isfinite() & again.isfinite() if again.shape == raw.shape else raw.isfinite()
-        rtol, atol = (5e-2, 5e-2) if raw.dtype == torch.bfloat16 else (1e-3, 1e-4)
-        if again.shape != raw.shape or not torch.allclose(again[told], raw[told], rtol, atol):
+    def _require_linear(self, inputs_NnD: Tensor, logits: Tensor) -> None:
+        expected = linear(inputs_NnD.mean(1), self._head.weight, self._head.bias).to(logits.dtype)
+        # Wide enough for other summation orders, and for the 8 bits of bfloat16.
+        rtol, atol = (5e-2, 5e-2) if logits.dtype == torch.bfloat16 else (1e-3, 1e-4)
+        # Bags with non-finite logits are dropped later; they say nothing about the head.
+        finite = logits.isfinite() & expected.isfinite() if expected.shape == logits.shape else logits.isfinite()
+        if expected.shape != logits.shape or not torch.allclose(expected[finite], logits[finite], rtol, atol):
             raise BadModel(
-                "bag logits that are not the head's output (or its mean over instances)",
-                "just that",
-                "use a strategy without gradients, or a BagClassifier, whose poolings know their gradient; and "
-                "neither bfloat16 nor frozen features",
+                "bag logits that differ from the head's output (or its mean over instances)",
+                "equal ones",
+                "use a strategy without gradients, float32 and no frozen features, or a BagClassifier, whose poolings "
+                "have their own gradients",
             )
 
 
-def _answer(raw: Tensor, feats_ND: Tensor, index: Index, ask: EmbeddingSpec) -> Embedded:
-    logits_NK = torch.stack([torch.zeros_like(raw[:, 0]), raw[:, 0]], 1) if raw.shape[1] == 1 else raw
-    if ask.need < Need.GRADIENT:
+def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpec) -> Embedded:
+    single = logits.shape[1] == 1
+    logits_NK = torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if single else logits
+    if spec.need < Need.GRADIENT:
         return pack(index, logits_NK, feats_ND, None)
-    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, ask))
+    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))
     return pack(index, logits_NK, feats_ND, gradient)
 
 
@@ -137,7 +144,7 @@ Embedder = BagClassifier | ClipClassifier | AdaptedModule
 
 
 def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
-    """`model` itself if it is one of our classifiers, else wrapped; raises BadModel without a linear head."""
+    """`model` itself if it is one of our classifiers, or else a wrapped copy. Raises BadModel without a linear head."""
     _require_module(model)
     return model if isinstance(model, (BagClassifier, ClipClassifier)) else AdaptedModule(copy.deepcopy(model), head)
 
@@ -145,16 +152,16 @@ def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
 def _require_module(model: object) -> None:
     if not isinstance(model, nn.Module):
         found = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-        raise BadModel(f"{found} as model", "a torch.nn.Module", "give the network itself, made already")
+        raise BadModel(f"{found} as model", "a torch.nn.Module", "pass an instance of the network")
 
 
 def find_head(module: nn.Module, name: str | None) -> nn.Linear:
-    """The linear layer called `name`, or the last one found."""
-    linear = {key: part for key, part in module.named_modules() if isinstance(part, nn.Linear)}
-    if not linear:
-        raise BadModel(f"no nn.Linear in {type(module).__name__}", "a linear last layer", "give such a model")
+    """The linear layer called `name`, or the last one of the module. Raises BadModel if there is none."""
+    layers = {key: part for key, part in module.named_modules() if isinstance(part, nn.Linear)}
+    if not layers:
+        raise BadModel(f"no nn.Linear in {type(module).__name__}", "a linear last layer", "pass a model with one")
     if name is None:
-        return list(linear.values())[-1]
-    if name not in linear:
-        raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(linear)}", "correct head=")
-    return linear[name]
+        return list(layers.values())[-1]
+    if name not in layers:
+        raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(layers)}", "correct head=")
+    return layers[name]

@@ -1,23 +1,23 @@
-"""Four-headed attention over the time steps of a clip, PSLA's head, with its gradient in closed form.
+"""PSLA's head: four-headed attention over the time steps of a clip, with its gradient in closed form.
 
-Gong, Chung and Glass, arXiv 2102.01243, section III, and their code. Axes: N clips, T time steps,
-H heads, K classes, D features of a step. For one head and class, with steps x_t:
+Source: Gong, Chung and Glass, arXiv 2102.01243, section III, and their code. Axes: N clips, T time steps, H heads,
+K classes, D features of a step. For one head and class, with steps x_t:
 
     A_t = clamp(σ(wA·x_t + bA), 1e-7, 1 - 1e-7)    a_t = A_t / Σ_s A_s    C_t = σ(wC·x_t + bC)
     p = Σ_h w_h Σ_t a_ht C_ht
 
-The w_h begin at 1/H, are shared by the classes and not constrained: p may leave [0, 1].
+The w_h are initialised to 1/H, shared by all classes, and unconstrained, so p may lie outside [0, 1].
 """
 
 import torch
 from torch import Tensor, nn
 
 EDGE = 1e-7
-"""How far from 0 and 1 attention and probabilities are kept."""
+"""Attention and probabilities are clamped to this distance from 0 and 1."""
 
 
 class AttentionHead(nn.Module):
-    """Steps (N, T, D) in, one probability a class (N, K) out; 2·H·(D + 1)·K + H parameters."""
+    """Maps steps (N, T, D) to one probability for each class (N, K); it has 2·H·(D + 1)·K + H parameters."""
 
     def __init__(self, feature_size: int, classes: int = 1, heads: int = 4) -> None:
         super().__init__()
@@ -28,21 +28,20 @@ class AttentionHead(nn.Module):
 
     def forward(self, feats_NTD: Tensor) -> Tensor:
         """p of every class, not clamped, (N, K)."""
-        share_NTHK, says_NTHK = self._heads(feats_NTD)
-        return torch.einsum("nthk,nthk,h->nk", share_NTHK, says_NTHK, self.head_weight)
+        attention_NTHK, probs_NTHK = self._heads(feats_NTD)
+        return torch.einsum("nthk,nthk,h->nk", attention_NTHK, probs_NTHK, self.head_weight)
 
     def last_layer_gradient(self, feats_NTD: Tensor) -> Tensor:
-        """∂p/∂wC of the only class, head after head, (N, H·D): w_h Σ_t a_ht (1 - C_ht) C_ht x_t.
+        """∂p/∂wC of the only class, for all heads, (N, H·D): w_h Σ_t a_ht (1 - C_ht) C_ht x_t.
 
-        Times ∂L/∂p it is the gradient embedding of eq. 4 of Shah et al. (arXiv 2309.13227), θ_out
-        being the weights wC.
+        Multiplied by ∂L/∂p it is the gradient embedding of eq. 4 of Shah et al. (arXiv 2309.13227) for θ_out = wC.
         """
-        share_NTHK, says_NTHK = self._heads(feats_NTD)
-        slope_NTH = (share_NTHK * says_NTHK * (1 - says_NTHK))[..., 0] * self.head_weight
+        attention_NTHK, probs_NTHK = self._heads(feats_NTD)
+        slope_NTH = (attention_NTHK * probs_NTHK * (1 - probs_NTHK))[..., 0] * self.head_weight
         return torch.einsum("nth,ntd->nhd", slope_NTH, feats_NTD).flatten(1)
 
     def _heads(self, feats_NTD: Tensor) -> tuple[Tensor, Tensor]:
-        """What each head looks at, summing to 1 over steps, and what it says there: (N, T, H, K) twice."""
+        """a and C: each head's attention, which sums to 1 over steps, and its probabilities; (N, T, H, K) each."""
         shape = (*feats_NTD.shape[:2], self.heads, self.classes)
-        looks_NTHK = self.attention(feats_NTD).sigmoid().clamp(EDGE, 1 - EDGE).view(shape)
-        return looks_NTHK / looks_NTHK.sum(1, keepdim=True), self.classifier(feats_NTD).sigmoid().view(shape)
+        raw_NTHK = self.attention(feats_NTD).sigmoid().clamp(EDGE, 1 - EDGE).view(shape)
+        return raw_NTHK / raw_NTHK.sum(1, keepdim=True), self.classifier(feats_NTD).sigmoid().view(shape)

@@ -1,4 +1,4 @@
-"""Weights to begin with, from a file: a state dict of the whole model, PSLA's own, or ImageNet's EfficientNet-B2."""
+"""Reads initial weights from a file: a state dict of the model, of the authors' PSLA, or of an EfficientNet-B2."""
 
 import logging
 import pickle
@@ -9,63 +9,67 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadWeights
-from negsift.common.models.psla_checkpoint import is_authors, pad_as_authors, renamed
+from negsift.common.models.psla_checkpoint import is_psla_checkpoint, renamed, use_authors_padding
 
 log = logging.getLogger(__name__)
 _STEM = "features.0.0.weight"
-_REMEDY = "give a state dict of this model, of PSLA or of an efficientnet_b2, or leave model.weights alone"
+_REMEDY = "give a state dict of this model, of PSLA or of efficientnet_b2, or leave model.weights unset"
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Copy the weights at `path` into `model`; raises BadWeights if the file can't be read or doesn't fit.
+    """Copy the weights at `path` into `model`. Raises BadWeights if the file is unreadable or does not fit.
 
-    Of torchvision's EfficientNet-B2 and of `authors`' networks a head of other classes is left out, so that
-    the model keeps its own. A stem of three colours is summed into one, which is what it would say of grey.
+    From the weights of an EfficientNet-B2 or the authors' PSLA a head of other classes is not taken: the model keeps
+    its own. Their stem has three colour channels, which are summed into one, as a grey picture would sum them.
     """
-    given = _read(path)
-    theirs, foreign = is_authors(given), is_authors(given) or _STEM in given
-    wanted = model.state_dict()
-    if foreign:
-        given = _one_channel(renamed(given) if theirs else _encoder(given))
-        given = _with_head(given, wanted, path)
-    for name in sorted({*given, *wanted}):
-        found, expected = (tuple(values[name].shape) if name in values else None for values in (given, wanted))
-        if found != expected:
-            raise BadWeights(f"{name} of shape {found} in {path}", f"shape {expected}", _REMEDY)
-        if not given[name].isfinite().all():
+    weights, expected = _read(path), model.state_dict()
+    from_authors = is_psla_checkpoint(weights)
+    if from_authors or _STEM in weights:
+        weights = _one_channel(renamed(weights) if from_authors else _encoder(weights))
+        weights = _with_head(weights, expected, path)
+    _require_fit(weights, expected, path)
+    if from_authors:
+        use_authors_padding(model.get_submodule("encoder"))
+    model.load_state_dict(weights)
+
+
+def _require_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    for name in sorted({*weights, *expected}):
+        shapes = [tuple(values[name].shape) if name in values else None for values in (weights, expected)]
+        if shapes[0] != shapes[1]:
+            raise BadWeights(f"{name} of shape {shapes[0]} in {path}", f"shape {shapes[1]}", _REMEDY)
+        if not weights[name].isfinite().all():
             raise BadWeights(f"{name} not finite in {path}", "finite weights", "save them before training diverges")
-    if theirs:
-        pad_as_authors(model.get_submodule("encoder"))
-    model.load_state_dict(given)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict, by name, `module.` of a DataParallel taken off."""
+    """The tensors of a state dict by name, without the prefix `module.` of a DataParallel."""
     try:
+        # weights_only: a pickle from elsewhere could run any code.
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise BadWeights(f"{path} unreadable ({reason})", "a state dict", _REMEDY) from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BadWeights(f"{path} with something else than tensors by name", "a state dict", _REMEDY)
+        raise BadWeights(f"{path}, which is not a mapping of names to tensors", "a state dict", _REMEDY)
     return {str(name).removeprefix("module."): value for name, value in state.items()}
 
 
-def _encoder(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's network without its classifier, under our names."""
-    return {f"encoder.{name}": value for name, value in given.items() if name.startswith("features.")}
+def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of torchvision's network without its classifier, under our names."""
+    return {f"encoder.{name}": value for name, value in weights.items() if name.startswith("features.")}
 
 
-def _one_channel(given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same with the stem's input channels summed."""
-    stem = given[f"encoder.{_STEM}"]
-    return given | {f"encoder.{_STEM}": stem.sum(1, keepdim=True) if stem.ndim > 1 else stem}
+def _one_channel(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with the input channels of the stem summed."""
+    stem = weights[f"encoder.{_STEM}"]
+    return weights | {f"encoder.{_STEM}": stem.sum(1, keepdim=True) if stem.ndim > 1 else stem}
 
 
-def _with_head(given: dict[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The same with the model's own head, unless there is one of the same shape."""
-    head = {name: value for name, value in wanted.items() if name.startswith("head.")}
-    if all(name in given and given[name].shape == value.shape for name, value in head.items()):
-        return given
-    log.info("%s: the encoder is taken, the head is not: it has other classes", path)
-    return {name: value for name, value in given.items() if not name.startswith("head.")} | head
+def _with_head(weights: dict[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The weights with the model's own head, unless theirs has the same shapes."""
+    head = {name: value for name, value in expected.items() if name.startswith("head.")}
+    if all(name in weights and weights[name].shape == value.shape for name, value in head.items()):
+        return weights
+    log.info("%s: the encoder is used, the head is not because it has other classes", path)
+    return {name: value for name, value in weights.items() if not name.startswith("head.")} | head

@@ -1,4 +1,4 @@
-"""ClipClassifier: a clip is a bag whose instances are the time steps that the model itself makes of it."""
+"""ClipClassifier: a clip is a bag, and its instances are the time steps that the model's encoder produces."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import Batch
-from negsift.common.errors import BadModel
+from negsift.common.errors import BadData, BadModel
 from negsift.common.models.attention import EDGE, AttentionHead
 from negsift.common.models.embed import EncodedBags, gradient_labels, pack, to_numpy
 from negsift.common.types import Embedded, EmbeddingSpec, Gradient, Need
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std. It is part of the model, so that padding and masks (0) come before it, as in PSLA."""
+    """(x - mean) / std. It belongs to the model because PSLA pads and masks (with 0) before it."""
 
     mean: Tensor
     std: Tensor
@@ -25,55 +25,59 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.tensor(form.std, dtype=torch.float32), persistent=False)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Float of `mean`'s dtype, whatever came in."""
+        """Standardised clips in the dtype of `mean`."""
         return (clips.to(self.mean.dtype) - self.mean) / self.std
 
 
 class ClipClassifier(nn.Module):
-    """Log-mel clips (N, frames, mels) in, logits (N, K) out; with one class K is 2, logits (0, log p/(1-p)).
+    """Maps log-mel clips (N, frames, mels) to logits (N, K); for one class K is 2, with logits (0, log p/(1-p)).
 
-    So the softmax gives (1 - p, p), and cross-entropy is PSLA's binary cross-entropy of the clamped
-    p. `encoder` maps standardised clips to time steps (N, T, D).
+    Their softmax is (1 - p, p), so cross-entropy is PSLA's binary cross-entropy of the clamped p. `encoder` maps
+    standardised clips to time steps (N, T, D). A batch of any other form than a tensor raises BadData.
     """
 
     def __init__(self, form: ClipForm, encoder: nn.Module, head: AttentionHead) -> None:
         super().__init__()
         self.standardise, self.encoder, self.head = Standardise(form), encoder, head
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def forward(self, clips: Batch) -> Tensor:
         """Logits (N, K)."""
         return self._logits(self._probabilities(self.steps(clips)))
 
-    def steps(self, clips: Tensor) -> Tensor:
-        """The features of every time step, (N, T, D); in full precision even under autocast."""
+    def steps(self, clips: Batch) -> Tensor:
+        """The features of every time step, (N, T, D), in full precision even under autocast."""
+        if not isinstance(clips, Tensor):
+            expected = "a tensor (clips, frames, mels)"
+            raise BadData(f"a batch of type {type(clips).__name__} for a ClipClassifier", expected, "correct collate=")
         feats_NTD: Tensor = self.encoder(self.standardise(clips))
         return feats_NTD.to(self.standardise.mean.dtype)
 
-    def embed(self, clips: Batch, index: Index, ask: EmbeddingSpec) -> Embedded:
-        """Logits, the mean of the steps' features (N, D), and the last layer's gradient (H·D numbers a clip)."""
-        return self.answer(self.encode(clips, len(index)), index, ask)
+    def embed(self, clips: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
+        """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D).
+
+        Raises BadModel for gradients of more than one class.
+        """
+        return self.answer(self.encode(clips, len(index)), index, spec)
 
     def encode(self, clips: Batch, count: int) -> EncodedBags:
-        """The features of every time step of `count` clips, (N, T, D); raises BadModel unless they are a tensor."""
-        if not isinstance(clips, Tensor):
-            raise BadModel(f"a batch of type {type(clips).__name__}", "a tensor of log-mel (N, T, M)", "adapt collate=")
+        """The features of every time step of `count` clips, (N, T, D)."""
         feats_NTD = self.steps(clips)
         return EncodedBags(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: EncodedBags, index: Index, ask: EmbeddingSpec) -> Embedded:
-        """The rest of `embed`."""
+    def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
+        """The result of `embed` for encoded clips."""
         feats_NTD = encoded.features
         probs_NK = self._probabilities(feats_NTD)
         logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
-        if ask.need < Need.GRADIENT:
+        if spec.need < Need.GRADIENT:
             return pack(index, logits_NK, feats_ND, None)
         self._require_binary()
-        pull_N = _pull(probs_NK[:, 0].double(), gradient_labels(logits_NK, ask))
+        slope_N = _loss_slope(probs_NK[:, 0].double(), gradient_labels(logits_NK, spec))
         right = to_numpy(self.head.last_layer_gradient(feats_NTD))
-        return pack(index, logits_NK, feats_ND, Gradient(to_numpy(pull_N[:, None]).astype(np.float64), right))
+        return pack(index, logits_NK, feats_ND, Gradient(to_numpy(slope_N[:, None]).astype(np.float64), right))
 
     def _probabilities(self, feats_NTD: Tensor) -> Tensor:
-        with torch.autocast(feats_NTD.device.type, enabled=False):  # near 0 and 1 half precision says nothing
+        with torch.autocast(feats_NTD.device.type, enabled=False):  # half precision can't tell EDGE from 0, or from 1
             probs_NK: Tensor = self.head(feats_NTD).clamp(EDGE, 1 - EDGE)
         return probs_NK
 
@@ -90,7 +94,7 @@ class ClipClassifier(nn.Module):
             )
 
 
-def _pull(probs_N: Tensor, label_N: Tensor) -> Tensor:
-    """∂L/∂p = (p - y) / (p (1 - p)), which is -1/p or 1/(1 - p); 0 where p was clamped, as for autograd."""
+def _loss_slope(probs_N: Tensor, label_N: Tensor) -> Tensor:
+    """∂L/∂p = (p - y) / (p (1 - p)), which is -1/p or 1/(1 - p); 0 where p was clamped, as autograd has it."""
     inside = (probs_N > EDGE) & (probs_N < 1 - EDGE)
     return torch.where(label_N == 1, -1 / probs_N, 1 / (1 - probs_N)) * inside

@@ -1,4 +1,4 @@
-"""The model's knobs, and the tables of models and poolings with a line each; their factories need torch."""
+"""The model's configuration, and the models and poolings with a line each; their factories need torch."""
 
 from dataclasses import dataclass
 
@@ -23,19 +23,19 @@ CLIP_MODELS = {
 POOLINGS = {
     "mean_softmax": "mean of instance logits, then softmax",
     "softmax_mean": "softmax of every instance, then the mean",
-    "softmax_max": "softmax of every instance, then the largest per class, renormalised",
+    "softmax_max": "softmax of every instance, then the maximum of each class, renormalised",
     "attention": "gated attention over instances, then softmax",
 }
-"""Poolings of instances into bags, as `pooling.make_pooling` makes them."""
+"""Poolings of instance logits into bag logits; `pooling.make_pooling` makes them."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The bag classifier."""
+    """The bag classifier: its network, pooling and initial weights."""
 
     name: str = knob("simple_cnn", "network: see `negsift list models`")
-    pooling: str = knob("mean_softmax", "aggregation of instances: see `negsift list poolings`")
-    weights: str | None = knob(None, "file of weights to begin with, for models of clips")
+    pooling: str = knob("mean_softmax", "pooling of instances: see `negsift list poolings`")
+    weights: str | None = knob(None, "file of initial weights, for models of clips")
 
     def __post_init__(self) -> None:
         check_knobs(self, "model")

@@ -1,4 +1,4 @@
-"""What scoring asks of a model, and how logits and last-layer gradients become an `Embedded`."""
+"""From a model's outputs to an `Embedded`: encoded bags, gradient labels, and last-layer gradients."""
 
 from dataclasses import dataclass
 
@@ -14,44 +14,48 @@ from negsift.common.types import Embedded, EmbeddingSpec, Gradient
 
 @dataclass(frozen=True)
 class EncodedBags:
-    """What the backbone says of bags: `features`, which only the head has still to look at, and `sizes` (n,)."""
+    """The output of a model's backbone: `features`, the input of its head, and the bags' `sizes` (n,)."""
 
     features: Tensor
     sizes: Index
 
     @property
     def size_bytes(self) -> int:
-        """Memory held."""
+        """Memory of features and sizes."""
         return self.features.element_size() * self.features.nelement() + self.sizes.nbytes
 
     def wide(self) -> "EncodedBags":
-        """The same with features in float32, if they are in bfloat16."""
+        """The same bags, with bfloat16 features widened to float32."""
         half = self.features.dtype == torch.bfloat16
         return EncodedBags(self.features.float(), self.sizes) if half else self
 
 
-def gradient_labels(logits_NK: Tensor, ask: EmbeddingSpec) -> Tensor:
-    """The label each bag's gradient is taken for, (N,)."""
-    if ask.label == "pseudo":
+def gradient_labels(logits_NK: Tensor, spec: EmbeddingSpec) -> Tensor:
+    """The label y of each bag in its gradient, (N,). Raises BadInput for known labels of more than two classes."""
+    if spec.label == "pseudo":
         return logits_NK.argmax(1)
     if logits_NK.shape[1] != 2:
         raise BadInput(
             f"label=known with {logits_NK.shape[1]} classes",
-            "two classes, so that 'negative' is one of them",
+            "two classes, of which one is the negative class",
             "use label=pseudo",
         )
-    return torch.full((len(logits_NK),), 1 - ask.target, dtype=torch.long, device=logits_NK.device)
+    return torch.full((len(logits_NK),), 1 - spec.target, dtype=torch.long, device=logits_NK.device)
 
 
 def linear_gradient(logits_NK: Tensor, feats_ND: Tensor, label_N: Tensor) -> Gradient:
-    """(p - e_y) ⊗ h in factors; two classes give one column, √2 (p_0 - [y = 0]), since the other is its negative."""
+    """(p - e_y) ⊗ h in factors.
+
+    For two classes the second column of p - e_y is minus the first, so one column √2 (p_0 - [y = 0]) has the same
+    inner products.
+    """
     left = residual(logits_NK.double().softmax(1), label_N)
     left = left[:, :1] * 2**0.5 if left.shape[1] == 2 else left
     return Gradient(to_numpy(left).astype(np.float64, copy=False), to_numpy(feats_ND))
 
 
 def general_gradient(delta_NnK: Tensor, feats_NnD: Tensor) -> Gradient:
-    """Σ_i δ_i ⊗ h_i in factors: two classes need D numbers a bag, more need K·D."""
+    """Σ_i δ_i ⊗ h_i as the right factor, with a left factor of 1: D numbers a bag for two classes, else K·D."""
     if delta_NnK.shape[-1] == 2:
         right = torch.einsum("ni,nid->nd", delta_NnK[..., 0], feats_NnD.double()) * 2**0.5
     else:
@@ -60,7 +64,7 @@ def general_gradient(delta_NnK: Tensor, feats_NnD: Tensor) -> Gradient:
 
 
 def pack(index: Index, logits_NK: Tensor, feats_ND: Tensor, gradient: Gradient | None) -> Embedded:
-    """The arrays as an Embedded, copied off the device."""
+    """The tensors as an Embedded, copied from the device."""
     return Embedded(index, to_numpy(logits_NK), to_numpy(feats_ND), gradient)
 
 

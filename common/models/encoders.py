@@ -1,4 +1,4 @@
-"""Encoders of images and their factories: SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al."""
+"""Image models by name: SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al., arXiv 2309.13227."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from torchvision.models import resnet18
 
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
+from negsift.common.models.channels_last import use_channels_last
 from negsift.common.models.config import MODELS, ModelConfig
 from negsift.common.models.pooling import make_pooling
 from negsift.common.rng import stream_key
@@ -17,7 +18,7 @@ _GREY = ((0.5,), (0.5,))
 
 
 class Normalise(nn.Module):
-    """uint8 (M, C, H, W) to float32 with the mean and standard deviation of CIFAR-10, or of 0.5 for grey."""
+    """Maps uint8 (M, C, H, W) to float32, normalised by CIFAR-10's statistics, or 0.5 twice for grey."""
 
     scale: Tensor
     shift: Tensor
@@ -29,13 +30,16 @@ class Normalise(nn.Module):
         self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(x / 255 - mean) / std in the dtype of `scale`, channels last: the layout convolutions are fastest in."""
+        """(x / 255 - mean) / std in the dtype of `scale`, channels last, in which convolutions are fastest."""
         scaled = images.to(self.scale.dtype) * self.scale + self.shift
         return scaled.contiguous(memory_format=torch.channels_last)
 
 
 def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
-    """PyTorch's CIFAR tutorial net up to its 84 features: two convolutions and two of its three linear layers."""
+    """PyTorch's CIFAR tutorial network without its last layer, for images (C, H, W), and its 84 features.
+
+    Raises BadInput for images smaller than 16x16.
+    """
     channels, height, width = shape
     rows, columns = ((height - 4) // 2 - 4) // 2, ((width - 4) // 2 - 4) // 2
     if min(rows, columns) < 1:
@@ -49,7 +53,7 @@ def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
 
 
 def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
-    """torchvision's ResNet18 with the CIFAR stem (3x3, stride 1, no max-pooling), up to its 512 features."""
+    """torchvision's ResNet18 with the CIFAR stem (3x3, stride 1, no max-pooling), and its 512 features."""
     net = resnet18(weights=None)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False)
     net.maxpool, net.fc = nn.Identity(), nn.Identity()
@@ -66,7 +70,7 @@ ENCODERS: dict[str, Callable[[tuple[int, int, int]], tuple[nn.Module, int]]] = {
 def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> BagClassifier:
     """The classifier of two classes that `config` names, for instances of `shape` (C, H, W).
 
-    Its weights are random and depend on `seed` alone; the global generator is left as it was.
+    Its weights are random and depend on `seed` only; the global generator stays as it was. Raises UnknownName.
     """
     if config.name not in MODELS:
         raise UnknownName("model", config.name, MODELS)
@@ -75,12 +79,11 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
         encoder, size = ENCODERS[config.name](shape)
         return nn.Sequential(Normalise(shape[0]), encoder), size
 
-    model = make_classifier(config, normalised, seed)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub
+    return use_channels_last(make_classifier(config, normalised, seed))
 
 
 def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int]], seed: int) -> BagClassifier:
-    """The classifier of two classes around the encoder that `make` gives with its feature size, weights by `seed`."""
+    """The classifier of two classes on the encoder that `make` returns with its feature size; weights by `seed`."""
     if config.weights is not None:
         raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Models by name, for programs that can't send a network: those for images and for clips, and two for features."""
+"""Models by name, for programs that can't send a network to the service: for images, for clips and for features."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ FEATURE_MODELS = ("linear", "mlp")
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A classifier of two classes: `linear` or `mlp` for features, or a model of `list` for images or clips."""
+    """A classifier of two classes: `linear` or `mlp` for features, or an image or clip model that `list` shows."""
 
     name: str = knob("linear", "linear, mlp, simple_cnn, resnet18, psla or small_attention")
     pooling: str = knob("mean_softmax", "aggregation of instances: see `list`")
-    hidden: int = knob(64, "features of the mlp's only hidden layer", least=1)
-    mean: float | None = knob(None, "of log-mel, for clips; none: PSLA's, at 16 kHz and 128 bands")
-    std: float | None = knob(None, "standard deviation that goes with the mean", above=0)
+    hidden: int = knob(64, "width of the mlp's hidden layer", least=1)
+    mean: float | None = knob(None, "mean of the clips' log-mel; none: PSLA's, at 16 kHz and 128 bands")
+    std: float | None = knob(None, "standard deviation of the clips' log-mel", above=0)
 
     def __post_init__(self) -> None:
         models = (*FEATURE_MODELS, *MODELS, *CLIP_MODELS)
@@ -38,13 +38,14 @@ class NamedModel:
         check_knobs(self, "model")
 
 
-def named_model(given: Mapping[str, object], payload: Payload) -> BagClassifier | ClipClassifier:
-    """The model for bags of `payload`. Parameters: `encoder.0.weight`, `encoder.0.bias` of an mlp, and `head.weight`,
-    `head.bias`; those of an image model are as `make_model` has them, those of a model for clips as `make_clip_model`.
+def named_model(values: Mapping[str, object], payload: Payload) -> BagClassifier | ClipClassifier:
+    """The model that `values`, the fields of a NamedModel, describe, for bags of `payload`.
 
-    Raises BadInput where model and payload don't go together, or statistics are missing.
+    Parameters of a feature model are `head.weight` and `head.bias`, and for an mlp `encoder.0.weight` and
+    `encoder.0.bias`. Image models have those of `make_model`, clip models those of `make_clip_model`. Raises
+    BadInput for a model that does not fit the payload and for missing statistics, UnknownName.
     """
-    config = updated(NamedModel(), given, "model.")
+    config = updated(NamedModel(), values, "model.")
     fitting: Collection[str] = {"features": FEATURE_MODELS, "audio": CLIP_MODELS}.get(payload.column, MODELS)
     if config.name not in fitting:
         raise BadInput(f"model {config.name!r} for a pool of {payload}", f"one of {', '.join(fitting)}", "name another")
@@ -54,16 +55,16 @@ def named_model(given: Mapping[str, object], payload: Payload) -> BagClassifier 
         channels, height, width = payload.shape
         return make_model(ModelConfig(config.name, config.pooling), (channels, height, width), 0)
     width = payload.shape[0]
-    deep = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU())
-    encoder, size = (deep, config.hidden) if config.name == "mlp" else (nn.Identity(), width)
+    mlp = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU())
+    encoder, size = (mlp, config.hidden) if config.name == "mlp" else (nn.Identity(), width)
     return BagClassifier(encoder, nn.Linear(size, 2), make_pooling(config.pooling, size))
 
 
 def _form(config: NamedModel, payload: Payload) -> ClipForm:
-    """The form of clips, whose statistics belong to the model, but aren't among its weights."""
-    given, (frames, mels) = (config.mean, config.std), payload.shape
-    mean, std = (payload.audio.given_stats() or given) if given == (None, None) else given
+    """The form of the clips, with the statistics that belong to the model but are not among its weights."""
+    stated, (frames, mels) = (config.mean, config.std), payload.shape
+    mean, std = (payload.audio.given_stats() or stated) if stated == (None, None) else stated
     if mean is None or std is None:
         found = f"model.mean={config.mean}, model.std={config.std} for {payload}"
-        raise BadInput(found, "those that the model was trained with", "name both")
+        raise BadInput(found, "the statistics that the model was trained with", "give both")
     return ClipForm(frames, mels, mean, std)

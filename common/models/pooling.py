@@ -1,8 +1,8 @@
-"""From instance logits to bag logits, with the gradient of the loss in closed form.
+"""Poolings from instance logits to bag logits, with the gradient of the loss in closed form.
 
-Axes: N bags, n instances (padded; `mask` tells the real ones), K classes, D features. With a linear
-head z_i = W h_i, the gradient of L = -log p_y with respect to W is Σ_i δ_i ⊗ h_i, δ_i = ∂L/∂z_i
-(eq. 4 of Shah et al., arXiv 2309.13227); each pooling knows its δ.
+Axes: N bags, n instances (padded; `mask` is 1 for real ones), K classes, D features. With a linear head z_i = W h_i,
+the gradient of L = -log p_y with respect to W is Σ_i δ_i ⊗ h_i with δ_i = ∂L/∂z_i (eq. 4 of Shah et al., arXiv
+2309.13227). Each pooling computes its own δ.
 """
 
 import torch
@@ -13,16 +13,16 @@ from negsift.common.models.config import POOLINGS
 
 
 class Pooling(nn.Module):
-    """Mean of logits, then softmax: `mean_softmax`. Base of the others, which override what differs.
+    """Mean of logits, then softmax: `mean_softmax`. It is the base class of the other poolings.
 
-    `linear` says that bag logits are a weighted sum of instance logits, Σ_i w_i z_i; then so is δ,
-    and the gradient is the single product (p - e_y) ⊗ Σ_i w_i h_i.
+    `linear` means that bag logits are a weighted sum of instance logits, Σ_i w_i z_i. Then δ_i = w_i (p - e_y), and
+    the gradient is the single product (p - e_y) ⊗ Σ_i w_i h_i.
     """
 
     linear = True
 
     def weights(self, feats_NnD: Tensor, mask_Nn: Tensor) -> Tensor:
-        """The share of every instance in its bag's features, (N, n), summing to 1 over real instances."""
+        """The weight of every instance in its bag's features, (N, n); weights of a bag sum to 1."""
         return mask_Nn / mask_Nn.sum(1, keepdim=True)
 
     def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class Pooling(nn.Module):
         return torch.einsum("nik,ni->nk", logits_NnK, share_Nn)
 
     def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
-        """∂L/∂z_i of every instance for the bag labels given, (N, n, K)."""
+        """δ_i = ∂L/∂z_i of every instance for the bag labels y, (N, n, K)."""
         probs_NK = self(logits_NnK, share_Nn, mask_Nn).softmax(-1)
         return share_Nn[..., None] * residual(probs_NK, label_N)[:, None]
 
@@ -41,7 +41,7 @@ class SoftmaxMean(Pooling):
     linear = False
 
     def forward(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor) -> Tensor:
-        """log p̄, (N, K)."""
+        """log p̄ with p̄ the mean of the instances' probabilities, (N, K)."""
         padded = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
         return torch.sub(padded.logsumexp(1), mask_Nn.sum(1, keepdim=True).log())
 
@@ -57,7 +57,7 @@ class SoftmaxMean(Pooling):
 
 
 class SoftmaxMax(Pooling):
-    """Softmax of every instance, the largest probability of each class, renormalised to sum to 1."""
+    """Softmax of every instance, then the maximum over instances for each class, renormalised to sum to 1."""
 
     linear = False
 
@@ -66,7 +66,7 @@ class SoftmaxMax(Pooling):
         return _minus_inf(logits_NnK.log_softmax(-1), mask_Nn).amax(1).log_softmax(-1)
 
     def delta(self, logits_NnK: Tensor, share_Nn: Tensor, mask_Nn: Tensor, label_N: Tensor) -> Tensor:
-        """δ_i = Σ over the classes c won by instance i of (m_c / Σm - [c = y]) (e_c - p_i)."""
+        """δ_i = Σ_c (m_c / Σm - [c = y]) (e_c - p_i), over the classes c whose maximum m_c is that of instance i."""
         logs_NnK = _minus_inf(logits_NnK.log_softmax(-1), mask_Nn)
         best_NK, winner_NK = logs_NnK.max(1)
         pull_NK = residual(best_NK.softmax(-1), label_N)
@@ -93,20 +93,20 @@ class GatedAttention(Pooling):
 
 
 def residual(probs_NK: Tensor, label_N: Tensor) -> Tensor:
-    """p - e_y, with p_y - 1 computed as minus the sum of the others, which doesn't cancel near p_y = 1."""
+    """p - e_y, (N, K). p_y - 1 is computed as minus the sum of the other p, which keeps its precision near p_y = 1."""
     others = probs_NK.scatter(1, label_N[:, None], 0.0)
     return others.scatter(1, label_N[:, None], -others.sum(1, keepdim=True))
 
 
 def make_pooling(name: str, feature_size: int) -> Pooling:
-    """The pooling called `name`; raises UnknownName."""
+    """The pooling called `name`. Raises UnknownName."""
     if name not in POOLINGS:
         raise UnknownName("pooling", name, POOLINGS)
     return GatedAttention(feature_size) if name == "attention" else _FIXED[name]()
 
 
 def _winners(probs_NnK: Tensor, winner_NK: Tensor) -> tuple[Tensor, Tensor]:
-    """For every bag and class c, the winning instance's probabilities, and c: (N·K, K), (N·K,)."""
+    """For every bag and class c the probabilities of the instance with the maximum, and c: (N·K, K), (N·K,)."""
     classes = probs_NnK.shape[-1]
     picked = probs_NnK.gather(1, winner_NK[..., None].expand(-1, -1, classes))
     return picked.flatten(0, 1), torch.arange(classes, device=winner_NK.device).repeat(len(winner_NK))

@@ -1,7 +1,7 @@
 """Models of clips: PSLA (Gong, Chung and Glass, arXiv 2102.01243), and a small one for CPUs.
 
-PSLA here has torchvision's EfficientNet, which pads symmetrically and keeps BatchNorm's defaults, where
-the authors' has TensorFlow's padding. Its weights are random unless a checkpoint is given.
+PSLA is built on torchvision's EfficientNet, which pads symmetrically and uses BatchNorm's defaults; the authors'
+uses TensorFlow's padding and constants. Weights are random unless a checkpoint is given.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from torchvision.models import efficientnet_b2
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.attention import AttentionHead
+from negsift.common.models.channels_last import use_channels_last
 from negsift.common.models.checkpoint import load_weights
 from negsift.common.models.clip import ClipClassifier
 from negsift.common.models.config import CLIP_MODELS, ModelConfig
@@ -22,11 +23,11 @@ from negsift.common.rng import stream_key
 
 _SHRINK = 32
 _SAME, _LEAST = 1e-3, 0.1
-"""In units of the standardised features: what counts as no difference, and what a deviation is at least."""
+"""In units of standardised features: differences below the first count as 0, deviations are raised by the second."""
 
 
 class Psla(nn.Module):
-    """EfficientNet-B2 without its classifier on a one-channel picture: (N, 1056, 128) to steps (N, 33, 1408)."""
+    """EfficientNet-B2 without its classifier, on a one-channel picture: (N, 1056, 128) to time steps (N, 33, 1408)."""
 
     def __init__(self, _: ClipForm) -> None:
         super().__init__()
@@ -34,20 +35,20 @@ class Psla(nn.Module):
         self.features[0][0] = nn.Conv2d(1, 32, kernel_size=3, stride=2, padding=1, bias=False)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Frequency is the picture's height and is averaged away at the end."""
+        """Features of every time step. Frequency is the picture's height; the result is its mean over frequency."""
         picture = clips.unsqueeze(1).transpose(2, 3).contiguous(memory_format=torch.channels_last)
         steps: Tensor = self.features(picture).mean(2).transpose(1, 2)
         return steps
 
 
 class BandNorm(nn.Module):
-    """Every band of a clip minus its mean and over its deviation in time: what is stationary goes.
+    """Subtracts each mel band's mean over time and divides by its deviation, which removes stationary noise.
 
-    Frames that are the same in all bands are silence or filling; they don't count and become 0.
+    Frames with equal values in all bands are silence or padding: they are ignored, and become 0.
     """
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, frames, mels) to the same."""
+        """(N, frames, mels) to the same shape."""
         real_NT1 = (clips.amax(2, keepdim=True) - clips.amin(2, keepdim=True) > _SAME).to(clips.dtype)
         count = real_NT1.sum(1, keepdim=True).clamp(min=1)
         centred = (clips - (clips * real_NT1).sum(1, keepdim=True) / count) * real_NT1
@@ -56,10 +57,10 @@ class BandNorm(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Five convolutions, the last over all that is left of frequency: (N, frames, mels) to (N, frames / 256, 128).
+    """Five convolutions, the last one over the whole frequency axis: (N, frames, mels) to (N, frames / 256, 128).
 
-    The largest of sixteen steps stands for them: an event of half a second would be lost in a mean, and the
-    fewer there are to attend to, the sooner it is found.
+    Each sixteen steps are reduced to their maximum. A mean would lose an event of half a second, and attention over
+    fewer steps learns faster.
     """
 
     def __init__(self, form: ClipForm) -> None:
@@ -74,7 +75,7 @@ class SmallCnn(nn.Module):
         self.largest = nn.MaxPool1d(16, ceil_mode=True)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Features of every step."""
+        """Features of every time step."""
         picture = self.bands(clips).unsqueeze(1).transpose(2, 3).contiguous(memory_format=torch.channels_last)
         steps: Tensor = self.largest(self.features(picture)[:, :, 0]).transpose(1, 2)
         return steps
@@ -87,18 +88,18 @@ CLIP_ENCODERS: dict[str, tuple[Callable[[ClipForm], nn.Module], int]] = {
 
 
 def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int = 1) -> ClipClassifier:
-    """The classifier of clips that `config` names, two-sided as `ClipClassifier` says.
+    """The classifier of clips that `config` names.
 
-    Its weights depend on `seed` alone, unless `config.weights` names a file for them; the global
-    generator is left as it was. Raises UnknownName for a model, BadInput for clips that are too small,
-    BadWeights for a file that doesn't fit.
+    Its weights depend on `seed` only, or are read from the file `config.weights`; the global generator stays as it
+    was. Raises UnknownName for a model, BadInput for clips that are too small, BadWeights for a file that does not
+    fit.
     """
     if config.name not in CLIP_MODELS:
         raise UnknownName("model for clips", config.name, CLIP_MODELS)
     if min(form.frames, form.mels) < _SHRINK:
         raise BadInput(
-            f"clips of {form.frames} frames x {form.mels} mel bands", f"{_SHRINK} or more of each",
-            "raise --set data.audio.mels, or data.audio.seconds",
+            f"clips of {form.frames} frames x {form.mels} mel bands", f"at least {_SHRINK} of each",
+            "raise --set data.audio.mels or data.audio.frames",
         )  # fmt: skip
     make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
@@ -106,4 +107,4 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
         model = ClipClassifier(form, make(form), AttentionHead(size, classes))
     if config.weights is not None:
         load_weights(model, Path(config.weights).expanduser())
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub
+    return use_channels_last(model)

@@ -1,7 +1,7 @@
-"""PSLA's own checkpoints (github.com/YuanGongND/psla), whose EfficientNet-B2 is efficientnet_pytorch's.
+"""Checkpoints of PSLA's authors (github.com/YuanGongND/psla), whose EfficientNet-B2 is that of efficientnet_pytorch.
 
-Its layers have other names, BatchNorm other constants, and two convolutions pad at the end only, as
-TensorFlow does. With all three taken over, our network says of a clip what theirs says. Nothing here reads files.
+Its layers have other names, its BatchNorm has other constants, and two of its convolutions pad only at the end, as
+TensorFlow does. With all three adopted, our network computes what theirs does. Nothing here reads files.
 """
 
 import re
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 _REPEATS = (2, 3, 3, 4, 4, 5, 2)
-_PLACES = [(stage, at) for stage, count in enumerate(_REPEATS, 1) for at in range(count)]
-"""Stage of torchvision's B2, and place in it, of each of their blocks, which they number through."""
+_PLACES = [(stage, block) for stage, count in enumerate(_REPEATS, 1) for block in range(count)]
+"""The stage of torchvision's B2 and the block in it, for each of their blocks, which have consecutive numbers."""
 _TOP = {"_conv_stem": "0.0", "_bn0": "0.1", "_conv_head": "8.0", "_bn1": "8.1"}
 _LAYERS = {
     "_expand_conv": (0, "0"), "_bn0": (0, "1"), "_depthwise_conv": (1, "0"), "_bn1": (1, "1"),
@@ -26,37 +26,39 @@ _WEIGHT = "attention.head_weight"
 _BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
-def is_authors(given: Mapping[str, Tensor]) -> bool:
+def is_psla_checkpoint(weights: Mapping[str, Tensor]) -> bool:
     """Whether these are weights of efficientnet_pytorch, with PSLA's head or ImageNet's."""
-    return not {"effnet._conv_stem.weight", "_conv_stem.weight"}.isdisjoint(given)
+    return not {"effnet._conv_stem.weight", "_conv_stem.weight"}.isdisjoint(weights)
 
 
-def renamed(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under our names; the heads' convolutions become one matrix each, ImageNet's classifier goes.
+def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under our names, with the convolutions of each head joined into one matrix.
 
-    Names that are not theirs stay as they are.
+    ImageNet's classifier is left out, and unknown names stay unchanged.
     """
-    kept = {name: value for name, value in given.items() if "_fc." not in name and not name.startswith("attention.")}
-    return {_ours(name): value for name, value in kept.items()} | _head(given)
+    encoder = {
+        name: value for name, value in weights.items() if "_fc." not in name and not name.startswith("attention.")
+    }
+    return {_our_name(name): value for name, value in encoder.items()} | _head(weights)
 
 
-def pad_as_authors(encoder: nn.Module) -> None:
-    """Make BatchNorm and padding of our EfficientNet-B2 theirs.
+def use_authors_padding(encoder: nn.Module) -> None:
+    """Give our EfficientNet-B2 the BatchNorm constants and the padding that their weights were trained with.
 
-    Theirs is fixed for pictures of 260 pixels, which only the stem and the second stage halve from an even size:
-    all of the padding is at the end there. Only so are their weights worth anything to us.
+    Their padding is computed for pictures of 260 pixels. Of these, only the stem and the second stage halve an even
+    size, for which TensorFlow's "same" padding is at the end only.
     """
     for place in ("features.0.0", "features.2.0.block.1.0"):
         conv = encoder.get_submodule(place)
         assert isinstance(conv, nn.Conv2d)
-        encoder.set_submodule(place, _PadsTheEnd(conv))
+        encoder.set_submodule(place, _EndPaddedConv(conv))
     for part in encoder.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eps, part.momentum = _BATCH_NORM["eps"], _BATCH_NORM["momentum"]
 
 
-class _PadsTheEnd(nn.Conv2d):
-    """A 3x3 convolution of stride 2 without bias that sees no row before the first, but one after the last."""
+class _EndPaddedConv(nn.Conv2d):
+    """A 3x3 convolution of stride 2 without bias, padded by one row and column at the end and none at the start."""
 
     def __init__(self, like: nn.Conv2d) -> None:
         super().__init__(like.in_channels, like.out_channels, 3, 2, groups=like.groups, bias=False)
@@ -65,7 +67,7 @@ class _PadsTheEnd(nn.Conv2d):
         return super().forward(pad(picture, (0, 1, 0, 1)))
 
 
-def _ours(name: str) -> str:
+def _our_name(name: str) -> str:
     match = _NAME.fullmatch(name)
     if match is None:
         return name
@@ -75,19 +77,19 @@ def _ours(name: str) -> str:
     number, layer = int(match["block"]), _LAYERS.get(match["layer"])
     if number >= len(_PLACES) or layer is None:
         return name
-    stage, at = _PLACES[number]
-    place = layer[0] - (stage == 1)  # the first stage expands nothing
-    return f"encoder.features.{stage}.{at}.block.{place}.{layer[1]}.{match['value']}"
+    stage, block = _PLACES[number]
+    place = layer[0] - (stage == 1)  # blocks of the first stage have no expansion layer
+    return f"encoder.features.{stage}.{block}.block.{place}.{layer[1]}.{match['value']}"
 
 
-def _head(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """PSLA's heads, each (K, D, 1, 1), as our (H·K, D)."""
+def _head(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """PSLA's H heads, each (K, D, 1, 1), as our matrices (H·K, D)."""
     parts: dict[str, list[Tensor]] = {}
-    for name in sorted(given):
+    for name in sorted(weights):
         match = _HEAD.fullmatch(name)
         if match is not None:
-            value = given[name]
-            ours = f"head.{_HEADS[match['side']]}.{match['value']}"
-            parts.setdefault(ours, []).append(value.flatten(1) if value.ndim > 1 else value)
-    weight = {"head.head_weight": given[_WEIGHT]} if _WEIGHT in given else {}
-    return weight | {ours: torch.cat(values) for ours, values in parts.items()}
+            value = weights[name]
+            our_name = f"head.{_HEADS[match['side']]}.{match['value']}"
+            parts.setdefault(our_name, []).append(value.flatten(1) if value.ndim > 1 else value)
+    head_weight = {"head.head_weight": weights[_WEIGHT]} if _WEIGHT in weights else {}
+    return head_weight | {our_name: torch.cat(values) for our_name, values in parts.items()}

@@ -1,4 +1,4 @@
-"""Encoders of instances that are feature vectors already, and models of them."""
+"""Encoders of instances that are feature vectors, and models of them."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ _HIDDEN = 128
 
 
 def linear(width: int) -> tuple[nn.Module, int]:
-    """The features as they are."""
+    """The identity, and `width` features."""
     return nn.Identity(), width
 
 
 def mlp(width: int) -> tuple[nn.Module, int]:
-    """One hidden layer of 128."""
+    """One hidden layer, and its 128 features."""
     return nn.Sequential(nn.Linear(width, _HIDDEN), nn.ReLU()), _HIDDEN
 
 
@@ -27,9 +27,9 @@ VECTOR_ENCODERS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {"linear": 
 
 
 def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifier:
-    """The classifier of two classes that `config` names, for instances of `width` features, which are used as they are.
+    """The classifier of two classes that `config` names, for instances of `width` features, which are not normalised.
 
-    Its weights are random and depend on `seed` alone; the global generator is left as it was.
+    Its weights are random and depend on `seed` only; the global generator stays as it was. Raises UnknownName.
     """
     if config.name not in VECTOR_MODELS:
         raise UnknownName("model for feature vectors", config.name, VECTOR_MODELS)

@@ -16,7 +16,7 @@ from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
 from negsift.common.errors import BadData
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.service.pool.blocks import block_count, share_blocks
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag, and of a batch
@@ -30,7 +30,7 @@ class BagSource:
     `ragged`, else stacked into one tensor (n, instances, ...).
     """
 
-    dataset: Sized
+    dataset: BagDataset
     collate: Collate | None = None
     ragged: bool = True
 
@@ -61,7 +61,7 @@ class BagSource:
         if not isinstance(self.dataset, TableBags):
             return self, blocks
         positions = range(blocks.start * block, min(blocks.stop * block, len(self)))
-        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset, positions, budget)), blocks
+        return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, positions, budget)), blocks
 
     @property
     def shared_instances(self) -> BagSet | None:

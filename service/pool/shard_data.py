@@ -9,6 +9,7 @@ import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_index
@@ -70,8 +71,8 @@ class ShardData:
     def at(self, pool_version: int) -> "ShardData":
         """The same shard of another version of the pool; itself where the pool is no table."""
         stream = self.pool.dataset
-        if not isinstance(stream, RowGroupStream) or pool_version in (0, stream.bags.version):
+        if not isinstance(stream, RowGroupStream) or pool_version in (0, stream.row_index.manifest.version):
             return self
-        source = dataclasses.replace(self.pool, dataset=stream.bags.at(pool_version))
+        source = dataclasses.replace(self.pool, dataset=TableBags(stream.row_index.at(pool_version)))
         pool, blocks = source.share(self.share, self.block, stream.budget)
         return dataclasses.replace(self, pool=pool, pool_blocks=blocks)

@@ -7,11 +7,11 @@ import dataclasses
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.types import PoolVersion, Snapshot
 
 
-def pool_version_of(pool: Sized) -> PoolVersion:
+def pool_version_of(pool: BagDataset) -> PoolVersion:
     """The version and the size of a pool; version 0 where it is no table."""
     return PoolVersion(pool.version if isinstance(pool, TableBags) else 0, len(pool))
 
@@ -24,7 +24,7 @@ def for_version(snapshot: Snapshot, pool: PoolVersion) -> Snapshot:
     return dataclasses.replace(snapshot, digest=digest, pool_version=pool.version)
 
 
-def at_version(pool: Sized, version: int | None) -> TableBags:
+def at_version(pool: BagDataset, version: int | None) -> TableBags:
     """Another version of a table's bags, by default the newest; raises BadInput for any other pool."""
     if not isinstance(pool, TableBags):
         raise BadInput("a pool that is no bag table", "one given by its path or URI", "make one with `pool build`")

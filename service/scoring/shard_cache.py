@@ -1,6 +1,6 @@
 """The shards in one scorer process: one for every target and architecture asked for, the least recently used dropped.
 
-Targets and architectures of one table share its decoded row groups; see `common.data.table.cache`.
+Targets and architectures of one table share its decoded row groups; see `common.data.table.row_group_cache`.
 """
 
 import os

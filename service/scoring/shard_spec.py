@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.data.table.row_group_stream import least_budget
+from negsift.common.data.table.memory_use import least_budget
 from negsift.common.models.adapt import Embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.service.pool.bag_source import BagSource
@@ -62,6 +62,6 @@ class ShardSpec:
     def item_data(self, item: WorkItem) -> ShardData:
         """The bags of a part of a shard, in whole blocks; a table's bags are streamed, none are held."""
         bags = self.pool.dataset
-        budget = least_budget(bags, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
+        budget = least_budget(bags.row_index, self.budget.disk_bytes) if isinstance(bags, TableBags) else self.budget
         finer = dataclasses.replace(self, shards=self.shards * item.parts, budget=budget)
         return finer.data(item.shard * item.parts + item.part)

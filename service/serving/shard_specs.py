@@ -9,7 +9,7 @@ from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.errors import BadData, BadInput
 from negsift.common.lru_cache import LruCache
 from negsift.common.models.bag import BagClassifier
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.service.config import FleetConfig
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_count
@@ -28,7 +28,7 @@ class ShardSpecs:
     config: FleetConfig
     shards: int
     _pools: LruCache[tuple[str | None, int], TableBags] = field(default_factory=lambda: LruCache(_MOST_OPEN))
-    _positives: LruCache[tuple[str, int], Sized] = field(default_factory=lambda: LruCache(_MOST_OPEN))
+    _positives: LruCache[tuple[str, int], BagDataset] = field(default_factory=lambda: LruCache(_MOST_OPEN))
 
     @property
     def newest(self) -> Manifest:
@@ -40,7 +40,7 @@ class ShardSpecs:
         version = self.newest.version if version is None else version
         return self._pools.get_or_make((target, version), lambda: self._open(target).at(version))
 
-    def positives(self, target: str | None, version: int | None) -> Sized:
+    def positives(self, target: str | None, version: int | None) -> BagDataset:
         """The bags positive for a target; none where no bag is."""
         if target is None:
             return ()
@@ -62,7 +62,7 @@ class ShardSpecs:
         same: Sequence[TableBags] = [bags for (name, _), bags in self._pools.items() if name == target]
         return same[-1] if same else open_pool(self.location, target)
 
-    def _open_positives(self, target: str, version: int) -> Sized:
+    def _open_positives(self, target: str, version: int) -> BagDataset:
         try:
             return open_positives(self.location, target).at(version)
         except BadData:  # the table itself was read before, for its negatives

@@ -25,7 +25,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import Batches, epoch_order, epoch_set
+from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
 from tests.bench.kmeanspp import cpu_model
 
 
@@ -40,7 +40,7 @@ class Epochs:
         """Train on the last selection."""
         bags = epoch_set(self._split.positives, self._split.pool, self._chosen)
         order = epoch_order(bags.bags.label, 0, self._epoch, weighted=False)
-        self._learner.train(Batches(bags, order, 32), self._epoch)
+        self._learner.train(EpochBatches(bags, order, 32), self._epoch)
         self._epoch += 1
 
     def select(self) -> Selection:

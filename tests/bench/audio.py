@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from negsift.common.data.audio.config import AudioConfig, ClipForm
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audio.store import build_store
-from negsift.common.data.audioset.files import ENDINGS
+from negsift.common.data.audioset.clip_files import ENDINGS
 from negsift.common.models.encoders import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.common.overrides import override

@@ -33,7 +33,7 @@ from torch import nn
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest, versions
 from negsift.common.data.table.schema import Payload
-from negsift.common.data.table.sources.ragged import ragged
+from negsift.common.data.table.sources.feature_column import feature_column
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.pooling import make_pooling
@@ -86,7 +86,7 @@ def batches(start: int, stop: int) -> Iterator[pa.Table]:
         features = random.standard_normal((offsets[-1], WIDTH), dtype=np.float32).astype(np.float16)
         labels = [["bird"] if rare else [] for rare in random.random(count) < 0.01]
         names = [f"bag-{number:09d}" for number in range(first, first + count)]
-        yield pa.table({"bag_id": names, "labels": labels, "features": ragged(features, offsets)})
+        yield pa.table({"bag_id": names, "labels": labels, "features": feature_column(features, offsets)})
 
 
 def ask(given: argparse.Namespace, way: str, version: int) -> Figures:

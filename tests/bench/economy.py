@@ -29,7 +29,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import Batches, epoch_order, epoch_set
+from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
 from tests.bench.kmeanspp import cpu_model
 
 STRATEGY = "gradient_embedding"
@@ -77,7 +77,7 @@ def weights_of_a_run(split: Split, epochs: int, freeze: bool) -> Sequence[Weight
             kept.append({name: value.clone() for name, value in learner.model.state_dict().items()})
             bags = epoch_set(split.positives, split.pool, sampler.select(kept[-1], epoch))
             order = epoch_order(bags.bags.label, 0, epoch, weighted=False)
-            learner.train(Batches(bags, order, 32), epoch)
+            learner.train(EpochBatches(bags, order, 32), epoch)
     return kept
 
 

@@ -11,7 +11,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audio.store import Plan, build_store, elsewhere
+from negsift.common.data.audio.store import CachePlan, build_store, remote_decoding
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.models.encoders import ModelConfig
@@ -69,12 +69,12 @@ def test_where_the_cluster_has_no_room_clips_are_decoded_here(
 def test_parts_that_no_node_can_make_are_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "a.flac").write_bytes(encoded_clip(0))
-    plan = Plan((Recording(tmp_path / "a.flac"),), SMALL, tmp_path / "cache")
+    plan = CachePlan((Recording(tmp_path / "a.flac"),), SMALL, tmp_path / "cache")
     assert _make_part(plan, 0, tmp_path / "no mark") is None
-    assert _make_part(Plan((Recording(tmp_path / "gone.flac"),), SMALL, tmp_path), 0, tmp_path) is None
-    before = elsewhere.set(lambda plan, missing: ())
+    assert _make_part(CachePlan((Recording(tmp_path / "gone.flac"),), SMALL, tmp_path), 0, tmp_path) is None
+    before = remote_decoding.set(lambda plan, missing: ())
     assert len(build_store(plan.recordings, SMALL, workers=1).number) == 1
-    elsewhere.reset(before)
+    remote_decoding.reset(before)
 
 
 def test_ray_scorers_pick_the_clips_that_one_local_shard_picks(tmp_path: Path) -> None:

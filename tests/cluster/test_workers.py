@@ -27,7 +27,7 @@ from negsift.trainer.config import SamplingConfig, TrainingConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import Schedule
+from negsift.trainer.trainer import TrainerConfig
 from negsift.trainer.workers import train_together
 from tests.cluster.moments import die_once
 from tests.cluster.serving import LIMIT_S, await_line, outside, program
@@ -48,7 +48,7 @@ class Watched(BagSet):
         return super().subset(index)
 
 
-def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> RunSpec:  # Any: NegativeSampler's
+def run_spec(folder: Path, happens: Callable[[int], None], **fleet: Any) -> RunSpec:  # Any: NegativeSampler's
     split = load_split(DataConfig(bag_size=3, target="8"))
     assert isinstance(split.pool, BagSet)
     pool = Watched(*(getattr(split.pool, field.name) for field in fields(split.pool)), happens=happens)
@@ -59,9 +59,9 @@ def kit(folder: Path, happens: Callable[[int], None], **fleet: Any) -> RunSpec: 
     return RunSpec(replace(split, pool=pool), model, sampler, RunFolder(folder), {})
 
 
-def schedule(workers: int) -> Schedule:
+def schedule(workers: int) -> TrainerConfig:
     training = TrainingConfig(epochs=3, batch=16, workers=workers)
-    return Schedule(training, SamplingConfig(), AugmentConfig())
+    return TrainerConfig(training, SamplingConfig(), AugmentConfig())
 
 
 def picks(folder: Path) -> list[list[int]]:
@@ -72,9 +72,9 @@ def picks(folder: Path) -> list[list[int]]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
     """What one worker does."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
-    given = kit(folder, abs, shards=1)
-    with given.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
-        return folder, fit(given.trainer(schedule(1), 5))
+    spec = run_spec(folder, abs, shards=1)
+    with spec.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
+        return folder, fit(spec.trainer(schedule(1), 5))
 
 
 def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, Json], tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, 
             die_once(marker)
 
     options = FleetConfig(cpus_per_shard=0.5)
-    given = kit(folder, happens, shards=2, fleet="ray", options=options)
-    with given.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
-        found = train_together(given, schedule(2), 5)
+    spec = run_spec(folder, happens, shards=2, fleet="ray", options=options)
+    with spec.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
+        found = train_together(spec, schedule(2), 5)
     assert marker.exists()
     assert picks(folder) == picks(alone[0])
     for part in ("val", "test", "last"):
@@ -106,9 +106,9 @@ def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None
         if rank == 1:
             raise KeyError("a bug of the user's")
 
-    given = kit(tmp_path / "run", happens, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.5))
-    with given.sampler, pytest.raises(KeyError, match="a bug of the user's"):  # type: ignore[attr-defined]  # as above
-        train_together(given, schedule(2), 5)
+    spec = run_spec(tmp_path / "run", happens, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.5))
+    with spec.sampler, pytest.raises(KeyError, match="a bug of the user's"):  # type: ignore[attr-defined]  # as above
+        train_together(spec, schedule(2), 5)
     assert not (tmp_path / "run" / ".train").exists()
 
 
@@ -122,9 +122,7 @@ def test_what_two_workers_began_one_goes_on_with(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 130
-    assert re.fullmatch(
-        r"negsift: interrupted; \d+ epochs are saved in .*; the same command goes on from there\n", told
-    )
+    assert re.fullmatch(r"negsift: interrupted; \d+ epochs are saved in .*; the same command resumes the run\n", told)
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0
     assert picks(tmp_path / "run")[:2] == picks(tmp_path / "whole")[:2]

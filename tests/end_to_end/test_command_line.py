@@ -99,7 +99,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tm
     process.send_signal(signal.SIGINT)
     _, told = process.communicate()
     assert process.returncode == 130
-    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command goes on from there\n", told)
+    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command resumes the run\n", told)
     assert main(command(tmp_path / "run")[3:]) == 0
     assert results(tmp_path / "run") == results(undisturbed)
 
@@ -213,7 +213,7 @@ def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
     told = capsys.readouterr()
-    assert re.search("(not writable|no folder); expected a folder with room", told.err)
+    assert re.search("(not writable|no folder); expected a writable folder", told.err)
     assert "positive bags" not in told.out  # before any data is read
 
 

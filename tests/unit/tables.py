@@ -11,7 +11,7 @@ from torch import Tensor
 
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.schema import Payload
-from negsift.common.data.table.sources.ragged import ragged
+from negsift.common.data.table.sources.feature_column import feature_column
 from negsift.common.data.table.writer import TableWriter
 
 WIDTH = 6
@@ -29,7 +29,9 @@ def as_table(bags: Bags, labels: Sequence[Sequence[str] | None], first: int = 0,
     offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in bags])])
     names = [f"b{number}" for number in range(first, first + len(bags))]
     labeled = pa.array(list(labels), pa.list_(pa.string()))
-    return pa.table({"bag_id": names, "labels": labeled, "features": ragged(np.concatenate(bags), offsets), **more})
+    return pa.table(
+        {"bag_id": names, "labels": labeled, "features": feature_column(np.concatenate(bags), offsets), **more}
+    )
 
 
 def write(where: Path | Location, table: pa.Table, *, append: bool = False, group_mb: float = 0.0005) -> Location:

@@ -132,13 +132,13 @@ def test_answer_of_another_shape_is_a_bad_model(name: str) -> None:
 def test_gradient_of_a_head_used_otherwise_is_a_bad_model(shape: Shape) -> None:
     model = as_embedder(Net(2, shape).double())
     assert embed(model, FEATURES).features.shape == (5, 4)
-    with pytest.raises(BadModel, match=r"not the head's output.*without gradients"):
+    with pytest.raises(BadModel, match=r"differ from the head's output.*without gradients"):
         embed(model, GRADIENT)
 
 
 def test_head_that_is_never_called_is_a_bad_model() -> None:
     model = as_embedder(Net(2, lambda net, bags: net.body(bags).mean(1)[:, :2]).double())
-    with pytest.raises(BadModel, match="head that isn't used"):
+    with pytest.raises(BadModel, match="head that is not used"):
         embed(model, FEATURES)
 
 

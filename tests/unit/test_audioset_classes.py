@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from negsift.common.data.audioset.audioset40 import AUDIOSET40
 from negsift.common.data.audioset.classes import read_names, read_ontology, read_vocabulary
-from negsift.common.data.audioset.forty import AUDIOSET40
 from negsift.common.data.audioset.segments import Segment
 from negsift.common.errors import BadData, UnknownName
 
@@ -85,7 +85,7 @@ def test_a_cycle_in_the_ontology_ends(root: Path) -> None:
 
 @pytest.mark.parametrize("wanted", ["top:0", "top:x", "top:²", "forty", ""])
 def test_unknown_lists_are_told_with_the_known(wanted: str, root: Path) -> None:
-    with pytest.raises(UnknownName, match="data.audio.classes.*a file, a class a line, all, audioset40, top:K"):
+    with pytest.raises(UnknownName, match="data.audio.classes.*a file of classes, all, audioset40, top:K"):
         mids(root, wanted)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.common.data.audioset.files import find_file, index_folder, read_name
-from negsift.common.data.audioset.lists import read_lists
+from negsift.common.data.audioset.clip_files import find_file, index_folder, read_name
+from negsift.common.data.audioset.read_clip_lists import read_clip_lists
 from negsift.common.data.audioset.segments import Segment, read_segments
 from negsift.common.errors import BadData
 from tests.unit.clips import clip_id, encoded_clip, tags_of, write_folder, write_list, write_parquet
@@ -104,7 +104,7 @@ def test_of_two_files_for_one_id_one_is_taken_and_told(tmp_path: Path) -> None:
     for ending in (".m4a", ".mp3", ".flac"):
         (tmp_path / f"{SEGMENT.id}{ending}").touch()
     found, remark = find_file(SEGMENT, index_folder(tmp_path))
-    assert (found, remark) == (tmp_path / f"{SEGMENT.id}.flac", f"{SEGMENT.id}.flac taken, {SEGMENT.id}.mp3 not")
+    assert (found, remark) == (tmp_path / f"{SEGMENT.id}.flac", f"{SEGMENT.id}.flac used, {SEGMENT.id}.mp3 ignored")
 
 
 @pytest.mark.parametrize("id", ["clip 1", "Yes", "a-much-longer-id_0001"])
@@ -122,7 +122,7 @@ def test_missing_clips_are_listed(tmp_path: Path) -> None:
     write_folder(tmp_path)
     for number in (3, 8):
         (tmp_path / "train" / f"{clip_id(number)}.flac").unlink()
-    train, test = read_lists(tmp_path, "balanced")
+    train, test = read_clip_lists(tmp_path, "balanced")
     assert [(segment.id, remark) for segment, remark in train.missing] == [(clip_id(n), "no file") for n in (3, 8)]
     assert (len(train.segments), len(test.segments), test.missing) == (38, 20, ())
 
@@ -131,7 +131,7 @@ def test_clips_with_more_than_one_file_are_counted(tmp_path: Path, caplog: pytes
     write_folder(tmp_path)
     for number in (3, 8):
         (tmp_path / "eval" / f"Y{clip_id(number)}.wav").touch()
-    train, _ = read_lists(tmp_path, "balanced")
+    train, _ = read_clip_lists(tmp_path, "balanced")
     assert len(train.segments) == 40
     assert "2 clips with more than one file (" in caplog.text
 
@@ -139,13 +139,13 @@ def test_clips_with_more_than_one_file_are_counted(tmp_path: Path, caplog: pytes
 def test_the_unbalanced_list_is_read_on_request(tmp_path: Path) -> None:
     write_folder(tmp_path)
     write_list(tmp_path / "unbalanced_train_segments.csv", range(10))
-    assert len(read_lists(tmp_path, "unbalanced")[0].segments) == 10
+    assert len(read_clip_lists(tmp_path, "unbalanced")[0].segments) == 10
 
 
 def test_parquet_holds_the_same_clips(tmp_path: Path) -> None:
     for listed, stored in zip(
-        read_lists(write_folder(tmp_path / "csv"), "balanced"),
-        read_lists(write_parquet(tmp_path / "parquet"), "balanced"), strict=True,
+        read_clip_lists(write_folder(tmp_path / "csv"), "balanced"),
+        read_clip_lists(write_parquet(tmp_path / "parquet"), "balanced"), strict=True,
     ):  # fmt: skip
         assert dict(zip(listed.ids, (s.tags for s in listed.segments), strict=True)) == dict(
             zip(stored.ids, (s.tags for s in stored.segments), strict=True)
@@ -158,7 +158,7 @@ def test_parquet_files_may_be_named_instead_of_their_folders(tmp_path: Path) -> 
     for folder, stem in (("bal_train", "train"), ("eval", "test")):
         for path in sorted((tmp_path / folder).iterdir()):
             path.rename(tmp_path / f"{stem}-{path.name}")
-    assert [len(listing.segments) for listing in read_lists(tmp_path, "balanced")] == [40, 20]
+    assert [len(listing.segments) for listing in read_clip_lists(tmp_path, "balanced")] == [40, 20]
 
 
 def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> 
         (tmp_path / listed).write_text("\n".join(lines))
     for start in (0, 10_000):
         (tmp_path / f"Y{clip_id(0)}_{start}.flac").write_bytes(encoded_clip(0))
-    assert read_lists(tmp_path, "balanced")[0].ids == [f"{clip_id(0)}_0", f"{clip_id(0)}_10000"]
+    assert read_clip_lists(tmp_path, "balanced")[0].ids == [f"{clip_id(0)}_0", f"{clip_id(0)}_10000"]
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> 
         ({"video_id": ["a"], "audio": [{"bytes": "text"}], "labels": [["/m/a"]]}, "struct<bytes: string>"),
         ({"video_id": ["a"], "audio": [{"bytes": b""}], "labels": [[3]]}, "labels: list<element: int64>"),
         ({"video_id": ["a", None], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "no video_id in row 1"),
-        ({"video_id": ["a", "a"], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "an id twice"),
+        ({"video_id": ["a", "a"], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "a repeated id"),
     ],
 )
 def test_parquet_of_another_form_is_told(columns: dict[str, list[object]], told: str, tmp_path: Path) -> None:
     for stem in ("train", "test"):
         pq.write_table(pa.table(columns), tmp_path / f"{stem}.parquet")
     with pytest.raises(BadData, match=told):
-        read_lists(tmp_path, "balanced")
+        read_clip_lists(tmp_path, "balanced")
 
 
 def test_rows_without_labels_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,7 +199,7 @@ def test_rows_without_labels_are_left_out_and_counted(tmp_path: Path, caplog: py
     large = named.set_column(2, "labels", named["labels"].cast(pa.large_list(pa.large_string())))
     for stem in ("train", "test"):
         pq.write_table(large, tmp_path / f"{stem}.parquet")
-    train, _ = read_lists(tmp_path, "balanced")
+    train, _ = read_clip_lists(tmp_path, "balanced")
     assert [(segment.id, segment.tags) for segment in train.segments] == [("a", ("/m/a",)), ("c", ())]
     assert ([recording.row for recording in train.recordings], train.names) == ([0, 2], {"/m/a": "Ape"})
     assert f"1 clips in {tmp_path} have no labels" in caplog.text
@@ -209,7 +209,7 @@ def test_a_broken_parquet_file_is_told(tmp_path: Path) -> None:
     for stem in ("train", "test"):
         (tmp_path / f"{stem}.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(BadData, match=r"train\.parquet unreadable"):
-        read_lists(tmp_path, "balanced")
+        read_clip_lists(tmp_path, "balanced")
 
 
 def test_a_folder_with_no_clip_of_the_list_is_told(tmp_path: Path) -> None:
@@ -217,16 +217,16 @@ def test_a_folder_with_no_clip_of_the_list_is_told(tmp_path: Path) -> None:
     write_list(tmp_path / "eval_segments.csv", range(5))
     (tmp_path / "unrelated.wav").touch()
     with pytest.raises(BadData, match=r"no clip of balanced_train_segments.csv below .*5 listed"):
-        read_lists(tmp_path, "balanced")
+        read_clip_lists(tmp_path, "balanced")
 
 
 def test_an_empty_folder_and_none_are_told(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="neither balanced_train_segments.csv and eval_segments.csv nor"):
-        read_lists(tmp_path, "balanced")
+        read_clip_lists(tmp_path, "balanced")
     with pytest.raises(BadData, match="no folder"):
-        read_lists(tmp_path / "absent", "balanced")
+        read_clip_lists(tmp_path / "absent", "balanced")
 
 
 def test_tags_are_those_of_the_list(tmp_path: Path) -> None:
-    train, _ = read_lists(write_folder(tmp_path), "balanced")
+    train, _ = read_clip_lists(write_folder(tmp_path), "balanced")
     assert [segment.tags for segment in train.segments] == [tuple(sorted(tags_of(number))) for number in range(40)]

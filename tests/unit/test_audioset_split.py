@@ -107,7 +107,7 @@ def test_descendants_of_the_target_can_be_kept_out_of_the_pool(tmp_path: Path) -
     with pytest.raises(BadInput, match="without an ontology"):
         load_split(data(root, HIGH, config))
     (root / "ontology.json").write_text(json.dumps([{"id": NOISE, "child_ids": []}]))
-    with pytest.raises(BadInput, match="exclude_descendants of /m/high, which ontology.json doesn't have"):
+    with pytest.raises(BadInput, match="exclude_descendants of /m/high, which is not in ontology.json"):
         load_split(data(root, HIGH, config))
     (root / "ontology.json").write_text(
         json.dumps([{"id": HIGH, "child_ids": [NOISE]}, {"id": NOISE, "child_ids": []}])
@@ -143,7 +143,7 @@ def test_clips_in_both_lists_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
     root = write_folder(tmp_path)
     write_list(root / "eval_segments.csv", [3, *range(1000, 1020)])
     load_split(data(root))
-    assert f"1 clips are in both lists, so that tests flatter ({clip_id(3)}_30000)" in caplog.text
+    assert f"1 clips are in both lists, so test results are too good ({clip_id(3)}_30000)" in caplog.text
 
 
 def test_more_than_half_of_the_clips_missing_is_an_error(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_clip_set_is_a_dataset_of_clips(root: Path) -> None:
 
 def test_sets_of_two_tables_are_not_joined(root: Path) -> None:
     positives, _, _, test = clip_sets(load_split(data(root)))
-    with pytest.raises(ValueError, match="clips of two tables"):
+    with pytest.raises(ValueError, match="clips of different tables"):
         positives.joined(test)
 
 

@@ -12,8 +12,8 @@ from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.trainer.augment import AugmentConfig, Augmented, Mixture, draw_mixture, mask, mix
-from negsift.trainer.loader import Batch, Batches, EpochSet
+from negsift.trainer.augment import AugmentConfig, AugmentedBatches, MixupDraws, draw_mixup, mask, mix
+from negsift.trainer.loader import EpochBatches, EpochSet, TrainingBatch
 from tests.unit.clips import SMALL, data, write_folder
 from tests.unit.toys import bag_set
 
@@ -30,9 +30,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
     return split.positives.joined(split.pool)
 
 
-def epoch(clips: ClipSet, config: AugmentConfig = BOTH, key: tuple[int, int] = (0, 0), size: int = 7) -> list[Batch]:
+def epoch(
+    clips: ClipSet, config: AugmentConfig = BOTH, key: tuple[int, int] = (0, 0), size: int = 7
+) -> list[TrainingBatch]:
     bags = EpochSet(clips, np.linspace(1, 2, len(clips)))
-    return list(Augmented(Batches(bags, np.arange(len(clips))[::-1].copy(), size), config, key))
+    return list(AugmentedBatches(EpochBatches(bags, np.arange(len(clips))[::-1].copy(), size), config, key))
 
 
 def masked_stripe(row: np.ndarray) -> tuple[int, int]:
@@ -43,7 +45,7 @@ def masked_stripe(row: np.ndarray) -> tuple[int, int]:
 
 
 def test_mixtures_are_those_of_a_loop(clips: ClipSet) -> None:
-    rows, mixture = np.array([3, 0, 5]), Mixture(np.array([4, 0, 9]), np.array([0.3, 1.0, 0.6]))
+    rows, mixture = np.array([3, 0, 5]), MixupDraws(np.array([4, 0, 9]), np.array([0.3, 1.0, 0.6]))
     found = mix(clips, rows, mixture)
     for at, (row, partner, share) in enumerate(zip(rows, mixture.partner, mixture.share, strict=True)):
         one, other = (clips.waveforms(np.array([which]))[0] / 32768 for which in (row, partner))
@@ -54,13 +56,13 @@ def test_mixtures_are_those_of_a_loop(clips: ClipSet) -> None:
 
 def test_clips_that_are_not_mixed_are_the_cached_ones(clips: ClipSet) -> None:
     rows = np.arange(5)
-    found = mix(clips, rows, Mixture(rows, np.ones(5)))
+    found = mix(clips, rows, MixupDraws(rows, np.ones(5)))
     np.testing.assert_array_equal(found, clips.gather(rows).float())
 
 
 def test_half_of_the_clips_are_mixed_with_partners_from_the_set_and_beta_shares() -> None:
     order = np.arange(4000)
-    mixture = draw_mixture(order, 50, MIXUP, (0, 0))
+    mixture = draw_mixup(order, 50, MIXUP, (0, 0))
     mixed = mixture.share < 1
     assert abs(mixed.mean() - 0.5) < 0.03
     np.testing.assert_array_equal(mixture.partner[~mixed], order[~mixed])
@@ -70,7 +72,7 @@ def test_half_of_the_clips_are_mixed_with_partners_from_the_set_and_beta_shares(
 
 def test_labels_are_mixed_as_the_waveforms_are(clips: ClipSet) -> None:
     order = np.arange(len(clips))[::-1]
-    mixture = draw_mixture(order, len(clips), BOTH, (0, 0))
+    mixture = draw_mixup(order, len(clips), BOTH, (0, 0))
     expected = [
         share * clips.label[row] + (1 - share) * clips.label[partner]
         for row, partner, share in zip(order, mixture.partner, mixture.share, strict=True)
@@ -145,8 +147,8 @@ def test_unusable_settings_are_told(change: dict[str, float], told: str) -> None
 
 
 def test_bags_that_are_no_clips_are_told() -> None:
-    with pytest.raises(BadInput, match="augmentation of bags that are no clips"):
-        list(Augmented(Batches(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2), BOTH, (0, 0)))
+    with pytest.raises(BadInput, match="augmentation of bags that are not clips"):
+        list(AugmentedBatches(EpochBatches(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2), BOTH, (0, 0)))
 
 
 def test_nothing_is_wanted_by_default() -> None:

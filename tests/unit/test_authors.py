@@ -89,7 +89,7 @@ def test_a_head_of_other_classes_stays_as_the_model_made_it(tmp_path: Path, capl
         ours = psla(tmp_path / "five.pth")
     assert torch.equal(ours.head.classifier.weight, psla().head.classifier.weight)
     assert torch.equal(ours.encoder.features[8][0].weight, theirs.encoder.features[8][0].weight)
-    assert "five.pth: the encoder is taken, the head is not" in caplog.text
+    assert "five.pth: the encoder is used, the head is not" in caplog.text
 
 
 def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_an_imagenet_network_sees_a_spectrogram_as_a_grey_picture(tmp_path: Path
     ("content", "told"),
     [
         ({"a": torch.zeros(2)}, "a of shape \\(2,\\).*expected shape None"),
-        ({"a": 1}, "something else than tensors"),
-        ([1, 2], "something else than tensors"),
+        ({"a": 1}, "not a mapping of names to tensors"),
+        ([1, 2], "not a mapping of names to tensors"),
         (None, "unreadable"),
     ],
 )

@@ -231,7 +231,7 @@ class Program:
 def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
     content = {b"data": Program(tmp_path / "made"), b"labels": [1]}
     (batches(tmp_path) / "cifar-10-batches-py" / "data_batch_2").write_bytes(pickle.dumps(content))
-    with pytest.raises(BadData, match=r"data_batch_2 unreadable \(it wants to make a posix\.mkdir\)"):
+    with pytest.raises(BadData, match=r"data_batch_2 unreadable \(it contains a posix\.mkdir\)"):
         read(tmp_path)
     assert not (tmp_path / "made").exists()
 
@@ -250,7 +250,7 @@ def test_a_failed_download_is_bad_data(error: Exception, tmp_path: Path, monkeyp
         raise error
 
     monkeypatch.setattr("torchvision.datasets.CIFAR10", fail)
-    with pytest.raises(BadData, match="download failed.*expected a connection.*fetch CIFAR-10 by hand"):
+    with pytest.raises(BadData, match="download failed.*expected a connection.*download CIFAR-10 by hand"):
         load(DataConfig(name="cifar10", root=str(tmp_path), download=True))
     assert len(load(DataConfig(name="cifar10", root=str(parquet(tmp_path)), download=True))[0]) == 6
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from negsift.common.data.audio.config import ClipForm
-from negsift.common.errors import BadInput, BadModel, UnknownName
+from negsift.common.errors import BadData, BadInput, BadModel, UnknownName
 from negsift.common.models.attention import AttentionHead
 from negsift.common.models.clip import ClipClassifier
 from negsift.common.models.encoders import ModelConfig
@@ -180,5 +180,10 @@ def test_unknown_model_lists_those_for_clips() -> None:
 
 
 def test_clips_too_small_are_bad_input() -> None:
-    with pytest.raises(BadInput, match="16 frames x 64 mel bands; expected 32 or more"):
+    with pytest.raises(BadInput, match="16 frames x 64 mel bands; expected at least 32"):
         make_clip_model(ModelConfig("psla"), ClipForm(16, 64, 0.0, 1.0), 0)
+
+
+def test_a_batch_of_another_form_is_refused() -> None:
+    with pytest.raises(BadData, match="a batch of type list for a ClipClassifier; expected a tensor"):
+        small()([clips(1)])

@@ -98,10 +98,10 @@ def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
     names = [str(recording.path) for recording in recordings]
     slow = (
         "import sys; from pathlib import Path; from negsift.common.data.audio import store; from tests.unit.clips import SMALL\n"
-        "whole = store.Plan._make_features\n"
+        "whole = store.CachePlan._make_features\n"
         "def last_hangs(plan, part, waves):\n"
         "    sys.stdin.read() if part == 2 else whole(plan, part, waves)\n"
-        "store.Plan._make_features = last_hangs\n"
+        "store.CachePlan._make_features = last_hangs\n"
         f"store.build_store([store.Recording(Path(name)) for name in {names}], SMALL, 1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", slow], cwd=ROOT, stdin=subprocess.PIPE)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from negsift.common.arrays import Index
+from negsift.common.data.bagset import Batch
 from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream
@@ -30,9 +31,9 @@ class Counting(BagClassifier):
 
     passes = 0
 
-    def embed(self, bags: object, index: Index, ask: EmbeddingSpec) -> Embedded:
+    def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
         Counting.passes += 1
-        return super().embed(bags, index, ask)
+        return super().embed(bags, index, spec)
 
 
 @pytest.fixture
@@ -93,10 +94,10 @@ def test_targets_share_what_is_decoded(tmp_path: Path, monkeypatch: pytest.Monke
         lambda self, place, of=RowGroupStream._decode: (decoded.append(place), of(self, place))[1],
     )
     feeds = [
-        RowGroupStream(bags, range(len(bags)), DecodingBudget(1 << 28))
+        RowGroupStream(bags.row_index, range(len(bags)), DecodingBudget(1 << 28))
         for bags in (open_pool(tmp_path, name) for name in ("bird", "cat"))
     ]
-    groups = len(feeds[0].bags.manifest.groups)
+    groups = len(feeds[0].row_index.manifest.groups)
     for feed in feeds:
         feed.gather(np.arange(len(feed)))
     assert len(decoded) == len(set(decoded)) == groups

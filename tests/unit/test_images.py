@@ -107,7 +107,7 @@ def test_no_root_is_bad_data() -> None:
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"no folder .*missing.*two classes or more"):
+    with pytest.raises(BadData, match=r"no folder .*missing.*at least two classes"):
         read(tmp_path / "missing")
 
 

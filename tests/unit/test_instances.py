@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from negsift.common.data.instances import Instances, cache_folder, decode_once
+from negsift.common.data.cache_folder import cache_folder
+from negsift.common.data.instances import Instances, decode_once
 from negsift.common.errors import BadInput
 from tests.unit.toys import images
 
@@ -19,7 +20,7 @@ class Decoder:
 
     def __call__(self) -> Instances:
         self.calls += 1
-        return Instances(np.array([0, 1, 1]), ("no", "yes"), ("x.png: broken",), held=images(3, self.calls).images)
+        return Instances(np.array([0, 1, 1]), ("no", "yes"), ("x.png: broken",), in_memory=images(3, self.calls).images)
 
 
 @pytest.fixture

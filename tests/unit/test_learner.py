@@ -9,12 +9,12 @@ from negsift.common.errors import BadInput
 from negsift.common.models.encoders import ModelConfig, make_model
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import Batch, Batches, EpochSet
+from negsift.trainer.loader import EpochBatches, EpochSet, TrainingBatch
 from tests.unit.toys import SHAPE, bag_set, cnn, vector_model, vectors
 
 
-def batch(label: torch.Tensor, count: int = 6) -> Batch:
-    return Batch(torch.stack(vectors([3] * count)), label, torch.ones(count))
+def batch(label: torch.Tensor, count: int = 6) -> TrainingBatch:
+    return TrainingBatch(torch.stack(vectors([3] * count)), label, torch.ones(count))
 
 
 def test_the_learning_rate_is_halved_from_an_epoch_on_every_few() -> None:
@@ -87,7 +87,7 @@ def test_unusable_settings_are_told(change: dict[str, float]) -> None:
 
 def test_an_epoch_set_gives_its_bags_in_order() -> None:
     bags = bag_set([1, 2, 3])
-    found = list(Batches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
+    found = list(EpochBatches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
     assert [len(each.label) for each in found] == [2, 1]
     np.testing.assert_array_equal(torch.cat([each.weight for each in found]), [2.0, 0.0, 1.0])
 
@@ -96,7 +96,7 @@ def test_an_epoch_set_gives_its_bags_in_order() -> None:
 def test_a_frozen_backbone_keeps_every_number_while_the_head_learns(name: str) -> None:
     model, bags = make_model(ModelConfig(name), SHAPE, seed=0), bag_set([3] * 6)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    given = Batch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))
+    given = TrainingBatch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))
     Learner(model, TrainingConfig(freeze=True), 0).train([given] * 2, 0)
     changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"head"}

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from negsift.common.data.bagset import BagBatch
-from negsift.common.errors import BadInput
+from negsift.common.data.bagset import BagBatch, Batch
+from negsift.common.errors import BadData, BadInput
 from negsift.common.models.bag import BagClassifier
+from negsift.common.models.padding import pad_bags
 from negsift.common.models.pooling import POOLINGS, GatedAttention, residual
-from negsift.common.models.ragged import spread
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from tests.unit.toys import vector_model, vectors
 
@@ -184,8 +184,14 @@ def test_residual_does_not_cancel(gap: float) -> None:
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6))
 def test_spread_puts_bags_side_by_side(sizes: list[int]) -> None:
     values = torch.arange(1.0, 1 + 2 * sum(sizes)).view(-1, 2)
-    side_by_side, mask = spread(values, np.array(sizes))
+    side_by_side, mask = pad_bags(values, np.array(sizes))
     parts = list(torch.split(values, sizes))
     expected = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
     assert torch.equal(side_by_side, expected)
     assert mask.tolist() == [[1.0] * size + [0.0] * (max(sizes) - size) for size in sizes]
+
+
+@pytest.mark.parametrize("batch", [[torch.ones(2, 3)], {"bags": torch.ones(1, 2, 3)}])
+def test_a_batch_of_another_form_is_refused(batch: Batch) -> None:
+    with pytest.raises(BadData, match=r"a batch of type \w+ for a BagClassifier; expected a BagBatch, or a tensor"):
+        double_model("mean_softmax", 2).embed(batch, np.arange(1), KNOWN)

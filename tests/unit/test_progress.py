@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from negsift.common.types import Selection
-from negsift.trainer.loader import Batches, EpochSet, epoch_order
+from negsift.trainer.loader import EpochBatches, EpochSet, epoch_order
 from negsift.trainer.progress import Progress
 from tests.unit.toys import bag_set
 
@@ -32,7 +32,7 @@ def test_a_selection_that_cannot_be_written_is_kept_without_a_warning() -> None:
 @pytest.mark.parametrize(("size", "batches"), [(1, 7), (2, 4), (7, 1), (50, 1)])
 def test_batches_know_how_many_they_are(size: int, batches: int) -> None:
     bags = bag_set([2] * 7)
-    found = Batches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
+    found = EpochBatches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
     assert len(found) == len(list(found)) == batches
     assert sum(len(batch.bags) for batch in found) == 7
 

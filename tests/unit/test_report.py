@@ -20,10 +20,10 @@ from negsift.common.data.split import Split
 from negsift.common.errors import BadData
 from negsift.trainer.report import ReportedRun, write_report
 from negsift.trainer.report.comparison import compare, estimate, paired_gain
-from negsift.trainer.report.figure import Look, draw_line, panel, to_svg
+from negsift.trainer.report.figure import LineStyle, draw_line, panel, to_svg
 from negsift.trainer.report.pictures import show_bags
 from negsift.trainer.report.plots import curve
-from negsift.trainer.report.remarks import facts, headline, settings, trouble_rows, warnings
+from negsift.trainer.report.remarks import facts, headline, problem_rows, settings, warnings
 from negsift.trainer.report.runs import read_runs
 from negsift.trainer.report.selections import picks_by_epoch
 from negsift.trainer.report.table import group_rows, overview_rows
@@ -35,7 +35,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 def pool_of(shape: tuple[int, ...] = (1, 4, 4), name: str = "train-class0") -> BagSet:
     pixels = np.random.default_rng(0).integers(0, 256, (POOL * 2, *shape), dtype=np.uint8)
-    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), held=pixels)
+    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), in_memory=pixels)
     bags = list(np.arange(POOL * 2).reshape(POOL, 2))
     return stack_bags(instances, bags, np.zeros(POOL, dtype=np.int64), name)
 
@@ -162,7 +162,7 @@ def test_one_value_has_no_error_and_none_has_no_mean() -> None:
 
 def test_numbers_on_an_axis_are_not_cut() -> None:
     figure, axes = panel("x", "y")
-    draw_line(axes, np.array([0.0, 1.0]), np.array([0.8375, 0.8625]), Look("c1"))
+    draw_line(axes, np.array([0.0, 1.0]), np.array([0.8375, 0.8625]), LineStyle("c1"))
     axes.set_yticks([0.8375, -0.000125])
     svg = to_svg(figure, "ticks")
     assert ">0.8375<" in svg
@@ -171,7 +171,7 @@ def test_numbers_on_an_axis_are_not_cut() -> None:
 
 def test_figures_take_their_colours_from_the_page() -> None:
     figure, axes = panel("x", "y")
-    draw_line(axes, np.array([0.0, 1.0]), np.array([0.0, 1.0]), Look("c1"))
+    draw_line(axes, np.array([0.0, 1.0]), np.array([0.0, 1.0]), LineStyle("c1"))
     assert "var(--c1)" in to_svg(figure, "line")
     assert "#" not in to_svg(figure, "line")
 
@@ -191,7 +191,7 @@ def test_headline_names_the_best_and_random(sweep: Path) -> None:
 
 def test_headline_owns_up_to_a_gain_within_its_error(tmp_path: Path) -> None:
     runs = read_runs(make_sweep(tmp_path, ["random", "margin"]))
-    assert "these runs don't tell them apart" in headline(compare(runs))
+    assert "these runs do not distinguish them" in headline(compare(runs))
 
 
 def test_curve_is_the_mean_over_runs_that_reached_the_epoch(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_metrics_that_are_null_are_told_and_left_out(tmp_path: Path) -> None:
 def test_faults_of_a_run_are_listed(tmp_path: Path) -> None:
     line = epoch_line(0, 0.5) | {"dropped": 3, "filled": 4, "retries": 5}
     (make_run(tmp_path / "faulty") / "metrics.jsonl").write_text(json.dumps(line))
-    assert trouble_rows(read_runs(tmp_path)) == (("faulty", ("3", "4", "5", "1 epoch")),)
+    assert problem_rows(read_runs(tmp_path)) == (("faulty", ("3", "4", "5", "1 epoch")),)
 
 
 def test_undecodable_instances_are_listed_and_a_long_list_is_folded(tmp_path: Path) -> None:
@@ -317,34 +317,34 @@ def test_undecodable_instances_are_listed_and_a_long_list_is_folded(tmp_path: Pa
 def test_pictures_are_of_the_best_and_last_ranked_bags(tmp_path: Path) -> None:
     make_run(tmp_path)
     choose(tmp_path, 2, np.arange(POOL)[::-1].copy())
-    best, last = show_bags(compare(read_runs(tmp_path))[0], lookup).shelves
-    assert [strip.bag_id[-2:] for strip in best.strips] == ["19", "18", "17", "16", "15", "14"]
-    assert [strip.bag_id[-2:] for strip in last.strips] == ["05", "04", "03", "02", "01", "00"]
+    best, last = show_bags(compare(read_runs(tmp_path))[0], lookup).rows
+    assert [bag.bag_id[-2:] for bag in best.bags] == ["19", "18", "17", "16", "15", "14"]
+    assert [bag.bag_id[-2:] for bag in last.bags] == ["05", "04", "03", "02", "01", "00"]
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (2, 8, 8), (3, 300, 200)])
 def test_instances_of_any_image_shape_are_pictured(tmp_path: Path, shape: tuple[int, ...]) -> None:
     pool = pool_of(shape)
     pictures = show_bags(compare(read_runs(make_run(tmp_path)))[0], lambda run: Split(pool, pool, pool, pool))
-    assert all(strip.source.startswith("data:image/png;base64,") for strip in pictures.shelves[0].strips)
+    assert all(bag.source.startswith("data:image/png;base64,") for bag in pictures.rows[0].bags)
 
 
 def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -> None:
     line = epoch_line(0, 0.5) | {"scored": 0}
     (make_run(tmp_path, "random") / "metrics.jsonl").write_text(json.dumps(line))
-    (shelf,) = show_bags(compare(read_runs(tmp_path))[0], lookup).shelves
-    assert shelf.caption.startswith("picked without scores")
+    (row,) = show_bags(compare(read_runs(tmp_path))[0], lookup).rows
+    assert row.caption.startswith("picked without scores")
 
 
 @pytest.mark.parametrize(
     ("config", "lines", "said"),
     [
         ({}, {}, ""),
-        ({"sampling__candidates": 8}, {"considered": 12, "scored": 12}, "12 of 20 bags considered a round"),
+        ({"sampling__candidates": 8}, {"considered": 12, "scored": 12}, "12 of 20 bags considered in a round"),
         (
             {"sampling__rescore": 4, "fleet__scoring": {"precision": "bfloat16", "channels_last": True}},
             {"scored": 8, "oldest": 3},
-            "8 of 20 bags scored anew a round, scores up to 3 epochs old, bfloat16, channels last",
+            "8 of 20 bags scored again in a round, scores up to 3 epochs old, bfloat16, channels last",
         ),
         ({"fleet__scoring": {"frozen": True}}, {}, "frozen"),
     ],
@@ -382,7 +382,7 @@ def too_few_bags(run: ReportedRun) -> Split:
 )
 def test_missing_pictures_have_a_reason(tmp_path: Path, bags: Any, reason: str) -> None:
     pictures = show_bags(compare(read_runs(make_run(tmp_path)))[0], bags)
-    assert not pictures.shelves
+    assert not pictures.rows
     assert re.match(f"No pictures: .*{reason}", pictures.reason)
 
 
@@ -417,7 +417,7 @@ def test_bytes_that_are_no_text_are_bad_data(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-@pytest.mark.parametrize(("make", "found"), [(True, "holds no run"), (False, "is not a folder")])
+@pytest.mark.parametrize(("make", "found"), [(True, "contains no run"), (False, "is not a folder")])
 def test_folder_without_runs_is_bad_data(tmp_path: Path, make: bool, found: str) -> None:
     folder = tmp_path / "empty"
     if make:
@@ -436,7 +436,7 @@ def test_report_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> 
 
 def test_report_that_cannot_be_put_in_place_leaves_nothing_half_written(tmp_path: Path) -> None:
     (make_run(tmp_path) / "report.html").mkdir()
-    with pytest.raises(BadData, match="can't be written"):
+    with pytest.raises(BadData, match="report.html not writable"):
         write_report(tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 

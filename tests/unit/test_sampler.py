@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.encoders import simple_cnn
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
@@ -34,7 +34,7 @@ from tests.unit.toys import (
 
 K = 9
 RAGGED = [1 + bag * 7 % 5 for bag in range(40)]
-Case = tuple[Sized, Sized, nn.Module]
+Case = tuple[BagDataset, BagDataset, nn.Module]
 
 CASES: dict[str, Callable[[], Case]] = {
     "equal": lambda: (bag_set([4] * 40), bag_set([4] * 11, seed=1, label=1), cnn()),

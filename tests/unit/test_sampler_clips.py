@@ -13,7 +13,7 @@ from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.table.bags import open_pool
-from negsift.common.data.table.row_group_stream import passing_bytes
+from negsift.common.data.table.memory_use import streaming_bytes
 from negsift.common.models.encoders import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.service import NegativeSampler
@@ -67,7 +67,7 @@ def test_a_table_gives_the_scores_of_a_clip_set(path: Path) -> None:
 
 @pytest.mark.parametrize("disk_mb", [0, 1])
 def test_a_table_that_streams_is_the_same_pool(path: Path, memory: tuple[Tensor, Tensor], disk_mb: int) -> None:
-    least = -(-passing_bytes(open_pool(path, LABELS[HIGH])) >> 20) + 1
+    least = -(-streaming_bytes(open_pool(path, LABELS[HIGH]).row_index) >> 20) + 1
     tight = FleetConfig(block=4, pool_mb=least, disk_mb=disk_mb, cache_mb=0)
     table = {"target_label": LABELS[HIGH], "options": tight}
     with NegativeSampler(path, MODEL, strategy="badge", k=K, shards=2, **table) as one:  # type: ignore[arg-type]  # of any

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.data.table.bags import open_pool, open_positives
-from negsift.common.data.table.row_group_stream import passing_bytes
+from negsift.common.data.table.memory_use import streaming_bytes
 from negsift.common.errors import BadData, BadInput
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
@@ -64,7 +64,7 @@ def test_a_table_is_the_same_pool_as_its_bags_in_memory(path: Path, name: str, s
 @pytest.mark.parametrize("scope", [{}, {"candidates": 24}, {"rescore": 24}])
 @pytest.mark.parametrize("disk_mb", [0, 1])
 def test_a_table_that_streams_is_the_same_pool(path: Path, disk_mb: int, scope: dict[str, int]) -> None:
-    least = -(-passing_bytes(open_pool(path, "bird")) >> 20) + 1
+    least = -(-streaming_bytes(open_pool(path, "bird").row_index) >> 20) + 1
     tight = FleetConfig(block=BLOCK, pool_mb=least, disk_mb=disk_mb, cache_mb=0)
     with sampler(path, options=tight, **scope) as table, sampler(POOL, target_label=None, **scope) as memory:
         for seed in (1, 2, 3):

@@ -11,10 +11,10 @@ from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
 from negsift.deploy.workers import divided, fleet_beside
 from negsift.service.config import FleetConfig
-from negsift.trainer.augment import AugmentConfig, Augmented
+from negsift.trainer.augment import AugmentConfig, AugmentedBatches
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import Batches, BatchShare, EpochSet
+from negsift.trainer.loader import BatchShare, EpochBatches, EpochSet
 from tests.unit.clips import data, write_folder
 from tests.unit.toys import bag_set, cnn
 
@@ -25,7 +25,7 @@ ORDER = np.array([3, 0, 6, 2, 5, 1, 4])
 def trained(share: BatchShare, size: int) -> tuple[dict[str, torch.Tensor], float]:
     """What a worker adds to the first batch's gradients, and its mean loss of all of them."""
     learner = Learner(cnn(), TrainingConfig(lr=1e-12), 0)
-    batches = list(Batches(BAGS, ORDER, size, share))
+    batches = list(EpochBatches(BAGS, ORDER, size, share))
     learner._step(batches[0])
     gradients = {name: value.grad.clone() for name, value in learner.model.named_parameters() if value.grad is not None}
     return gradients, learner.train(batches, 0)
@@ -49,7 +49,7 @@ def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: 
     bags, order = EpochSet(clips, np.ones(len(clips))), np.arange(len(clips))[::-1].copy()
     config = AugmentConfig(mixup=0.5, freq_mask=8, time_mask=32)
     whole, *parts = (
-        list(Augmented(Batches(bags, order, 6, share), config, (1, 2)))
+        list(AugmentedBatches(EpochBatches(bags, order, 6, share), config, (1, 2)))
         for share in (BatchShare(), BatchShare(0, 2), BatchShare(1, 2))
     )
     for batch, *shares in zip(whole, *parts, strict=True):

@@ -62,9 +62,9 @@ def test_silence_has_a_picture() -> None:
 def test_a_clip_is_told_with_its_tags_and_without_its_filling(split: Split) -> None:
     assert isinstance(split.pool, ClipSet)
     found = picture_clip(split.pool, 0)
-    assert found.told == split.pool.instances.told(int(split.pool.rows[0]))
+    assert found.tags == split.pool.instances.tag_names(int(split.pool.rows[0]))
     assert found.pixels.shape == (32, 98, 4)
-    assert all(name in ("Low tone", "Noise") for name in found.told.split(", "))
+    assert all(name in ("Low tone", "Noise") for name in found.tags.split(", "))
 
 
 def test_the_report_shows_and_plays_the_chosen_clips(split: Split, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ CLASSES = ("cat", "dog", "cow", "ant")
 
 def table(count: int, seed: int) -> Instances:
     found = images(count, seed, (1, 1, 1))
-    return Instances(np.arange(count) % len(CLASSES), CLASSES, held=found.images)
+    return Instances(np.arange(count) % len(CLASSES), CLASSES, in_memory=found.images)
 
 
 def split(**settings: object) -> Split:
@@ -103,13 +103,13 @@ def test_validation_share_out_of_range_is_bad_input(share: float) -> None:
 
 
 def test_too_few_positive_bags_to_divide_is_bad_input() -> None:
-    rare = Instances(np.array([1] + [0] * 99), ("no", "yes"), held=images(100, 0, (1, 1, 1)).images)
+    rare = Instances(np.array([1] + [0] * 99), ("no", "yes"), in_memory=images(100, 0, (1, 1, 1)).images)
     with pytest.raises(BadInput, match="too few positive bags"):
         split_bags(rare, rare, DataConfig(target="yes", density="fixed:1"))
 
 
 def test_target_missing_from_the_test_images_is_bad_data() -> None:
-    lacking = Instances(np.zeros(50, dtype=np.int64), CLASSES, held=images(50, 0, (1, 1, 1)).images)
+    lacking = Instances(np.zeros(50, dtype=np.int64), CLASSES, in_memory=images(50, 0, (1, 1, 1)).images)
     with pytest.raises(BadData, match="no positive instance"):
         split_bags(table(400, 0), lacking, DataConfig(target="dog"))
 

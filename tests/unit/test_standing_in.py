@@ -8,7 +8,7 @@ import pytest
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.models.adapt import Embedder
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.threads import block_workers
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import take_snapshot
@@ -26,7 +26,7 @@ from tests.unit.toys import a_round, vector_model, vectors
 SHARDS, THREADS = 3, block_workers(2)
 
 
-def stock_of(pool: Sized, model: Embedder) -> ShardSpec:
+def stock_of(pool: BagDataset, model: Embedder) -> ShardSpec:
     return ShardSpec(
         BagSource(pool), BagSource(vectors([2] * 9)), model, SHARDS, 4, 1 << 20, DecodingBudget(256 << 20, 0)
     )

@@ -98,7 +98,7 @@ def test_appending_leaves_positions_as_they_are(where: Location) -> None:
     assert (before.version, after.version) == (1, 2)
     assert_bags(list(after), negatives(BAGS, LABELS) + negatives(more, third_positive(30)))
     assert_bags(list(after.at(1)), negatives(BAGS, LABELS))
-    assert after.masks == open_pool(where, "bird").masks
+    assert after.row_index.masks == open_pool(where, "bird").row_index.masks
 
 
 @pytest.mark.parametrize("workers", [0, 2])

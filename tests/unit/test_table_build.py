@@ -20,7 +20,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest, versions
 from negsift.common.data.table.schema import ENCODED, Payload, read_payload, table_schema
 from negsift.common.data.table.sources.source import BuildConfig, as_labels
-from negsift.common.data.table.survey import describe_table, survey
+from negsift.common.data.table.statistics import count_bags, describe_table
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.tables import as_table, assert_bags, random_bags, third_positive, write
@@ -64,7 +64,7 @@ def test_rows_of_a_csv_become_bags(tmp_path: Path, dtype: str) -> None:
 
 @given(data=st.data())
 def test_bags_of_any_size_survive_batches_of_any_size(data: Any) -> None:
-    from negsift.common.data.table.sources.instances import group_rows
+    from negsift.common.data.table.sources.group_rows import group_rows
 
     sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=10))
     ids = np.repeat(np.arange(len(sizes)), sizes).astype(str)
@@ -185,7 +185,7 @@ def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:
     (source / "cat" / "0.png").write_bytes(b"no image")
     where = built(source)
     assert sum(rows(where)["n_instances"]) == 15
-    assert read_manifest(where).left_out == ("cat/0.png: no image of a known form",)
+    assert read_manifest(where).left_out == ("cat/0.png: unknown image format",)
     for number in range(1, 8):
         (source / "dog" / f"{number}.png").write_bytes(b"no image")
         (source / "cat" / f"{number}.png").write_bytes(b"no image")
@@ -231,7 +231,7 @@ WRONG_CSV = {
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
-    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels a bag"),
+    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels for a bag"),
     "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
     "no name": ("bag_id,label,x\n,1,1\n", "1 rows without a bag_id"),
 }  # fmt: skip
@@ -266,7 +266,7 @@ def test_arrays_of_two_widths_are_told(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda root: (root / "labels.csv").write_text("bag_id,label\na,1\nz,1\n"), r"1 bags of .* without a file \(first: z\)"),
-        (lambda root: (root / "labels.csv").unlink(), "no .*labels.csv; expected a file a bag, and labels.csv"),
+        (lambda root: (root / "labels.csv").unlink(), "no .*labels.csv; expected one file for each bag, and labels.csv"),
         (lambda root: (root / "b.npz").write_bytes(b"x"), "b.npz unreadable"),
         (lambda root: np.save(root / "a.npy", np.ones(3)), r"float64\(3,\) in .*a.npy"),
         (lambda root: (root / "a.npy").rename(root / "a.h5"), "no h5py installed"),
@@ -282,7 +282,7 @@ def test_a_folder_of_arrays_that_does_not_do_is_told(tmp_path: Path, change: Any
 @pytest.mark.parametrize("name", ["missing", "text.txt"])
 def test_a_source_of_no_known_kind_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.txt").write_text("")
-    with pytest.raises(BadData, match="nothing at|expected a folder, a .csv or a .parquet"):
+    with pytest.raises(BadData, match="no file at|expected a folder, a .csv or a .parquet"):
         built(tmp_path / name)
 
 
@@ -311,7 +311,7 @@ def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="can't be (written|read)"):
         build_table(tmp_path / "file" / "table", csv(tmp_path), BuildConfig())
-    with pytest.raises(BadInput, match=r"/proc/table, which can't be written .*; expected a folder with room"):
+    with pytest.raises(BadInput, match=r"/proc/table, which can't be written .*; expected a writable folder"):
         build_table("/proc/table", csv(tmp_path), BuildConfig())
 
 
@@ -324,7 +324,7 @@ def test_what_a_killed_writer_left_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_place_that_is_taken_is_told(tmp_path: Path) -> None:
     built(csv(tmp_path))
-    with pytest.raises(BadInput, match=r"a bag table at .* \(version 1\); expected an empty place; add --append"):
+    with pytest.raises(BadInput, match=r"a bag table at .* \(version 1\); expected an empty folder; add --append"):
         built(csv(tmp_path))
 
 
@@ -410,7 +410,7 @@ def test_a_column_of_another_type_is_told() -> None:
 def test_a_table_is_described(tmp_path: Path) -> None:
     where = built(csv(tmp_path))
     manifest = read_manifest(where)
-    text = describe_table(where, manifest, survey(where, manifest))
+    text = describe_table(where, manifest, count_bags(where, manifest))
     for line in ("version 1", "4 bags of 5 instances (1 to 2 a bag, median 1)", "payload features float32[2]",
                  "splits: none 1, train 3", "(1 bags have none, 1 are unlabeled)", "  cat: 2", "  dog: 1"):  # fmt: skip
         assert line in text

@@ -16,7 +16,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.sources.clips import is_audioset, label_names
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.data.table.survey import describe_table, survey
+from negsift.common.data.table.statistics import count_bags, describe_table
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
 from tests.unit.clips import LOW, clip_id, encode, encoded_clip, sound, tags_of, write_folder, write_list, write_parquet
@@ -96,7 +96,7 @@ def test_missing_empty_broken_and_silent_clips_are_left_out_and_listed(root: Pat
     for number, (line, words) in enumerate(zip(left_out, told, strict=True)):
         assert line.startswith(clip_id(number))
         assert any(word in line for word in words.split("|")), line
-    text = describe_table(where, read_manifest(where), survey(where, read_manifest(where)))
+    text = describe_table(where, read_manifest(where), count_bags(where, read_manifest(where)))
     assert f"left out when it was built: 6\n  {left_out[0]}\n" in text
 
 

@@ -16,15 +16,16 @@ from torch.utils.data import DataLoader, Subset
 
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.instances import cache_folder
-from negsift.common.data.table import cache, decoded_row_group, row_group_stream
+from negsift.common.data.table import decoded_row_group, row_group_cache, row_group_stream
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
-from negsift.common.data.table.row_group_stream import RowGroupStream, passing_bytes
-from negsift.common.data.table.schema import ENCODED, FORMS, Payload, Sound
+from negsift.common.data.table.memory_use import TRANSIENT_GROUPS, streaming_bytes
+from negsift.common.data.table.row_group_stream import RowGroupStream
+from negsift.common.data.table.schema import ENCODED, FORMS, Payload, SoundFormat
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
@@ -32,7 +33,7 @@ from tests.unit.clips import HIGH, SMALL, clip_id, data, encoded_clip, tags_of, 
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "audio-scenes"
 NUMBERS = [number for number in range(40) if HIGH not in tags_of(number)]
-PAYLOAD = Payload("audio", "float16", (SMALL.frames, SMALL.mels), Sound(SMALL.sample_rate, SMALL.seconds))
+PAYLOAD = Payload("audio", "float16", (SMALL.frames, SMALL.mels), SoundFormat(SMALL.sample_rate, SMALL.seconds))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def where(root: Path) -> Location:
 @pytest.fixture
 def pool(where: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableBags:
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_IN_USE", WeakValueDictionary())  # nothing of other tests
+    monkeypatch.setattr(row_group_cache, "IN_USE", WeakValueDictionary())  # nothing of other tests
     return open_pool(where, LABELS[HIGH])
 
 
@@ -116,20 +117,23 @@ def test_numbers_do_not_depend_on_the_threads_outside(pool: TableBags, expected:
 @pytest.mark.parametrize("held", [0, 100_000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 100_000, 1 << 20])
 def test_clips_are_the_same_whatever_the_budget(pool: TableBags, expected: np.ndarray, held: int, disk: int) -> None:
-    scan = RowGroupStream(pool, range(len(pool)), DecodingBudget(passing_bytes(pool) + held, disk))
+    scan = RowGroupStream(
+        pool.row_index, range(len(pool)), DecodingBudget(streaming_bytes(pool.row_index) + held, disk)
+    )
     found = [scan.gather(np.arange(start, min(start + 4, len(pool)))) for start in range(0, len(pool), 4)]
     np.testing.assert_array_equal(np.concatenate(found), expected)
-    size = sum(part.result().chunk.values.nbytes for part in scan._held.values())
+    size = sum(part.result().decoded.values.nbytes for part in scan.resident.values())
     assert (held > 0) <= (size > 0)
     assert size <= held
-    assert len(scan._passing) <= row_group_stream._PASSING
+    assert len(scan.transient) <= TRANSIENT_GROUPS
     assert sum(path.stat().st_size for path in cache_folder().rglob("*.bags")) <= disk
 
 
 def test_what_decoding_clips_takes_is_in_the_budget(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = passing_bytes(pool)
-    longer = dataclasses.replace(PAYLOAD, sound=Sound(SMALL.sample_rate, 11.0))
-    more = passing_bytes(dataclasses.replace(pool, manifest=dataclasses.replace(pool.manifest, payload=longer)))
+    one = streaming_bytes(pool.row_index)
+    longer = dataclasses.replace(PAYLOAD, sound=SoundFormat(SMALL.sample_rate, 11.0))
+    manifest = dataclasses.replace(pool.manifest, payload=longer)
+    more = streaming_bytes(dataclasses.replace(pool.row_index, manifest=manifest))
     assert more - one == round(10 * decoded_row_group.clips_at_once() * decoded_row_group._SECOND_BYTES)
     seen: list[int] = []
     real = decoded_row_group.decode
@@ -196,8 +200,8 @@ def test_clips_of_other_parameters_are_not_appended(root: Path, where: Location,
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"sample_rate": 16000', '"sample_rate": 8000', "of 1 s at 16,000 Hz; expected .* of 1 s at 8,000 Hz, as its manifest"),
-        ('"log-mel/1"', '"log-mel/2"', "clips for log-mel/2; expected log-mel/1"),
+        ('"sample_rate": 16000', '"sample_rate": 8000', "of 1 s at 16,000 Hz; expected .* of 1 s at 8,000 Hz, as the manifest"),
+        ('"log-mel/1"', '"log-mel/2"', "clips for features log-mel/2; expected log-mel/1"),
     ],
 )  # fmt: skip
 def test_a_manifest_of_other_parameters_is_told(
@@ -216,14 +220,14 @@ def test_a_clip_that_is_none_is_told_when_it_is_read(tmp_path: Path) -> None:
     with TableWriter(Location.of(tmp_path / "t"), PAYLOAD) as writer:
         writer.add(pa.table({"bag_id": ["a"], "labels": [[]], "audio": audio}))
     with pytest.raises(
-        BadData, match=r"clip 'a.flac' undecodable \(.*\); expected a whole clip; build the table without"
+        BadData, match=r"clip 'a.flac' undecodable \(.*\); expected a readable clip; build the table without"
     ):
         open_pool(tmp_path / "t")[0]
 
 
 @pytest.mark.parametrize("column", FORMS)
-@pytest.mark.parametrize("sound", [None, Sound(16_000, 1.0)])
-def test_clips_and_nothing_else_have_a_sound(column: str, sound: Sound | None) -> None:
+@pytest.mark.parametrize("sound", [None, SoundFormat(16_000, 1.0)])
+def test_clips_and_nothing_else_have_a_sound(column: str, sound: SoundFormat | None) -> None:
     dtypes, axes = FORMS[column]
     if (column == "audio") == (sound is not None):
         assert Payload(column, dtypes[0], (4,) * axes, sound).shape == (4,) * axes

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.split import DataConfig, Split
-from negsift.common.data.table.bag_filter import HeldOut
+from negsift.common.data.table.bag_filter import HashSplit
 from negsift.common.data.table.build import build_table
-from negsift.common.data.table.labelled import TableSet
 from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clip_tables import build
 from tests.unit.clips import write_folder
@@ -90,8 +90,8 @@ def test_what_is_set_aside_depends_on_the_seed_and_not_on_what_is_appended(tmp_p
 @given(st.integers(0, 5), st.floats(0.01, 0.4))
 @settings(deadline=None, max_examples=20)
 def test_shares_set_aside_are_about_as_large_as_asked(seed: int, share: float) -> None:
-    aside = HeldOut(("val", "test"), share, seed)
-    found = np.array([aside.part(f"bag{number}") for number in range(4_000)])
+    hash_split = HashSplit(("val", "test"), share, seed)
+    found = np.array([hash_split.split_of(f"bag{number}") for number in range(4_000)])
     for part in ("val", "test"):
         assert abs((found == part).mean() - share) < 5 * np.sqrt(share / 4_000)
 
@@ -116,7 +116,7 @@ def test_joined_bags_are_in_memory_and_keep_their_names_and_labels(marked: Path)
     found = split_of(marked)
     both = found.positives.joined(found.pool.subset(np.array([3, 1])))
     assert isinstance(both, TableSet)
-    assert both.held is not None
+    assert both.in_memory is not None
     assert names(both) == names(found.positives) + [names(found.pool)[at] for at in (3, 1)]
     assert both.label.tolist() == [1] * len(found.positives) + [0, 0]
     last = both.gather(np.array([len(both) - 1]))
@@ -144,7 +144,7 @@ def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(
         ({"root": "/nowhere"}, BadData, "no bag table at /nowhere"),
         ({"target": "cow"}, UnknownName, "class 'cow'; expected one of bird, cat"),
         ({"version": 9}, BadData, "no version 9 of .*; expected one of 1 to 1"),
-        ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for 2 parts; expected less than all bags"),
+        ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for each of 2 splits; expected less than all bags"),
     ],
 )  # fmt: skip
 def test_unusable_tables_and_settings_are_told(
@@ -172,7 +172,7 @@ def test_images_in_several_bags_are_not_set_aside(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(40):
             Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
-    for views, told in ((1, None), (2, "images in several bags of .* none marked val or test")):
+    for views, told in ((1, None), (2, "images shared by bags of .* no bag marked val or test")):
         where = tmp_path / f"views{views}"
         build_table(where, tmp_path / "photos", BuildConfig(bag_size=2, image_size=8, views=views))
         if told is None:

@@ -16,16 +16,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from negsift.common.data.table import cache, row_group_stream
+from negsift.common.data.table import row_group_cache
 from negsift.common.data.table.bags import TableBags, open_pool
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
-from negsift.common.data.table.row_group_stream import RowGroupStream, passing_bytes
+from negsift.common.data.table.memory_use import READING_BYTES, streaming_bytes
+from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.data.table.survey import describe_table, survey, verify
+from negsift.common.data.table.statistics import count_bags, describe_table, verify
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput
 from negsift.common.models.encoders import ModelConfig, make_model
@@ -64,7 +65,7 @@ def where(images: Path) -> Path:
 @pytest.fixture
 def pool(where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableBags:
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_IN_USE", WeakValueDictionary())  # nothing of other tests
+    monkeypatch.setattr(row_group_cache, "IN_USE", WeakValueDictionary())  # nothing of other tests
     return open_pool(where, "bird")
 
 
@@ -101,7 +102,7 @@ def test_views_survive_pickling(pool: TableBags) -> None:
 def test_every_image_is_in_as_many_bags_as_asked_for_and_kept_once(where: Path) -> None:
     counts = Counter(at for row in rows(where) for at in row["instance_rows"])
     assert counts == dict.fromkeys(range(3 * (COUNT + TEST)), 3)
-    assert read_manifest(Location.of(where)).viewed.rows == len(counts)
+    assert read_manifest(Location.of(where)).instance_table.rows == len(counts)
 
 
 def test_bags_in_which_each_image_is_once_are_those_of_copies(images: Path, tmp_path: Path) -> None:
@@ -121,10 +122,10 @@ def test_views_are_the_same_pool_as_their_bags_in_memory(where: Path, pool: Tabl
 
 
 def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    scan = RowGroupStream(pool, range(len(pool)), DecodingBudget(passing_bytes(pool)))
-    assert scan._images is not None
-    seen, load = [], scan._images._load
-    monkeypatch.setattr(scan._images, "_load", lambda number: (seen.append(number), load(number))[1])
+    scan = RowGroupStream(pool.row_index, range(len(pool)), DecodingBudget(streaming_bytes(pool.row_index)))
+    assert scan.images is not None
+    seen, load = [], scan.images._load
+    monkeypatch.setattr(scan.images, "_load", lambda number: (seen.append(number), load(number))[1])
     for _ in range(2):
         for start in range(0, len(pool), 8):
             scan.gather(np.arange(start, min(start + 8, len(pool))))
@@ -134,16 +135,16 @@ def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: 
         if row["split"] == "train" and "bird" not in row["labels"]
         for at in row["instance_rows"]
     }
-    assert sorted(seen) == np.unique(scan._images.bags.groups_of(np.array(sorted(viewed)))).tolist()
+    assert sorted(seen) == np.unique(scan.images.row_index.groups_of(np.array(sorted(viewed)))).tolist()
     assert len(seen) > 3
-    assert sorted(scan._images._held) == sorted(seen)
+    assert sorted(scan.images.resident) == sorted(seen)
 
 
 def test_room_for_the_instance_table_is_in_the_budget(pool: TableBags, where: Path) -> None:
-    assert pool.images is not None
+    assert pool.row_index.images is not None
     whole = 3 * (COUNT + TEST) * 16 * 16 * 3
-    assert passing_bytes(pool) > whole + passing_bytes(pool.images) > whole + row_group_stream._READING_BYTES
-    tight = FleetConfig(pool_mb=passing_bytes(pool) >> 20)
+    assert streaming_bytes(pool.row_index) > whole + streaming_bytes(pool.row_index.images) > whole + READING_BYTES
+    tight = FleetConfig(pool_mb=streaming_bytes(pool.row_index) >> 20)
     with pytest.raises(BadInput, match="for decoded bags; expected .* raise --set fleet.pool_mb"):
         NegativeSampler(where, CNN, strategy="entropy", k=3, target_label="bird", options=tight)
 
@@ -153,7 +154,7 @@ def test_appended_views_are_of_their_own_images(images: Path, where: Path, tmp_p
     before = open_pool(tmp_path / "views", "bird")
     build(images / "test", tmp_path / "views", views=1, append=True, prefix="more")
     after = before.at(None)
-    assert (after.version, after.manifest.viewed.rows) == (2, 3 * (COUNT + TEST) + 3 * TEST)
+    assert (after.version, after.manifest.instance_table.rows) == (2, 3 * (COUNT + TEST) + 3 * TEST)
     alone = build(images / "test", tmp_path / "alone", views=1, prefix="more")
     fresh = open_pool(tmp_path / "alone", "bird")
     assert alone.rows > 3
@@ -165,7 +166,7 @@ def test_broken_images_are_no_rows(images: Path, tmp_path: Path) -> None:
     shutil.copytree(images, tmp_path / "photos")
     (tmp_path / "photos" / "train" / "cat" / "0.png").write_bytes(b"no image")
     made = build(tmp_path / "photos", tmp_path / "views", views=2)
-    assert (made.viewed.rows, made.instances) == (3 * (COUNT + TEST) - 1, 2 * (3 * (COUNT + TEST) - 1))
+    assert (made.instance_table.rows, made.instances) == (3 * (COUNT + TEST) - 1, 2 * (3 * (COUNT + TEST) - 1))
     assert len(made.left_out) == 1
     assert made.left_out[0].startswith("train/cat/0.png: ")
     test_bags_are_the_rows_they_name(tmp_path / "views", open_pool(tmp_path / "views", "bird"))
@@ -181,7 +182,7 @@ def test_a_changed_image_file_is_told(where: Path, tmp_path: Path) -> None:
     path = next((tmp_path / "views").glob("images-*.parquet"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(BadData, match=r"bytes at .*images-.*parquet; expected .* as its manifest says"):
+    with pytest.raises(BadData, match=r"bytes at .*images-.*parquet; expected .* as the manifest lists"):
         open_pool(tmp_path / "views", "bird")
     path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
     with pytest.raises(BadData, match=r"row group 0 of .*images-.*parquet changed"):
@@ -202,7 +203,7 @@ def test_a_table_of_views_is_described(where: Path) -> None:
     place = Location.of(where)
     manifest = read_manifest(place)
     assert "payload instance_rows uint8[3, 16, 16] of a table of 150\n" in describe_table(
-        place, manifest, survey(place, manifest)
+        place, manifest, count_bags(place, manifest)
     )
     assert json.loads((where / "manifest-000001.json").read_text())["images"][0]["digest"] == manifest.images[0].digest
 

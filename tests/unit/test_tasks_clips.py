@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from negsift.common.data.audio.config import PSLA_STATS, ClipForm
-from negsift.common.data.table.schema import Payload, Sound
+from negsift.common.data.table.schema import Payload, SoundFormat
 from negsift.common.errors import BadInput
 from negsift.common.models.clip import ClipClassifier
 from negsift.common.models.encoders import ModelConfig
@@ -23,7 +23,7 @@ from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, write_folder
 from tests.unit.test_tasks import Shelf
 
-PAYLOAD = Payload("audio", "float16", (64, 32), Sound(16_000, 1.0))
+PAYLOAD = Payload("audio", "float16", (64, 32), SoundFormat(16_000, 1.0))
 STATED = {"mean": -4.0, "std": 3.5}
 
 
@@ -39,7 +39,7 @@ def test_a_named_model_is_the_trainers(name: str) -> None:
 
 
 def test_statistics_are_pslas_where_clips_are() -> None:
-    model = named_model({"name": "small_attention"}, Payload("audio", "float16", (96, 128), Sound(16_000, 1.0)))
+    model = named_model({"name": "small_attention"}, Payload("audio", "float16", (96, 128), SoundFormat(16_000, 1.0)))
     assert isinstance(model, ClipClassifier)
     assert (float(model.standardise.mean), float(model.standardise.std)) == pytest.approx(PSLA_STATS)
 
@@ -47,7 +47,7 @@ def test_statistics_are_pslas_where_clips_are() -> None:
 @pytest.mark.parametrize(
     ("given", "payload", "told"),
     [
-        ({"name": "small_attention"}, PAYLOAD, "model.mean=None, model.std=None for audio float16.*name both"),
+        ({"name": "small_attention"}, PAYLOAD, "model.mean=None, model.std=None for audio float16.*give both"),
         ({"name": "small_attention", "mean": -4.0}, PAYLOAD, "model.mean=-4.0, model.std=None for audio"),
         ({"name": "psla", "mean": 0.0, "std": 0.0}, PAYLOAD, "model.std=0.0; expected a number above 0"),
         ({"name": "linear"}, PAYLOAD, "model 'linear' for a pool of audio .*; expected one of psla, small_attention"),
@@ -57,8 +57,8 @@ def test_statistics_are_pslas_where_clips_are() -> None:
         ({"name": "small_atention"}, PAYLOAD, "did you mean 'small_attention'"),
         (
             {"name": "psla", **STATED},
-            Payload("audio", "float16", (16, 32), Sound(16_000, 1.0)),
-            "clips of 16 frames x 32 mel bands; expected 32 or more of each",
+            Payload("audio", "float16", (16, 32), SoundFormat(16_000, 1.0)),
+            "clips of 16 frames x 32 mel bands; expected at least 32 of each",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from negsift.common.data.instances import Instances
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.encoders import ModelConfig, make_model
 from negsift.common.models.pooling import make_pooling
-from negsift.common.protocols import Sized
+from negsift.common.protocols import BagDataset
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, PoolVersion, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
@@ -30,7 +30,7 @@ def images(count: int, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Instanc
     """Random uint8 images of two classes."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (count, *shape), dtype=np.uint8)
-    return Instances(random.integers(0, 2, count), ("no", "yes"), held=pixels)
+    return Instances(random.integers(0, 2, count), ("no", "yes"), in_memory=pixels)
 
 
 def bag_set(sizes: Sequence[int], seed: int = 0, label: int = 0) -> BagSet:
@@ -116,7 +116,7 @@ def a_round(k: int, epoch: int = 0, seed: int = 0, pool: int = 1 << 20) -> Round
 
 
 def select(
-    pool: Sized,
+    pool: BagDataset,
     model: nn.Module,
     strategy: str | Strategy,
     k: int | None,

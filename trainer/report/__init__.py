@@ -1,4 +1,4 @@
-"""The report of a run or of many: one HTML file that stands alone."""
+"""The report of one or many runs: a self-contained HTML file."""
 
 from negsift.trainer.report.page import write_report
 from negsift.trainer.report.pictures import BagLookup

@@ -1,8 +1,9 @@
-"""Panels in one style, as inline SVG whose colours are the page's CSS variables, light and dark."""
+"""Plots in one style, as inline SVG whose colours are CSS variables of the page, for light and dark mode."""
 
 import io
 import re
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 import matplotlib
 from markupsafe import Markup
@@ -13,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from negsift.common.arrays import Floats
 from negsift.trainer.report.comparison import BASELINE, RunGroup
 
-# Name of the CSS variable: (on light, on dark). The first of each pair is what matplotlib draws with.
-# c1 to c6 are Okabe and Ito's colours, which colour-blind readers can tell apart; c0 is for random.
+# CSS variable: (colour in light mode, in dark mode). matplotlib draws with the first one.
+# c1 to c6 are Okabe and Ito's colours, which colour-blind readers can distinguish; c0 is for random.
 PALETTE = {
     "ink": ("#55606e", "#a8b3c1"),
     "grid": ("#e3e7ec", "#2c3440"),
@@ -34,63 +35,56 @@ DASHES = ("", "6 2.5", "1.5 2", "7 2 1.5 2")
 
 _COLOURS = 6
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
-_SLIMMING = (
-    (r"<defs>\s*<clipPath.*?</defs>", ""),
-    (r' clip-path="[^"]*"', ""),
-    (r'(?<=<g) id="[^"]*"', ""),
-    (r" font-family: [^;\"]*;?", ""),
-    (r' transform="rotate\(-0 [^"]*"', ""),
-    (r"\n\s*", "\n"),
-    (r"<g/>\n", ""),
-)
+_NAMESPACE = re.compile(r"\{.*\}")
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 @dataclass(frozen=True)
-class Look:
-    """A colour of the palette and a dash pattern (SVG's `stroke-dasharray`; empty is solid)."""
+class LineStyle:
+    """A colour of the palette, by name, and a dash pattern as SVG's `stroke-dasharray`; empty means solid."""
 
     colour: str
     dash: str = ""
 
     @property
     def ink(self) -> str:
-        """The colour as matplotlib takes it."""
+        """The colour for matplotlib."""
         return PALETTE[self.colour][0]
 
     @property
-    def line(self) -> str | tuple[float, tuple[float, ...]]:
-        """The dash pattern as matplotlib takes it."""
+    def pattern(self) -> str | tuple[float, tuple[float, ...]]:
+        """The dash pattern for matplotlib."""
         return (0.0, tuple(float(part) for part in self.dash.split())) if self.dash else "solid"
 
 
 @dataclass(frozen=True)
-class Key:
-    """One entry of a legend; a swatch of its colour, or a line where `line` says so."""
+class LegendEntry:
+    """One entry of a legend, drawn as a line or, if not `line`, as a rectangle of its colour."""
 
-    look: Look
+    style: LineStyle
     label: str
     line: bool = True
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A panel with its title and, in `note`, what its lines and bands mean."""
+    """A plot with its title, and a `note` that explains its lines and bands."""
 
     title: str
     note: str
     svg: Markup
 
 
-def look(group: RunGroup) -> Look:
-    """The same look for a group everywhere; random is grey."""
+def group_style(group: RunGroup) -> LineStyle:
+    """The style of a group, the same in all plots and tables; random is grey."""
     dash = DASHES[group.number // _COLOURS % len(DASHES)]
     if group.strategy == BASELINE:
-        return Look("c0", dash if group.setting else DASHES[1])
-    return Look(f"c{group.number % _COLOURS + 1}", dash)
+        return LineStyle("c0", dash if group.setting else DASHES[1])
+    return LineStyle(f"c{group.number % _COLOURS + 1}", dash)
 
 
 def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
-    """An empty panel, `width` by `height` inches; the y axis's title stands above it, to be read level."""
+    """An empty panel, `width` by `height` inches, with the y axis's title above it in horizontal text."""
     figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     ink, grid = PALETTE["ink"][0], PALETTE["grid"][0]
@@ -109,45 +103,46 @@ def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -
 
 
 def whole_numbers(axes: Axes) -> None:
-    """No ticks between whole numbers on the x axis."""
+    """Put the ticks of the x axis at whole numbers."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
 
 
 def whole_counts(axes: Axes) -> None:
-    """No ticks between whole numbers on the y axis, and few of them."""
+    """Put the ticks of the y axis at whole numbers, and only a few."""
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
 
 
-def draw_line(axes: Axes, x: Floats, y: Floats, style: Look) -> None:
-    """A line; a lone point is drawn as a dot."""
+def draw_line(axes: Axes, x: Floats, y: Floats, style: LineStyle) -> None:
+    """Draw a line, or a dot for a single point."""
     marker = "o" if len(x) == 1 else ""
-    axes.plot(x, y, color=style.ink, linestyle=style.line, linewidth=1.8, marker=marker, markersize=5)
+    axes.plot(x, y, color=style.ink, linestyle=style.pattern, linewidth=1.8, marker=marker, markersize=5)
 
 
-def draw_band(axes: Axes, x: Floats, low: Floats, high: Floats, style: Look) -> None:
-    """A shaded band between two lines."""
+def draw_band(axes: Axes, x: Floats, low: Floats, high: Floats, style: LineStyle) -> None:
+    """Shade the band between two lines."""
     axes.fill([*x, *x[::-1]], [*low, *high[::-1]], color=style.ink, alpha=0.14, linewidth=0)
 
 
 def to_svg(figure: Figure, label: str) -> Markup:
-    """The figure as an `<svg>` that scales with its column; `label` is read out in its place.
-
-    Text stays text in the page's font. Clip paths go, since nothing is drawn outside the axes.
-    """
-    _leave_room(figure)
+    """The figure as an `<svg>` that scales with its column; `label` is its text for screen readers."""
+    _set_margins(figure)
+    for artist in figure.findobj():
+        artist.set_clip_on(False)  # nothing is drawn outside the axes, and clip paths would be half of the file
     stream = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(stream, format="svg", metadata=nothing)
-    text = stream.getvalue()
-    box = re.search(r'viewBox="[^"]*"', text)
-    assert box is not None, "matplotlib writes a viewBox"
-    body = _slim(text[text.index("<g ") :])
-    return Markup('<svg {} role="img" aria-label="{}">').format(Markup(box[0]), label) + Markup(body)
+    # The text stays text, and the page sets its font.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label, "font.sans-serif": ["DejaVu Sans"]}):
+        figure.savefig(stream, format="svg", metadata=_NO_METADATA)
+    svg = ElementTree.fromstring(stream.getvalue())
+    for element in svg.iter():
+        _adapt(element)
+    for style_sheet in svg.findall("defs"):  # it would apply to the whole page
+        svg.remove(style_sheet)
+    svg.attrib = {"viewBox": svg.attrib["viewBox"], "role": "img", "aria-label": label}
+    return Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 
-def _leave_room(figure: Figure) -> None:
-    """Margins for the texts around the axes; matplotlib's own layout engines take as long as the drawing."""
+def _set_margins(figure: Figure) -> None:
+    """Set margins for the texts around the axes; matplotlib's layout engines would take as long as the drawing."""
     axes = figure.axes[0]
     longest = max((len(_number(value)) for value in axes.get_yticks()), default=0)
     width, height = figure.get_size_inches()
@@ -156,17 +151,21 @@ def _leave_room(figure: Figure) -> None:
     figure.subplots_adjust(left, 0.44 / height, 1 - 0.12 / width, 1 - above / height)
 
 
-def _slim(body: str) -> str:
-    """Shorter, and with the palette's variables for its colours."""
-    for pattern, instead in _SLIMMING:
-        body = re.sub(pattern, instead, body, flags=re.DOTALL)
-    return re.sub("<[^>]*>", lambda tag: _slim_tag(tag[0]), body)
+def _adapt(element: ElementTree.Element) -> None:
+    """Make an element fit into the page, where matplotlib has no settings for it.
 
-
-def _slim_tag(tag: str) -> str:
-    """What stands between tags is text, such as a tick's number, and stays as it is."""
-    rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
-    return re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), rounded)
+    Colours become CSS variables, numbers get two decimals. Ids of groups are removed, because they repeat from plot
+    to plot, and so are namespaces, which HTML does not need.
+    """
+    element.tag, element.tail = _NAMESPACE.sub("", element.tag), None
+    element.text = element.text if element.tag == "text" else None
+    attributes, element.attrib = element.attrib, {}
+    for name, value in attributes.items():
+        # matplotlib writes six decimals.
+        rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", value)
+        if (element.tag, name) != ("g", "id"):
+            themed = re.sub("#[0-9a-f]{6}", lambda match: _VARIABLES.get(match[0], match[0]), rounded)
+            element.set(_NAMESPACE.sub("", name), themed)
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The page put together and written at once."""
+"""Renders the report page and writes it."""
 
 import os
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import jinja2
 from negsift.common.errors import BadData
 from negsift.trainer.report import plots, remarks, table
 from negsift.trainer.report.comparison import Comparison, compare
-from negsift.trainer.report.figure import PALETTE, Key, Plot
-from negsift.trainer.report.pictures import BagLookup, Pictures, show_bags
+from negsift.trainer.report.figure import PALETTE, LegendEntry, Plot
+from negsift.trainer.report.pictures import BagLookup, BagPictures, show_bags
 from negsift.trainer.report.runs import ReportedRun, read_runs
 
 TEMPLATE = "page.html.jinja"
@@ -19,27 +19,27 @@ TEMPLATE = "page.html.jinja"
 
 @dataclass(frozen=True)
 class Section:
-    """Everything shown of one comparison."""
+    """The part of the page about one comparison."""
 
     title: str
     several: bool
     rows: tuple[table.Row, ...]
     run_rows: tuple[table.Row, ...]
-    keys: tuple[Key, ...]
+    keys: tuple[LegendEntry, ...]
     learning: tuple[Plot, ...]
     selection: tuple[Plot, ...]
     picks: tuple[Plot, ...]
     scores: tuple[Plot, ...]
-    pictures: Pictures
+    pictures: BagPictures
     stages: Plot
 
 
 def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
-    """Write `folder`/report.html about the run in `folder`, or about all runs below it; returns its path.
+    """Write `folder`/report.html about the run in `folder`, or about all runs below it, and return its path.
 
-    `bags` gives a run's data, for pictures of what was chosen; where it can't, the page says why.
-    The file stands alone and appears at once or not at all. Raises BadData if there is no run, or
-    if a run's files are corrupt.
+    `bags` returns a run's data, for pictures of chosen bags; if it fails, the page states why. The file is
+    self-contained, and appears complete or not at all. Raises BadData if there is no run, or if a run's files are
+    damaged.
     """
     runs = read_runs(folder)
     return _write_at_once(folder / "report.html", _render(runs, bags))
@@ -61,7 +61,7 @@ def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
         run_columns=table.COLUMNS,
         score_keys=plots.SCORE_KEYS,
         stage_keys=plots.STAGE_KEYS,
-        troubles=remarks.trouble_rows(runs),
+        problems=remarks.problem_rows(runs),
         dropped=remarks.dropped_instances(runs),
         settings=remarks.settings(runs),
         palette=PALETTE,
@@ -96,8 +96,8 @@ def _write_at_once(path: Path, text: str) -> Path:
         unfinished.write_text(text, encoding="utf-8", errors="replace")
         os.replace(unfinished, path)
     except OSError as error:
-        expected, remedy = "a folder that may be written to", "correct its permissions or free some space"
-        raise BadData(f"{path} can't be written: {error}", expected, remedy) from None
+        expected, remedy = "a writable folder with free space", "correct its permissions or free some space"
+        raise BadData(f"{path} not writable ({error})", expected, remedy) from None
     finally:
         unfinished.unlink(missing_ok=True)
     return path

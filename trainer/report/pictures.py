@@ -1,4 +1,4 @@
-"""Pictures of chosen bags: the hardest and the easiest of a run's last selection."""
+"""Pictures of the bags that a run's last selection ranked first and last."""
 
 import base64
 import dataclasses
@@ -13,9 +13,9 @@ from PIL import Image
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.split import Split
-from negsift.common.data.table.labelled import TableSet
+from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput
-from negsift.common.protocols import Bags
+from negsift.common.protocols import LabelledBags
 from negsift.trainer.report.comparison import Comparison, RunGroup
 from negsift.trainer.report.runs import ReportedRun
 from negsift.trainer.report.selections import ChosenBags, read_bag_ids, read_selection, scored_epochs, selected_epochs
@@ -31,10 +31,10 @@ _Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Strip:
-    """One bag as a picture, of its instances side by side, or of a clip's spectrogram; sizes are in CSS pixels.
+class BagPicture:
+    """A picture of one bag: its instances side by side, or a clip's spectrogram; sizes are in CSS pixels.
 
-    `source` is a data URI, and so is `sound`, "" where there is nothing to hear.
+    `source` is a data URI, and so is `sound`, which is "" for images.
     """
 
     source: str
@@ -42,95 +42,95 @@ class Strip:
     height: int
     bag_id: str
     score: str
-    told: str
+    description: str
     sound: str = ""
 
 
 @dataclass(frozen=True)
-class PictureStore:
+class PictureRow:
     """Some bags of one group under a caption."""
 
     label: str
     caption: str
-    strips: tuple[Strip, ...]
+    bags: tuple[BagPicture, ...]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The shelves of a comparison, or in `reason` why there are none."""
+class BagPictures:
+    """The pictures of a comparison, or the `reason` why there are none."""
 
-    shelves: tuple[PictureStore, ...] = ()
+    rows: tuple[PictureRow, ...] = ()
     reason: str = ""
 
 
-def show_bags(comparison: Comparison, lookup: BagLookup | None) -> Pictures:
-    """The hardest and easiest bags chosen last by one run a group."""
+def show_bags(comparison: Comparison, lookup: BagLookup | None) -> BagPictures:
+    """The first and the last ranked bags of the last selection, of one run for each group."""
     if lookup is None:
-        return Pictures(reason="No pictures: the report was written without access to the data.")
+        return BagPictures(reason="No pictures: the report was written without access to the data.")
     try:
         pool = lookup(comparison.groups[0].shown).pool
-        shelves = [shelf for group in comparison.groups for shelf in _shelves(group, pool)]
+        rows = [row for group in comparison.groups for row in _rows(group, pool)]
     except (BadInput, OSError) as error:
-        return Pictures(reason=f"No pictures: {error}.")
-    return Pictures(tuple(shelves), "" if shelves else "No pictures: no selection was made yet.")
+        return BagPictures(reason=f"No pictures: {error}.")
+    return BagPictures(tuple(rows), "" if rows else "No pictures: no selection was made yet.")
 
 
-def _shelves(group: RunGroup, pool: Bags) -> list[PictureStore]:
+def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
     scored = scored_epochs(group.shown)
-    made = scored or selected_epochs(group.shown)
-    if not made:
+    epochs = scored or selected_epochs(group.shown)
+    if not epochs:
         return []
-    chosen = read_selection(group.shown, made[-1])
-    strips = _strips(chosen, pool, group.shown)
+    chosen = read_selection(group.shown, epochs[-1])
+    bags = _pictures(chosen, pool, group.shown)
     where = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
-        plain = tuple(dataclasses.replace(strip, score="") for strip in strips[:SHOWN])
-        return [PictureStore(group.label, f"picked without scores, {where}", plain)]
-    shelves = [(f"best ranked, {where}", strips[:SHOWN]), (f"last ranked, {where}", strips[SHOWN:])]
-    return [PictureStore(group.label, caption, part) for caption, part in shelves if part]
+        unscored = tuple(dataclasses.replace(bag, score="") for bag in bags[:SHOWN])
+        return [PictureRow(group.label, f"picked without scores, {where}", unscored)]
+    parts = [(f"ranked first, {where}", bags[:SHOWN]), (f"ranked last, {where}", bags[SHOWN:])]
+    return [PictureRow(group.label, caption, part) for caption, part in parts if part]
 
 
-def _strips(chosen: ChosenBags, pool: Bags, run: ReportedRun) -> tuple[Strip, ...]:
-    """The first and the last SHOWN bags; BadData if the data holds others than those picked."""
+def _pictures(chosen: ChosenBags, pool: LabelledBags, run: ReportedRun) -> tuple[BagPicture, ...]:
+    """The first and the last SHOWN bags. Raises BadData if the data has other bags than those that were picked."""
     count = len(chosen.index)
     ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
     names = read_bag_ids(run, chosen.epoch)
     inside = chosen.index.max(initial=-1) < len(pool)
     if not inside or pool.bag_id(chosen.index[ranks]) != [names[rank] for rank in ranks]:
-        remedy = "point data.root at what the run was trained on"
-        raise BadData(f"other bags in the data than {run.name} picked", "the run's own bags", remedy)
-    return tuple(_strip(chosen, pool, rank, names[rank]) for rank in ranks)
+        remedy = "set data.root to the data that the run was trained on"
+        raise BadData(f"other bags in the data than those that {run.name} picked", "the run's bags", remedy)
+    return tuple(_picture(chosen, pool, rank, names[rank]) for rank in ranks)
 
 
-def _strip(chosen: ChosenBags, pool: Bags, rank: int, bag_id: str) -> Strip:
+def _picture(chosen: ChosenBags, pool: LabelledBags, rank: int, bag_id: str) -> BagPicture:
     if isinstance(pool, ClipSet):
         clip, score = picture_clip(pool, int(chosen.index[rank])), f"{chosen.score[rank]:.4g}"
-        return Strip(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.told, clip.sound)
+        return BagPicture(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
     images, names = _images(pool, int(chosen.index[rank]))
-    pixels = _side_by_side([_picture(image) for image in images[:MOST_INSTANCES]])
+    pixels = _side_by_side([_thumbnail(image) for image in images[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))
     more = f", first {MOST_INSTANCES} of {len(images)}" if len(images) > MOST_INSTANCES else ""
     size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-    return Strip(_data_uri(pixels), *size, bag_id, f"{chosen.score[rank]:.4g}{more}", names)
+    return BagPicture(_data_uri(pixels), *size, bag_id, f"{chosen.score[rank]:.4g}{more}", names)
 
 
-def _images(pool: Bags, position: int) -> tuple[_Pixels, str]:
-    """A bag's images (n, C, H, W), and the names of their classes where these are known."""
+def _images(pool: LabelledBags, position: int) -> tuple[_Pixels, str]:
+    """A bag's images (n, C, H, W), and the names of their classes if known."""
     if isinstance(pool, BagSet):
         table, rows = pool.instances, pool.rows_of(np.array([position]))
         return table.images[rows], ", ".join(table.classes[table.labels[row]] for row in rows)
-    assert isinstance(pool, TableSet)  # there is no other kind
+    assert isinstance(pool, TableSet)  # the only other kind of images
     return pool[position][0].numpy(), ""
 
 
-def _picture(image: _Pixels) -> _Pixels:
-    """An instance (C, H, W) as RGBA (h, w, 4), no larger than LARGEST; other than 3 channels become grey."""
+def _thumbnail(image: _Pixels) -> _Pixels:
+    """An instance (C, H, W) as RGBA (h, w, 4), at most LARGEST wide and high; grey unless it has 3 channels."""
     if image.ndim != 3:
-        raise BadData(f"instances of shape {image.shape}", "images (C, H, W)", "they are left out")
+        raise BadData(f"instances of shape {image.shape}", "images (C, H, W)", "other instances are not shown")
     colour = image if len(image) == 3 else np.repeat(image.mean(0, keepdims=True).astype(np.uint8), 3, axis=0)
-    picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 2, 0))).convert("RGBA")
-    picture.thumbnail((LARGEST, LARGEST))
-    return np.asarray(picture)
+    thumbnail = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 2, 0))).convert("RGBA")
+    thumbnail.thumbnail((LARGEST, LARGEST))
+    return np.asarray(thumbnail)
 
 
 def _side_by_side(pictures: Sequence[_Pixels]) -> _Pixels:

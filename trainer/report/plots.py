@@ -1,4 +1,4 @@
-"""The panels of one comparison: learning curves, what was selected, and where the time went."""
+"""The plots of one comparison: learning curves, selections, and seconds by stage."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,41 +9,44 @@ import numpy as np
 from negsift.common.arrays import Floats
 from negsift.trainer.report.comparison import Comparison, RunGroup, estimate
 from negsift.trainer.report.figure import (
-    Key,
-    Look,
+    LegendEntry,
+    LineStyle,
     Plot,
     draw_band,
     draw_line,
-    look,
+    group_style,
     panel,
     to_svg,
     whole_counts,
     whole_numbers,
 )
-from negsift.trainer.report.runs import Epoch, ReportedRun
+from negsift.trainer.report.runs import EpochMetrics, ReportedRun
 from negsift.trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
 
 MEAN = "Mean over runs; the band is ± one standard error."
-SCORE_KEYS = (Key(Look("c0", "1.5 2"), "first scored"), Key(Look("c5", "6 2.5"), "middle"), Key(Look("c1"), "last"))
-STAGE_KEYS = (
-    *(Key(Look("s1"), "scoring", False), Key(Look("s2"), "merging and picking", False)),
-    *(Key(Look("s3"), "learning from positives", False), Key(Look("s4"), "other selecting", False)),
-    *(Key(Look("c5"), "training", False), Key(Look("c3"), "evaluating", False), Key(Look("c0"), "other", False)),
+SCORE_KEYS = tuple(
+    LegendEntry(LineStyle(colour, dash), label)
+    for colour, dash, label in (("c0", "1.5 2", "first scored"), ("c5", "6 2.5", "middle"), ("c1", "", "last"))
 )
+_STAGES = {
+    "s1": "scoring", "s2": "merging and picking", "s3": "learning from positives", "s4": "other selecting",
+    "c5": "training", "c3": "evaluating", "c0": "other",
+}  # fmt: skip
+STAGE_KEYS = tuple(LegendEntry(LineStyle(colour), label, False) for colour, label in _STAGES.items())
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A group's mean along its epochs, with its standard error (0 for a single run)."""
+    """The mean of a group's runs by epoch, with its standard error (0 for a single run)."""
 
     x: Floats
     mean: Floats
     error: Floats
 
 
-def group_keys(comparison: Comparison) -> tuple[Key, ...]:
+def group_keys(comparison: Comparison) -> tuple[LegendEntry, ...]:
     """The legend of the curves."""
-    return tuple(Key(look(group), group.label) for group in comparison.groups)
+    return tuple(LegendEntry(group_style(group), group.label) for group in comparison.groups)
 
 
 def learning_plots(comparison: Comparison) -> tuple[Plot, ...]:
@@ -57,7 +60,7 @@ def learning_plots(comparison: Comparison) -> tuple[Plot, ...]:
 
 
 def selection_plots(comparison: Comparison) -> tuple[Plot, ...]:
-    """How the picks change from epoch to epoch, and how much of the pool they have reached."""
+    """The share of picks kept from the epoch before, and the share of the pool picked so far."""
     return (
         _by_epoch(comparison, "overlap", "Picks kept from the epoch before", "share of an epoch's picks"),
         _by_epoch(comparison, "coverage", "Pool picked at least once so far", "share of the pool"),
@@ -65,41 +68,43 @@ def selection_plots(comparison: Comparison) -> tuple[Plot, ...]:
 
 
 def pick_plots(comparison: Comparison) -> tuple[Plot, ...]:
-    """A panel a group: how many bags of the pool were picked how many times."""
+    """A histogram for each group of how often the pool's bags were picked."""
     most = max((len(run.epochs) for group in comparison.groups for run in group.runs), default=0)
     drawn = [_picks(group, most) for group in comparison.groups]
     return tuple(plot for plot in drawn if plot is not None)
 
 
 def score_plots(comparison: Comparison) -> tuple[Plot, ...]:
-    """A panel a group that scores: the chosen bags' scores in its first, middle and last such epoch."""
+    """For each group that scores, histograms of the chosen bags' scores in its first, middle and last such epoch."""
     drawn = [_scores(group) for group in comparison.groups]
     return tuple(plot for plot in drawn if plot is not None)
 
 
 def stage_plot(comparison: Comparison) -> Plot:
-    """A bar a group: seconds a run by stage, as the trainer's clock saw them."""
+    """A bar for each group: the seconds of a run by stage, as measured by the trainer."""
     groups = comparison.groups
-    figure, axes = panel("seconds a run", "", 9.6, 0.62 * len(groups) + 0.7)
+    figure, axes = panel("seconds per run", "", 9.6, 0.62 * len(groups) + 0.7)
     axes.grid(axis="y", visible=False)
     axes.set_yticks([])
     axes.set_ylim(len(groups) - 0.3, -0.7)
-    for at, group in enumerate(groups):
+    for row, group in enumerate(groups):
         left = 0.0
-        for key, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
-            axes.barh(at, seconds, 0.36, left, color=key.look.ink, linewidth=0)
+        for entry, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
+            axes.barh(row, seconds, 0.36, left, color=entry.style.ink, linewidth=0)
             left += seconds
-        label = re.sub(r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s")  # the font hasn't everything
-        axes.text(0, at - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
+        label = re.sub(
+            r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s"
+        )  # matplotlib warns about characters that its font lacks
+        axes.text(0, row - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
     note = "Mean over runs." if comparison.several else ""
     return Plot("Seconds by stage", note, to_svg(figure, f"Seconds by stage {comparison.title}"))
 
 
-def curve(runs: Sequence[ReportedRun], value: Callable[[Epoch], float]) -> Curve:
-    """The mean of `value` over the runs that tell it, epoch by epoch."""
+def curve(runs: Sequence[ReportedRun], value: Callable[[EpochMetrics], float]) -> Curve:
+    """The mean of `value` by epoch, over the runs that have it."""
     numbers = sorted({epoch.number for run in runs for epoch in run.epochs})
-    found = [estimate(value(e) for run in runs for e in run.epochs if e.number == number) for number in numbers]
-    known = [(number, at.mean, at.error) for number, at in zip(numbers, found, strict=True) if at.count]
+    means = [estimate(value(e) for run in runs for e in run.epochs if e.number == number) for number in numbers]
+    known = [(number, mean.mean, mean.error) for number, mean in zip(numbers, means, strict=True) if mean.count]
     x, mean, error = np.array(known, dtype=np.float64).reshape(-1, 3).T
     return Curve(x, mean, np.nan_to_num(error))
 
@@ -108,8 +113,8 @@ def _by_epoch(comparison: Comparison, key: str, title: str, y_title: str) -> Plo
     figure, axes = panel("epoch", y_title)
     for group in comparison.groups:
         line = curve(group.runs, lambda epoch: epoch.values[key])
-        draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, look(group))
-        draw_line(axes, line.x, line.mean, look(group))
+        draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, group_style(group))
+        draw_line(axes, line.x, line.mean, group_style(group))
     whole_numbers(axes)
     return Plot(title, MEAN if comparison.several else "", to_svg(figure, f"{title} {comparison.title}"))
 
@@ -123,7 +128,7 @@ def _by_seconds(comparison: Comparison) -> Plot:
         if not spent.mean.sum() > 0:
             continue
         seconds = np.array([spent.mean[spent.x <= number].sum() for number in line.x])
-        draw_line(axes, seconds, line.mean, look(group))
+        draw_line(axes, seconds, line.mean, group_style(group))
     note = "The same means against the clock: equal epochs are not equal cost."
     return Plot(title, note, to_svg(figure, f"{title} {comparison.title}"))
 
@@ -132,11 +137,12 @@ def _picks(group: RunGroup, most: int) -> Plot | None:
     runs = [counts for run in group.runs if (counts := _times_picked(run, most)) is not None]
     if not runs:
         return None
+    # At most 30 bars.
     width = max(1, -(-(most + 1) // 30))
     bags = np.mean(runs, axis=0)
     bars = np.add.reduceat(bags, np.arange(0, most + 1, width))
     figure, axes = panel("times picked", "bags of the pool", 2.8, 2.0)
-    axes.bar(np.arange(len(bars)) * width, bars, 0.8 * width, color=look(group).ink, align="center", linewidth=0)
+    axes.bar(np.arange(len(bars)) * width, bars, 0.8 * width, color=group_style(group).ink, align="center", linewidth=0)
     whole_numbers(axes)
     whole_counts(axes)
     never = f"{bags[0] / bags.sum():.0%} of the pool never picked." if bags.sum() else ""
@@ -144,7 +150,7 @@ def _picks(group: RunGroup, most: int) -> Plot | None:
 
 
 def _times_picked(run: ReportedRun, most: int) -> Floats | None:
-    """How many bags were picked 0, 1, ... `most` times, (most + 1,); None without selections."""
+    """The number of bags picked 0, 1, ... `most` times, (most + 1,); None without selections."""
     picks = list(picks_by_epoch(run))
     if not picks:
         return None
@@ -159,23 +165,23 @@ def _scores(group: RunGroup) -> Plot | None:
     scored = scored_epochs(group.shown)
     if not scored:
         return None
-    few = sorted({scored[0], scored[len(scored) // 2], scored[-1]})
-    kept = [read_selection(group.shown, epoch) for epoch in few]
-    scores = [chosen.score[np.isfinite(chosen.score)] for chosen in kept]
+    shown = sorted({scored[0], scored[len(scored) // 2], scored[-1]})
+    selections = [read_selection(group.shown, epoch) for epoch in shown]
+    scores = [chosen.score[np.isfinite(chosen.score)] for chosen in selections]
     edges = np.histogram_bin_edges(np.concatenate(scores), bins=16)
     figure, axes = panel("score", "chosen bags", 2.8, 2.0)
-    for values, key in zip(scores, SCORE_KEYS[-len(kept) :], strict=True):
+    for values, entry in zip(scores, SCORE_KEYS[-len(selections) :], strict=True):
         bags = np.histogram(values, edges)[0]
-        axes.stairs(bags, edges, color=key.look.ink, linestyle=key.look.line, linewidth=1.6)
+        axes.stairs(bags, edges, color=entry.style.ink, linestyle=entry.style.pattern, linewidth=1.6)
     axes.locator_params(axis="x", nbins=4)
     whole_counts(axes)
-    epochs = ", ".join(str(chosen.epoch) for chosen in kept)
+    epochs = ", ".join(str(chosen.epoch) for chosen in selections)
     note = f"Epochs {epochs} of {group.shown.name}."
     return Plot(group.label, note, to_svg(figure, f"Scores of the bags chosen by {group.label}"))
 
 
 def _stages(runs: Sequence[ReportedRun]) -> list[float]:
-    """Mean seconds in the order of STAGE_KEYS; what a selection took beyond its stages is other selecting."""
+    """Mean seconds in the order of STAGE_KEYS; selection time outside its stages counts as other selecting."""
     return [float(part) for part in np.mean([_stages_of(run) for run in runs], axis=0)]
 
 

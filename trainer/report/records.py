@@ -1,4 +1,4 @@
-"""JSON objects with the place they were read from, so that every complaint names file and line."""
+"""JSON objects with the file and line that they were read from, which error messages name."""
 
 import json
 import math
@@ -9,18 +9,21 @@ from typing import Any
 
 from negsift.common.errors import BadData
 
-_REMEDY = "mend or delete that file, or delete the run's folder and run it again"
+_REMEDY = "repair or delete that file, or delete the run's folder and run it again"
 
 
 @dataclass(frozen=True)
-class Record:
-    """A JSON object and its `place`; dotted keys reach into the objects inside it."""
+class JsonRecord:
+    """A JSON object and its `place`, file and line. Dotted keys address nested objects.
+
+    Every method raises BadData for a value of another type.
+    """
 
     values: Mapping[str, Any]  # Any: JSON
     place: str
 
     def number(self, key: str) -> float:
-        """The number (or truth value) at `key`; NaN where it is absent, null or infinite."""
+        """The number or truth value at `key`; NaN if it is absent, null or infinite."""
         value = self._find(key)
         if value is None:
             return math.nan
@@ -29,28 +32,28 @@ class Record:
         return float(value) if math.isfinite(value) else math.nan
 
     def whole(self, key: str) -> int:
-        """The integer at `key`, which must be there."""
+        """The integer at `key`, which is required."""
         value = self._find(key)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.fault(f"{key}={value!r}", "an integer")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """The list of strings at `key`; empty where it is absent."""
+        """The list of strings at `key`; empty if absent."""
         value = self._find(key) or []
         if not isinstance(value, list):
             raise self.fault(f"{key}={value!r}", "a list")
         return tuple(str(item) for item in value)
 
     def leaves(self, key: str = "") -> dict[str, str]:
-        """Everything below `key` as text, by dotted key; empty where it is absent."""
+        """All values below `key` as text, by dotted key; empty if absent."""
         value = self._find(key) if key else self.values
         if value is not None and not isinstance(value, Mapping):
             raise self.fault(f"{key}={value!r}", "an object")
         return _flatten(value or {}, "")
 
     def fault(self, found: str, expected: str) -> BadData:
-        """The error that says so of this record."""
+        """A BadData about this record."""
         return BadData(f"{self.place}: {found}", expected, _REMEDY)
 
     def _find(self, key: str) -> Any:  # Any: JSON
@@ -64,13 +67,13 @@ class Record:
         return value
 
 
-def read_object(path: Path) -> Record:
-    """The one JSON object that is a file's content."""
+def read_object(path: Path) -> JsonRecord:
+    """The JSON object that is a file's content. Raises BadData."""
     return _parse(_read(path), path, 0)
 
 
-def read_lines(path: Path) -> list[Record]:
-    """A JSON object a line."""
+def read_lines(path: Path) -> list[JsonRecord]:
+    """The JSON objects of a file with one per line. Raises BadData."""
     return [_parse(line, path, number) for number, line in enumerate(_read(path).splitlines()) if line.strip()]
 
 
@@ -81,23 +84,23 @@ def _read(path: Path) -> str:
         raise BadData(f"{path}: {error}", "a readable text file", _REMEDY) from None
 
 
-def _parse(text: str, path: Path, lines_before: int) -> Record:
+def _parse(text: str, path: Path, lines_before: int) -> JsonRecord:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"{path}, line {lines_before + error.lineno}"
         raise BadData(f"{place}: {error.msg} at column {error.colno}", "JSON", _REMEDY) from None
-    record = Record(values if isinstance(values, dict) else {}, f"{path}, line {lines_before + 1}")
+    record = JsonRecord(values if isinstance(values, dict) else {}, f"{path}, line {lines_before + 1}")
     if not isinstance(values, dict):
         raise record.fault(f"a {type(values).__name__}", "an object")
     return record
 
 
-def _flatten(values: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _flatten(values: Mapping[str, Any], prefix: str) -> dict[str, str]:  # Any: JSON
+    leaves: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found |= _flatten(value, f"{prefix}{name}.")
+            leaves |= _flatten(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
-    return found
+            leaves[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
+    return leaves

@@ -1,4 +1,4 @@
-"""What the report says in words: the headline, the facts under it, and everything that went amiss."""
+"""The texts of the report: the headline, facts about the runs, warnings, problems and settings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from negsift.trainer.report.comparison import BASELINE, Comparison, Estimate, RunGroup, differing, overall, paired_gain
-from negsift.trainer.report.economy import scoring
 from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.report.scoring_summary import scoring_summary
 from negsift.trainer.report.table import state
 
-TROUBLES = ("dropped", "filled", "retries")
+PROBLEMS = ("dropped", "filled", "retries")
 
 _SEVERAL = 4
 _UNREMARKABLE = ("data.", "seed", "strategy.name", "recipe")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The configuration: what all runs share, and a row a run of what they don't."""
+class SettingsTable:
+    """The configuration: the settings that all runs share, and for each run those in which they differ."""
 
     shared: tuple[tuple[str, str], ...]
     keys: tuple[str, ...]
@@ -26,7 +26,7 @@ class Settings:
 
 
 def headline(comparisons: Sequence[Comparison]) -> str:
-    """The result in a sentence or two, or how far the runs came where none has finished."""
+    """The result in one or two sentences, or the state of the runs if none has finished."""
     tested = [part for part in comparisons if _tested(part)]
     if not tested:
         return _unfinished([run for part in comparisons for group in part.groups for run in group.runs])
@@ -34,59 +34,59 @@ def headline(comparisons: Sequence[Comparison]) -> str:
 
 
 def facts(runs: Sequence[ReportedRun]) -> tuple[tuple[str, str], ...]:
-    """What was run, on what, when and with which versions."""
+    """Names and values: recipe, data, model, bags, strategies, scoring, seeds, date, versions and machine."""
     seeds = sorted({run.seed for run in runs}, key=lambda seed: (len(seed), seed))
     summaries = [run.summary for run in runs if run.summary]
-    told = (
+    named = (
         ("recipe", _values(runs, "recipe")),
         ("data", f"{_values(runs, 'data.name')}, target {_values(runs, 'data.target')}"),
         ("model", f"{_values(runs, 'model.name')}, pooling {_values(runs, 'model.pooling')}"),
         ("bags", _bags(runs)),
         ("strategies", _values(runs, "strategy.name")),
-        ("scoring", scoring(runs)),
+        ("scoring", scoring_summary(runs)),
         ("seeds", _few(seeds)),
         ("last written", _written(runs)),
         ("versions", _merged([summary.versions for summary in summaries])),
         ("machine", _few(sorted({summary.machine for summary in summaries}), " / ")),
     )
-    return tuple((name, text) for name, text in told if text)
+    return tuple((name, text) for name, text in named if text)
 
 
 def warnings(runs: Sequence[ReportedRun]) -> tuple[str, ...]:
-    """What a reader should know before trusting the table."""
+    """Reasons to doubt the table of results."""
     unfinished = sum(run.summary is None for run in runs)
-    blind = sum(math.isnan(epoch.values["val.ap"]) for run in runs for epoch in run.epochs)
+    undefined = sum(math.isnan(epoch.values["val.ap"]) for run in runs for epoch in run.epochs)
     versions = {tuple(run.summary.versions.items()) for run in runs if run.summary}
     repeats = len(runs) - len({tuple(sorted(run.settings.items())) for run in runs})
     keys = [key for key in differing(runs) if not key.startswith(_UNREMARKABLE)]
-    said = [
+    candidates = [
         (unfinished, f"Unfinished: {unfinished} of {len(runs)} runs. Means in the tables are over finished runs."),
-        (blind, f"Epochs without a validation AP (undefined or not finite): {blind}."),
+        (undefined, f"Epochs without a validation AP (undefined or not finite): {undefined}."),
         (repeats, f"Runs that repeat another's configuration, seed included: {repeats}. The errors are too small."),
         (len(versions) > 1, "The runs were made with different versions of the software."),
         (keys, f"The runs differ in more than strategy and seed: {', '.join(keys)}."),
     ]
-    return tuple(text for holds, text in said if holds)
+    return tuple(text for holds, text in candidates if holds)
 
 
-def trouble_rows(runs: Sequence[ReportedRun]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A row a run that left out or filled bags, repeated calls, or didn't finish: TROUBLES, then its state."""
-    found = [(run, [run.total(key) for key in TROUBLES]) for run in runs]
-    rows = [(run, counts) for run, counts in found if any(counts) or not run.summary]
+def problem_rows(runs: Sequence[ReportedRun]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """PROBLEMS and the state of each run that dropped or filled bags, repeated calls, or did not finish."""
+    counted = [(run, [run.total(key) for key in PROBLEMS]) for run in runs]
+    rows = [(run, counts) for run, counts in counted if any(counts) or not run.summary]
     return tuple((run.name, (*(f"{count:,.0f}" for count in counts), state(run))) for run, counts in rows)
 
 
 def dropped_instances(runs: Sequence[ReportedRun]) -> tuple[str, ...]:
-    """Every instance that some run could not decode, once."""
+    """All instances that some run could not decode, without repetition."""
     return tuple(dict.fromkeys(line for run in runs if run.summary for line in run.summary.dropped_instances))
 
 
-def settings(runs: Sequence[ReportedRun]) -> Settings:
-    """The configuration of every run, without saying anything twice."""
+def settings(runs: Sequence[ReportedRun]) -> SettingsTable:
+    """The configuration of every run."""
     keys = differing(runs)
     shared = tuple((key, value) for key, value in sorted(runs[0].settings.items()) if key not in keys)
     rows = tuple((run.name, tuple(run.settings.get(key, "—") for key in keys)) for run in runs)
-    return Settings(shared, tuple(keys), rows)
+    return SettingsTable(shared, tuple(keys), rows)
 
 
 def _tested(comparison: Comparison) -> list[RunGroup]:
@@ -97,23 +97,24 @@ def _one(comparison: Comparison) -> str:
     best, *others = _tested(comparison)
     score = best.result("test.ap")
     runs = f"mean ± standard error of {score.count} runs" if score.count > 1 else "one run"
-    said = f"{best.label} has {'the highest' if others else 'a'} test AP{' of' if not others else ','} {score.text(3)}"
-    said += f" ({runs}, best-validation epoch)"
+    sentence = f"{best.label} has the highest test AP," if others else f"{best.label} has a test AP of"
+    sentence += f" {score.text(3)} ({runs}, best-validation epoch)"
     baseline = comparison.baseline(best)
     if best.strategy == BASELINE and others:
-        return f"{said}; next is {others[0].label} with {others[0].result('test.ap').text(3)}."
+        return f"{sentence}; next is {others[0].label} with {others[0].result('test.ap').text(3)}."
     if baseline is None or baseline is best or not baseline.result("test.ap").count:
-        return f"{said}."
+        return f"{sentence}."
     gain = paired_gain(best, baseline)
-    return f"{said}; {baseline.label} has {baseline.result('test.ap').text(3)}. {_verdict(gain)}"
+    return f"{sentence}; {baseline.label} has {baseline.result('test.ap').text(3)}. {_verdict(gain)}"
 
 
 def _verdict(gain: Estimate) -> str:
     if gain.count < 2:
         return "Fewer than two seeds have both, so the gain has no error."
-    clear = gain.mean > 2 * gain.error
     by_seed = f"Paired by seed the gain is {gain.text(3, '+')}"
-    return f"{by_seed}." if clear else f"{by_seed}, less than two standard errors: these runs don't tell them apart."
+    if gain.mean > 2 * gain.error:
+        return f"{by_seed}."
+    return f"{by_seed}, less than two standard errors, so these runs do not distinguish them."
 
 
 def _many(comparisons: Sequence[Comparison]) -> str:
@@ -121,28 +122,28 @@ def _many(comparisons: Sequence[Comparison]) -> str:
     means = {label: overall(label, comparisons) for label in sorted(labels)}
     complete = {label: mean for label, mean in means.items() if mean.count == len(comparisons)}
     if not complete:
-        return f"No strategy has results on all {len(comparisons)} sets of bags, so that no mean tells them apart."
+        return f"No strategy has results on all {len(comparisons)} sets of bags, so their means can't be compared."
     best = max(complete, key=lambda label: complete[label].mean)
     wins = sum(_tested(part)[0].label == best for part in comparisons)
-    said = f"Over {len(comparisons)} sets of bags {best} has the highest mean test AP, {complete[best].mean:.3f}"
-    said += f", and is the best in {wins} of them"
+    sentence = f"Over {len(comparisons)} sets of bags {best} has the highest mean test AP, {complete[best].mean:.3f}"
+    sentence += f", and is the best in {wins} of them"
     if BASELINE in complete and best != BASELINE:
-        said += f"; {BASELINE} has {complete[BASELINE].mean:.3f}"
-    return f"{said}."
+        sentence += f"; {BASELINE} has {complete[BASELINE].mean:.3f}"
+    return f"{sentence}."
 
 
 def _unfinished(runs: Sequence[ReportedRun]) -> str:
     best = max((run.highest("val.ap"), run.name) if run.highest("val.ap") >= 0 else (-1.0, "") for run in runs)
-    said = f"None of {len(runs)} runs has test results yet" if len(runs) > 1 else "This run has no test results yet"
-    return f"{said}." if best[0] < 0 else f"{said}; the best validation AP so far is {best[0]:.3f} ({best[1]})."
+    sentence = f"None of {len(runs)} runs has test results yet" if len(runs) > 1 else "This run has no test results yet"
+    return f"{sentence}." if best[0] < 0 else f"{sentence}; the best validation AP so far is {best[0]:.3f} ({best[1]})."
 
 
 def _bags(runs: Sequence[ReportedRun]) -> str:
-    told = {tuple(run.result(f"bags.{part}") for part in ("positive", "pool", "k")) for run in runs if run.summary}
-    if len(told) != 1 or any(math.isnan(number) for number in next(iter(told))):
+    counts = {tuple(run.result(f"bags.{part}") for part in ("positive", "pool", "k")) for run in runs if run.summary}
+    if len(counts) != 1 or any(math.isnan(number) for number in next(iter(counts))):
         return ""
-    positive, pool, k = next(iter(told))
-    return f"{positive:,.0f} positive, {k:,.0f} negative of a pool of {pool:,.0f} an epoch"
+    positive, pool, k = next(iter(counts))
+    return f"{positive:,.0f} positive, {k:,.0f} negative of a pool of {pool:,.0f} per epoch"
 
 
 def _written(runs: Sequence[ReportedRun]) -> str:

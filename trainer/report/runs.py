@@ -1,4 +1,4 @@
-"""Run folders as they lie on disk: configuration, a line an epoch, and the summary."""
+"""Reads run folders: the configuration, the metrics of each epoch, and the summary."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from negsift.common.errors import BadData
-from negsift.trainer.report.records import Record, read_lines, read_object
+from negsift.trainer.report.records import JsonRecord, read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
@@ -27,8 +27,8 @@ _SUMMARY = (
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One line of `metrics.jsonl`: `values` by dotted key, NaN for what the line doesn't tell."""
+class EpochMetrics:
+    """One line of `metrics.jsonl`: `values` by dotted key, NaN for absent ones."""
 
     number: int
     values: Mapping[str, float]
@@ -36,7 +36,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """`summary.json`: `values` by dotted key, NaN for what it doesn't tell."""
+    """`summary.json`: `values` by dotted key, NaN for absent ones."""
 
     values: Mapping[str, float]
     dropped_instances: tuple[str, ...]
@@ -46,13 +46,13 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """One run; `summary` is None while it is unfinished. `settings` is `config` flattened to dotted keys."""
+    """One run; `settings` is its `config` with dotted keys, and `summary` is None unless the run is finished."""
 
     path: Path
     name: str
     config: Mapping[str, Any]  # Any: JSON
     settings: Mapping[str, str]
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochMetrics, ...]
     summary: RunSummary | None
 
     @property
@@ -66,27 +66,27 @@ class ReportedRun:
         return self.settings["seed"]
 
     def total(self, key: str) -> float:
-        """A number of the epochs summed over them; what an epoch doesn't tell counts as 0."""
+        """The sum of a number over the epochs; absent values count as 0."""
         return float(np.nansum([epoch.values[key] for epoch in self.epochs]))
 
     def highest(self, key: str) -> float:
-        """The largest number the epochs tell; NaN if they tell none."""
-        told = [epoch.values[key] for epoch in self.epochs if not math.isnan(epoch.values[key])]
-        return max(told, default=math.nan)
+        """The maximum of a number over the epochs; NaN if it is absent in all of them."""
+        known = [epoch.values[key] for epoch in self.epochs if not math.isnan(epoch.values[key])]
+        return max(known, default=math.nan)
 
     def result(self, key: str) -> float:
-        """A number of the summary; NaN while there is none."""
+        """A number of the summary; NaN without a summary."""
         return math.nan if self.summary is None else self.summary.values[key]
 
 
 def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
-    """The run in `folder`, or those up to three levels below it, by path; BadData if there is none."""
-    found = sorted(_run_paths(folder, DEPTH))
-    if not found:
-        what = "holds no run" if folder.is_dir() else "is not a folder"
-        expected = "a run's folder (with a config.json), or one that has some up to three levels below"
-        raise BadData(f"{folder} {what}", expected, "give the folder that a run was written to")
-    return tuple(_read_run(path, folder) for path in found)
+    """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs."""
+    paths = sorted(_run_paths(folder, DEPTH))
+    if not paths:
+        fault = "contains no run" if folder.is_dir() else "is not a folder"
+        expected = "a run's folder (with a config.json), or a folder with runs up to three levels below"
+        raise BadData(f"{folder} {fault}", expected, "name the folder that a run was written to")
+    return tuple(_read_run(path, folder) for path in paths)
 
 
 def _run_paths(folder: Path, depth: int) -> Iterator[Path]:
@@ -108,12 +108,12 @@ def _read_run(path: Path, folder: Path) -> ReportedRun:
     return ReportedRun(path, name, config.values, settings, _read_epochs(path), _read_summary(path))
 
 
-def _read_epochs(path: Path) -> tuple[Epoch, ...]:
-    """By number; a run that was resumed may have told an epoch twice, and the later line holds."""
+def _read_epochs(path: Path) -> tuple[EpochMetrics, ...]:
+    """The epochs by number; of two lines about an epoch, which a resumed run may have, the later one counts."""
     if not (path / "metrics.jsonl").exists():
         return ()
     records = {record.whole("epoch"): record for record in read_lines(path / "metrics.jsonl")}
-    return tuple(Epoch(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
+    return tuple(EpochMetrics(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
 
 
 def _read_summary(path: Path) -> RunSummary | None:
@@ -125,5 +125,5 @@ def _read_summary(path: Path) -> RunSummary | None:
     return RunSummary(_numbers(record, _SUMMARY), dropped, versions, machine)
 
 
-def _numbers(record: Record, keys: tuple[str, ...]) -> dict[str, float]:
+def _numbers(record: JsonRecord, keys: tuple[str, ...]) -> dict[str, float]:
     return {key: record.number(key) for key in keys}

@@ -1,4 +1,4 @@
-"""The selections that lie in a run's folder, a Parquet file each."""
+"""Reads the selections in a run's folder, one Parquet file each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ class ChosenBags:
 
 
 def read_selection(run: ReportedRun, epoch: int) -> ChosenBags:
-    """The selection made for `epoch`, which must be there."""
+    """The selection made for `epoch`. Raises BadData for a missing or damaged file."""
     table = _read(_file(run, epoch), ["index", "score"])
     return ChosenBags(epoch, table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64))
 
 
 def read_bag_ids(run: ReportedRun, epoch: int) -> tuple[str, ...]:
-    """The names of the bags picked for `epoch`, best first."""
+    """The ids of the bags picked for `epoch`, best first. Raises BadData for a missing or damaged file."""
     return tuple(str(name) for name in _read(_file(run, epoch), ["bag_id"])["bag_id"].to_pylist())
 
 
 def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
-    """The positions each epoch was trained with; an epoch that made no selection repeats the last."""
+    """The positions of the bags that each epoch was trained on; an epoch without a selection repeats the last."""
     last: Index | None = None
     for epoch in run.epochs:
         if _file(run, epoch.number).exists():
@@ -45,14 +45,14 @@ def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
 
 
 def selected_epochs(run: ReportedRun) -> list[int]:
-    """The epochs that a selection was made for."""
+    """The epochs for which a selection was made."""
     return [epoch.number for epoch in run.epochs if _file(run, epoch.number).exists()]
 
 
 def scored_epochs(run: ReportedRun) -> list[int]:
-    """The epochs whose selection rests on scores of the model; none for random."""
-    told = {epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0}
-    return [number for number in selected_epochs(run) if number in told]
+    """The epochs whose selection was made from scores of the model; empty for random."""
+    scored = {epoch.number for epoch in run.epochs if epoch.values["scored"] > 0 and epoch.values["fresh"] != 0}
+    return [number for number in selected_epochs(run) if number in scored]
 
 
 def _file(run: ReportedRun, epoch: int) -> Path:

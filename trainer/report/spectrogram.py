@@ -1,4 +1,4 @@
-"""A clip as the report shows it: its log-mel spectrogram, and its sound for the browser's player."""
+"""The pictures and sounds of clips in the report: log-mel spectrograms, and audio for the browser's player."""
 
 import base64
 import io
@@ -21,24 +21,24 @@ _COLOURS = "magma"
 
 @dataclass(frozen=True)
 class ClipPicture:
-    """RGBA `pixels` (mels, columns, 4), low frequencies below; the clip's tags; its `sound` as a data URI."""
+    """RGBA `pixels` (mels, columns, 4), low frequencies at the bottom; the `tags`; the `sound` as a data URI."""
 
     pixels: NDArray[np.uint8]
-    told: str
+    tags: str
     sound: str
 
 
 def picture_clip(clips: ClipSet, position: int) -> ClipPicture:
-    """What the clip at `position` looks and sounds like."""
+    """The picture and the sound of the clip at `position`."""
     index = np.array([position])
     store = clips.instances.store
     feats_TF = clips.gather(index)[0].numpy()[: real_frames(store.config)]
     sound = encode_sound(clips.waveforms(index)[0], store.config.sample_rate)
-    return ClipPicture(colour(feats_TF.astype(np.float32)), clips.instances.told(int(clips.rows[position])), sound)
+    return ClipPicture(colour(feats_TF.astype(np.float32)), clips.instances.tag_names(int(clips.rows[position])), sound)
 
 
 def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A spectrogram as pixels; the darkest and brightest are at two percentiles, columns are joined to 500 at most."""
+    """A spectrogram as RGBA pixels, with colours scaled between two percentiles and at most 500 columns."""
     step = -(-len(feats_TF) // _MOST_COLUMNS)
     whole = feats_TF[: len(feats_TF) // step * step]
     picture_FT = whole.reshape(-1, step, whole.shape[1]).mean(1).T[::-1]
@@ -49,7 +49,7 @@ def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def encode_sound(wave: NDArray[np.int16], sample_rate: int) -> str:
-    """The samples as a data URI: MP3, about 40 kB for 10 s, where that rate exists, else FLAC."""
+    """The samples as a data URI: MP3 (about 40 kB for 10 s) if it supports the sample rate, else FLAC."""
     stream, kind = io.BytesIO(), "MP3" if sample_rate in _MP3_RATES else "FLAC"
     floats = wave.astype(np.float32) / FULL_SCALE
     soundfile.write(stream, floats, sample_rate, format=kind)

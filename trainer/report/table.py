@@ -1,17 +1,17 @@
-"""The tables: a row a group with mean ± standard error, and the same columns with a row a run."""
+"""The tables of results: one row for each group with mean ± standard error, or one row for each run."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from negsift.trainer.report.comparison import BASELINE, Comparison, RunGroup, estimate, overall, paired_gain
-from negsift.trainer.report.figure import Look, look
+from negsift.trainer.report.figure import LineStyle, group_style
 from negsift.trainer.report.runs import ReportedRun
 
 
 @dataclass(frozen=True)
 class Column:
-    """One number a run: its heading, the explanation shown on hovering, and whether the largest is marked."""
+    """A number of each run, with its heading and tooltip; in `ranked` columns the largest value is marked."""
 
     name: str
     line: str
@@ -30,10 +30,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; `note` stands beside the label."""
+    """One line of a table; `note` is shown beside the label."""
 
     label: str
-    look: Look
+    style: LineStyle
     note: str
     cells: tuple[Cell, ...]
 
@@ -43,8 +43,8 @@ COLUMNS = (
     Column("test ROC-AUC", "the same epoch's ROC-AUC", lambda r: r.result("test.roc_auc"), 3, True),
     Column("last AP", "test average precision after the last epoch", lambda r: r.result("last.ap"), 3, True),
     Column("best epoch", "epoch of the best validation AP, from 0", lambda r: r.result("best_epoch")),
-    Column("trained", "bags trained on, all epochs together", lambda r: r.result("bags.trained")),
-    Column("scored", "bags scored, all epochs together", lambda r: r.result("bags.scored")),
+    Column("trained", "bags trained on, over all epochs", lambda r: r.result("bags.trained")),
+    Column("scored", "bags scored, over all epochs", lambda r: r.result("bags.scored")),
     Column("select, s", "seconds selecting, as the trainer sees it", lambda r: r.total("seconds.select"), 2),
     Column("train, s", "seconds training", lambda r: r.total("seconds.train"), 2),
 )
@@ -52,17 +52,17 @@ GAIN = Column(f"above {BASELINE}", f"test AP above {BASELINE}'s, paired by seed"
 
 
 def group_rows(comparison: Comparison) -> tuple[Row, ...]:
-    """A row a group, over its finished runs; the cell after test AP is what it gains on random."""
+    """One row for each group, over its finished runs; the cell after test AP is the gain over random."""
     return tuple(_group_row(group, comparison) for group in comparison.groups)
 
 
 def run_rows(comparison: Comparison) -> tuple[Row, ...]:
-    """A row a run, with what an unfinished run already has."""
+    """One row for each run, also for unfinished ones."""
     return tuple(_run_row(run, group) for group in comparison.groups for run in group.runs)
 
 
 def overview_rows(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
-    """Mean test AP of every group in every comparison, and over all of them."""
+    """The mean test AP of every group in every comparison, and over all comparisons."""
     groups = {group.label: group for comparison in comparisons for group in comparison.groups}
     means = {label: overall(label, comparisons) for label in sorted(groups)}
     ranked = sorted(means, key=lambda label: (-means[label].count, -means[label].mean))
@@ -70,26 +70,26 @@ def overview_rows(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
 
 
 def overview_columns(comparisons: Sequence[Comparison]) -> tuple[Column, ...]:
-    """The headings of `overview_rows`: the mean over all, then each comparison."""
+    """The headings of `overview_rows`: the mean over all comparisons, then each comparison."""
     titles = ["mean over all", *(comparison.title for comparison in comparisons)]
     return tuple(Column(title, "", COLUMNS[0].take, 3, True) for title in titles)
 
 
 def state(run: ReportedRun) -> str:
-    """Finished or not, and how far it came."""
-    told = len(run.epochs)
+    """How many epochs a finished run has, or where an unfinished run stopped."""
+    count = len(run.epochs)
     if run.summary:
-        return f"{told} epochs" if told != 1 else "1 epoch"
-    return f"unfinished after epoch {run.epochs[-1].number}" if told else "unfinished before the first epoch"
+        return f"{count} epochs" if count != 1 else "1 epoch"
+    return f"unfinished after epoch {run.epochs[-1].number}" if count else "unfinished before the first epoch"
 
 
 def _group_row(group: RunGroup, comparison: Comparison) -> Row:
     cells = []
     for column in COLUMNS:
-        mine = estimate(column.take(run) for run in group.finished)
-        best = column.ranked and mine.count > 0 and mine.mean >= _best(column, comparison)
-        cells.append(Cell(mine.text(column.digits), best and len(comparison.groups) > 1))
-    return Row(group.label, look(group), _count(group), (cells[0], _gain(group, comparison), *cells[1:]))
+        value = estimate(column.take(run) for run in group.finished)
+        best = column.ranked and value.count > 0 and value.mean >= _best(column, comparison)
+        cells.append(Cell(value.text(column.digits), best and len(comparison.groups) > 1))
+    return Row(group.label, group_style(group), _count(group), (cells[0], _gain(group, comparison), *cells[1:]))
 
 
 def _count(group: RunGroup) -> str:
@@ -112,18 +112,18 @@ def _gain(group: RunGroup, comparison: Comparison) -> Cell:
 def _run_row(run: ReportedRun, group: RunGroup) -> Row:
     cells = [Cell(estimate([column.take(run)]).text(column.digits)) for column in COLUMNS]
     val = estimate([run.highest("val.ap")])
-    return Row(run.name, look(group), state(run), (Cell(val.text(3)), *cells))
+    return Row(run.name, group_style(group), state(run), (Cell(val.text(3)), *cells))
 
 
 def _overview_row(group: RunGroup, comparisons: Sequence[Comparison], best: bool) -> Row:
     mean = overall(group.label, comparisons)
     cells = [_overview_cell(group.label, comparison) for comparison in comparisons]
     note = "" if mean.count == len(comparisons) else f"{mean.count} of {len(comparisons)}"
-    return Row(group.label, look(group), note, (Cell(mean.text(3), best), *cells))
+    return Row(group.label, group_style(group), note, (Cell(mean.text(3), best), *cells))
 
 
 def _overview_cell(label: str, comparison: Comparison) -> Cell:
     results = {group.label: group.result("test.ap") for group in comparison.groups}
     highest = max((result.mean for result in results.values() if result.count), default=math.inf)
-    mine = results.get(label)
-    return Cell(mine.text(3), mine.mean >= highest) if mine else Cell("—")
+    result = results.get(label)
+    return Cell(result.text(3), result.mean >= highest) if result else Cell("—")

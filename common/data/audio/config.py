@@ -1,4 +1,4 @@
-"""The knobs of audio data, and the form of a clip's features."""
+"""The configuration of audio data, and the form of a clip's features."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
 
 LOG_MEL = "log-mel/1"
-"""What the features of clips are; another number where the same parameters give other numbers."""
+"""Names the algorithm of the features; a change of their values at equal parameters must change the number."""
 TRAIN_SETS = ("balanced", "unbalanced")
 PSLA_STATS = (-4.6476, 4.5699)
 """Mean and standard deviation of AudioSet's log-mel at 16 kHz with 128 bands (PSLA's code)."""
@@ -15,33 +15,34 @@ PSLA_STATS = (-4.6476, 4.5699)
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Which clips, and what is made of them. The defaults are those of PSLA."""
+    """Which clips are used, and how features are computed. The defaults are those of PSLA."""
 
     train_set: str = knob("balanced", "AudioSet's training list: balanced or unbalanced")
-    classes: str = knob("audioset40", "class list: audioset40, all, top:K, or a file with a mid or name a line")
-    only_listed: bool = knob(True, "leave out clips without a class of the list")
-    exclude_descendants: bool = knob(False, "keep clips of the target's descendants in the ontology out of the pool")
-    sample_rate: int = knob(16_000, "samples a second, to which clips are resampled", least=1000, below=400_000)
-    seconds: float = knob(10.0, "clips are padded with silence, or cut, to this", above=0, below=3601)
+    classes: str = knob("audioset40", "class list: audioset40, all, top:K, or a file with one mid or name per line")
+    only_listed: bool = knob(True, "leave out clips that have no class of the list")
+    exclude_descendants: bool = knob(False, "leave clips of the target's descendants in the ontology out of the pool")
+    sample_rate: int = knob(16_000, "samples a second that clips are resampled to", least=1000, below=400_000)
+    seconds: float = knob(10.0, "seconds that clips are padded with silence or cut to", above=0, below=3601)
     mels: int = knob(128, "mel bands", least=1, below=1025)
-    frames: int = knob(1056, "10 ms frames of a clip's features, the end filled with zeros", least=1, below=400_000)
+    frames: int = knob(1056, "10 ms frames of a clip's features; the end is filled with zeros", least=1, below=400_000)
     stats: str = knob("auto", "normalisation: auto (PSLA's at 16 kHz and 128 bands, else computed), computed, MEAN,STD")
 
     def __post_init__(self) -> None:
         if self.train_set not in TRAIN_SETS:
             raise UnknownName("data.audio.train_set", self.train_set, TRAIN_SETS)
         check_knobs(self, "data.audio")
+        # 25 ms is the length of one frame.
         if self.samples < self.sample_rate // 40:
             raise BadInput(f"data.audio.seconds={self.seconds}", "clips of 25 ms or more", "correct --set")
-        self.given_stats()  # complains if it can't be read
+        self.given_stats()  # raises for malformed text
 
     @property
     def samples(self) -> int:
-        """Samples of a padded or cut clip."""
+        """The number of samples of a padded or cut clip."""
         return round(self.seconds * self.sample_rate)
 
     def given_stats(self) -> tuple[float, float] | None:
-        """Mean and standard deviation, unless they are to be computed from the training clips."""
+        """Mean and standard deviation; None if they must be computed from the training clips. Raises BadInput."""
         if self.stats in ("auto", "computed"):
             psla = self.stats == "auto" and (self.sample_rate, self.mels) == (16_000, 128)
             return PSLA_STATS if psla else None
@@ -57,7 +58,7 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class ClipForm:
-    """What a clip's features are: `frames` x `mels`, and their mean and standard deviation in training clips."""
+    """The shape of a clip's features, `frames` x `mels`, and their mean and standard deviation over training clips."""
 
     frames: int
     mels: int

@@ -1,4 +1,4 @@
-"""From an encoded clip to a waveform of known rate and length, by libsndfile."""
+"""Decodes a clip with libsndfile into a waveform of given rate and length."""
 
 import io
 import math
@@ -13,16 +13,16 @@ from negsift.common.errors import BadData
 
 FULL_SCALE = 32_768
 """int16 samples are x · FULL_SCALE for x in [-1, 1)."""
-_AHEAD_S = 1.0
-_ENOUGH = 0.99
+_LOOKAHEAD_S = 1.0  # resampling the last sample needs some of those after it
+_ENOUGH = 0.99  # MP3 and Opus files may state a few more frames than they contain
 
 
 def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
-    """Mono at `sample_rate`, without its mean, padded with silence or cut to (samples,) int16.
+    """The clip in mono at `sample_rate`, minus its mean, padded with silence or cut to (samples,) int16.
 
-    Takes what libsndfile takes: WAV, FLAC, OGG Vorbis, Opus, MP3, AIFF and others. The mean goes before
-    padding, so that padding is silence; a file of nothing else is as good as missing. Raises BadData, `found`
-    telling what is wrong with the clip.
+    Formats are those of libsndfile: WAV, FLAC, OGG Vorbis, Opus, MP3, AIFF and others. The mean is subtracted before
+    padding, so that padding is silence. Raises BadData, whose `found` is the fault, for a clip that can't be
+    decoded, is too short for what it states, or is silent throughout.
     """
     mono, rate = read_sound(encoded, samples / sample_rate)
     if rate != sample_rate:
@@ -32,13 +32,13 @@ def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
 
 
 def _whole(mono: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples as whole numbers, without their mean."""
-    loud: NDArray[np.float32] = np.rint((mono - mono.mean()) * FULL_SCALE)
-    return loud.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    """The samples minus their mean, as int16."""
+    scaled: NDArray[np.float32] = np.rint((mono - mono.mean()) * FULL_SCALE)
+    return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int]:
-    """The clip's beginning, mono (n,), longer than wanted by what resampling looks ahead, and its rate.
+    """The first `seconds` of a clip in mono, and its sample rate; (n,), with 1 s more if there is more.
 
     Raises BadData as `decode` does.
     """
@@ -47,18 +47,19 @@ def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int
     try:
         with soundfile.SoundFile(io.BytesIO(encoded)) as file:
             rate, length = file.samplerate, file.frames
-            wanted = min(length, math.ceil((seconds + _AHEAD_S) * rate))
-            sound = file.read(wanted, dtype="float32", always_2d=True)
+            # Read no more than is used: sources may be hours long.
+            count = min(length, math.ceil((seconds + _LOOKAHEAD_S) * rate))
+            sound = file.read(count, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError, OverflowError) as error:
         raise _fault(getattr(error, "error_string", str(error))) from None
     if not len(sound):
         raise _fault("no samples")
-    if len(sound) < _ENOUGH * wanted:
-        raise _fault(f"{len(sound) / rate:.2f} s of the {wanted / rate:.2f} s it should have")
+    if len(sound) < _ENOUGH * count:
+        raise _fault(f"{len(sound) / rate:.2f} s of the {count / rate:.2f} s it should have")
     if not np.isfinite(sound).all():
         raise _fault(f"{np.size(sound) - np.isfinite(sound).sum()} samples not finite")
     mono = sound.mean(1, dtype=np.float32)
-    if wanted == length and not _whole(mono).any():
+    if count == length and not _whole(mono).any():
         raise _fault("nothing but silence")
     return mono, rate
 

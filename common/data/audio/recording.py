@@ -1,4 +1,4 @@
-"""Where an encoded clip lies: a file of its own, or a row of a parquet file."""
+"""Encoded clips: where each is stored, how it is read, and a hash of its content."""
 
 import hashlib
 import json
@@ -11,36 +11,37 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from negsift.common.data.instances import cache_folder
+from negsift.common.data.cache_folder import cache_folder
 
+# Hashing waits for the disk, often a network one, and not for the CPU.
 _READERS = 8
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One clip's place; `row` is None where the whole file is the clip."""
+    """The place of an encoded clip: a row of a parquet file, or the whole file if `row` is None."""
 
     path: Path
     row: int | None = None
 
 
-class Reader:
-    """Gives encoded clips; of a parquet file it keeps the row group read last, so rows should ascend."""
+class RecordingReader:
+    """Reads encoded clips. It keeps the last row group of a parquet file, so rows should be read in ascending order."""
 
     def __init__(self) -> None:
-        self._path, self._rows, self._held = Path(), range(0), [b""]
+        self._path, self._rows, self._clips = Path(), range(0), [b""]
 
     def read(self, recording: Recording) -> bytes:
-        """The encoded clip; b"" where a parquet row holds none."""
+        """The encoded clip; b"" for a parquet row without one."""
         if recording.row is None:
             return recording.path.read_bytes()
         if recording.path != self._path or recording.row not in self._rows:
-            self._path, (self._rows, self._held) = recording.path, _row_group(recording.path, recording.row)
-        return self._held[recording.row - self._rows.start]
+            self._path, (self._rows, self._clips) = recording.path, _row_group(recording.path, recording.row)
+        return self._clips[recording.row - self._rows.start]
 
 
 def digests(recordings: Sequence[Recording]) -> list[str]:
-    """A hash of each clip's content. Files are read once: size and time of change tell later starts if they must be."""
+    """A hash of each clip's content. A file is read again only if its size or modification time has changed."""
     paths = sorted({recording.path for recording in recordings})
     memo = cache_folder() / "digests" / f"{_hash(os.path.commonpath(paths).encode())}.json"
     known = _recall(memo)
@@ -48,30 +49,32 @@ def digests(recordings: Sequence[Recording]) -> list[str]:
     fresh = [path for path in paths if known.get(str(path), [None])[:-1] != stamps[path]]
     if fresh:
         with ThreadPoolExecutor(_READERS) as threads:
-            found = tqdm(threads.map(_digest, fresh), "reading", len(fresh), disable=None, leave=False, unit="file")
-            known |= {str(path): [*stamps[path], digest] for path, digest in zip(fresh, found, strict=True)}
+            hashed = tqdm(threads.map(_digest, fresh), "reading", len(fresh), disable=None, leave=False, unit="file")
+            known |= {str(path): [*stamps[path], digest] for path, digest in zip(fresh, hashed, strict=True)}
         memo.parent.mkdir(parents=True, exist_ok=True)
-        made = memo.with_name(f".{memo.name}.{os.getpid()}")
-        made.write_text(json.dumps(known))
-        made.replace(memo)
+        unfinished = memo.with_name(f".{memo.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps(known))
+        unfinished.replace(memo)
     of_file = {path: known[str(path)][-1] for path in paths}
-    return [f"{of_file[each.path]}/{each.row}" for each in recordings]
+    return [f"{of_file[recording.path]}/{recording.row}" for recording in recordings]
 
 
 def _recall(memo: Path) -> dict[str, list[int | str]]:
     try:
         known: dict[str, list[int | str]] = json.loads(memo.read_text())
-    except (OSError, ValueError):  # none yet, or damaged: everything is read again
+    except (OSError, ValueError):  # missing or damaged: all files are hashed again
         return {}
     return known
 
 
 def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
+    """The rows of the row group that contains `row`, and their encoded clips."""
     file = pq.ParquetFile(path)
     start = 0
     for number in range(file.num_row_groups):
         rows = range(start, start + file.metadata.row_group(number).num_rows)
         if row in rows:
+            # A row group is the smallest unit that Parquet can read without decoding it again for every row.
             column = file.read_row_group(number, columns=["audio"])["audio"].to_pylist()
             return rows, [(item or {}).get("bytes") or b"" for item in column]
         start = rows.stop
@@ -81,7 +84,7 @@ def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
 def _digest(path: Path) -> str:
     try:
         stream = path.open("rb")
-    except OSError:  # decoding will say why; once the file can be read, its digest is another
+    except OSError:  # decoding reports the reason; a repaired file gets another digest
         return "unreadable"
     with stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

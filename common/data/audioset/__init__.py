@@ -1,4 +1,4 @@
-"""AudioSet (Gemmeke et al., ICASSP 2017) and anything in its form: a clip is a bag, one table for all targets."""
+"""AudioSet (Gemmeke et al., ICASSP 2017) and clips in its form: each clip is a bag, one table serves all targets."""
 
 from negsift.common.data.audioset.load import load
 

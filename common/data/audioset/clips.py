@@ -1,4 +1,4 @@
-"""Clips with their tags, and sets of them with labels for one target: a clip is a bag."""
+"""A table of clips with their tags, and sets of its clips labelled for one target; each clip is a bag."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from negsift.common.data.audioset.classes import Vocabulary
 
 @dataclass(frozen=True)
 class Clips:
-    """A list's clips, by id: `tags` are all their mids, `number` is the place in the store.
+    """The clips of a list, by id, with all their `tags` (mids) and their `number` in the store.
 
-    One table serves every target. `dropped` lists the clips that are missing or could not be decoded,
-    with the reason.
+    One table serves every target. `dropped` has a line for each clip that is missing or could not be decoded, with
+    the reason.
     """
 
     ids: tuple[str, ...]
@@ -34,22 +34,22 @@ class Clips:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the class list."""
+        """The display names of the class list."""
         return self.vocabulary.classes
 
     def tagged(self, mids: Collection[str]) -> NDArray[np.bool_]:
-        """Which clips have one of these mids, (M,)."""
-        wanted = frozenset(mids)
-        return np.array([not wanted.isdisjoint(tags) for tags in self.tags], dtype=np.bool_)
+        """Whether each clip has one of these mids, (M,)."""
+        mids = frozenset(mids)
+        return np.array([not mids.isdisjoint(tags) for tags in self.tags], dtype=np.bool_)
 
-    def told(self, row: int) -> str:
-        """A clip's tags, by name."""
+    def tag_names(self, row: int) -> str:
+        """The names of a clip's tags, comma-separated."""
         return ", ".join(sorted(self.vocabulary.name(mid) for mid in self.tags[row]))
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """A map-style dataset of clips: bag i is clip `rows[i]` of `instances`, its `label` 0 or 1."""
+    """A map-style dataset of clips: bag i is clip `rows[i]` of `instances`, with `label` 0 or 1."""
 
     instances: Clips
     rows: Index
@@ -69,11 +69,11 @@ class ClipSet:
         return (self[position] for position in range(len(self)))
 
     def gather(self, index: Index) -> Tensor:
-        """Clean log-mel of the clips at `index`, not normalised, (n, frames, mels) float16."""
+        """Log-mel of the clips at `index`, neither augmented nor normalised, (n, frames, mels) float16."""
         return torch.from_numpy(self.instances.store.features(self._number(index)))
 
     def waveforms(self, index: Index) -> NDArray[np.int16]:
-        """Samples of the clips at `index`, (n, S)."""
+        """Samples of the clips at `index`, (n, S) int16."""
         return self.instances.store.waveforms(self._number(index))
 
     def subset(self, index: Index) -> "ClipSet":
@@ -81,18 +81,18 @@ class ClipSet:
         return ClipSet(self.instances, self.rows[index], self.label[index], self.name, self.form)
 
     def joined(self, other: "ClipSet") -> "ClipSet":
-        """These clips, then the other's; both must be of one table."""
+        """These clips followed by those of `other`. Raises ValueError unless both use the same table."""
         if other.instances is not self.instances:
-            raise ValueError(f"clips of two tables, {self.name} and {other.name}, can't be joined")
+            raise ValueError(f"clips of different tables, {self.name} and {other.name}")
         rows, label = np.concatenate([self.rows, other.rows]), np.concatenate([self.label, other.label])
         return ClipSet(self.instances, rows, label, self.name, self.form)
 
     def only(self, label: int) -> "ClipSet":
-        """The clips with this label."""
+        """The clips with `label`."""
         return self.subset(np.flatnonzero(self.label == label))
 
     def bag_id(self, index: Index) -> list[str]:
-        """Ids of the clips at `index`, those of the list."""
+        """The ids of the clips at `index`."""
         return [self.instances.ids[row] for row in self.rows[index]]
 
     def _number(self, index: Index) -> Index:

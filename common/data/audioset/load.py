@@ -1,4 +1,4 @@
-"""From `data.root` to training and test clips, decoded once."""
+"""Loads training and test clips from `data.root`, decoded once."""
 
 import logging
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.audio.store import build_store
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.clips import Clips
-from negsift.common.data.audioset.listing import Listing
-from negsift.common.data.audioset.lists import read_lists
+from negsift.common.data.audioset.read_clip_lists import read_clip_lists
 from negsift.common.data.audioset.segments import Segment
 from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData
@@ -21,68 +21,69 @@ _SHOWN = 3
 
 
 def load(config: DataConfig) -> tuple[Clips, Clips]:
-    """Training and test clips, sorted by id, with their features and waveforms in the cache.
+    """Training and test clips, sorted by id, with features and waveforms in the cache.
 
-    `data.root` holds AudioSet's segment lists and, at any depth, clips named after their ids, or
-    parquet files as on Hugging Face; `class_labels_indices.csv` and `ontology.json` are read if they
-    are there. Clips that are missing or can't be decoded are left out and listed; more than half is BadData.
+    `data.root` contains AudioSet's segment lists and, at any depth, clips named by their ids, or parquet files as on
+    Hugging Face; `class_labels_indices.csv` and `ontology.json` are optional. Clips that are missing or can't be
+    decoded are left out and listed. Raises BadData if these are more than half.
     """
     if config.root is None:
         raise BadData("no data.root", "the folder with AudioSet's lists and clips", "add --set data.root=FOLDER")
     root = Path(config.root).expanduser()
-    listings = read_lists(root, config.audio.train_set)
-    vocabulary = read_vocabulary(root, config.audio.classes, listings[0].segments, listings[0].names)
-    _tell_unknown(listings, vocabulary)
-    _tell_shared(*listings)
-    train = _clips(listings[0], vocabulary, config.audio, "training")
-    return train, _clips(listings[1], vocabulary, config.audio, "test")
+    lists = read_clip_lists(root, config.audio.train_set)
+    vocabulary = read_vocabulary(root, config.audio.classes, lists[0].segments, lists[0].names)
+    _log_unknown(lists, vocabulary)
+    _log_shared(*lists)
+    train = _clips(lists[0], vocabulary, config.audio, "training")
+    return train, _clips(lists[1], vocabulary, config.audio, "test")
 
 
-def _clips(listing: Listing, vocabulary: Vocabulary, config: AudioConfig, what: str) -> Clips:
-    """The clips that are wanted and could be decoded."""
+def _clips(clips: ClipList, vocabulary: Vocabulary, config: AudioConfig, name: str) -> Clips:
+    """The clips of the `name` list that are to be used and could be decoded."""
     classes = frozenset(vocabulary.mids)
 
-    def wanted(segment: Segment) -> bool:
+    def is_used(segment: Segment) -> bool:
         return not config.only_listed or not classes.isdisjoint(segment.tags)
 
-    kept = [at for at, segment in enumerate(listing.segments) if wanted(segment)]
-    if not kept:
+    used = [number for number, segment in enumerate(clips.segments) if is_used(segment)]
+    if not used:
         expected = "a clip with one of them, or --set data.audio.only_listed=false"
-        raise BadData(f"none of {len(vocabulary.mids)} classes in the {what} list", expected, "set data.audio.classes")
-    store = build_store([listing.recordings[at] for at in kept], config)
-    undecodable = [f"{listing.place(kept[number])}: {why}" for number, why in sorted(store.dropped.items())]
-    missing = [f"{segment.name}: {remark}" for segment, remark in listing.missing if wanted(segment)]
+        raise BadData(f"none of {len(vocabulary.mids)} classes in the {name} list", expected, "set data.audio.classes")
+    store = build_store([clips.recordings[number] for number in used], config)
+    undecodable = [f"{clips.describe(used[number])}: {why}" for number, why in sorted(store.dropped.items())]
+    missing = [f"{segment.name}: {remark}" for segment, remark in clips.missing if is_used(segment)]
     dropped = (*missing, *undecodable)
-    _tell(what, len(kept), len(missing), undecodable)
-    _require_half(len(store.number), dropped, what)
-    ids, rows = listing.ids, np.array(kept, dtype=np.int64)[store.number].tolist()
-    order = sorted(range(len(rows)), key=lambda at: ids[rows[at]])
-    tags = tuple(frozenset(listing.segments[rows[at]].tags) for at in order)
-    return Clips(tuple(ids[rows[at]] for at in order), tags, store.number[order], store, vocabulary, dropped)
+    _log_counts(name, len(used), len(missing), undecodable)
+    _require_mostly_usable(len(store.number), dropped, name)
+    ids, rows = clips.ids, np.array(used, dtype=np.int64)[store.number].tolist()
+    order = sorted(range(len(rows)), key=lambda place: ids[rows[place]])
+    tags = tuple(frozenset(clips.segments[rows[place]].tags) for place in order)
+    return Clips(tuple(ids[rows[place]] for place in order), tags, store.number[order], store, vocabulary, dropped)
 
 
-def _tell(what: str, found: int, missing: int, undecodable: Sequence[str]) -> None:
-    log.info("%s clips: %d found, %d listed without a file, %d not decodable", what, found, missing, len(undecodable))
+def _log_counts(name: str, used: int, missing: int, undecodable: Sequence[str]) -> None:
+    log.info("%s clips: %d found, %d listed without a file, %d not decodable", name, used, missing, len(undecodable))
     for line in undecodable[:_SHOWN]:
         log.warning("left out: %s", line)
 
 
-def _tell_unknown(listings: Sequence[Listing], vocabulary: Vocabulary) -> None:
-    tags = {tag for listing in listings for segment in listing.segments for tag in segment.tags}
+def _log_unknown(lists: Sequence[ClipList], vocabulary: Vocabulary) -> None:
+    tags = {tag for clips in lists for segment in clips.segments for tag in segment.tags}
     unknown = sorted(tags - vocabulary.names.keys())
     if unknown and vocabulary.names:
         log.warning("%d classes without a name (%s)", len(unknown), ", ".join(unknown[:_SHOWN]))
 
 
-def _tell_shared(train: Listing, test: Listing) -> None:
+def _log_shared(train: ClipList, test: ClipList) -> None:
     shared = sorted({segment.name for segment in train.segments} & {segment.name for segment in test.segments})
     if shared:
-        log.warning("%d clips are in both lists, so that tests flatter (%s)", len(shared), ", ".join(shared[:_SHOWN]))
+        names = ", ".join(shared[:_SHOWN])
+        log.warning("%d clips are in both lists, so test results are too good (%s)", len(shared), names)
 
 
-def _require_half(kept: int, dropped: Sequence[str], what: str) -> None:
+def _require_mostly_usable(kept: int, dropped: Sequence[str], name: str) -> None:
     if len(dropped) > kept:
         raise BadData(
-            f"{len(dropped)} of {kept + len(dropped)} {what} clips missing or undecodable (first: {dropped[0]})",
-            "at least half of them", "correct --set data.root, or repair the clips",
+            f"{len(dropped)} of {kept + len(dropped)} {name} clips missing or undecodable (first: {dropped[0]})",
+            "at least half to be usable", "correct --set data.root, or repair the clips",
         )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Clips in parquet files as on Hugging Face (agkphysics/AudioSet): video_id, audio {bytes}, labels, human_labels."""
+"""Reads clip lists from parquet files as on Hugging Face (agkphysics/AudioSet).
+
+The columns are video_id, audio {bytes}, labels, and optionally human_labels.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.listing import Listing
+from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.segments import Segment
 from negsift.common.errors import BadData
 
@@ -16,39 +19,39 @@ log = logging.getLogger(__name__)
 _FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"
 
 
-def read_parquet(paths: Sequence[Path]) -> Listing:
-    """The rows of some files, in order, those without labels left out and counted; `human_labels` give names.
+def read_parquet(paths: Sequence[Path]) -> ClipList:
+    """The rows of some files, in order; display names come from `human_labels`. Rows without labels are left out.
 
-    Raises BadData for other columns, for a row without an id and for an id that comes twice.
+    Raises BadData for other columns, a row without an id, and a repeated id.
     """
     segments, recordings, names, unlabelled = [], [], dict[str, str](), 0
     for path in paths:
-        for row, (name, tags, said) in enumerate(_rows(path)):
+        for row, (name, tags, tag_names) in enumerate(_rows(path)):
             if name is None:
-                raise BadData(f"no video_id in row {row} of {path}", "one in every row", "remove that row")
+                raise BadData(f"no video_id in row {row} of {path}", "an id in every row", "remove that row")
             if tags is None:
                 unlabelled += 1
                 continue
             segments.append(Segment(name, None, tuple(sorted({tag for tag in tags if tag}))))
             recordings.append(Recording(path, row))
-            names |= {tag: word for tag, word in zip(tags, said or (), strict=False) if tag and word}
+            names |= {tag: word for tag, word in zip(tags, tag_names or (), strict=False) if tag and word}
     if unlabelled:
         log.warning("%d clips in %s have no labels and are left out", unlabelled, paths[0].parent)
     if len({segment.id for segment in segments}) < len(segments):
-        raise BadData(f"an id twice in {paths[0].parent}", "each clip once", "remove the copies")
-    return Listing(tuple(segments), tuple(recordings), names=names)
+        raise BadData(f"a repeated id in {paths[0].parent}", "each clip once", "remove the copies")
+    return ClipList(tuple(segments), tuple(recordings), names=names)
 
 
 def _rows(path: Path) -> Iterator[tuple[str | None, list[str | None] | None, list[str | None] | None]]:
-    """Id, labels and their names, row by row."""
+    """The id, the labels and their names of each row."""
     table = _read(path)
     named = "human_labels" in table.column_names
-    said = table["human_labels"].to_pylist() if named else [None] * len(table)
-    return zip(table["video_id"].to_pylist(), table["labels"].to_pylist(), said, strict=True)
+    tag_names = table["human_labels"].to_pylist() if named else [None] * len(table)
+    return zip(table["video_id"].to_pylist(), table["labels"].to_pylist(), tag_names, strict=True)
 
 
 def _read(path: Path) -> pa.Table:
-    """All columns but the sound."""
+    """All columns except the sound."""
     try:
         file = pq.ParquetFile(path)
         types = {field.name: field.type for field in file.schema_arrow}
@@ -56,9 +59,9 @@ def _read(path: Path) -> pa.Table:
             words = _is_words(types.get("human_labels", pa.null()))
             return file.read(columns=["video_id", "labels", *(["human_labels"] if words else [])])
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "fetch it anew") from None
+        raise BadData(f"{path} unreadable ({error})", "a parquet file", "download it again") from None
     columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
-    raise BadData(f"columns {columns} in {path}", _FORM, "bring the columns into that form")
+    raise BadData(f"columns {columns} in {path}", _FORM, "convert the columns")
 
 
 def _fits(types: dict[str, pa.DataType]) -> bool:

@@ -1,4 +1,4 @@
-"""AudioSet's segment lists: `YTID, start_seconds, end_seconds, "mid,mid"` after a few lines beginning with #."""
+"""AudioSet's segment lists: lines `YTID, start_seconds, end_seconds, "mid,mid"`, after comment lines with #."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _FORM = 'lines such as --PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"'
 
 @dataclass(frozen=True)
 class Segment:
-    """A clip as listed: `start_s` is None where the list doesn't tell; `tags` are mids."""
+    """A listed clip with its `tags` (mids); `start_s` is None if the list does not state it."""
 
     id: str
     start_s: float | None
@@ -23,52 +23,52 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """The id; with the start, in ms, it would tell segments of one video apart."""
+        """The id with the start in ms, which distinguishes segments of one video; the id alone without a start."""
         return self.id if self.start_s is None else f"{self.id}_{round(self.start_s * 1000)}"
 
 
 def read_segments(path: Path) -> list[Segment]:
-    """The list in file order. Commas, tabs, semicolons or bars separate; comment lines and heading may be missing.
+    """The segments in file order. The separator is a comma, tab, semicolon or bar; a heading is allowed.
 
-    Raises BadData, naming the line, for anything else, and for a segment that is listed twice.
+    Raises BadData, naming the line, for a malformed line and for a segment that is listed twice.
     """
     lines = enumerate(read_lines(path), 1)
     kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]
     if not kept:
-        raise BadData(f"{path} without a segment", _FORM, "fetch it anew")
+        raise BadData(f"{path} without a segment", _FORM, "download it again")
+    # The last line: the first one may be a heading.
     separator = _separator(path, *kept[-1])
-    found: dict[tuple[str, float | None], Segment] = {}
+    segments: dict[tuple[str, float | None], Segment] = {}
     for number, line in kept:
-        cut = fields(line, separator)
-        if number == kept[0][0] and cut[0].strip().lower() in _HEADINGS:
+        values = fields(line, separator)
+        if number == kept[0][0] and values[0].strip().lower() in _HEADINGS:
             continue
-        segment = _segment(path, number, cut)
-        if (segment.id, segment.start_s) in found:
+        segment = _segment(path, number, values)
+        if (segment.id, segment.start_s) in segments:
             raise BadData(f"{segment.name} a second time in {path}, line {number}", "each segment once", "remove one")
-        found[segment.id, segment.start_s] = segment
-    return list(found.values())
+        segments[segment.id, segment.start_s] = segment
+    return list(segments.values())
 
 
 def _is_comment(line: str) -> bool:
-    """Ids hold no #, so nothing else begins with it."""
+    """Whether a line begins with #, which no id contains."""
     return line.lstrip().startswith("#")
 
 
 def _separator(path: Path, number: int, line: str) -> str:
-    """What cuts a line into an id, two numbers and tags."""
+    """The separator that divides a line into an id, two numbers and tags."""
     for separator in _SEPARATORS:
-        cut = fields(line, separator)
-        if len(cut) >= 4 and _is_number(cut[1]) and _is_number(cut[2]):
+        values = fields(line, separator)
+        if len(values) >= 4 and _is_number(values[1]) and _is_number(values[2]):
             return separator
-    raise BadData(f"{path}, line {number}: {line[:60]!r}", _FORM, "bring the list into that form")
+    raise BadData(f"{path}, line {number}: {line[:60]!r}", _FORM, "convert the list")
 
 
-def _segment(path: Path, number: int, cut: Sequence[str]) -> Segment:
-    """Tags that were not quoted are several cut."""
-    if len(cut) < 4 or not (_is_number(cut[1]) and _is_number(cut[2])):
-        raise BadData(f"{path}, line {number}: {', '.join(cut)[:60]!r}", _FORM, "correct that line")
-    tags = (tag.strip() for field in cut[3:] for tag in field.split(","))
-    return Segment(cut[0].strip(), float(cut[1]), tuple(sorted({tag for tag in tags if tag})))
+def _segment(path: Path, number: int, values: Sequence[str]) -> Segment:
+    if len(values) < 4 or not (_is_number(values[1]) and _is_number(values[2])):
+        raise BadData(f"{path}, line {number}: {', '.join(values)[:60]!r}", _FORM, "correct that line")
+    tags = (tag.strip() for value in values[3:] for tag in value.split(","))  # unquoted tags are several values
+    return Segment(values[0].strip(), float(values[1]), tuple(sorted({tag for tag in tags if tag})))
 
 
 def _is_number(text: str) -> bool:

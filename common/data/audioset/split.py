@@ -1,4 +1,4 @@
-"""Positives, pool, validation and test clips of one target; the same validation clips for all targets."""
+"""Positives, pool, validation and test clips of one target. The validation clips are the same for all targets."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +16,48 @@ _AT_ONCE = 256
 
 
 def split_clips(train: Clips, test: Clips, config: DataConfig) -> Split:
-    """The sets for `config.target`, by number, name or mid; the validation clips are set aside first.
+    """The sets for `config.target`, a class by number, name or mid.
 
-    With `exclude_descendants`, clips of a class below the target in the ontology, but without the
-    target itself, stay out of the pool: they are positives that nobody marked (1,735 of AudioSet's 21,426
-    negatives for Animal). Raises UnknownName for a class, BadData where a kind of clip is missing.
+    With `exclude_descendants` the pool has no clip of a class below the target in the ontology: such a clip is a
+    positive without the label (1,735 of AudioSet's 21,426 negatives for Animal). Raises UnknownName for a class,
+    BadData where a kind of clip is missing, BadInput for an ambiguous target or without an ontology.
     """
     target = _target(config.target, train)
-    held = validation_rows(train, config.val_share, config.bag_seed)
-    rest = np.setdiff1d(np.arange(len(train)), held)
+    set_aside = validation_rows(train, config.val_share, config.bag_seed)
+    rest = np.setdiff1d(np.arange(len(train)), set_aside)
     form = _form(train, rest)
     sets = [_labelled(clips, target, name, form) for clips, name in ((train, "train"), (test, "test"))]
-    kept, val = sets[0].subset(rest), sets[0].subset(held)
-    pool = kept.only(0)
+    training, val = sets[0].subset(rest), sets[0].subset(set_aside)
+    pool = training.only(0)
     if config.audio.exclude_descendants:
         pool = pool.subset(np.flatnonzero(~_below(train, target)[pool.rows]))
-    split = Split(kept.only(1), pool, val, sets[1])
+    split = Split(training.only(1), pool, val, sets[1])
     _require_kinds(split, train.classes[target])
     return split
 
 
 def validation_rows(clips: Clips, share: float, seed: int) -> Index:
-    """A share of every class, from the rarest to the most frequent, and of the clips without any; ascending.
+    """The rows of a stratified `share` of the clips, ascending.
 
-    Iterative stratification (Sechidis et al., ECML 2011) with one side fixed: what earlier classes
-    brought into the set counts for later ones. It depends on the class list, not on the target.
+    Iterative stratification (Sechidis et al., ECML 2011) for one set: classes are treated from the rarest to the most
+    frequent, and clips chosen for earlier classes count for later ones. Clips without a class are one more class.
+    The result depends on the class list and not on the target. Raises BadInput for a share outside (0, 1).
     """
     if not 0.0 < share < 1.0:
         raise BadInput(f"data.val_share={share}", "a share between 0 and 1", "correct --set")
     order = generator(seed, "validation").permutation(len(clips))
     has_MC = np.stack([clips.tagged([mid]) for mid in clips.vocabulary.mids], 1)
-    kinds = np.concatenate([has_MC, ~has_MC.any(1, keepdims=True)], 1)
-    held = np.zeros(len(clips), dtype=np.bool_)
-    settled = np.zeros(len(clips), dtype=np.bool_)
-    for kind in sorted(range(kinds.shape[1]), key=lambda kind: int(kinds[:, kind].sum())):
-        mine = kinds[:, kind]
-        wanted = max(1, round(share * int(mine.sum()))) - int((held & mine).sum())
-        free = order[(mine & ~settled)[order]]
-        held[free[: max(0, wanted)]] = True
-        settled |= mine
-    return np.flatnonzero(held).astype(np.int64)
+    # Clips without a listed class form a class of their own, or none of them would be set aside.
+    has_MC = np.concatenate([has_MC, ~has_MC.any(1, keepdims=True)], 1)
+    chosen = np.zeros(len(clips), dtype=np.bool_)
+    treated = np.zeros(len(clips), dtype=np.bool_)
+    for number in sorted(range(has_MC.shape[1]), key=lambda number: int(has_MC[:, number].sum())):
+        members = has_MC[:, number]
+        lacking = max(1, round(share * int(members.sum()))) - int((chosen & members).sum())
+        free = order[(members & ~treated)[order]]
+        chosen[free[: max(0, lacking)]] = True
+        treated |= members
+    return np.flatnonzero(chosen).astype(np.int64)
 
 
 def _target(target: str, train: Clips) -> int:
@@ -72,25 +74,25 @@ def _labelled(clips: Clips, target: int, name: str, form: ClipForm) -> ClipSet:
 
 
 def _below(train: Clips, target: int) -> NDArray[np.bool_]:
-    """Which clips have a class below the target in the ontology, (M,)."""
+    """Whether each clip has a class below the target in the ontology, (M,)."""
     ontology, mid = train.vocabulary.ontology, train.vocabulary.mids[target]
     if ontology is None:
-        raise BadInput("exclude_descendants without an ontology", "ontology.json in data.root", "put it there")
+        raise BadInput("exclude_descendants without an ontology", "ontology.json in data.root", "copy it there")
     if mid not in ontology.children:
-        raise BadInput(
-            f"exclude_descendants of {mid}, which ontology.json doesn't have", "a class of it", "fetch it anew"
-        )
+        found = f"exclude_descendants of {mid}, which is not in ontology.json"
+        raise BadInput(found, "a class of the ontology", "download ontology.json again")
     return train.tagged(ontology.descendants(mid))
 
 
 def _form(train: Clips, rest: Index) -> ClipForm:
-    """The form, with statistics as given or of the training clips without those for validation."""
+    """The form, with the configured statistics or else those of the clips at `rest`."""
     config = train.store.config
-    given = config.given_stats()
-    if given is not None:
-        return ClipForm(config.frames, config.mels, *given)
+    statistics = config.given_stats()
+    if statistics is not None:
+        return ClipForm(config.frames, config.mels, *statistics)
     sums, count = np.zeros(2), 0
     for start in range(0, len(rest), _AT_ONCE):
+        # Filled frames are constants, which would shift the mean and shrink the deviation.
         feats = train.store.features(train.number[rest[start : start + _AT_ONCE]])[:, : real_frames(config)]
         values = feats.astype(np.float64)
         sums, count = sums + (values.sum(), np.square(values).sum()), count + values.size
@@ -99,10 +101,10 @@ def _form(train: Clips, rest: Index) -> ClipForm:
 
 
 def _require_kinds(split: Split, name: str) -> None:
-    for part, label, where in (
+    for part, label, purpose in (
         (split.positives, 1, "to train with"), (split.pool, 0, "to choose from"), (split.val, 1, "to validate with"),
         (split.val, 0, "to validate with"), (split.test, 1, "to test with"), (split.test, 0, "to test with"),
     ):  # fmt: skip
         if not (part.label == label).any():
             kind = "positive" if label else "negative"
-            raise BadData(f"no {kind} clip of {name!r} {where}", "one or more", "choose another --set data.target")
+            raise BadData(f"no {kind} clip of {name!r} {purpose}", "at least one", "choose another --set data.target")

@@ -1,1 +1,1 @@
-"""Bag tables `bags/1`: many bags as Parquet files under a manifest, on any file system pyarrow knows."""
+"""Bag tables `bags/1`: Parquet files of bags under a manifest, on any file system that pyarrow supports."""

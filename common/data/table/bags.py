@@ -1,189 +1,113 @@
-"""The bags of a table that are negative, or positive, for one label: a map-style dataset, and a shard's source.
+"""The bags of a table that are negative, or positive, for one label, as a map-style dataset."""
 
-Positions follow the manifest: its files, their row groups, their rows, of which those wanted count.
-Appending to the table leaves them as they are.
-"""
-
-import functools
-import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from torch import Tensor
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch
-from negsift.common.data.table.bag_filter import BagFilter, columns
-from negsift.common.data.table.check import check_files
+from negsift.common.data.table.bag_filter import BagFilter
 from negsift.common.data.table.ids import read_ids
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import File, Manifest, read_manifest
-from negsift.common.data.table.row_group_stream import RowGroupStream, least_budget, split_bags
-from negsift.common.data.table.survey import small_columns
-from negsift.common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.table.manifest import Manifest
+from negsift.common.data.table.memory_use import least_budget
+from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
+from negsift.common.data.table.row_index import RowIndex, select_rows
 
 
 @dataclass(frozen=True)
 class TableBags:
-    """Bags of one version of a table. `masks` tells a row group's wanted rows, a bit each, group by group."""
+    """The bags at the rows of `row_index`. Only the index is pickled: each process reads the files itself."""
 
-    where: Location
-    manifest: Manifest
-    wanted: BagFilter
-    masks: tuple[bytes, ...] = field(repr=False)
+    row_index: RowIndex
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return len(self.row_index)
 
     def __getitem__(self, position: int) -> Tensor:
-        """The bag at a position: float32 features (instances, D), uint8 images (instances, 3, H, W), or a clip's
-        log-mel, float16 (frames, mels).
+        """One bag: float32 features (instances, D), uint8 images (instances, 3, H, W), or a clip's log-mel,
+        float16 (frames, mels). Raises IndexError.
         """
         if not -len(self) <= position < len(self):
             raise IndexError(f"bag {position} of {len(self)}")
         return self.__getitems__([position % len(self)])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> list[Tensor]:
-        """The bags at positions, in that order; torch's DataLoader asks so. Row groups are read one by one."""
+        """The bags at `positions`, in that order. torch's DataLoader calls this to fetch a whole batch."""
         index = np.asarray(positions, dtype=np.int64)
         order = np.argsort(index, kind="stable")
-        bags = split_bags(self._own.gather(index[order]))
-        found = dict(zip(order.tolist(), bags, strict=True))
-        return [found[place] for place in range(len(index))]
+        bags = split_bags(self._stream.gather(index[order]))
+        by_place = dict(zip(order.tolist(), bags, strict=True))
+        return [by_place[place] for place in range(len(index))]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[position] for position in range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
-        return {key: value for key, value in self.__dict__.items() if key != "_feed"}
+        return {"row_index": self.row_index}
 
-    @functools.cached_property
-    def starts(self) -> Index:
-        """How many bags lie before each row group, and how many there are, (groups + 1,)."""
-        counts = [int.from_bytes(mask, "big").bit_count() for mask in self.masks]
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the version."""
+        return self.row_index.manifest
 
     @property
     def version(self) -> int:
-        """The manifest's."""
+        """The version's number."""
         return self.manifest.version
 
-    def rows(self, group: int) -> Index:
-        """The rows of a row group that are wanted, ascending."""
-        return np.flatnonzero(np.unpackbits(np.frombuffer(self.masks[group], np.uint8)))
-
-    def groups_of(self, index: Index) -> Index:
-        """The row group that each position lies in."""
-        return np.searchsorted(self.starts, index, side="right").astype(np.int64) - 1
-
     def bag_id(self, index: Index) -> list[str]:
-        """The ids of the bags at positions, in that order."""
+        """The ids of the bags at `index`, in that order."""
         index, names = np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
-        groups = self.groups_of(index)
+        rows = self.row_index
+        groups = rows.groups_of(index)
         for group in np.unique(groups):
             file, number = self.manifest.groups[group]
             places = np.flatnonzero(groups == group)
-            ids = read_ids(self.where, self.manifest.files[file], [number])
-            names[places] = ids.take(self.rows(group)[index[places] - self.starts[group]]).to_pylist()
+            ids = read_ids(rows.location, self.manifest.files[file], [number])
+            names[places] = ids.take(rows.rows(group)[index[places] - rows.starts[group]]).to_pylist()
         return names.tolist()
-
-    @functools.cached_property
-    def images(self) -> "TableBags | None":
-        """The instance table that bags are views of, each image a bag at its row; none where they hold their own."""
-        if not self.manifest.payload.views:
-            return None
-        viewed = self.manifest.viewed
-        masks = (np.packbits(np.ones(viewed.group(place).rows, bool)).tobytes() for place in viewed.groups)
-        return TableBags(self.where, viewed, BagFilter(None), tuple(masks))
 
     def gather(self, index: Index) -> BagBatch | Tensor:
         """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
-        return self._own.gather(index)
+        return self._stream.gather(index)
 
     def at(self, version: int | None) -> "TableBags":
-        """These bags in another version of the table, the newest by default; what is known is not read again."""
-        manifest = read_manifest(self.where, version)
-        if manifest.version == self.version:
-            return self
-        same = [one == other for one, other in zip(manifest.files, self.manifest.files, strict=False)]
-        shared = len(list(itertools.takewhile(bool, same)))
-        known = sum(len(file.groups) for file in manifest.files[:shared])
-        check_files(self.where, manifest.images[len(self.manifest.images) :], manifest.payload.viewed)
-        more = _scan(self.where, manifest, manifest.files[shared:], [self.wanted])[0]
-        return TableBags(self.where, manifest, self.wanted, self.masks[:known] + more)
+        """These bags in another version of the table, by default the newest. Raises BadData as `open_pool` does."""
+        row_index = self.row_index.at(version)
+        return self if row_index is self.row_index else TableBags(row_index)
 
     @property
-    def _own(self) -> RowGroupStream:
-        """What `[i]` reads through, in every process its own: the cache on disk, and a few row groups in memory."""
-        if self.__dict__.get("_feed", (0, None))[0] != os.getpid():  # threads don't survive a fork
-            self.__dict__["_feed"] = os.getpid(), RowGroupStream(self, range(0), least_budget(self))
-        feed: RowGroupStream = self.__dict__["_feed"][1]
-        return feed
+    def _stream(self) -> RowGroupStream:
+        """What `[i]` reads through: the cache on disk, and a few row groups in memory."""
+        opened: tuple[int, RowGroupStream] | None = self.__dict__.get("_opened")
+        if opened is None or opened[0] != os.getpid():  # a fork copies the stream, but not the thread that decodes
+            opened = os.getpid(), RowGroupStream(self.row_index, range(0), least_budget(self.row_index))
+            self.__dict__["_opened"] = opened
+        return opened[1]
 
 
 def open_pool(where: str | Path | Location, label: str | None = None) -> TableBags:
-    """The newest version's training bags that are negative for `label`; unlabeled bags are not.
+    """The newest version's training bags that are negative for `label`; unlabeled bags are left out.
 
-    `label` may be left out where bags have no labels at all. Raises BadData for files that aren't as the
-    manifest says or where no bag is left, UnknownName for a label that no bag has.
+    `label` may be None for a table without labels. Raises BadData for files that differ from the manifest and
+    where no bag is left, UnknownName for a label that no bag has, BadInput for a missing label.
     """
-    return open_each(where, [BagFilter(label)])[0]
+    return open_bags(where, [BagFilter(label)])[0]
 
 
 def open_positives(where: str | Path | Location, label: str) -> TableBags:
     """The newest version's training bags that are positive for `label`; raises as `open_pool` does."""
-    return open_each(where, [BagFilter(label, positive=True)])[0]
+    return open_bags(where, [BagFilter(label, positive=True)])[0]
 
 
-def open_each(
-    where: str | Path | Location, wanted: Sequence[BagFilter], version: int | None = None
+def open_bags(
+    where: str | Path | Location, filters: Sequence[BagFilter], version: int | None = None
 ) -> Sequence[TableBags]:
-    """Several kinds of bags of a version, the newest by default, by one reading; all with the same `aside`.
-
-    Raises as `open_pool` does.
-    """
-    place = Location.of(where)
-    manifest = read_manifest(place, version)
-    for each in wanted:
-        _require_label(manifest, each.label)
-    check_files(place, manifest.images, manifest.payload.viewed)
-    masks = _scan(place, manifest, manifest.files, wanted)
-    found = [TableBags(place, manifest, each, mask) for each, mask in zip(wanted, masks, strict=True)]
-    for bags in found:
-        _require_some(bags)
-    return found
-
-
-def _require_some(bags: TableBags) -> None:
-    if not len(bags):
-        wanted, kind = bags.wanted, "positive" if bags.wanted.positive else "negative"
-        part = {"train": "training", "val": "validation"}.get(wanted.part, wanted.part)
-        told = f"no {part} bag {kind} for {wanted.label!r} among {bags.manifest.rows:,} in {bags.where.name}"
-        raise BadData(told, "one at least", "see `pool inspect` for its splits and labels")
-
-
-def _require_label(manifest: Manifest, label: str | None) -> None:
-    if label is None and manifest.classes:
-        known = ", ".join(manifest.classes)
-        raise BadInput("no target_label", f"one of {known}", "say for which label the pool's bags are negative")
-    if label is not None and label not in manifest.classes:
-        raise UnknownName("target_label", label, manifest.classes)
-
-
-def _scan(
-    where: Location, manifest: Manifest, files: Sequence[File], wanted: Sequence[BagFilter]
-) -> Sequence[tuple[bytes, ...]]:
-    """The masks of each kind of bags."""
-    checked, aside = check_files(where, files, manifest.payload), wanted[0].aside
-    masks: list[list[bytes]] = [[] for _ in wanted]
-    for table in small_columns(where, checked, columns(aside)):
-        decided = table if aside is None else aside.decided(table)
-        for mask, each in zip(masks, wanted, strict=True):
-            mask.append(each.rows(decided))
-    pa.default_memory_pool().release_unused()  # what was read goes back to the system
-    return [tuple(mask) for mask in masks]
+    """The bags that each filter selects, read at once; see `select_rows`."""
+    return [TableBags(index) for index in select_rows(where, filters, version)]

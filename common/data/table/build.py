@@ -1,4 +1,4 @@
-"""From a source on disk to a version of a bag table."""
+"""Builds a version of a bag table from files on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
 from negsift.common.data.table.sources.clips import is_audioset, open_clips
-from negsift.common.data.table.sources.encoded import image_column
+from negsift.common.data.table.sources.encoded_images import image_column
 from negsift.common.data.table.sources.features import open_features
 from negsift.common.data.table.sources.images import open_images
 from negsift.common.data.table.sources.source import BuildConfig, Source
@@ -23,9 +23,9 @@ OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
 
 
 def build_table(where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False) -> Manifest:
-    """Make a table of what is at `source`, or append it to the one that is there; the new manifest.
+    """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
 
-    Raises BadData and BadInput for a source, or a place, that doesn't do; then nothing is left behind.
+    Raises BadData or BadInput for an unusable source or target folder; then no file is left behind.
     """
     opened = OPENERS[_kind(source, config)](source, config)
     with TableWriter(Location.of(where), opened.payload, append=append, group_mb=config.group_mb) as writer:
@@ -35,12 +35,12 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
         for table in opened.tables:
             writer.add(table)
         writer.leave_out(opened.dropped)
-    return writer.made
+    return writer.manifest
 
 
 def _kind(source: Path, config: BuildConfig) -> str:
     if not source.exists():
-        raise BadData(f"nothing at {source}", "a folder or a file", "correct --from")
+        raise BadData(f"no file at {source}", "a folder or a file", "correct --from")
     if config.kind not in ("auto", *OPENERS):
         raise UnknownName("kind", config.kind, ("auto", *OPENERS))
     if config.kind != "auto":
@@ -53,5 +53,5 @@ def _kind(source: Path, config: BuildConfig) -> str:
         if source.suffix == ".csv":
             return "features"
     if not source.is_dir():
-        raise BadData(f"{source}", "a folder, a .csv or a .parquet", "convert it")
+        raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")
     return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"

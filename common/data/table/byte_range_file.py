@@ -1,47 +1,50 @@
-"""Some bytes of a file, in the place of the whole file: pyarrow reads a footer or a row group from memory."""
+"""A range of a file's bytes that pyarrow reads as if it were the file: a footer or a row group, from memory."""
 
 import pyarrow as pa
 
 
 class ByteRangeFile:
-    """The bytes from `start` on; `size` is the whole file's, by default up to their end."""
+    """`data` is the bytes from `start` on; `size` is the whole file's, by default the end of `data`.
+
+    Positions are those of the whole file.
+    """
 
     closed = False
 
     def __init__(self, data: pa.Buffer, start: int, size: int | None = None) -> None:
-        self._data, self._start, self._at = data, start, 0
+        self._data, self._start, self._position = data, start, 0
         self._size = start + data.size if size is None else size
 
     def read_buffer(self, size: int = -1) -> pa.Buffer:
-        """The next bytes, not copied; asks for bytes outside the window are an error of ours."""
-        size = self._size - self._at if size is None or size < 0 else size
-        first = self._at - self._start
+        """The next `size` bytes, not copied; all bytes to the end if negative. Raises OSError outside the range."""
+        size = self._size - self._position if size is None or size < 0 else size
+        first = self._position - self._start
         if first < 0 or first + size > self._data.size:
-            raise OSError(f"bytes {self._at} to {self._at + size} are not in the window")
-        self._at += size
+            raise OSError(f"bytes {self._position} to {self._position + size} are outside the range")
+        self._position += size
         return self._data.slice(first, size)
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """The next `size` bytes, as `read_buffer`."""
         data: bytes = self.read_buffer(size).to_pybytes()
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place in the file."""
-        self._at = (0, self._at, self._size)[whence] + offset
-        return self._at
+        """Move to a position and return it; `whence` as in `io.IOBase.seek`."""
+        self._position = (0, self._position, self._size)[whence] + offset
+        return self._position
 
     def tell(self) -> int:
-        """The place in the file."""
-        return self._at
+        """The position."""
+        return self._position
 
     def readable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""

@@ -1,4 +1,4 @@
-"""A row group decoded: its bags' numbers end to end, in memory or mapped from a file."""
+"""Decodes a row group: its bags as numbers, end to end, in memory or mapped from a file."""
 
 import functools
 import io
@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
 from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.images import decode_image
-from negsift.common.data.instances import UNDECODABLE, why_not
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadData
 from negsift.common.threads import block_workers
 
-Values = NDArray[Any]
+Values = NDArray[Any]  # Any: of the payload's dtype
 _PART_BYTES = 1 << 20
 _MOST_CLIPS = 8
 _SECOND_BYTES = 5 << 19
-"""What decoding takes for a second of a clip, measured: 48 kHz, stereo, to 16 kHz."""
-_WITHOUT = "build the table without it"
+"""Memory to decode one second of a clip, measured on 48 kHz stereo brought to 16 kHz."""
+_REMEDY = "build the table without it"
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,23 @@ class DecodedRowGroup:
     offsets: Index
 
     def gather(self, rows: Index, dtype: str) -> tuple[Values, Index]:
-        """The instances of the bags at ascending `rows`, bag by bag, as `dtype`, and the bags' sizes. Always a copy."""
+        """A copy of the instances of the bags at ascending `rows`, end to end, as `dtype`, and the bags' sizes."""
         starts, sizes = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         ends = np.cumsum(sizes)
         if (np.diff(rows) == 1).all():
-            found = self.values[starts[0] : starts[0] + ends[-1]]
+            instances = self.values[starts[0] : starts[0] + ends[-1]]
         else:
-            found = self.values[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
-        return found.astype(dtype), sizes
+            instances = self.values[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
+        return instances.astype(dtype), sizes
 
 
 def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: int) -> DecodedRowGroup:
-    """A row group of so many bags and instances from its payload, part by part, as numbers.
+    """A row group of `rows` bags and `instances` instances, from the parts of its payload column.
 
     Raises BadData for an image or a clip that can't be decoded.
     """
-    dtype, shape = payload.kept
-    values = _room((instances, *shape), dtype)
+    dtype, shape = payload.decoded
+    values = _allocate((instances, *shape), dtype)
     offsets = np.zeros(rows + 1, dtype=np.int64)
     row = filled = 0
     for bags in parts:
@@ -67,57 +67,57 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
             into[:] = inner.to_numpy()
         else:
             decode_one = functools.partial(_decode_clip, payload.audio) if payload.sound else _decode_image
-            list(_threads_of(os.getpid()).map(decode_one, inner, into))
+            list(_decoding_threads(os.getpid()).map(decode_one, inner, into))
         row, filled = row + len(bags), filled + len(inner)
     return DecodedRowGroup(values, offsets)
 
 
 def decoded_bytes(payload: Payload, rows: int, instances: int) -> int:
-    """What a row group takes when it is decoded."""
+    """Memory of a decoded row group."""
     return instances * payload.instance_bytes + 8 * (rows + 1)
 
 
 def part_rows(payload: Payload, rows: int, instances: int) -> int:
-    """How many of a row group's bags are decoded at a time: a MiB of them, but clips by number."""
+    """The number of a row group's bags to decode at a time: about 1 MiB of them, or `clips_at_once` clips."""
     return clips_at_once() if payload.sound else max(1, rows * _PART_BYTES // decoded_bytes(payload, rows, instances))
 
 
 def working_bytes(payload: Payload) -> int:
-    """What decoding takes besides the encoded bytes and the numbers, where it is more than a little."""
+    """Memory that decoding takes on top of the encoded bytes and the result; only clips take a notable amount."""
     return round(clips_at_once() * payload.sound.seconds * _SECOND_BYTES) if payload.sound else 0
 
 
 def clips_at_once() -> int:
-    """As many as there are threads to decode them, but no more than memory can be spared for."""
+    """The number of clips decoded at the same time: one for each core, limited to bound `working_bytes`."""
     return min(_MOST_CLIPS, len(os.sched_getaffinity(0)))
 
 
-def _room(shape: tuple[int, ...], dtype: str) -> Values:
-    """An array that goes back to the system as soon as nobody holds it; a heap would keep its memory."""
+def _allocate(shape: tuple[int, ...], dtype: str) -> Values:
+    """An array outside the heap, which would keep the memory of freed arrays beyond the budget."""
     size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(room, dtype).reshape(shape)
+    memory = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 @functools.cache
-def _threads_of(process: int) -> ThreadPoolExecutor:
-    """A thread for each core this process may use; threads of the process it was forked from are none of its own.
+def _decoding_threads(process: int) -> ThreadPoolExecutor:
+    """A thread for each core of this process; the key makes a forked process start its own.
 
-    Each computes alone, so that a clip's numbers depend on nothing else.
+    Each thread decodes whole clips, so that a clip's numbers do not depend on their number.
     """
     return block_workers(len(os.sched_getaffinity(process)), "negsift-decode-one")
 
 
 def _decode_image(encoded: pa.StructScalar, into: Values) -> None:
-    """One image into (3, H, W) uint8."""
+    """Decode one image into (3, H, W) uint8."""
     try:
         into[...] = decode_image(io.BytesIO(encoded["bytes"].as_buffer()), *into.shape[1:])
     except UNDECODABLE as error:
-        raise _undecodable("image", encoded, why_not(error)) from None
+        raise _undecodable("image", encoded, decode_fault(error)) from None
 
 
 def _decode_clip(config: AudioConfig, encoded: pa.StructScalar, into: Values) -> None:
-    """One clip into (frames, mels) float16."""
+    """Decode one clip into (frames, mels) float16."""
     from negsift.common.data.audio.decode import decode as decode_sound  # imported here: only clips need libsndfile
     from negsift.common.data.audio.logmel import clip_features
 
@@ -128,5 +128,5 @@ def _decode_clip(config: AudioConfig, encoded: pa.StructScalar, into: Values) ->
     into[...] = clip_features(wave, config)
 
 
-def _undecodable(what: str, encoded: pa.StructScalar, why: str) -> BadData:
-    return BadData(f"{what} {encoded['path'].as_py()!r} undecodable ({why})", f"a whole {what}", _WITHOUT)
+def _undecodable(kind: str, encoded: pa.StructScalar, reason: str) -> BadData:
+    return BadData(f"{kind} {encoded['path'].as_py()!r} undecodable ({reason})", f"a readable {kind}", _REMEDY)

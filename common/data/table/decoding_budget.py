@@ -1,11 +1,11 @@
-"""How much memory and disk the decoded bags of a table may take."""
+"""The budget of a table's decoded bags."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class DecodingBudget:
-    """Bytes of memory, and of local disk for row groups decoded before."""
+    """Bytes of memory for decoded row groups, and of local disk to keep them on."""
 
     memory_bytes: int
     disk_bytes: int = 0

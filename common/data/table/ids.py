@@ -1,4 +1,4 @@
-"""The ids of a table's bags, and that none is there twice."""
+"""The ids of a table's bags, and the check that each is unique."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,38 +9,39 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import File
+from negsift.common.data.table.manifest import TableFile
 from negsift.common.errors import BadData
 
 
-def read_ids(where: Location, file: File, groups: Sequence[int]) -> pa.ChunkedArray:
+def read_ids(where: Location, file: TableFile, groups: Sequence[int]) -> pa.ChunkedArray:
     """The ids of the bags in some of a file's row groups, in order."""
     with where.fs.open_input_file(where.at(file.name)) as stream:
         return pq.ParquetFile(stream).read_row_groups(list(groups), columns=["bag_id"])["bag_id"]
 
 
-def require_unique_ids(where: Location, files: Sequence[File]) -> None:
-    """Raise BadData naming an id that is in `files` twice. Takes 8 bytes a bag, and the ids of one file.
+def require_unique_ids(where: Location, files: Sequence[TableFile]) -> None:
+    """Raise BadData naming an id that occurs twice in `files`.
 
-    Hashes are compared first, and the ids themselves only where hashes repeat.
+    Hashes are compared first, and ids only where hashes repeat: this takes 8 bytes a bag, and one file's ids.
     """
     hashes = np.sort(np.concatenate([_hashes(_ids(where, file)) for file in files]))
-    twice = hashes[1:][hashes[1:] == hashes[:-1]]
-    if not len(twice):
+    repeated_hashes = hashes[1:][hashes[1:] == hashes[:-1]]
+    if not len(repeated_hashes):
         return
     suspects: Counter[str] = Counter()
     for file in files:
         ids = _ids(where, file)
-        suspects.update(ids.filter(pa.array(np.isin(_hashes(ids), twice))).to_pylist())
+        suspects.update(ids.filter(pa.array(np.isin(_hashes(ids), repeated_hashes))).to_pylist())
     repeated = sorted(name for name, times in suspects.items() if times > 1)
     if repeated:
         found = f"bag_id {repeated[0]!r} more than once ({len(repeated)} such ids)"
-        raise BadData(found, "an id for each bag alone", "rename the bags, or sort rows by bag")
+        raise BadData(found, "a different id for each bag", "rename the bags, or sort rows by bag")
 
 
-def _ids(where: Location, file: File) -> pa.ChunkedArray:
+def _ids(where: Location, file: TableFile) -> pa.ChunkedArray:
     return read_ids(where, file, range(len(file.groups)))
 
 
 def _hashes(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    # Python's hashes of text differ from process to process, but only this process compares them.
     return np.fromiter(map(hash, ids.to_pylist()), dtype=np.int64, count=len(ids))

@@ -1,7 +1,7 @@
-"""The manifest: which Parquet files make up a version of a table, their row groups, and hashes of their content.
+"""The manifest: the Parquet files of one version of a table, their row groups, and hashes of their content.
 
-Files are only ever added; version n + 1 lists those of version n first, so that the place of a bag
-never changes. A manifest is a JSON file `manifest-000001.json`, written last, under a name of its own.
+Files are only ever added. Version n + 1 lists the files of version n first, so the position of a bag never
+changes. A manifest is a JSON file such as `manifest-000001.json`, written after all files that it lists.
 """
 
 import dataclasses
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.schema import SCHEMA, Payload, Sound
+from negsift.common.data.table.schema import SCHEMA, Payload, SoundFormat
 from negsift.common.errors import BadData
 
 _NAME = "manifest-{:06d}.json"
-_REBUILD = "bring it back, or build the table anew"
+_REBUILD = "restore it, or rebuild the table"
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: where its bytes lie in the file, their SHA-256, its bags and their instances."""
+    """A row group: the range of its bytes in the file, their SHA-256, and its numbers of bags and instances."""
 
     start: int
     size_bytes: int
@@ -30,8 +30,8 @@ class RowGroup:
 
 
 @dataclass(frozen=True)
-class File:
-    """A Parquet file; `digest` is the SHA-256 of its footer, all that follows the last row group."""
+class TableFile:
+    """A Parquet file; `digest` is the SHA-256 of its footer, which is everything after the last row group."""
 
     name: str
     size_bytes: int
@@ -40,23 +40,24 @@ class File:
 
     @property
     def footer(self) -> int:
-        """Where the footer begins."""
+        """The position in the file where the footer begins."""
         return max((group.start + group.size_bytes for group in self.groups), default=0)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One version of a table; `classes` are all labels of its bags, and those declared when it was built.
+    """One version of a table. `classes` are all labels of its bags and those that were declared when it was built.
 
-    `left_out` tells what of the sources is no bag, and why; `images` are the files of the instance table.
+    `left_out` has a line for everything in the sources that did not become a bag, with the reason; `images` are
+    the files of the instance table.
     """
 
     version: int
     payload: Payload
     classes: tuple[str, ...]
-    files: tuple[File, ...]
+    files: tuple[TableFile, ...]
     left_out: tuple[str, ...] = ()
-    images: tuple[File, ...] = ()
+    images: tuple[TableFile, ...] = ()
 
     @functools.cached_property
     def groups(self) -> tuple[tuple[int, int], ...]:
@@ -68,40 +69,46 @@ class Manifest:
         return self.files[place[0]].groups[place[1]]
 
     @property
-    def viewed(self) -> "Manifest":
-        """The instance table, as if it were a version of a table of its own."""
-        return Manifest(self.version, self.payload.viewed, (), self.images)
+    def instance_table(self) -> "Manifest":
+        """The instance table as a table of its own, whose bags are single images."""
+        return Manifest(self.version, self.payload.instance_payload, (), self.images)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """`left_out`, under the name that all descriptions of data have."""
+        return self.left_out
 
     @property
     def rows(self) -> int:
-        """How many bags."""
+        """The number of bags."""
         return sum(group.rows for file in self.files for group in file.groups)
 
     @property
     def instances(self) -> int:
-        """How many instances."""
+        """The number of instances, repeated ones included."""
         return sum(group.instances for file in self.files for group in file.groups)
 
     @property
     def size_bytes(self) -> int:
-        """What the files take."""
+        """The size of all files, those of the instance table included."""
         return sum(file.size_bytes for file in (*self.files, *self.images))
 
 
 def versions(where: Location) -> list[int]:
-    """The versions of the table at a place, ascending; none where there is no table."""
-    found = [name[len("manifest-") : -len(".json")] for name in where.files() if name.startswith("manifest-")]
-    return sorted(int(number) for number in found if number.isdigit())
+    """The versions of the table in a folder, ascending; empty where there is no table."""
+    numbers = [name[len("manifest-") : -len(".json")] for name in where.files() if name.startswith("manifest-")]
+    return sorted(int(number) for number in numbers if number.isdigit())
 
 
 def read_manifest(where: Location, version: int | None = None) -> Manifest:
-    """A version's manifest, the newest by default; raises BadData if there is none, or it isn't one."""
+    """The manifest of a version, by default the newest. Raises BadData if it is missing or malformed."""
     known = versions(where)
     if not known:
         raise BadData(f"no bag table at {where.name}", "a folder with a manifest", "make one with `pool build`")
     version = known[-1] if version is None else version
     if version not in known:
-        raise BadData(f"no version {version} of {where.name}", f"one of {known[0]} to {known[-1]}", "ask for another")
+        expected = f"one of {known[0]} to {known[-1]}"
+        raise BadData(f"no version {version} of {where.name}", expected, "name another version")
     name = _NAME.format(version)
     try:
         return _from_json(json.loads(where.read(name).to_pybytes()))
@@ -110,29 +117,26 @@ def read_manifest(where: Location, version: int | None = None) -> Manifest:
 
 
 def write_manifest(where: Location, manifest: Manifest) -> None:
-    """Make a version visible; raises BadData if another writer took its number meanwhile."""
+    """Publish a version. Raises BadData if another writer has taken its number in the meantime."""
     name = _NAME.format(manifest.version)
     if name in where.files():
-        raise BadData(
-            f"version {manifest.version} of {where.name} already there", "one writer at a time", "append again"
-        )
+        found = f"version {manifest.version} of {where.name}, written in the meantime"
+        raise BadData(found, "one writer at a time", "append again")
     text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1)
     where.write(name, text.encode())
 
 
-def _from_json(found: dict[str, Any]) -> Manifest:  # Any: JSON
-    if found["schema"] != SCHEMA:
-        raise KeyError(found["schema"])
-    told = found["payload"]
-    sound = Sound(**told["sound"]) if told.get("sound") else None
-    payload = Payload(told["column"], told["dtype"], tuple(told["shape"]), sound)
-    files, images = (tuple(map(_file, each)) for each in (found["files"], found.get("images", ())))
-    return Manifest(
-        found["version"], payload, tuple(found["classes"]), files, tuple(found.get("left_out", ())), images
-    )  # fmt: skip
+def _from_json(content: dict[str, Any]) -> Manifest:  # Any: JSON
+    if content["schema"] != SCHEMA:
+        raise KeyError(content["schema"])
+    described = content["payload"]
+    sound = SoundFormat(**described["sound"]) if described.get("sound") else None
+    payload = Payload(described["column"], described["dtype"], tuple(described["shape"]), sound)
+    files, images = tuple(map(_file, content["files"])), tuple(map(_file, content.get("images", ())))
+    left_out = tuple(content.get("left_out", ()))
+    return Manifest(content["version"], payload, tuple(content["classes"]), files, left_out, images)
 
 
-def _file(found: dict[str, Any]) -> File:  # Any: JSON
-    return File(
-        found["name"], found["size_bytes"], found["digest"], tuple(RowGroup(**group) for group in found["groups"])
-    )
+def _file(content: dict[str, Any]) -> TableFile:  # Any: JSON
+    groups = tuple(RowGroup(**group) for group in content["groups"])
+    return TableFile(content["name"], content["size_bytes"], content["digest"], groups)

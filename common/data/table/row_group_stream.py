@@ -1,14 +1,13 @@
-"""Bags decoded within a budget of memory: row groups that fit are held, the others come by, one ahead of need.
+"""Decodes the bags of a table within a memory budget: row groups that fit stay in memory, the others come and go.
 
-A shard asks for its bags in the order of their positions, so what is decoded next is known, and a
-thread of its own decodes it while the last one is scored.
+A shard asks for its bags by ascending position, so the next row group is known. One thread decodes it while
+the current one is scored.
 """
 
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,143 +16,130 @@ from torch import Tensor
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch
-from negsift.common.data.table.cache import RowGroupCache
-from negsift.common.data.table.decoded_row_group import (
-    DecodedRowGroup,
-    Values,
-    decode,
-    decoded_bytes,
-    part_rows,
-    working_bytes,
-)
+from negsift.common.data.table.decoded_row_group import DecodedRowGroup, Values, decode, part_rows
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.data.table.manifest import RowGroup
-from negsift.common.data.table.reader import GroupReader
-from negsift.common.data.table.schema import Payload
-from negsift.common.errors import BadInput
-
-if TYPE_CHECKING:
-    from negsift.common.data.table.bags import TableBags
-
-_READING_BYTES = 72 << 20
-"""What reading, decoding and scoring take besides, measured: buffers of Arrow and torch, one by one small."""
-_PASSING = 3
-"""Row groups in memory that aren't held: the one scored, the one before, which a thread may still need, the next."""
+from negsift.common.data.table.memory_use import require_budget, row_group_bytes, whole_table_bytes
+from negsift.common.data.table.reader import RowGroupReader
+from negsift.common.data.table.row_group_cache import RowGroupCache
+from negsift.common.data.table.row_index import RowIndex
 
 
 @dataclass(frozen=True)
-class HeldRowGroups:
-    """A row group in memory: its numbers, and which of its rows are bags of the pool."""
+class LoadedRowGroup:
+    """A row group in memory: its decoded bags, and the rows (n,) of those that the stream's index selects."""
 
-    chunk: DecodedRowGroup
+    decoded: DecodedRowGroup
     rows: Index
 
 
 class RowGroupStream:
-    """The bags of a table at `span` of positions, for threads that ask for runs of them in order.
+    """The bags at `span` of positions, for threads that ask for runs of them in ascending order.
 
-    With an empty span any bags may be asked for, and nothing is read ahead; `expect` tells which ones come.
+    With an empty span any bags may be asked for, and nothing is read ahead until `expect` names what comes.
     """
 
-    def __init__(self, bags: "TableBags", span: range, budget: DecodingBudget) -> None:
-        """Raises BadInput for a budget that the row groups passing by don't fit in."""
-        self.bags, self.budget = bags, budget
-        self._filled = np.flatnonzero(np.diff(bags.starts))  # row groups without a bag of the pool are passed over
-        self._order = self._groups([span] if span else [])
-        self._room = budget.memory_bytes - require_room(bags, budget)
-        self._reader = GroupReader(bags.where, bags.manifest)
-        self._images = (
-            None if bags.images is None else RowGroupStream(bags.images, range(0), _whole(bags.images, budget))
-        )
-        self._cache = RowGroupCache(bags.manifest.payload, budget.disk_bytes)
-        self._held: dict[int, Future[HeldRowGroups]] = {}
-        self._passing: dict[int, Future[HeldRowGroups]] = {}
+    def __init__(self, row_index: RowIndex, span: range, budget: DecodingBudget) -> None:
+        """Raises BadInput for a budget that is too small to decode one row group after another."""
+        self.row_index, self.budget = row_index, budget
+        self.resident: dict[int, Future[LoadedRowGroup]] = {}
+        self.transient: dict[int, Future[LoadedRowGroup]] = {}
+        self._filled = np.flatnonzero(np.diff(row_index.starts))  # the row groups with a selected row
+        self._order = self._groups_in([span] if span else [])
+        self._free_bytes = budget.memory_bytes - require_budget(row_index, budget)
+        self._reader = RowGroupReader(row_index.location, row_index.manifest)
+        self.images = None if row_index.images is None else _images_of(row_index.images, budget)
+        self._cache = RowGroupCache(row_index.manifest.payload, budget.disk_bytes)
         self._lock = threading.Lock()
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="negsift-decode")
 
     def __len__(self) -> int:
-        return len(self.bags)
+        return len(self.row_index)
 
     def __getitem__(self, position: int) -> Tensor:
         """The bag at a position."""
         return split_bags(self.gather(np.array([position])))[0]
 
     def expect(self, spans: Sequence[range]) -> None:
-        """Bags at these runs of positions, ascending, are asked for next; only their row groups are read ahead."""
+        """Announce the ascending runs of positions that follow; only their row groups are read ahead."""
         with self._lock:
-            self._order = self._groups(spans)
+            self._order = self._groups_in(spans)
 
     def gather(self, index: Index) -> BagBatch | Tensor:
         """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""
-        groups = self.bags.groups_of(index)
-        parts = [self._gather(int(group), index[groups == group]) for group in np.unique(groups)]
+        groups = self.row_index.groups_of(index)
+        parts = [self._gather_from(int(group), index[groups == group]) for group in np.unique(groups)]
         values = np.concatenate([values for values, _ in parts]) if len(parts) > 1 else parts[0][0]
-        bags = torch.from_numpy(values) if self._images is None else self._images.views(values)
-        clips = self.bags.manifest.payload.sound
+        bags = torch.from_numpy(values) if self.images is None else self.images.gather_instances(values)
+        clips = self.row_index.manifest.payload.sound
         return bags if clips else BagBatch(bags, np.concatenate([sizes for _, sizes in parts]))
 
-    def views(self, rows: Index) -> Tensor:
-        """The bags at any positions, bags of one instance each, end to end; one that comes again is gathered once."""
-        once, place = np.unique(rows, return_inverse=True)
-        found = self.gather(once)
-        instances = found if isinstance(found, Tensor) else found.instances
+    def gather_instances(self, rows: Index) -> Tensor:
+        """The bags of one instance each at any positions, end to end; a repeated position is gathered once."""
+        distinct, place = np.unique(rows, return_inverse=True)
+        batch = self.gather(distinct)
+        instances = batch if isinstance(batch, Tensor) else batch.instances
         return instances[torch.from_numpy(place)]
 
-    def _gather(self, group: int, index: Index) -> tuple[Values, Index]:
-        held = self._group(group)
-        return held.chunk.gather(held.rows[index - self.bags.starts[group]], self.bags.manifest.payload.given)
+    def _gather_from(self, number: int, index: Index) -> tuple[Values, Index]:
+        group = self._fetch(number)
+        rows = group.rows[index - self.row_index.starts[number]]
+        return group.decoded.gather(rows, self.row_index.manifest.payload.output_dtype)
 
-    def _group(self, number: int) -> HeldRowGroups:
+    def _fetch(self, number: int) -> LoadedRowGroup:
+        """Row group `number`, once it is decoded; the next one of `_order` is decoded meanwhile."""
         with self._lock:
             rank = int(np.searchsorted(self._order, number))
             near = {number, *self._order[max(rank - 1, 0) : rank + 2].tolist()}
-            future = self._ask(number)
-            self._passing = {group: held for group, held in self._passing.items() if group in near}
-            ahead = self._order[rank + 1 : rank + 2] if number in self._order[rank : rank + 1] else self._order[:0]
-            for later in ahead.tolist():
-                self._ask(later)
+            future = self._request(number)
+            self.transient = {group: loading for group, loading in self.transient.items() if group in near}
+            if number in self._order[rank : rank + 1]:
+                # Only one: each further row group would take more memory.
+                for following in self._order[rank + 1 : rank + 2].tolist():
+                    self._request(following)
         return future.result()
 
-    def _groups(self, spans: Sequence[range]) -> Index:
-        """The row groups with a bag in one of the spans, ascending."""
-        held = [span for span in spans if span]
-        first, last = (self.bags.groups_of(np.array([span[at] for span in held], dtype=np.int64)) for at in (0, -1))
-        at = np.searchsorted(first, self._filled, side="right") - 1  # the last span that begins at or before a group
-        return self._filled[(at >= 0) & (self._filled <= last[at])] if held else self._filled[:0]
+    def _groups_in(self, spans: Sequence[range]) -> Index:
+        """The row groups with a position in one of the spans, ascending."""
+        spans = [span for span in spans if span]
+        if not spans:
+            return self._filled[:0]
+        first = self.row_index.groups_of(np.array([span[0] for span in spans], dtype=np.int64))
+        last = self.row_index.groups_of(np.array([span[-1] for span in spans], dtype=np.int64))
+        span_of = np.searchsorted(first, self._filled, side="right") - 1  # the last span that begins in time
+        return self._filled[(span_of >= 0) & (self._filled <= last[span_of])]
 
-    def _ask(self, number: int) -> Future[HeldRowGroups]:
-        for kept in (self._held, self._passing):
-            if number in kept:
-                if kept[number].done() and kept[number].exception():  # what failed is tried again
-                    kept[number] = self._decoder.submit(self._load, number)
-                return kept[number]
+    def _request(self, number: int) -> Future[LoadedRowGroup]:
+        for groups in (self.resident, self.transient):
+            if number in groups:
+                if groups[number].done() and groups[number].exception():  # a repaired file can be read again
+                    groups[number] = self._decoder.submit(self._load, number)
+                return groups[number]
         future, size = self._decoder.submit(self._load, number), self._size(number)
-        if size <= self._room:
-            self._room -= size
-            self._held[number] = future
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            self.resident[number] = future
         else:
-            self._passing[number] = future
+            self.transient[number] = future
         return future
 
     def _size(self, number: int) -> int:
-        manifest = self.bags.manifest
-        group = manifest.group(manifest.groups[number])
-        return held_bytes(manifest.payload, group)
+        manifest = self.row_index.manifest
+        return row_group_bytes(manifest.payload, manifest.group(manifest.groups[number]))
 
-    def _load(self, number: int) -> HeldRowGroups:
-        manifest = self.bags.manifest
+    def _load(self, number: int) -> LoadedRowGroup:
+        manifest = self.row_index.manifest
         place = manifest.groups[number]
-        chunk = self._cache.find(manifest.group(place))
-        if chunk is None:
-            chunk = self._cache.keep(manifest.group(place), self._decode(place))
-        return HeldRowGroups(chunk, self.bags.rows(number))
+        decoded = self._cache.find(manifest.group(place))
+        if decoded is None:
+            decoded = self._cache.keep(manifest.group(place), self._decode(place))
+        return LoadedRowGroup(decoded, self.row_index.rows(number))
 
     def _decode(self, place: tuple[int, int]) -> DecodedRowGroup:
-        payload, group = self.bags.manifest.payload, self.bags.manifest.group(place)
+        payload, group = self.row_index.manifest.payload, self.row_index.manifest.group(place)
         rows = part_rows(payload, group.rows, group.instances)
-        chunk = decode(self._reader.read(place, payload.column, rows), payload, group.rows, group.instances)
-        pa.default_memory_pool().release_unused()  # what was read goes back to the system
-        return chunk
+        decoded = decode(self._reader.read(place, payload.column, rows), payload, group.rows, group.instances)
+        pa.default_memory_pool().release_unused()  # Arrow would keep the encoded bytes beyond the budget
+        return decoded
 
 
 def split_bags(batch: BagBatch | Tensor) -> Sequence[Tensor]:
@@ -161,44 +147,6 @@ def split_bags(batch: BagBatch | Tensor) -> Sequence[Tensor]:
     return list(batch) if isinstance(batch, Tensor) else torch.split(batch.instances, batch.sizes.tolist())
 
 
-def require_room(bags: "TableBags", budget: DecodingBudget) -> int:
-    """What row groups take that pass by, in bytes; raises BadInput where the budget is less."""
-    needed = passing_bytes(bags)
-    if needed > budget.memory_bytes:
-        raise BadInput(
-            f"a budget of {budget.memory_bytes / 2**20:.0f} MiB for decoded bags",
-            f"{needed / 2**20:.0f} at least, for row groups of this size",
-            "raise --set fleet.pool_mb, or build the table with a smaller group_mb",
-        )
-    return needed
-
-
-def least_budget(bags: "TableBags", disk_bytes: int = 8 << 30) -> DecodingBudget:
-    """Enough memory to read bags with, and room on disk for the rest."""
-    return DecodingBudget(passing_bytes(bags), disk_bytes)
-
-
-def passing_bytes(bags: "TableBags") -> int:
-    """Memory for the row groups that aren't held: those decoded, and one as it is read and taken apart.
-
-    Where bags are views, the instance table is held whole besides.
-    """
-    payload, groups = bags.manifest.payload, [group for file in bags.manifest.files for group in file.groups]
-    largest = max(held_bytes(payload, group) for group in groups)
-    reading = max(group.size_bytes for group in groups) + _READING_BYTES + working_bytes(payload)
-    return (_PASSING + 1) * largest + reading + (0 if bags.images is None else whole_bytes(bags.images))
-
-
-def whole_bytes(bags: "TableBags") -> int:
-    """Memory for all bags of a table, whose row groups are held once they are decoded."""
-    manifest = bags.manifest
-    return passing_bytes(bags) + sum(held_bytes(manifest.payload, manifest.group(place)) for place in manifest.groups)
-
-
-def _whole(images: "TableBags", budget: DecodingBudget) -> DecodingBudget:
-    return DecodingBudget(whole_bytes(images), budget.disk_bytes)
-
-
-def held_bytes(payload: Payload, group: RowGroup) -> int:
-    """What a row group takes in memory: its numbers, and a number for each of its bags."""
-    return decoded_bytes(payload, group.rows, group.instances) + 8 * group.rows
+def _images_of(images: RowIndex, budget: DecodingBudget) -> RowGroupStream:
+    """The instance table, all of whose row groups stay in memory once decoded."""
+    return RowGroupStream(images, range(0), DecodingBudget(whole_table_bytes(images), budget.disk_bytes))

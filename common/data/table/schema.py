@@ -1,17 +1,17 @@
 """The Arrow schema `bags/1`: a row is a bag, with an id, labels, a split and one payload.
 
 bag_id       string, unique
-labels       list<string>: the classes it is positive for; [] for none, null where nobody looked
+labels       list<string>: the classes it is positive for; [] for none, null for an unlabeled bag
 split        string train, val, test (optional)
-group_id     string that splits never cut: patient, video, speaker (optional)
+group_id     string; bags of one patient, video or speaker, which must share a split (optional)
 n_instances  int32
 features     large_list<fixed_size_list<float16 or float32>>, ragged    | exactly
 instances    list<struct<bytes, path>>, encoded images                  | one of
 image        struct<bytes, path>, a bag of one                          | these
 audio        struct<bytes, path>, an encoded clip, a bag of one         |
-instance_rows  list<int64>, rows of the instance table, see below       |
+instance_rows  list<int64>, rows of the instance table                  |
 
-The instance table is other files of the same folder, in this very form, a row an image.
+The instance table consists of other files in the same folder, of the same schema, with one image a row.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ FORMS: dict[str, tuple[tuple[str, ...], int]] = {
     "features": (("float16", "float32"), 1), "instances": (("uint8",), 3), "image": (("uint8",), 3),
     "audio": (("float16",), 2), "instance_rows": (("uint8",), 3),
 }  # fmt: skip
-"""Payloads, with the dtypes and the number of axes that one decoded instance may have."""
+"""For each payload column, the dtypes and the number of axes that a decoded instance may have."""
 ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 COLUMNS = {
     "bag_id": pa.string(), "labels": pa.list_(pa.string()), "split": pa.string(), "group_id": pa.string(),
@@ -42,8 +42,8 @@ _REBUILD = "build the table with `python -m deploy pool build`"
 
 
 @dataclass(frozen=True)
-class Sound:
-    """What clips are brought to before features are made of them: samples a second, and seconds."""
+class SoundFormat:
+    """Samples a second and seconds to which clips are brought before their `features` are computed."""
 
     sample_rate: int
     seconds: float
@@ -51,17 +51,20 @@ class Sound:
 
     def __post_init__(self) -> None:
         if self.features != LOG_MEL:
-            raise BadData(f"clips for {self.features}", LOG_MEL, _REBUILD)
+            raise BadData(f"clips for features {self.features}", LOG_MEL, _REBUILD)
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What bags are made of: the column, dtype and shape of one decoded instance; of clips also their `sound`."""
+    """The column that holds the bags' content, dtype and shape of one decoded instance, and for clips the `sound`.
+
+    Raises UnknownName for a column, BadData for a dtype or shape that does not go with it.
+    """
 
     column: str
     dtype: str
     shape: tuple[int, ...]
-    sound: Sound | None = None
+    sound: SoundFormat | None = None
 
     def __post_init__(self) -> None:
         if self.column not in FORMS:
@@ -78,35 +81,35 @@ class Payload:
 
     @property
     def views(self) -> bool:
-        """Whether bags hold the rows of their instances in another table."""
+        """Whether bags contain row numbers of an instance table."""
         return self.column == "instance_rows"
 
     @property
-    def viewed(self) -> "Payload":
-        """The payload of that table."""
+    def instance_payload(self) -> "Payload":
+        """The payload of the instance table."""
         return Payload("image", self.dtype, self.shape) if self.views else self
 
     @property
-    def kept(self) -> tuple[str, tuple[int, ...]]:
-        """Dtype and shape of what a decoded row group holds of an instance."""
+    def decoded(self) -> tuple[str, tuple[int, ...]]:
+        """Dtype and shape of an instance in a decoded row group; row numbers for bags of an instance table."""
         return ("int64", ()) if self.views else (self.dtype, self.shape)
 
     @property
-    def given(self) -> str:
-        """The dtype in which that is gathered: as it is, but for features, which are widened."""
-        return "float32" if self.column == "features" else self.kept[0]
+    def output_dtype(self) -> str:
+        """The dtype of gathered instances: features are widened to float32, the rest keeps its dtype."""
+        return "float32" if self.column == "features" else self.decoded[0]
 
     @property
     def audio(self) -> AudioConfig:
-        """The parameters of clips' features."""
-        assert self.sound is not None  # of clips only
+        """The parameters of the clips' features; only for clips."""
+        assert self.sound is not None
         frames, mels = self.shape
         return AudioConfig(sample_rate=self.sound.sample_rate, seconds=self.sound.seconds, frames=frames, mels=mels)
 
     @property
     def instance_bytes(self) -> int:
-        """What a decoded row group takes for an instance."""
-        return prod(self.kept[1]) * np.dtype(self.kept[0]).itemsize
+        """Memory of an instance in a decoded row group."""
+        return prod(self.decoded[1]) * np.dtype(self.decoded[0]).itemsize
 
     @property
     def type(self) -> pa.DataType:
@@ -123,16 +126,17 @@ class Payload:
 
 
 def table_schema(payload: Payload) -> pa.Schema:
-    """The schema with every optional column, and what readers need to know in its metadata."""
+    """The schema with every optional column, and the payload in its metadata."""
     described = {"kind": payload.column, "dtype": payload.dtype, "shape": payload.shape}
     described |= dataclasses.asdict(payload.sound) if payload.sound else {}
     fields = [pa.field(name, kind, name not in NEEDED or name == "labels") for name, kind in COLUMNS.items()]
+    # wlns was the project's first name; the keys stay so that older tables can be read.
     metadata = {"wlns.schema": SCHEMA, "wlns.instance": json.dumps(described)}
     return pa.schema([*fields, pa.field(payload.column, payload.type, False)], metadata)
 
 
 def read_payload(schema: pa.Schema, name: str) -> Payload:
-    """The payload that a file's schema states; raises BadData, naming the file, where it isn't `bags/1`."""
+    """The payload that a file's schema states. Raises BadData, naming the file, for any other schema than `bags/1`."""
     stated = (schema.metadata or {}).get(b"wlns.schema", b"").decode()
     if stated != SCHEMA:
         raise BadData(f"{name} of schema {stated or 'unknown'}", SCHEMA, _REBUILD)
@@ -142,7 +146,8 @@ def read_payload(schema: pa.Schema, name: str) -> Payload:
         lacking = ", ".join(missing) or f"one of {', '.join(FORMS)} (has {', '.join(payloads) or 'none'})"
         raise BadData(f"{name} without column {lacking}", f"the columns of {SCHEMA}", _REBUILD)
     described = json.loads(schema.metadata[b"wlns.instance"])
-    sound = Sound(*(described[field.name] for field in dataclasses.fields(Sound))) if payloads == ["audio"] else None
+    keys = [field.name for field in dataclasses.fields(SoundFormat)]
+    sound = SoundFormat(*(described[key] for key in keys)) if payloads == ["audio"] else None
     payload = Payload(payloads[0], described["dtype"], tuple(described["shape"]), sound)
     for column, kind in {**COLUMNS, payload.column: payload.type}.items():
         if column in schema.names and schema.field(column).type != kind:

@@ -1,4 +1,4 @@
-"""One Parquet file being written: its row groups' bytes are hashed as they pass."""
+"""Writes one Parquet file and hashes the bytes of each row group on the way."""
 
 import hashlib
 from typing import Any
@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import File, RowGroup
+from negsift.common.data.table.manifest import RowGroup, TableFile
 
 
 class HashingSink:
-    """A stream that counts and hashes what is written to it; pyarrow writes to it as to a file."""
+    """A writable file object for pyarrow that counts and hashes the bytes and passes them on."""
 
     closed = False
 
@@ -19,32 +19,34 @@ class HashingSink:
         self._stream, self.position, self._hash = stream, 0, hashlib.sha256()
 
     def write(self, data: Any) -> int:  # Any: anything with the buffer interface
-        """Pass on and count."""
+        """Pass `data` on; the number of its bytes."""
         self._hash.update(data)
         self._stream.write(data)
         self.position += len(memoryview(data).cast("B"))
         return len(memoryview(data).cast("B"))
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """The number of bytes written so far."""
         return self.position
 
     def flush(self) -> None:
-        """Nothing is kept here."""
+        """Does nothing: no bytes are kept back."""
 
     def cut(self) -> str:
-        """The hash of all bytes since the last cut."""
+        """The SHA-256 of all bytes since the last call."""
         digest, self._hash = self._hash.hexdigest(), hashlib.sha256()
         return digest
 
 
 class ParquetSink:
-    """A file under a hidden name, a row group a call."""
+    """A Parquet file under a hidden name until it is finished."""
 
     def __init__(self, where: Location, schema: pa.Schema) -> None:
         self._where, self._groups = where, list[RowGroup]()
         self._hidden, self._stream = where.begin()
         self._sink = HashingSink(self._stream)
+        # Encoded media and float features do not compress, and nothing reads statistics. Dictionaries pay only for
+        # columns of few distinct texts.
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,
             use_dictionary=["labels.list.element", "split", "group_id"],
@@ -52,26 +54,26 @@ class ParquetSink:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes written so far."""
+        """The number of bytes written so far."""
         return self._sink.position
 
     def add(self, table: pa.Table) -> None:
-        """One row group."""
+        """Write one row group."""
         start, instances = (self._sink.position if self._groups else 0), int(table["n_instances"].to_numpy().sum())
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._groups.append(RowGroup(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
 
-    def finish(self, prefix: str) -> File:
-        """Close the file and name it after `prefix` and its content."""
+    def finish(self, prefix: str) -> TableFile:
+        """Close the file and publish it under a name of `prefix` and a hash of its content."""
         self._writer.close()
         self._stream.close()
         digest = self._sink.cut()
         content = hashlib.sha256("".join([*(group.digest for group in self._groups), digest]).encode()).hexdigest()
         name = f"{prefix}-{content[:12]}.parquet"
         self._where.publish(self._hidden, name)
-        return File(name, self._sink.position, digest, tuple(self._groups))
+        return TableFile(name, self._sink.position, digest, tuple(self._groups))
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Close and remove the file."""
         self._stream.close()
         self._where.remove(self._hidden)

@@ -1,4 +1,4 @@
-"""Writes a version of a table: bags in, row groups by bytes, the manifest last. All of it, or nothing."""
+"""Writes a version of a table, completely or not at all: the bags' files first, the manifest last."""
 
 import re
 from collections.abc import Sequence
@@ -10,77 +10,78 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from negsift.common.data.table.grouped import GroupedFiles
 from negsift.common.data.table.ids import require_unique_ids
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
+from negsift.common.data.table.row_group_writer import RowGroupWriter
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadData, BadInput
 
-_OURS = re.compile(r"(bags|images)-\d{6}-.*\.parquet")
+_TABLE_FILE = re.compile(r"(bags|images)-\d{6}-.*\.parquet")
 GROUP_MB = 16
-MOST_MB = 48  # of payload; ids, labels and levels stay below the 64 MB a row group may have
+MOST_MB = 48  # of payload; with ids, labels and levels a row group stays below 64 MB
 
 
 class TableWriter:
-    """A context in which bags are added; at its end they become the table's next version.
+    """A context in which bags are added; when it ends without an error they become the table's next version.
 
-    With `append` the bags are added to the table that is there, else there must be none. Raises
-    BadInput for a place that is taken, BadData for bags that don't fit the schema or the table.
+    With `append` the bags are added to the folder's table if there is one; without it the folder must be empty.
+    Raises BadInput for a folder that is in use, BadData for bags that do not fit the schema or the table.
     """
 
     def __init__(self, where: Location, payload: Payload, *, append: bool = False, group_mb: float = GROUP_MB) -> None:
         if not 0 < group_mb <= MOST_MB:
             raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
         self._where, self._payload, limit = where, payload, int(group_mb * 2**20)
-        self._before = _before(where, payload, append)
-        self._version = self._before.version + 1 if self._before else 1
-        self._bags = GroupedFiles(where, payload, limit, f"bags-{self._version:06d}")
-        self._images = GroupedFiles(where, payload.viewed, limit, f"images-{self._version:06d}")
+        self._previous = _previous(where, payload, append)
+        self._version = self._previous.version + 1 if self._previous else 1
+        self._bags = RowGroupWriter(where, payload, limit, f"bags-{self._version:06d}")
+        self._images = RowGroupWriter(where, payload.instance_payload, limit, f"images-{self._version:06d}")
         self._classes, self._left_out = set[str](), list[str]()
-        self._made: Manifest | None = None
+        self._manifest: Manifest | None = None
 
     def add(self, bags: pa.Table) -> None:
-        """Bags with `bag_id`, `labels`, the payload and any optional column, in order.
+        """Append bags with `bag_id`, `labels`, the payload and any optional column.
 
-        Their `instance_rows` count the images added by this writer.
+        Their `instance_rows` are row numbers among the images that this writer has added.
         """
         self._bags.add(self._shifted(bags) if self._payload.views else bags)
         self._classes |= set(pc.unique(pc.list_flatten(bags["labels"])).to_pylist())
 
     def add_images(self, images: pa.Table) -> None:
-        """Images, for bags that are views of them, in the form of bags: each is the next row of the instance table."""
+        """Append rows to the instance table: bags of a single `image` each."""
         self._images.add(images)
 
     def declare(self, classes: tuple[str, ...]) -> None:
-        """Classes that may be a target though no bag is positive for them."""
+        """Add classes that may be a target although no bag is positive for them."""
         self._classes |= set(classes)
 
     def leave_out(self, dropped: Sequence[str]) -> None:
-        """Note what the source has that is no bag, a line each."""
+        """Record a line for each item of the source that did not become a bag."""
         self._left_out += dropped
 
     def finish(self) -> None:
-        """Write what waits and make the version visible."""
+        """Write the remaining bags and publish the version. Raises BadData if there are none, or an id repeats."""
         bags, images = self._bags.finish(), self._images.finish()
         if not bags:
-            raise BadData(f"no bags for {self._where}", "one at least", "look at the source")
-        before = self._before or Manifest(0, self._payload, (), ())
-        require_unique_ids(self._where, (*before.files, *bags))
-        self._made = Manifest(
-            self._version, self._payload, tuple(sorted({*self._classes, *before.classes})), (*before.files, *bags),
-            (*before.left_out, *self._left_out), (*before.images, *images),
+            raise BadData(f"no bags for {self._where.name}", "at least one", "check the source")
+        previous = self._previous or Manifest(0, self._payload, (), ())
+        # Only now are all ids known; nothing is published if one repeats.
+        require_unique_ids(self._where, (*previous.files, *bags))
+        self._manifest = Manifest(
+            self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),
+            (*previous.left_out, *self._left_out), (*previous.images, *images),
         )  # fmt: skip
-        write_manifest(self._where, self._made)
+        write_manifest(self._where, self._manifest)
 
     @property
-    def made(self) -> Manifest:
-        """The version's manifest, once the context has ended."""
-        assert self._made is not None
-        return self._made
+    def manifest(self) -> Manifest:
+        """The new version's manifest, after the context has ended."""
+        assert self._manifest is not None
+        return self._manifest
 
     def discard(self) -> None:
-        """Remove all files written so far."""
+        """Remove all files written so far that no published version lists."""
         newest = read_manifest(self._where) if versions(self._where) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
@@ -99,40 +100,43 @@ class TableWriter:
                 undo.pop_all()
 
     def _shifted(self, bags: pa.Table) -> pa.Table:
-        """The bags with their rows counted from the beginning of the instance table; raises BadData for others."""
+        """The bags with `instance_rows` counted from the beginning of the whole instance table. Raises BadData for rows
+        that were not added.
+        """
         column = bags["instance_rows"].combine_chunks()
         rows, images = column.flatten(), self._images.rows
-        found = pc.min_max(rows).as_py()
-        if len(rows) and not 0 <= found["min"] <= found["max"] < images:
-            told = f"instance_rows from {found['min']} to {found['max']}"
-            raise BadData(told, f"rows of the {images} images added", "correct the source")
-        before = sum(group.rows for file in (self._before.images if self._before else ()) for group in file.groups)
+        ends = pc.min_max(rows).as_py()
+        if len(rows) and not 0 <= ends["min"] <= ends["max"] < images:
+            found = f"instance_rows from {ends['min']} to {ends['max']}"
+            raise BadData(found, f"rows of the {images} images added", "correct the source")
+        before = self._previous.instance_table.rows if self._previous else 0
         offsets = np.concatenate([[0], np.cumsum(column.value_lengths().fill_null(0).to_numpy())])
         shifted = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pc.add(rows, before))
         return bags.set_column(bags.schema.get_field_index("instance_rows"), "instance_rows", shifted)
 
 
 def _require_empty(where: Location) -> None:
-    """A folder with anything in it but what a killed writer left is somebody's own, perhaps the source itself."""
-    others = where.others(_OURS)
+    """Raise BadInput for a folder with other files than those of a killed writer: it might be the source itself."""
+    others = where.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise BadInput(
             f"{', '.join(others[:3])}{more} in {where.name or 'this folder'}",
-            "an empty folder, or one that is not there yet", "choose another",
+            "an empty folder or a new one", "choose another",
         )  # fmt: skip
 
 
-def _before(where: Location, payload: Payload, append: bool) -> Manifest | None:
+def _previous(where: Location, payload: Payload, append: bool) -> Manifest | None:
+    """The newest version, to which bags are appended; None for a new table."""
     known = versions(where)
     if known and not append:
         raise BadInput(
-            f"a bag table at {where.name} (version {known[-1]})", "an empty place", "add --append or choose another"
+            f"a bag table at {where.name} (version {known[-1]})", "an empty folder", "add --append or choose another"
         )
     if not known:
         _require_empty(where)
         return None
     manifest = read_manifest(where)
     if manifest.payload != payload:
-        raise BadData(f"bags of {payload}", f"{manifest.payload}, as in {where.name}", "build a table of its own")
+        raise BadData(f"bags of {payload}", f"{manifest.payload}, as in {where.name}", "build a separate table")
     return manifest

@@ -1,1 +1,1 @@
-"""What bag tables are made from: one file a kind, one row each in `build.OPENERS` and `source.SOURCES`."""
+"""The sources of bag tables: one file for each kind, with a row each in `build.OPENERS` and `source.SOURCES`."""

@@ -1,7 +1,7 @@
-"""Bags of one encoded clip each, whose bytes are kept as they are: AudioSet, or anything in its form.
+"""Bags of one encoded clip each, with its bytes unchanged: AudioSet, or clips in its form.
 
-The labels are all of a clip's tags, by their display names where those are known. Clips that are listed
-without a file, empty or broken are left out, and listed.
+The labels are the display names of all of a clip's tags, or mids without a name. Clips without a file and clips
+that can't be decoded are left out and reported.
 """
 
 import functools
@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from negsift.common.data.audio.decode import read_sound
-from negsift.common.data.audio.recording import Reader, Recording
+from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
-from negsift.common.data.audioset.listing import Listing
-from negsift.common.data.audioset.lists import read_list, read_lists
-from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload, Sound
+from negsift.common.data.audioset.clip_list import ClipList
+from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
+from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload, SoundFormat
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.errors import BadData
 
@@ -32,21 +32,21 @@ _CLIPS, _SHOWN = 32, 3
 def open_clips(source: Path, config: BuildConfig) -> Source:
     """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file.
 
-    Raises BadData for a source without clips, or with mostly missing and broken ones.
+    Raises BadData for a source without clips, or with more than half of them missing or undecodable.
     """
-    listings = _listings(source, config)
+    clip_lists = _clip_lists(source, config)
     root = source.parent if source.is_file() else source
-    segments = [segment for listing in listings.values() for segment in listing.segments]
-    told = {mid: name for listing in listings.values() for mid, name in listing.names.items()}
-    names = label_names(read_vocabulary(root, "all", segments, told))
-    sound = Sound(config.sample_rate, float(config.seconds))
-    dropped = [f"{s.name}: {why}" for listing in listings.values() for s, why in listing.missing]
-    tables = _tables(listings, names, config.seconds, dropped)
+    segments = [segment for clips in clip_lists.values() for segment in clips.segments]
+    stated = {mid: name for clips in clip_lists.values() for mid, name in clips.names.items()}
+    names = label_names(read_vocabulary(root, "all", segments, stated))
+    sound = SoundFormat(config.sample_rate, float(config.seconds))
+    dropped = [f"{segment.name}: {why}" for clips in clip_lists.values() for segment, why in clips.missing]
+    tables = _tables(clip_lists, names, config.seconds, dropped)
     return Source(Payload("audio", "float16", (config.frames, config.mels), sound), tables, dropped)
 
 
 def is_audioset(source: Path) -> bool:
-    """Whether a folder, a list or a parquet file is one of clips."""
+    """Whether a folder, a list or a parquet file contains clips. Raises BadData for an unreadable parquet file."""
     if source.is_dir():
         first = next(source.rglob("*.parquet"), None)
         return any(source.glob("*_segments.csv")) or (first is not None and is_audioset(first))
@@ -60,31 +60,31 @@ def is_audioset(source: Path) -> bool:
 
 
 def label_names(vocabulary: Vocabulary) -> Mapping[str, str]:
-    """A label for each mid: its display name, if no other has the same, else itself."""
+    """The label of each mid: its display name if that is unique, or else the mid."""
     counts = Counter(vocabulary.classes)
     return {mid: name if counts[name := vocabulary.name(mid)] == 1 else mid for mid in vocabulary.mids}
 
 
-def _listings(source: Path, config: BuildConfig) -> Mapping[str, Listing]:
+def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     """The lists by split."""
     try:
         if source.is_dir():
-            return dict(zip(("train", "test"), read_lists(source, config.train_set), strict=True))
-        held_out = source.name.startswith(("eval", "test"))
-        return {"test" if held_out else "train": read_list(source)}
-    except BadData as error:  # said for `train`, where these keys have other names
+            return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
+        evaluation = source.name.startswith(("eval", "test"))
+        return {"test" if evaluation else "train": read_clip_list(source)}
+    except BadData as error:  # the remedy names the keys of `train`; `pool build` has others
         remedy = error.remedy.replace("--set data.root", "--from").replace("data.audio.train_set", "--set train_set")
         raise BadData(error.found, error.expected, remedy) from None
 
 
 def _tables(
-    listings: Mapping[str, Listing], names: Mapping[str, str], seconds: float, dropped: list[str]
+    clip_lists: Mapping[str, ClipList], names: Mapping[str, str], seconds: float, dropped: list[str]
 ) -> Iterator[pa.Table]:
-    """Tables of whole clips; those that are none are added to `dropped`, which has the missing ones already."""
+    """Tables of decodable clips. `dropped`, which lists the missing clips already, gets the undecodable ones."""
     missing, kept = len(dropped), 0
-    for split, listing in listings.items():
-        for whole in _whole(listing, seconds, dropped):
-            rows = [_row(listing, at, data, names) | {"split": split} for at, data in whole]
+    for split, clips in clip_lists.items():
+        for decodable in _decodable(clips, seconds, dropped):
+            rows = [_row(clips, number, data, names) | {"split": split} for number, data in decodable]
             kept += len(rows)
             yield pa.Table.from_pylist(rows, _SCHEMA)
     log.info("%d clips taken, %d listed without a file, %d not decodable", kept, missing, len(dropped) - missing)
@@ -92,24 +92,24 @@ def _tables(
         log.warning("left out: %s", line)
     if len(dropped) > kept:
         found = f"{len(dropped)} of {len(dropped) + kept} clips missing or undecodable (first: {dropped[0]})"
-        raise BadData(found, "at least half of them", "correct --from, or repair the clips")
+        raise BadData(found, "at least half to be usable", "correct --from, or repair the clips")
 
 
-def _whole(listing: Listing, seconds: float, dropped: list[str]) -> Iterator[list[tuple[int, bytes]]]:
-    """Clips that can be decoded, some at a time: their numbers in the list, and their bytes."""
-    reader, every = Reader(), range(len(listing.recordings))
+def _decodable(clips: ClipList, seconds: float, dropped: list[str]) -> Iterator[list[tuple[int, bytes]]]:
+    """Batches of decodable clips: their numbers in the list, and their bytes."""
+    reader, every = RecordingReader(), range(len(clips.recordings))
     fault = functools.partial(_fault, seconds)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="negsift-clips") as threads:
         for start in tqdm(every[::_CLIPS], "clips", disable=None, leave=False, unit=f"x{_CLIPS}"):
-            some = every[start : start + _CLIPS]
-            read = [_read(reader, listing.recordings[at]) for at in some]
-            checked = list(zip(some, read, threads.map(fault, read), strict=True))
-            dropped += [f"{listing.place(at)}: {why}" for at, _, why in checked if why]
-            yield [(at, data) for at, data, why in checked if isinstance(data, bytes) and not why]
+            numbers = every[start : start + _CLIPS]
+            read = [_read(reader, clips.recordings[number]) for number in numbers]
+            checked = list(zip(numbers, read, threads.map(fault, read), strict=True))
+            dropped += [f"{clips.describe(number)}: {why}" for number, _, why in checked if why]
+            yield [(number, data) for number, data, why in checked if isinstance(data, bytes) and not why]
 
 
-def _read(reader: Reader, recording: Recording) -> bytes | str:
-    """The encoded clip, or why it can't be read."""
+def _read(reader: RecordingReader, recording: Recording) -> bytes | str:
+    """The encoded clip, or the reason why it can't be read."""
     try:
         return reader.read(recording)
     except (OSError, pa.ArrowException) as error:
@@ -117,7 +117,7 @@ def _read(reader: Reader, recording: Recording) -> bytes | str:
 
 
 def _fault(seconds: float, read: bytes | str) -> str:
-    """What is wrong with a clip; nothing if it can be decoded."""
+    """The reason why a clip can't be read or decoded; empty if it can."""
     try:
         if isinstance(read, bytes):
             read_sound(read, seconds)
@@ -126,12 +126,12 @@ def _fault(seconds: float, read: bytes | str) -> str:
     return read if isinstance(read, str) else ""
 
 
-def _row(listing: Listing, at: int, data: bytes, names: Mapping[str, str]) -> dict[str, object]:
-    segment, recording = listing.segments[at], listing.recordings[at]
+def _row(clips: ClipList, number: int, data: bytes, names: Mapping[str, str]) -> dict[str, object]:
+    segment, recording = clips.segments[number], clips.recordings[number]
     place = recording.path.name if recording.row is None else f"{recording.path.name} row {recording.row}"
     labels = sorted(names[mid] for mid in segment.tags)
     return {
-        "bag_id": listing.ids[at], "labels": labels, "group_id": segment.id, "audio": {"bytes": data, "path": place},
+        "bag_id": clips.ids[number], "labels": labels, "group_id": segment.id, "audio": {"bytes": data, "path": place},
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The kinds of sources, what one gives, the knobs of all of them, and labels in whatever form they come."""
+"""The kinds of sources, what a source provides, the configuration of all sources, and the forms of labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,25 +20,25 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """How a source becomes bags."""
+    """How bags are made from a source."""
 
-    kind: str = knob("auto", "images, audio, features, arrays, or auto: by what --from is")
-    dtype: str = knob("float32", "numbers of feature bags: float32, or float16 in half the space")
-    id_column: str = knob("bag_id", "column of a CSV or parquet that names the bag")
-    label_column: str = knob("label", "column of labels; `a;b` in a CSV for two, `[]` for none, empty: unlabeled")
-    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv among them")
+    kind: str = knob("auto", "images, audio, features, arrays, or auto: decided by the content of --from")
+    dtype: str = knob("float32", "numbers of feature bags: float32, or float16 at half the size")
+    id_column: str = knob("bag_id", "column of a CSV or parquet file with the bag's id")
+    label_column: str = knob("label", "column of labels; in a CSV `a;b` is two labels, `[]` none, empty unlabeled")
+    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv in the folder")
     bag_size: int = knob(5, "images: instances in a bag")
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
-    views: int = knob(0, "images: bags each is in, by its row of one table of images; 0: one, with bytes of its own")
-    prefix: str | None = knob(None, "images: beginning of the bags' names; none: the source's own")
-    image_size: int = knob(32, "images: height and width they are decoded to when read")
+    views: int = knob(0, "images: bags that each image is in, by its row in an instance table; 0: bags contain images")
+    prefix: str | None = knob(None, "images: beginning of the bags' ids; none: the source's name")
+    image_size: int = knob(32, "images: height and width that they are resized to when read")
     train_set: str = knob("balanced", "audio: AudioSet's training list: balanced or unbalanced")
-    sample_rate: int = knob(16_000, "audio: samples a second, to which clips are resampled when read")
-    seconds: float = knob(10.0, "audio: clips are padded with silence, or cut, to this when read")
+    sample_rate: int = knob(16_000, "audio: samples a second that clips are resampled to when read")
+    seconds: float = knob(10.0, "audio: seconds that clips are padded with silence or cut to when read")
     mels: int = knob(128, "audio: mel bands")
-    frames: int = knob(1056, "audio: 10 ms frames of a clip's features, the end filled with zeros")
-    group_mb: int = knob(16, "payload in a row group, in MiB, at most 48; shards read and decode one at a time")
-    classes: tuple[str, ...] = knob((), "labels that may be a target though no bag has them, comma-separated")
+    frames: int = knob(1056, "audio: 10 ms frames of a clip's features; missing ones are filled with zeros")
+    group_mb: int = knob(16, "payload of a row group in MiB, at most 48; shards decode one row group at a time")
+    classes: tuple[str, ...] = knob((), "comma-separated labels that may be a target although no bag has them")
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32"):
@@ -59,9 +59,9 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """Bags of one payload, a table of some at a time; once all are taken, `dropped` tells what was left out and why.
+    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table.
 
-    Where bags are views, `images` are taken first.
+    Bags that refer to an instance table need `images` to be consumed first.
     """
 
     payload: Payload
@@ -71,13 +71,14 @@ class Source:
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of labels as list<string>: lists as they are, numbers and truth values as one name each.
+    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name.
 
-    Text is split at semicolons; `[]` is no label at all, a null stays one. Raises BadData for other types.
+    Text is split at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled.
+    Raises BadData for other types.
     """
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _whole(column).cast(COLUMNS["labels"])
+        return _one_array(column).cast(COLUMNS["labels"])
     if pa.types.is_boolean(kind):
         column, kind = column.cast(pa.int8()), pa.int8()
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -91,5 +92,5 @@ def _names(text: str | None) -> list[str] | None:
     return [] if text.strip() == "[]" else [name.strip() for name in text.split(";") if name.strip()]
 
 
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

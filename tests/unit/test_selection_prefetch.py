@@ -55,7 +55,7 @@ def run(ahead: SelectionPrefetch, epochs: range, every: int = 1) -> list[int]:
     for epoch in epochs:
         if epoch % every == 0:
             versions.append(ahead.choose(epoch, weights).version)
-        ahead.ask(epoch, weights)
+        ahead.request(epoch, weights)
         weights["w"] += 1
     return versions
 

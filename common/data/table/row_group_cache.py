@@ -1,8 +1,8 @@
-"""Decoded row groups on local disk: a file each, named by the hash of what was decoded and how, and mapped.
+"""Decoded row groups on local disk, one memory-mapped file each.
 
-Files are written under another name and renamed, so a killed process leaves none half-made; every
-process and every task over the same table finds them there. Within a process, what one task holds
-is not decoded again for another.
+A file is named by the hash of the encoded bytes and by the decoding parameters, so all processes and all tasks
+over a table share it. It is written under another name and renamed, so a killed process leaves no partial file.
+Within a process, tasks also share the row groups in memory.
 """
 
 import logging
@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from negsift.common.data.instances import cache_folder
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.table.decoded_row_group import DecodedRowGroup, decoded_bytes
 from negsift.common.data.table.manifest import RowGroup
 from negsift.common.data.table.schema import Payload
@@ -26,41 +26,41 @@ from negsift.common.data.table.schema import Payload
 log = logging.getLogger(__name__)
 T = TypeVar("T", DecodedRowGroup, DecodedRowGroup | None)
 _DAY_S = 86_400
-_IN_USE: WeakValueDictionary[str, DecodedRowGroup] = WeakValueDictionary()
-"""Row groups that some feed of this process holds, by the name of their file."""
+IN_USE: WeakValueDictionary[str, DecodedRowGroup] = WeakValueDictionary()
+"""The row groups that some stream of this process keeps in memory, by file name."""
 
 
 class RowGroupCache:
-    """Files that take at most `limit_bytes`, those of all processes together, or none if it is 0.
+    """Files of at most `limit_bytes`, counted over all processes; 0 turns the cache off.
 
-    Files that nobody used for a day make room for new ones.
+    Files that were not used for a day are removed to make room.
     """
 
     def __init__(self, payload: Payload, limit_bytes: int) -> None:
         self._payload, self._limit, self._folder = payload, limit_bytes, cache_folder() / "bags"
 
     def find(self, group: RowGroup) -> DecodedRowGroup | None:
-        """The row group as this process holds it already, or mapped, if it is there whole."""
-        held = _IN_USE.get(self._path(group).name)
-        return self._hold(group, self._map(group) if held is None else held)
+        """The row group from this process's memory, or else mapped from its file; None if there is no whole file."""
+        in_use = IN_USE.get(self._path(group).name)
+        return self._share(group, self._map(group) if in_use is None else in_use)
 
-    def keep(self, group: RowGroup, chunk: DecodedRowGroup) -> DecodedRowGroup:
-        """The row group, mapped from a new file if there is room for it on disk, else as it is."""
-        size = chunk.values.nbytes + chunk.offsets.nbytes
+    def keep(self, group: RowGroup, decoded: DecodedRowGroup) -> DecodedRowGroup:
+        """The row group mapped from a new file; `decoded` itself if the disk has no room."""
+        size = decoded.values.nbytes + decoded.offsets.nbytes
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._make_room(size):
-                self._write(self._path(group), chunk)
-                chunk = self._map(group) or chunk
-        except OSError as error:  # a full or read-only disk: no reason to stop
-            log.warning("no decoded bags are kept on disk from here on (%s)", error)
+                self._write(self._path(group), decoded)
+                decoded = self._map(group) or decoded
+        except OSError as error:  # the cache is optional: a full or read-only disk must not end the run
+            log.warning("decoded bags are no longer kept on disk (%s)", error)
             self._limit = 0
-        return self._hold(group, chunk)
+        return self._share(group, decoded)
 
-    def _hold(self, group: RowGroup, chunk: T) -> T:
-        if chunk is not None:
-            _IN_USE[self._path(group).name] = chunk
-        return chunk
+    def _share(self, group: RowGroup, decoded: T) -> T:
+        if decoded is not None:
+            IN_USE[self._path(group).name] = decoded
+        return decoded
 
     def _map(self, group: RowGroup) -> DecodedRowGroup | None:
         path, size = self._path(group), decoded_bytes(self._payload, group.rows, group.instances)
@@ -72,9 +72,9 @@ class RowGroupCache:
                 mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
-        mapped.madvise(mmap.MADV_WILLNEED)  # read from disk now, not page by page while bags are scored
+        mapped.madvise(mmap.MADV_WILLNEED)  # else scoring would wait for the disk at every page
         offsets = np.frombuffer(mapped, np.int64, group.rows + 1)
-        dtype, shape = self._payload.kept
+        dtype, shape = self._payload.decoded
         values = np.frombuffer(mapped, dtype, offset=offsets.nbytes)
         return DecodedRowGroup(values.reshape(group.instances, *shape), offsets)
 
@@ -89,17 +89,17 @@ class RowGroupCache:
         return taken + size <= min(self._limit, taken + shutil.disk_usage(self._folder).free // 2)
 
     def _path(self, group: RowGroup) -> Path:
-        (dtype, axes), sound = self._payload.kept, self._payload.sound
+        (dtype, axes), sound = self._payload.decoded, self._payload.sound
         shape = "x".join(map(str, axes))
         clips = f"-{sound.features.replace('/', '-')}-{sound.sample_rate}-{sound.seconds}" if sound else ""
         return self._folder / f"{group.digest}-{dtype}-{shape}{clips}.bags"
 
-    def _write(self, path: Path, chunk: DecodedRowGroup) -> None:
-        handle, made = tempfile.mkstemp(dir=self._folder, prefix=".making-")
+    def _write(self, path: Path, decoded: DecodedRowGroup) -> None:
+        handle, unfinished = tempfile.mkstemp(dir=self._folder, prefix=".making-")
         with ExitStack() as undo:
-            undo.callback(Path(made).unlink, missing_ok=True)
+            undo.callback(Path(unfinished).unlink, missing_ok=True)
             with os.fdopen(handle, "wb") as stream:
-                stream.write(chunk.offsets.data)
-                stream.write(np.ascontiguousarray(chunk.values).data)
-            os.replace(made, path)
+                stream.write(decoded.offsets.data)
+                stream.write(np.ascontiguousarray(decoded.values).data)
+            os.replace(unfinished, path)
             undo.pop_all()

@@ -1,4 +1,4 @@
-"""Bags as they go into Parquet files: of the schema's form, checked, in row groups by bytes."""
+"""Writes bags into Parquet files: checked, in the schema's form, in row groups of limited size."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from negsift.common.arrays import Index
 from negsift.common.data.table.check import check_bags
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import File
+from negsift.common.data.table.manifest import TableFile
 from negsift.common.data.table.schema import COLUMNS, Payload, table_schema
 from negsift.common.data.table.sink import ParquetSink
 from negsift.common.errors import BadData
@@ -17,25 +17,25 @@ from negsift.common.errors import BadData
 _FILE_BYTES = 1 << 29
 
 
-class GroupedFiles:
-    """Files whose names begin with `prefix`, in row groups of at most `limit_bytes` of payload."""
+class RowGroupWriter:
+    """Files whose names begin with `prefix`, in row groups of at most `limit_bytes` of payload, encoded or decoded."""
 
     def __init__(self, where: Location, payload: Payload, limit_bytes: int, prefix: str) -> None:
         self._where, self._payload, self._limit, self._prefix = where, payload, limit_bytes, prefix
         self._schema = table_schema(payload)
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
         self._sink: ParquetSink | None = None
-        self._files, self.rows = list[File](), 0
+        self._files, self.rows = list[TableFile](), 0
 
     def add(self, bags: pa.Table) -> None:
-        """Bags with `bag_id`, `labels`, the payload and any optional column, in order; raises BadData."""
+        """Append bags with `bag_id`, `labels`, the payload and any optional column. Raises BadData as `check_bags`."""
         table = _complete(bags, self._schema, self._payload)
         check_bags(table, self._payload)
         self.rows += table.num_rows
         while table.num_rows:
             ends = np.cumsum(_row_bytes(table, self._payload))
             fits = int(np.searchsorted(ends, self._limit - self._waiting_bytes, side="right"))
-            fits = max(fits, 0 if self._waiting else 1)  # a bag larger than a group has one to itself
+            fits = max(fits, 0 if self._waiting else 1)  # a bag larger than the limit gets a row group of its own
             if fits:
                 self._waiting.append(table.slice(0, fits))
                 self._waiting_bytes += int(ends[fits - 1])
@@ -43,14 +43,17 @@ class GroupedFiles:
             if table.num_rows:
                 self._flush()
 
-    def finish(self) -> tuple[File, ...]:
-        """Write what waits; all files."""
+    def finish(self) -> tuple[TableFile, ...]:
+        """Write the bags that are still in memory, and return all files."""
         self._flush()
         self._close_file()
         return tuple(self._files)
 
     def discard(self, listed: Collection[str]) -> None:
-        """Remove all files written so far but those `listed`: another writer may have written the very same."""
+        """Remove all files written so far, except those `listed` by a manifest.
+
+        Names are hashes of the content, so another writer may have published an identical file.
+        """
         if self._sink:
             self._sink.discard()
         for file in self._files:
@@ -72,6 +75,7 @@ class GroupedFiles:
 
 
 def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
+    """The bags in the schema's form, with `n_instances` and nulls for absent optional columns."""
     missing = [name for name in ("bag_id", "labels", payload.column) if name not in bags.column_names]
     if missing:
         raise BadData(f"bags without {', '.join(missing)}", "bag_id, labels and the payload", "add the column")
@@ -80,16 +84,15 @@ def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
         sizes = pc.fill_null(pc.list_value_length(bags[payload.column]), 0).cast(pa.int32())
     columns = {name: bags[name] for name in (*COLUMNS, payload.column) if name in bags.column_names}
     columns |= {"n_instances": sizes}
-    nothing = {name: pa.nulls(bags.num_rows, kind) for name, kind in COLUMNS.items() if name not in columns}
-    whole = pa.table(columns | nothing).select(schema.names)
+    absent = {name: pa.nulls(bags.num_rows, kind) for name, kind in COLUMNS.items() if name not in columns}
     try:
-        return whole.cast(schema)
+        return pa.table(columns | absent).select(schema.names).cast(schema)
     except (pa.ArrowException, ValueError) as error:
         raise BadData(f"bags that don't fit the schema ({error})", str(payload), "correct the source") from None
 
 
 def _row_bytes(table: pa.Table, payload: Payload) -> Index:
-    """What each bag takes in a row group, decoded or encoded, whichever is more."""
+    """The size of each bag in a row group, decoded or encoded, whichever is larger."""
     sizes: Index = table["n_instances"].to_numpy().astype(np.int64)
     if payload.column in ("features", "instance_rows"):
         return sizes * payload.instance_bytes

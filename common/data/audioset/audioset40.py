@@ -1,7 +1,7 @@
 """The forty classes of AudioSet40, in the order of its authors' lists, with the mids of AudioSet.
 
-The paper (Shah et al., arXiv 2309.13227) names only their number. They are the classes of the clips in
-the first author's lists for WALNet (`train_test_split_audioset_only_40`), which match these forty exactly.
+The paper (Shah et al., arXiv 2309.13227) states only their number. These are the classes of the clips in the first
+author's lists for WALNet (`train_test_split_audioset_only_40`).
 """
 
 AUDIOSET40 = {

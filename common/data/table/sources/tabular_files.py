@@ -1,4 +1,4 @@
-"""CSV and parquet files as tables, some rows at a time: names and labels as text, all else in a CSV as numbers."""
+"""Reads CSV and parquet files as Arrow tables, batch by batch; in a CSV, ids and labels are text, the rest numbers."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,21 +15,21 @@ _ROWS = 1 << 14
 
 
 def read_batches(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
-    """The file's rows; raises BadData for one that can't be read, or without rows, ids or labels."""
-    seen = 0
+    """The file's rows. Raises BadData for a file that is unreadable or empty, or lacks the id or label column."""
+    rows = 0
     try:
         for batch in _csv(path, config) if path.suffix == ".csv" else _parquet(path):
-            seen += batch.num_rows
+            rows += batch.num_rows
             _require_columns(batch.column_names, path, config)
             yield batch
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{path} unreadable ({error})", "a CSV with a header, or a parquet file", "repair it") from None
-    if not seen:
-        raise BadData(f"no rows in {path}", "some", "correct --from")
+    if not rows:
+        raise BadData(f"no rows in {path}", "at least one", "correct --from")
 
 
-def read_csv(path: Path, config: BuildConfig) -> pa.Table:
-    """A whole CSV of names and labels, all as text."""
+def read_text_csv(path: Path, config: BuildConfig) -> pa.Table:
+    """A whole CSV file of ids and labels, with all columns as text."""
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
     _require_columns(names, path, config)
@@ -37,7 +37,7 @@ def read_csv(path: Path, config: BuildConfig) -> pa.Table:
 
 
 def label_column(names: Sequence[str], config: BuildConfig) -> str:
-    """The column of labels: the one that is named, or `labels` where there is no `label`."""
+    """The name of the label column: the configured one, or `labels` if that is the default and absent."""
     return "labels" if config.label_column == "label" and "label" not in names else config.label_column
 
 
@@ -47,8 +47,8 @@ def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> N
     if missing:
         raise BadData(
             f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})",
-            "columns for the bag's name and its labels",
-            "say which they are: --set id_column=NAME --set label_column=NAME",
+            "columns for the bag's id and its labels",
+            "name them: --set id_column=NAME --set label_column=NAME",
         )
 
 
@@ -64,9 +64,8 @@ def _csv(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
 
 
 def _types(texts: Sequence[str], others: dict[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
-    return pyarrow.csv.ConvertOptions(
-        column_types={name: pa.string() for name in texts} | others, strings_can_be_null=True
-    )
+    types = {name: pa.string() for name in texts} | others
+    return pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
 
 
 def _parquet(path: Path) -> Iterator[pa.Table]:

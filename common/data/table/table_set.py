@@ -1,4 +1,4 @@
-"""Bags of a table with labels for one target, for a trainer: read as they are asked for, or held in memory."""
+"""Labelled bags of a table for a trainer, read when they are asked for or kept in memory."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -13,22 +13,15 @@ from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.table.bags import TableBags
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a table tells of its bags: the names of all labels, and what was left out when it was built."""
-
-    classes: tuple[str, ...]
-    dropped: tuple[str, ...]
+from negsift.common.data.table.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class TableSet:
-    """A map-style dataset: bag i is bag `row[i]` of `tables[part[i]]`, whose bags all have the label `labels[part[i]]`.
+    """A map-style dataset: bag i is bag `row[i]` of `tables[part[i]]`, and its label is `labels[part[i]]`.
 
-    `name` ends in `class` and the target's number; `form` is that of clips. `held` has the bags themselves where
-    they are in memory, as those that are trained on are.
+    `name` ends in `class` and the target's number; `form` is None unless the bags are clips. `in_memory` has all
+    bags if they are kept in memory, as those to train on are.
     """
 
     tables: tuple[TableBags, ...]
@@ -37,21 +30,20 @@ class TableSet:
     row: Index
     name: str
     form: ClipForm | None = None
-    held: tuple[Tensor, ...] | None = field(default=None, repr=False)
+    in_memory: tuple[Tensor, ...] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, name: str, **tables: TableBags) -> "TableSet":
-        """All bags of `negative`, then all of `positive`, as far as they are given."""
-        some, labels = tuple(tables.values()), tuple(int(kind == "positive") for kind in tables)
-        part = np.repeat(np.arange(len(some), dtype=np.int8), [len(each) for each in some])
-        row = np.concatenate([np.arange(len(each), dtype=np.int64) for each in some])
-        return cls(some, labels, part, row, name)
+        """All bags of the tables, which are called `negative` and `positive`, in the order of the arguments."""
+        parts, labels = tuple(tables.values()), tuple(int(kind == "positive") for kind in tables)
+        part = np.repeat(np.arange(len(parts), dtype=np.int8), [len(bags) for bags in parts])
+        row = np.concatenate([np.arange(len(bags), dtype=np.int64) for bags in parts])
+        return cls(parts, labels, part, row, name)
 
     @property
-    def instances(self) -> Told:
-        """The table that they are of."""
-        manifest = self.tables[0].manifest
-        return Told(manifest.classes, manifest.left_out)
+    def instances(self) -> Manifest:
+        """The table's manifest, as a description of the data."""
+        return self.tables[0].manifest
 
     @property
     def label(self) -> Index:
@@ -64,8 +56,7 @@ class TableSet:
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
         if not -len(self) <= position < len(self):
             raise IndexError(f"bag {position} of {len(self)}")
-        at = np.array([position % len(self)])
-        return self._bags(at)[0], int(self.label[position])
+        return self._bags(np.array([position % len(self)]))[0], int(self.label[position])
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         return (self[position] for position in range(len(self)))
@@ -79,24 +70,27 @@ class TableSet:
 
     def subset(self, index: Index) -> "TableSet":
         """The bags at `index`, in that order."""
-        held = None if self.held is None else tuple(self.held[at] for at in index)
-        return dataclasses.replace(self, part=self.part[index], row=self.row[index], held=held)
+        bags = None if self.in_memory is None else tuple(self.in_memory[position] for position in index)
+        return dataclasses.replace(self, part=self.part[index], row=self.row[index], in_memory=bags)
 
     def joined(self, other: "TableSet") -> "TableSet":
-        """These bags, then the other's, all of them in memory."""
+        """These bags followed by those of `other`, all in memory."""
         mine, theirs = self.loaded(), other.loaded()
         return dataclasses.replace(
             self, tables=self.tables + other.tables, labels=self.labels + other.labels,
             part=np.concatenate([self.part, other.part + np.int8(len(self.tables))]),
-            row=np.concatenate([self.row, other.row]), held=(mine.held or ()) + (theirs.held or ()),
+            row=np.concatenate([self.row, other.row]), in_memory=(mine.in_memory or ()) + (theirs.in_memory or ()),
         )  # fmt: skip
 
     def loaded(self) -> "TableSet":
         """The same bags, in memory."""
-        return self if self.held is not None else dataclasses.replace(self, held=self._read(np.arange(len(self))))
+        if self.in_memory is not None:
+            return self
+        # Epochs go through the positives again and again, so reading them once pays.
+        return dataclasses.replace(self, in_memory=self._read(np.arange(len(self))))
 
     def bag_id(self, index: Index) -> list[str]:
-        """The ids of the bags at `index`, those of the table."""
+        """The ids that the bags at `index` have in the table."""
         names = np.empty(len(index), dtype=object)
         for number, table in enumerate(self.tables):
             places = np.flatnonzero(self.part[index] == number)
@@ -104,13 +98,15 @@ class TableSet:
         return names.tolist()
 
     def _bags(self, index: Index) -> tuple[Tensor, ...]:
-        return self._read(index) if self.held is None else tuple(self.held[at] for at in index)
+        if self.in_memory is None:
+            return self._read(index)
+        return tuple(self.in_memory[position] for position in index)
 
     def _read(self, index: Index) -> tuple[Tensor, ...]:
-        found: list[Tensor] = [torch.empty(0)] * len(index)
+        bags: list[Tensor] = [torch.empty(0)] * len(index)
         for number, table in enumerate(self.tables):
             places = np.flatnonzero(self.part[index] == number)
-            bags = table.__getitems__(self.row[index[places]].tolist()) if len(places) else []
-            for place, bag in zip(places, bags, strict=True):
-                found[place] = bag
-        return tuple(found)
+            read = table.__getitems__(self.row[index[places]].tolist()) if len(places) else []
+            for place, bag in zip(places, read, strict=True):
+                bags[place] = bag
+        return tuple(bags)

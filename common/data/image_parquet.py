@@ -1,4 +1,4 @@
-"""Images in Hugging Face's parquet: an `img` or `image` column of encoded files, and a `label`."""
+"""Images in Hugging Face's parquet form: a column `img` or `image` of encoded files, and a column `label`."""
 
 import io
 import json
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from negsift.common.data.instances import UNDECODABLE, Instances, require_half, require_labels, why_not
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
+from negsift.common.data.instances import Instances, require_labels
 from negsift.common.errors import BadData
 
 
 def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> Instances:
-    """All files as one table of images (3, side, side); `classes` are those of files that don't name their own.
+    """All files as one table of images (3, side, side); `classes` are the default for files without class names.
 
-    Images that don't decode are dropped and listed; raises BadData for other columns or labels, and
-    if more than half are dropped.
+    Undecodable images are dropped and listed. Raises BadData for other columns or labels, and if more than half of
+    the images are dropped.
     """
     tables = [_read_table(path) for path in paths]
     classes = _class_names(tables[0]) or classes
@@ -29,25 +30,25 @@ def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> 
     encoded = [item for table in tables for item in _encoded(table)]
     progress = tqdm(encoded, "decoding", disable=None, leave=False)
     images, kept, dropped = [], [], []
-    for at, (item, (path, row)) in enumerate(zip(progress, places, strict=True)):
+    for number, (item, (path, row)) in enumerate(zip(progress, places, strict=True)):
         try:
             images.append(_decode(item, side))
-            kept.append(at)
+            kept.append(number)
         except UNDECODABLE as error:
-            dropped.append(f"{path.name} row {row}: {why_not(error)}")
-    require_half(len(kept), dropped, paths[0].parent)
-    return Instances(labels[kept], classes, tuple(dropped), held=np.stack(images))
+            dropped.append(f"{path.name} row {row}: {decode_fault(error)}")
+    require_mostly_decoded(len(kept), dropped, paths[0].parent)
+    return Instances(labels[kept], classes, tuple(dropped), in_memory=np.stack(images))
 
 
 def _read_table(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "fetch it anew") from None
+        raise BadData(f"{path} unreadable ({error})", "a parquet file", "download it again") from None
     types = {field.name: field.type for field in table.schema}
     image = types.get("img", types.get("image"))
-    coded = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
-    if not coded or not pa.types.is_integer(types.get("label", pa.null())):
+    encoded = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
+    if not encoded or not pa.types.is_integer(types.get("label", pa.null())):
         columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
         expected = "label, integers, and img or image, a struct of bytes and path"
         raise BadData(f"columns {columns} in {path}", expected, "rename or rewrite the columns")
@@ -62,7 +63,7 @@ def _encoded(table: pa.Table) -> list[bytes | None]:
 def _labels(table: pa.Table, classes: tuple[str, ...], path: Path) -> NDArray[np.int64]:
     if table["label"].null_count:
         found = f"{table['label'].null_count} of {len(table)} rows in {path} without a label"
-        raise BadData(found, "one in each", "remove those rows")
+        raise BadData(found, "a label in each", "remove those rows")
     return require_labels(table["label"].to_numpy().astype(np.int64), classes, path)
 
 

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.common.data.instances import cache_folder
-from negsift.common.data.table import row_group_stream
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.table.bags import TableBags, open_pool
-from negsift.common.data.table.cache import RowGroupCache
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.data.table.row_group_stream import RowGroupStream, passing_bytes
+from negsift.common.data.table.memory_use import TRANSIENT_GROUPS, streaming_bytes
+from negsift.common.data.table.row_group_cache import RowGroupCache
+from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.errors import BadData, BadInput
 from tests.unit.tables import as_table, assert_bags, negatives, random_bags, third_positive, write
 
@@ -44,14 +44,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> TableBags:
 
 
 def budget(pool: TableBags, held: int = 0, disk: int = 0) -> DecodingBudget:
-    return DecodingBudget(passing_bytes(pool) + held, disk)
+    return DecodingBudget(streaming_bytes(pool.row_index) + held, disk)
 
 
 @pytest.mark.parametrize("held", [0, 3000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 3000, 1 << 20])
 @given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20))
 def test_bags_are_the_same_whatever_the_budget(shared: TableBags, held: int, disk: int, index: list[int]) -> None:
-    batch = RowGroupStream(shared, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
+    batch = RowGroupStream(shared.row_index, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
     np.testing.assert_array_equal(batch.instances, np.concatenate([EXPECTED[place] for place in sorted(index)]))
     assert batch.sizes.tolist() == [len(EXPECTED[place]) for place in sorted(index)]
 
@@ -69,37 +69,37 @@ def decoded(feed: RowGroupStream, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_with_room_every_row_group_is_decoded_once(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = RowGroupStream(pool, range(60), budget(pool, 1 << 20))
+    feed = RowGroupStream(pool.row_index, range(60), budget(pool, 1 << 20))
     seen = decoded(feed, monkeypatch)
     assert all(torch.equal(*pair) for pair in zip(scan(feed), scan(feed), strict=True))
     assert sorted(seen) == list(range(len(pool.manifest.groups)))
 
 
 def test_without_room_row_groups_pass_by_once_a_scan(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = RowGroupStream(pool, range(60), budget(pool))
+    feed = RowGroupStream(pool.row_index, range(60), budget(pool))
     seen = decoded(feed, monkeypatch)
     scan(feed)
     assert seen == list(range(len(pool.manifest.groups)))
-    assert len(feed._passing) <= row_group_stream._PASSING
-    assert not feed._held
+    assert len(feed.transient) <= TRANSIENT_GROUPS
+    assert not feed.resident
 
 
 def test_the_next_row_group_is_decoded_before_it_is_asked_for(pool: TableBags) -> None:
-    feed = RowGroupStream(pool, range(60), budget(pool))
+    feed = RowGroupStream(pool.row_index, range(60), budget(pool))
     feed.gather(np.array([0]))
-    assert feed._passing[1].result().chunk.values.size
+    assert feed.transient[1].result().decoded.values.size
 
 
 def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
-    last = int(pool.starts[1])
-    feed = RowGroupStream(pool, range(last), budget(pool))
+    last = int(pool.row_index.starts[1])
+    feed = RowGroupStream(pool.row_index, range(last), budget(pool))
     feed.gather(np.array([0]))
-    assert list(feed._passing) == [0]
+    assert list(feed.transient) == [0]
 
 
 def test_only_row_groups_of_bags_that_are_expected_are_read(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = RowGroupStream(pool, range(60), budget(pool))
-    seen, starts = decoded(feed, monkeypatch), pool.starts.tolist()
+    feed = RowGroupStream(pool.row_index, range(60), budget(pool))
+    seen, starts = decoded(feed, monkeypatch), pool.row_index.starts.tolist()
     wanted = [range(starts[group], starts[group] + 1) for group in (0, 2, len(starts) - 2)]
     feed.expect(wanted)
     for span in wanted:
@@ -113,48 +113,48 @@ def test_only_row_groups_of_bags_that_are_expected_are_read(pool: TableBags, mon
 def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
     gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")
-    feed = RowGroupStream(gappy, range(len(gappy)), budget(gappy))
+    feed = RowGroupStream(gappy.row_index, range(len(gappy)), budget(gappy))
     seen = decoded(feed, monkeypatch)
     found = [feed.gather(np.array([place])).instances for place in range(len(gappy))]
     assert_bags(found, negatives(BAGS, labels))
-    assert seen == [group for group, mask in enumerate(gappy.masks) if any(mask)]
-    assert len(seen) < len(gappy.masks)
+    assert seen == [group for group, mask in enumerate(gappy.row_index.masks) if any(mask)]
+    assert len(seen) < len(gappy.row_index.masks)
 
 
 def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> None:
     room = 5000
-    feed = RowGroupStream(pool, range(60), budget(pool, room))
+    feed = RowGroupStream(pool.row_index, range(60), budget(pool, room))
     scan(feed)
     held = sum(
-        each.result().chunk.values.nbytes + each.result().chunk.offsets.nbytes + each.result().rows.nbytes
-        for each in feed._held.values()
+        each.result().decoded.values.nbytes + each.result().decoded.offsets.nbytes + each.result().rows.nbytes
+        for each in feed.resident.values()
     )
     assert room / 2 < held <= room
 
 
 def test_a_budget_too_small_is_told(pool: TableBags) -> None:
-    with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected \d+ at least.*raise --set fleet.pool_mb"):
-        RowGroupStream(pool, range(60), DecodingBudget(1 << 20))
+    with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected at least \d+ MiB.*raise --set fleet.pool_mb"):
+        RowGroupStream(pool.row_index, range(60), DecodingBudget(1 << 20))
 
 
 def test_decoded_bags_are_found_on_disk_again(pool: TableBags, folder: Path) -> None:
-    before = scan(RowGroupStream(pool, range(60), budget(pool, 0, 1 << 20)))
+    before = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     for path in (folder / "pool").glob("*.parquet"):
         path.unlink()
-    after = scan(RowGroupStream(pool, range(60), budget(pool, 0, 1 << 20)))
+    after = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
 def test_a_cached_file_cut_short_is_made_anew(pool: TableBags) -> None:
-    before = scan(RowGroupStream(pool, range(60), budget(pool, 0, 1 << 20)))
+    before = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     for path in (cache_folder() / "bags").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
-    after = scan(RowGroupStream(pool, range(60), budget(pool, 0, 1 << 20)))
+    after = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
 def test_the_disk_takes_no_more_than_it_may(pool: TableBags) -> None:
-    scan(RowGroupStream(pool, range(60), budget(pool, 0, 3000)))
+    scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 3000)))
     assert 1000 < sum(path.stat().st_size for path in (cache_folder() / "bags").iterdir()) <= 3000
 
 
@@ -164,7 +164,7 @@ def test_files_unused_for_long_make_room(pool: TableBags) -> None:
     for name, age_s in (("old", 100_000), ("young", 1000)):
         (folder / name).write_bytes(bytes(2000))
         os.utime(folder / name, (time.time() - age_s,) * 2)
-    scan(RowGroupStream(pool, range(60), budget(pool, 0, 5000)))
+    scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 5000)))
     names = {path.name for path in folder.iterdir()}
     assert "old" not in names
     assert "young" in names
@@ -178,8 +178,8 @@ def test_a_full_disk_is_no_reason_to_stop(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(RowGroupCache, "_write", full)
-    assert len(scan(RowGroupStream(pool, range(60), budget(pool, 0, 1 << 20)))) == 8
-    assert caplog.text.count("no decoded bags are kept on disk from here on") == 1
+    assert len(scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))) == 8
+    assert caplog.text.count("decoded bags are no longer kept on disk") == 1
 
 
 def one_file(folder: Path) -> Path:
@@ -190,12 +190,14 @@ def test_a_changed_byte_in_a_row_group_is_told_when_it_is_read(pool: TableBags, 
     data = bytearray(one_file(folder).read_bytes())
     data[pool.manifest.files[0].groups[2].start + 50] ^= 1
     one_file(folder).write_bytes(data)
-    with pytest.raises(BadData, match=r"row group 2 of .*parquet changed; expected the content its manifest lists"):
-        scan(RowGroupStream(pool, range(60), budget(pool)))
+    with pytest.raises(
+        BadData, match=r"row group 2 of .*parquet changed; expected the content that the manifest lists"
+    ):
+        scan(RowGroupStream(pool.row_index, range(60), budget(pool)))
 
 
 def test_a_repaired_file_is_read_by_the_same_feed(pool: TableBags, folder: Path) -> None:
-    whole, feed = one_file(folder).read_bytes(), RowGroupStream(pool, range(60), budget(pool, 1 << 20))
+    whole, feed = one_file(folder).read_bytes(), RowGroupStream(pool.row_index, range(60), budget(pool, 1 << 20))
     one_file(folder).write_bytes(whole[:1000])
     with pytest.raises(BadData, match=r"expected [\d,]+ bytes|row group . of .* truncated"):
         scan(feed)
@@ -204,9 +206,12 @@ def test_a_repaired_file_is_read_by_the_same_feed(pool: TableBags, folder: Path)
 
 
 DAMAGE: dict[str, tuple[Any, str]] = {
-    "cut short": (lambda data: data[:-100], r"{} bytes at .*parquet; expected {} bytes, as its manifest says"),
+    "cut short": (lambda data: data[:-100], r"{} bytes at .*parquet; expected {} bytes, as the manifest lists"),
     "gone": (lambda data: None, r"no file at .*parquet; expected [\d,]+ bytes"),
-    "another footer": (lambda data: data[:-20] + bytes(20), "with another footer; expected the content its manifest"),
+    "another footer": (
+        lambda data: data[:-20] + bytes(20),
+        "with another footer; expected the content that the manifest",
+    ),
 }
 
 

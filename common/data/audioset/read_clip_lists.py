@@ -1,0 +1,64 @@
+"""Reads training and test lists, from AudioSet's CSVs and a folder of clips, or from parquet files."""
+
+import logging
+from pathlib import Path
+
+from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audioset.clip_files import ClipFiles, find_file, index_folder
+from negsift.common.data.audioset.clip_list import ClipList
+from negsift.common.data.audioset.parquet import read_parquet
+from negsift.common.data.audioset.segments import read_segments
+from negsift.common.errors import BadData
+
+log = logging.getLogger(__name__)
+
+
+def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
+    """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files.
+
+    Raises BadData if there is neither, or no clip of a list.
+    """
+    if not root.is_dir():
+        raise BadData(f"no folder {root}", "the folder of the clips", "correct --set data.root")
+    train, test = root / f"{train_set}_train_segments.csv", root / "eval_segments.csv"
+    if train.exists() and test.exists():
+        folder = index_folder(root)
+        return _match(train, folder), _match(test, folder)
+    part = {"balanced": "bal_train", "unbalanced": "unbal_train"}[train_set]
+    parts = _parquet(root, part, "train"), _parquet(root, "eval", "test", "eval")
+    if all(parts):
+        return read_parquet(parts[0]), read_parquet(parts[1])
+    raise BadData(
+        f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}",
+        "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set",
+    )  # fmt: skip
+
+
+def read_clip_list(path: Path) -> ClipList:
+    """One list, with the clips in or below its folder, or one parquet file. Raises BadData for anything else."""
+    return read_parquet([path]) if path.suffix == ".parquet" else _match(path, index_folder(path.parent))
+
+
+def _match(path: Path, files: ClipFiles) -> ClipList:
+    segments, recordings, missing, ambiguous = [], [], [], []
+    for segment in read_segments(path):
+        file, remark = find_file(segment, files)
+        if file is None:
+            missing.append((segment, remark))
+            continue
+        ambiguous += [remark] if remark else []
+        segments.append(segment)
+        recordings.append(Recording(file))
+    if ambiguous:
+        log.warning("%d clips with more than one file (%s)", len(ambiguous), ambiguous[0])
+    if not segments:
+        found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed)"
+        raise BadData(found, "files whose names contain their ids", "correct --set data.root")
+    return ClipList(tuple(segments), tuple(recordings), tuple(missing))
+
+
+def _parquet(root: Path, folder: str, *stems: str) -> list[Path]:
+    """The files in a folder of that name, or else the files whose name begins with one of `stems`."""
+    every = sorted(root.rglob("*.parquet"))
+    inside = [path for path in every if folder in path.relative_to(root).parts[:-1]]
+    return inside or [path for path in every if path.name.startswith(stems)]

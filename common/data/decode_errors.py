@@ -1,0 +1,27 @@
+"""Images that can't be decoded: the exceptions, the reason as text, and how many of them are tolerated."""
+
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from negsift.common.errors import BadData
+
+UNDECODABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, TypeError)
+"""What Pillow raises for damaged images and for files that are no images."""
+
+
+def decode_fault(error: Exception) -> str:
+    """Why an image could not be decoded. Pillow's own text for an unknown format contains a memory address."""
+    return "unknown image format" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+def require_mostly_decoded(kept: int, dropped: list[str], source: Path) -> None:
+    """Raise BadData if `source` has no images, or if more were `dropped` than `kept`."""
+    if not kept and not dropped:
+        raise BadData(f"no image in {source}", "at least one", "correct --set data.root")
+    if len(dropped) > kept:
+        raise BadData(
+            f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})",
+            "at least half to decode",
+            "repair the files or point --set data.root elsewhere",
+        )

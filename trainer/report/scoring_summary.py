@@ -1,0 +1,48 @@
+"""Describes how runs scored the pool: only parts of it, or at lower cost."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from negsift.trainer.report.runs import ReportedRun
+
+_DEFAULTS = {"precision": "float32", "channels_last": "false", "compile": "false", "frozen": "false"}
+
+
+def scoring_summary(runs: Sequence[ReportedRun]) -> str:
+    """Each kind of scoring, with the number of its runs if they differ; "" if all runs scored the default way."""
+    counts = Counter(_describe(run) for run in runs)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{text} ({counts[text]} of {len(runs)} runs)" for text in sorted(counts) if text)
+
+
+def _describe(run: ReportedRun) -> str:
+    """The part of the pool that a run scored, then how its shards ran the model."""
+    return ", ".join(text for text in (_part(run), *_switches(run)) if text)
+
+
+def _part(run: ReportedRun) -> str:
+    scored = [epoch.values for epoch in run.epochs if epoch.values["scored"] > 0]
+    candidates, rescore = (run.settings.get(f"sampling.{key}", "null") for key in ("candidates", "rescore"))
+    if not scored or (candidates, rescore) == ("null", "null"):
+        return ""
+    pool = scored[-1]["pool"]
+    if rescore == "null":
+        return f"{_mean([line['considered'] for line in scored]):,.0f} of {pool:,.0f} bags considered in a round"
+    later = [line["scored"] for line in scored[1:]]
+    oldest = max((line["oldest"] for line in scored if not math.isnan(line["oldest"])), default=0.0)
+    return f"{_mean(later):,.0f} of {pool:,.0f} bags scored again in a round, scores up to {oldest:.0f} epochs old"
+
+
+def _switches(run: ReportedRun) -> Sequence[str]:
+    values = {key: run.settings.get(f"fleet.scoring.{key}", default) for key, default in _DEFAULTS.items()}
+    switched_on = [key.replace("_", " ") for key in list(_DEFAULTS)[1:] if values[key] == "true"]
+    return switched_on if values["precision"] == "float32" else [values["precision"], *switched_on]
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else 0.0
