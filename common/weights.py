@@ -40,22 +40,22 @@ def weights_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
 def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
     """Copy the weights into `model`. Raises BadWeights unless names and shapes are exactly the model's."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
-    for name in {**expected, **given}:
-        if expected.get(name) != given.get(name):
-            raise _misfit(name, expected, given)
+    published = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
+    for name in {**expected, **published}:
+        if expected.get(name) != published.get(name):
+            raise _misfit(name, expected, published)
     # torch.tensor copies: the arrays may be read-only views of memory that processes share
     model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
 
 
-def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> BadWeights:
+def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], published: Mapping[str, tuple[int, ...]]) -> BadWeights:
     """The error for an entry that is missing, unknown or of another shape."""
     remedy = "publish the state_dict of the model the sampler was given"
-    wrapped = [other for other in given if other.endswith(f".{name}") and other not in expected]
+    wrapped = [other for other in published if other.endswith(f".{name}") and other not in expected]
     if wrapped:
         inner = wrapped[0].removesuffix(f".{name}")
         return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{remedy}: of model.{inner}, inside the wrapper")
-    found = f"weights {name!r} of shape {given[name]}" if name in given else f"no weights {name!r}"
+    found = f"weights {name!r} of shape {published[name]}" if name in published else f"no weights {name!r}"
     return BadWeights(found, f"shape {expected[name]}" if name in expected else "no such entry", remedy)
 
 

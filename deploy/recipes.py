@@ -43,7 +43,7 @@ def check_fit(config: RunConfig) -> None:
     models = CLIP_MODELS if clips else MODELS
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
-    if config.augment.wanted and not clips:
+    if config.augment.enabled and not clips:
         raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
 
 

@@ -63,7 +63,7 @@ class AugmentedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        clips, order = self.batches.whole.bags, self.batches.order
+        clips, order = self.batches.epoch_set.bags, self.batches.order
         if not isinstance(clips, ClipSet):
             raise BadInput("augmentation of bags that are not clips", "clips", "leave --set augment unset")
         draws = draw_mixup(order, len(clips), self.config, self.key)
@@ -77,7 +77,7 @@ class AugmentedBatches:
             rows, mixup = batch_rows[places], batch_draws.take(places)
             feats_NTF = mix(clips, rows, mixup)
             label = mixup.share * clips.label[rows] + (1 - mixup.share) * clips.label[mixup.partner]
-            weight = torch.from_numpy(self.batches.whole.weight[rows]).float()
+            weight = torch.from_numpy(self.batches.epoch_set.weight[rows]).float()
             kept = self._unmasked(start, (len(batch_rows), *feats_NTF.shape[1:]))[places]
             return TrainingBatch(torch.where(kept, feats_NTF, 0.0), torch.from_numpy(label).float(), weight)
 

@@ -80,6 +80,6 @@ class AugmentConfig:
             raise BadInput(f"augment.mixup={self.mixup}", "a share between 0 and 1", "correct augment.mixup")
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether clips are augmented at all."""
         return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0

@@ -61,9 +61,9 @@ class EpochSet:
 
 @dataclass(frozen=True)
 class EpochBatches:
-    """A worker's share of the bags of `whole` in `order`, in batches of `size`; the last one may be smaller."""
+    """A worker's share of the bags of `epoch_set` in `order`, in batches of `size`; the last one may be smaller."""
 
-    whole: EpochSet
+    epoch_set: EpochSet
     order: Index
     size: int
     share: BatchShare = field(default_factory=BatchShare)
@@ -80,7 +80,7 @@ class EpochBatches:
         return range(0, len(self.order), self.size)
 
     def _part(self, rows: Index) -> TrainingBatch:
-        return self.share.part(len(rows), lambda places: self.whole.batch(rows[places]))
+        return self.share.part(len(rows), lambda places: self.epoch_set.batch(rows[places]))
 
 
 def epoch_set(positives: LabelledBags, pool: LabelledBags, selection: Selection) -> EpochSet:

@@ -85,7 +85,7 @@ class Trainer:
             bags = epoch_set(split.positives, split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
             batches = EpochBatches(bags, order, config.batch, learner.share)
-            if self._augment.wanted:
+            if self._augment.enabled:
                 return learner.train(AugmentedBatches(batches, self._augment, (self._seed, epoch)), epoch)
             return learner.train(batches, epoch)
 

@@ -48,6 +48,7 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
     folder = RunFolder(spec.folder.path.resolve())  # workers have other working directories
     with ScratchFolder(folder.path / ".train") as scratch, _log_queue() as lines, _restored_ctrl_c():
+        # In a list, so that Ray does not fetch the value wherever the reference passes.
         job: Sequence[ray.ObjectRef[Job]] = [ray.put((replace(spec, folder=folder), config, seed))]
         work = functools.partial(_work, scratch, job, lines)
         try:

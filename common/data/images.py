@@ -1,5 +1,6 @@
 """A folder of images with a sub-folder for each class, optionally below train/ and test/."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -37,19 +38,19 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
                 f"class {odd} in only one of train/ and test/", "the same classes in both", "add or remove it"
             )
         return train, test
-    whole = _load_folder(root, config)
-    counts = np.bincount(whole.labels, minlength=len(whole.classes))
+    table = _load_folder(root, config)
+    counts = np.bincount(table.labels, minlength=len(table.classes))
     if counts.min() < 2:
-        rare = whole.classes[int(counts.argmin())]
+        rare = table.classes[int(counts.argmin())]
         count = "1 image" if counts.min() == 1 else "no image"
         raise BadData(f"{count} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
     from sklearn.model_selection import train_test_split  # imported here: scorers need this module, and must start fast
 
-    rows = np.arange(len(whole))
+    rows = np.arange(len(table))
     # Stratification needs at least one test image for each class.
-    share = max(len(whole.classes), round(len(whole) * _TEST_SHARE))
-    train, test = train_test_split(rows, test_size=share, random_state=0, stratify=whole.labels)
-    return whole.subset(np.sort(train)), whole.subset(np.sort(test))
+    share = max(len(table.classes), round(len(table) * _TEST_SHARE))
+    train, test = train_test_split(rows, test_size=share, random_state=0, stratify=table.labels)
+    return table.subset(np.sort(train)), table.subset(np.sort(test))
 
 
 def _load_folder(folder: Path, config: DataConfig) -> Instances:
@@ -63,7 +64,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
     paths = [path for path, _ in files]
     names = [str(path.relative_to(folder)) for path in paths]
-    decode = lambda: _decode_all(folder, files, classes, config.image_size)  # noqa: E731  # one line says it
+    decode = functools.partial(_decode_all, folder, files, classes, config.image_size)
     return decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
 
 

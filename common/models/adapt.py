@@ -1,4 +1,4 @@
-"""Adapts any torch module that gives bag logits; the input of its last linear layer is taken as the features."""
+"""Adapts any torch module that outputs bag logits; the input of its last linear layer is taken as the features."""
 
 import copy
 import threading

@@ -56,8 +56,8 @@ class JsonRecord:
         """A BadData about this record."""
         return BadData(f"{self.place}: {found}", expected, _REMEDY)
 
-    def _find(self, key: str) -> Any:  # Any: JSON
-        value: Any = self.values
+    def _find(self, key: str) -> object:
+        value: object = self.values
         for part in key.split("."):
             if value is None:
                 return None

@@ -40,8 +40,8 @@ def picture_clip(clips: ClipSet, position: int) -> ClipPicture:
 def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A spectrogram as RGBA pixels, with colours scaled between two percentiles and at most 500 columns."""
     step = -(-len(feats_TF) // _MOST_COLUMNS)
-    whole = feats_TF[: len(feats_TF) // step * step]
-    picture_FT = whole.reshape(-1, step, whole.shape[1]).mean(1).T[::-1]
+    trimmed_TF = feats_TF[: len(feats_TF) // step * step]
+    picture_FT = trimmed_TF.reshape(-1, step, trimmed_TF.shape[1]).mean(1).T[::-1]
     low, high = np.percentile(picture_FT, _PERCENTILES)
     shares = np.clip((picture_FT - low) / max(float(high - low), 1e-6), 0, 1)
     pixels: NDArray[np.uint8] = matplotlib.colormaps[_COLOURS](shares, bytes=True)

@@ -27,8 +27,8 @@ def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
     mono, rate = read_sound(encoded, samples / sample_rate)
     if rate != sample_rate:
         mono = resample(torch.from_numpy(mono), rate, sample_rate).numpy()
-    whole = _whole(mono)[:samples]
-    return np.pad(whole, (0, samples - len(whole)))
+    pcm = _whole(mono)[:samples]
+    return np.pad(pcm, (0, samples - len(pcm)))
 
 
 def _whole(mono: NDArray[np.float32]) -> NDArray[np.int16]:

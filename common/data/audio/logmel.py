@@ -52,5 +52,5 @@ def _fbank(waves_NS: Tensor, config: AudioConfig) -> Tensor:
         joined, htk_compat=True, sample_frequency=config.sample_rate, use_energy=False, window_type="hanning",
         num_mel_bins=config.mels, dither=0.0, frame_shift=SHIFT_MS, frame_length=LENGTH_MS,
     )  # fmt: skip
-    whole = pad(feats_TF, (0, 0, 0, count * stride - len(feats_TF))).view(count, stride, -1)
-    return whole[:, : 1 + (samples - int(config.sample_rate * LENGTH_MS / 1000)) // hop]
+    frames_NTF = pad(feats_TF, (0, 0, 0, count * stride - len(feats_TF))).view(count, stride, -1)
+    return frames_NTF[:, : 1 + (samples - int(config.sample_rate * LENGTH_MS / 1000)) // hop]

@@ -59,6 +59,6 @@ def _match(path: Path, files: ClipFiles) -> ClipList:
 
 def _parquet(root: Path, folder: str, *stems: str) -> list[Path]:
     """The files in a folder of that name, or else the files whose name begins with one of `stems`."""
-    every = sorted(root.rglob("*.parquet"))
-    inside = [path for path in every if folder in path.relative_to(root).parts[:-1]]
-    return inside or [path for path in every if path.name.startswith(stems)]
+    files_below = sorted(root.rglob("*.parquet"))
+    inside = [path for path in files_below if folder in path.relative_to(root).parts[:-1]]
+    return inside or [path for path in files_below if path.name.startswith(stems)]

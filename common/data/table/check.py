@@ -54,25 +54,25 @@ def _null_count(column: pa.Array, payload: Payload) -> int:
 
 
 def check_files(
-    where: Location, files: Sequence[TableFile], payload: Payload
+    location: Location, files: Sequence[TableFile], payload: Payload
 ) -> list[tuple[TableFile, pq.FileMetaData]]:
     """The files with their footers. Raises BadData if size, footer or schema of one differs from the manifest.
 
     The content of row groups is checked when it is read, by `RowGroupReader`.
     """
     with ThreadPoolExecutor(min(8, len(files)) or 1, thread_name_prefix="negsift-open") as threads:
-        footers = threads.map(lambda file: check_file(where, file, payload), files)
+        footers = threads.map(lambda file: check_file(location, file, payload), files)
         return list(zip(files, footers, strict=True))
 
 
-def check_file(where: Location, file: TableFile, payload: Payload) -> pq.FileMetaData:
+def check_file(location: Location, file: TableFile, payload: Payload) -> pq.FileMetaData:
     """The footer of one file, checked as by `check_files`."""
-    name, size = f"{where.name}/{file.name}", where.size(file.name)
+    name, size = f"{location.name}/{file.name}", location.size(file.name)
     if size != file.size_bytes:
         found = "no file" if size is None else f"{size:,} bytes"
         raise BadData(f"{found} at {name}", f"{file.size_bytes:,} bytes, as the manifest lists", _RESTORE)
     begin = max(0, file.footer - _TAIL)
-    tail = where.read(file.name, begin)
+    tail = location.read(file.name, begin)
     if hashlib.sha256(tail.slice(file.footer - begin)).hexdigest() != file.digest:
         raise BadData(f"{name} with another footer", "the content that the manifest lists", _RESTORE)
     metadata = pq.read_metadata(pa.PythonFile(ByteRangeFile(tail, begin), mode="r"))

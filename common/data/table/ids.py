@@ -13,24 +13,24 @@ from negsift.common.data.table.manifest import TableFile
 from negsift.common.errors import BadData
 
 
-def read_ids(where: Location, file: TableFile, groups: Sequence[int]) -> pa.ChunkedArray:
+def read_ids(location: Location, file: TableFile, groups: Sequence[int]) -> pa.ChunkedArray:
     """The ids of the bags in some of a file's row groups, in order."""
-    with where.fs.open_input_file(where.at(file.name)) as stream:
+    with location.fs.open_input_file(location.path_of(file.name)) as stream:
         return pq.ParquetFile(stream).read_row_groups(list(groups), columns=["bag_id"])["bag_id"]
 
 
-def require_unique_ids(where: Location, files: Sequence[TableFile]) -> None:
+def require_unique_ids(location: Location, files: Sequence[TableFile]) -> None:
     """Raise BadData naming an id that occurs twice in `files`.
 
     Hashes are compared first, and ids only where hashes repeat: this takes 8 bytes a bag, and one file's ids.
     """
-    hashes = np.sort(np.concatenate([_hashes(_ids(where, file)) for file in files]))
+    hashes = np.sort(np.concatenate([_hashes(_ids(location, file)) for file in files]))
     repeated_hashes = hashes[1:][hashes[1:] == hashes[:-1]]
     if not len(repeated_hashes):
         return
     suspects: Counter[str] = Counter()
     for file in files:
-        ids = _ids(where, file)
+        ids = _ids(location, file)
         suspects.update(ids.filter(pa.array(np.isin(_hashes(ids), repeated_hashes))).to_pylist())
     repeated = sorted(name for name, times in suspects.items() if times > 1)
     if repeated:
@@ -38,8 +38,8 @@ def require_unique_ids(where: Location, files: Sequence[TableFile]) -> None:
         raise BadData(found, "a different id for each bag", "rename the bags, or sort rows by bag")
 
 
-def _ids(where: Location, file: TableFile) -> pa.ChunkedArray:
-    return read_ids(where, file, range(len(file.groups)))
+def _ids(location: Location, file: TableFile) -> pa.ChunkedArray:
+    return read_ids(location, file, range(len(file.groups)))
 
 
 def _hashes(ids: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ class Location:
             raise BadData(f"{name}, which can't be opened ({error})", _KNOWN, "correct the URI") from None
         return cls(fs, path, name)
 
-    def at(self, file: str) -> str:
+    def path_of(self, file: str) -> str:
         """The path of a file in the folder, for `fs`."""
         return f"{self.path.rstrip('/')}/{file}"
 
@@ -48,7 +48,7 @@ class Location:
     def read(self, file: str, start: int = 0, size: int | None = None) -> pa.Buffer:
         """At most `size` bytes of a file from `start` on. Raises BadData if it can't be read."""
         try:
-            with self.fs.open_input_file(self.at(file)) as stream:
+            with self.fs.open_input_file(self.path_of(file)) as stream:
                 stream.seek(start)
                 return stream.read_buffer(size)
         except (pa.ArrowException, OSError) as error:
@@ -56,7 +56,7 @@ class Location:
 
     def size(self, file: str) -> int | None:
         """The size of a file in bytes; None without a file."""
-        size: int | None = self.fs.get_file_info(self.at(file)).size
+        size: int | None = self.fs.get_file_info(self.path_of(file)).size
         return size
 
     def others(self, known: re.Pattern[str]) -> list[str]:
@@ -70,7 +70,7 @@ class Location:
         hidden = f".making-{uuid.uuid4().hex}"
         try:
             self.fs.create_dir(self.path)
-            return hidden, self.fs.open_output_stream(self.at(hidden))
+            return hidden, self.fs.open_output_stream(self.path_of(hidden))
         except (pa.ArrowException, OSError) as error:
             raise BadInput(
                 f"{self.name}, which can't be written ({error})", "a writable folder with free space", "choose another"
@@ -78,7 +78,7 @@ class Location:
 
     def publish(self, hidden: str, file: str) -> None:
         """Give a finished file its name."""
-        self.fs.move(self.at(hidden), self.at(file))
+        self.fs.move(self.path_of(hidden), self.path_of(file))
 
     def write(self, file: str, data: bytes) -> None:
         """Write a file, which appears complete or not at all."""
@@ -90,7 +90,7 @@ class Location:
     def remove(self, file: str) -> None:
         """Delete a file; does nothing without one."""
         if self.size(file) is not None:
-            self.fs.delete_file(self.at(file))
+            self.fs.delete_file(self.path_of(file))
 
 
 _KNOWN = "a folder, or a URI such as file:///…, s3://…, gs://…, hdfs://…"

@@ -94,36 +94,36 @@ class Manifest:
         return sum(file.size_bytes for file in (*self.files, *self.images))
 
 
-def versions(where: Location) -> list[int]:
+def versions(location: Location) -> list[int]:
     """The versions of the table in a folder, ascending; empty where there is no table."""
-    numbers = [name[len("manifest-") : -len(".json")] for name in where.files() if name.startswith("manifest-")]
+    numbers = [name[len("manifest-") : -len(".json")] for name in location.files() if name.startswith("manifest-")]
     return sorted(int(number) for number in numbers if number.isdigit())
 
 
-def read_manifest(where: Location, version: int | None = None) -> Manifest:
+def read_manifest(location: Location, version: int | None = None) -> Manifest:
     """The manifest of a version, by default the newest. Raises BadData if it is missing or malformed."""
-    known = versions(where)
+    known = versions(location)
     if not known:
-        raise BadData(f"no bag table at {where.name}", "a folder with a manifest", "make one with `pool build`")
+        raise BadData(f"no bag table at {location.name}", "a folder with a manifest", "make one with `pool build`")
     version = known[-1] if version is None else version
     if version not in known:
         expected = f"one of {known[0]} to {known[-1]}"
-        raise BadData(f"no version {version} of {where.name}", expected, "name another version")
+        raise BadData(f"no version {version} of {location.name}", expected, "name another version")
     name = _NAME.format(version)
     try:
-        return _from_json(json.loads(where.read(name).to_pybytes()))
+        return _from_json(json.loads(location.read(name).to_pybytes()))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{where.name}/{name}, unreadable ({error!r})", f"a manifest of {SCHEMA}", _REBUILD) from None
+        raise BadData(f"{location.name}/{name}, unreadable ({error!r})", f"a manifest of {SCHEMA}", _REBUILD) from None
 
 
-def write_manifest(where: Location, manifest: Manifest) -> None:
+def write_manifest(location: Location, manifest: Manifest) -> None:
     """Publish a version. Raises BadData if another writer has taken its number in the meantime."""
     name = _NAME.format(manifest.version)
-    if name in where.files():
-        found = f"version {manifest.version} of {where.name}, written in the meantime"
+    if name in location.files():
+        found = f"version {manifest.version} of {location.name}, written in the meantime"
         raise BadData(found, "one writer at a time", "append again")
     text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1)
-    where.write(name, text.encode())
+    location.write(name, text.encode())
 
 
 def _from_json(content: dict[str, Any]) -> Manifest:  # Any: JSON

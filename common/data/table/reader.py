@@ -19,8 +19,8 @@ _FOOTERS = 8
 class RowGroupReader:
     """Reads row groups of one version of a table."""
 
-    def __init__(self, where: Location, manifest: Manifest) -> None:
-        self._where, self._manifest = where, manifest
+    def __init__(self, location: Location, manifest: Manifest) -> None:
+        self._location, self._manifest = location, manifest
         self._footers: LruCache[int, pq.FileMetaData] = LruCache(_FOOTERS)
 
     def read(self, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
@@ -29,11 +29,11 @@ class RowGroupReader:
         Raises BadData, before the first row, if the group's bytes differ from those that were written.
         """
         file, group = self._manifest.files[place[0]], self._manifest.group(place)
-        data = self._where.read(file.name, group.start, group.size_bytes)
+        data = self._location.read(file.name, group.start, group.size_bytes)
         if hashlib.sha256(data).hexdigest() != group.digest:
             fault = "truncated" if data.size < group.size_bytes else "changed"
             raise BadData(
-                f"row group {place[1]} of {self._where.name}/{file.name} {fault}",
+                f"row group {place[1]} of {self._location.name}/{file.name} {fault}",
                 "the content that the manifest lists",
                 "restore the original file, or rebuild the table",
             )
@@ -45,19 +45,19 @@ class RowGroupReader:
                 yield batch.column(0)
 
     def _read_footer(self, number: int) -> pq.FileMetaData:
-        return check_file(self._where, self._manifest.files[number], self._manifest.payload)
+        return check_file(self._location, self._manifest.files[number], self._manifest.payload)
 
 
 def read_columns(
-    where: Location, files: Sequence[tuple[TableFile, pq.FileMetaData]], columns: Sequence[str]
+    location: Location, files: Sequence[tuple[TableFile, pq.FileMetaData]], columns: Sequence[str]
 ) -> Iterator[pa.Table]:
     """Some columns of checked files, a table for each row group. Raises BadData for a file that can't be read."""
     for file, footer in files:
         try:
-            with where.fs.open_input_file(where.at(file.name)) as stream:
+            with location.fs.open_input_file(location.path_of(file.name)) as stream:
                 opened = pq.ParquetFile(stream, metadata=footer)
                 for group in range(len(file.groups)):
                     yield opened.read_row_group(group, columns=list(columns))
         except (pa.ArrowException, OSError) as error:
-            found = f"{where.name}/{file.name} unreadable ({error})"
+            found = f"{location.name}/{file.name} unreadable ({error})"
             raise BadData(found, "the file that the manifest lists", "restore it, or rebuild the table") from None

@@ -40,7 +40,7 @@ class RowGroupCache:
         self._payload, self._limit, self._folder = payload, limit_bytes, cache_folder() / "bags"
 
     def find(self, group: RowGroup) -> DecodedRowGroup | None:
-        """The row group from this process's memory, or else mapped from its file; None if there is no whole file."""
+        """The row group from this process's memory, or else mapped from its file; None without a complete file."""
         in_use = IN_USE.get(self._path(group).name)
         return self._share(group, self._map(group) if in_use is None else in_use)
 

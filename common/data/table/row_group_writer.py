@@ -20,8 +20,8 @@ _FILE_BYTES = 1 << 29
 class RowGroupWriter:
     """Files whose names begin with `prefix`, in row groups of at most `limit_bytes` of payload, encoded or decoded."""
 
-    def __init__(self, where: Location, payload: Payload, limit_bytes: int, prefix: str) -> None:
-        self._where, self._payload, self._limit, self._prefix = where, payload, limit_bytes, prefix
+    def __init__(self, location: Location, payload: Payload, limit_bytes: int, prefix: str) -> None:
+        self._location, self._payload, self._limit, self._prefix = location, payload, limit_bytes, prefix
         self._schema = table_schema(payload)
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
         self._sink: ParquetSink | None = None
@@ -58,11 +58,11 @@ class RowGroupWriter:
             self._sink.discard()
         for file in self._files:
             if file.name not in listed:
-                self._where.remove(file.name)
+                self._location.remove(file.name)
 
     def _flush(self) -> None:
         if self._waiting:
-            self._sink = self._sink or ParquetSink(self._where, self._schema)
+            self._sink = self._sink or ParquetSink(self._location, self._schema)
             self._sink.add(pa.concat_tables(self._waiting))
             self._waiting, self._waiting_bytes = [], 0
             if self._sink.size_bytes >= _FILE_BYTES:

@@ -41,9 +41,9 @@ class HashingSink:
 class ParquetSink:
     """A Parquet file under a hidden name until it is finished."""
 
-    def __init__(self, where: Location, schema: pa.Schema) -> None:
-        self._where, self._groups = where, list[RowGroup]()
-        self._hidden, self._stream = where.begin()
+    def __init__(self, location: Location, schema: pa.Schema) -> None:
+        self._location, self._groups = location, list[RowGroup]()
+        self._hidden, self._stream = location.begin()
         self._sink = HashingSink(self._stream)
         # Encoded media and float features do not compress, and nothing reads statistics. Dictionaries pay only for
         # columns of few distinct texts.
@@ -70,10 +70,10 @@ class ParquetSink:
         digest = self._sink.cut()
         content = hashlib.sha256("".join([*(group.digest for group in self._groups), digest]).encode()).hexdigest()
         name = f"{prefix}-{content[:12]}.parquet"
-        self._where.publish(self._hidden, name)
+        self._location.publish(self._hidden, name)
         return TableFile(name, self._sink.position, digest, tuple(self._groups))
 
     def discard(self) -> None:
         """Close and remove the file."""
         self._stream.close()
-        self._where.remove(self._hidden)
+        self._location.remove(self._hidden)

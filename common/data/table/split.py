@@ -29,15 +29,15 @@ def load(config: DataConfig) -> Split:
     """
     if config.root is None:
         raise BadInput("no data.root", "the folder or URI of a bag table", "add --set data.root=FOLDER")
-    where = Location.of(config.root)
-    manifest = read_manifest(where, config.version)
+    location = Location.of(config.root)
+    manifest = read_manifest(location, config.version)
     if not manifest.classes:
-        raise BadData(f"no label in {where.name}", "at least one bag with a label", "rebuild the table with labels")
+        raise BadData(f"no label in {location.name}", "at least one bag with a label", "rebuild the table with labels")
     target = class_number(config.target, manifest.classes)
-    label, hash_split = manifest.classes[target], _hash_split(where, manifest, config)
+    label, hash_split = manifest.classes[target], _hash_split(location, manifest, config)
     kinds = [(split, positive) for split in ("train", *_EVALUATION) for positive in (False, True)]
     filters = [BagFilter(label, positive, split, hash_split) for split, positive in kinds]
-    bags = dict(zip(kinds, open_bags(where, filters, manifest.version), strict=True))
+    bags = dict(zip(kinds, open_bags(location, filters, manifest.version), strict=True))
     positives = TableSet.of(f"train-class{target}", positive=bags["train", True]).loaded()
     pool = TableSet.of(f"train-class{target}", negative=bags["train", False])
     val, test = (
@@ -48,14 +48,14 @@ def load(config: DataConfig) -> Split:
     return Split(*(dataclasses.replace(part, form=form) for part in (positives, pool, val, test)))
 
 
-def _hash_split(where: Location, manifest: Manifest, config: DataConfig) -> HashSplit | None:
+def _hash_split(location: Location, manifest: Manifest, config: DataConfig) -> HashSplit | None:
     """The rule that sets bags aside for the splits that no bag is marked for."""
-    files, marked = check_files(where, manifest.files, manifest.payload), set[str | None]()
-    for table in read_columns(where, files, ["split"]):
+    files, marked = check_files(location, manifest.files, manifest.payload), set[str | None]()
+    for table in read_columns(location, files, ["split"]):
         marked |= set(table["split"].unique().to_pylist())
     missing = tuple(split for split in _EVALUATION if split not in marked)
     if missing and manifest.payload.views and manifest.instances > manifest.instance_table.rows:
-        found = f"images shared by bags of {where.name}, and no bag marked {' or '.join(missing)}"
+        found = f"images shared by bags of {location.name}, and no bag marked {' or '.join(missing)}"
         raise BadData(found, "bags of other images for it", "build the table from folders train, val and test")
     if config.val_share * len(missing) >= 1.0:
         found = f"data.val_share={config.val_share} for each of {len(missing)} splits"

@@ -45,17 +45,17 @@ class TableStatistics:
         return int(sizes[0]), int(sizes[np.searchsorted(ends, (ends[-1] + 1) // 2)]), int(sizes[-1])
 
 
-def count_bags(where: Location, manifest: Manifest) -> TableStatistics:
+def count_bags(location: Location, manifest: Manifest) -> TableStatistics:
     """The counts of a version. Raises BadData if a file differs from the manifest."""
     statistics = TableStatistics()
-    files = check_files(where, manifest.files, manifest.payload)
-    check_files(where, manifest.images, manifest.payload.instance_payload)
-    for table in read_columns(where, files, ["labels", "split", "n_instances"]):
+    files = check_files(location, manifest.files, manifest.payload)
+    check_files(location, manifest.images, manifest.payload.instance_payload)
+    for table in read_columns(location, files, ["labels", "split", "n_instances"]):
         statistics.add(table)
     return statistics
 
 
-def describe_table(where: Location, manifest: Manifest, statistics: TableStatistics) -> str:
+def describe_table(location: Location, manifest: Manifest, statistics: TableStatistics) -> str:
     """A table in a few lines of text."""
     low, middle, high = statistics.size_range
     files = len(manifest.files) + len(manifest.images)
@@ -63,7 +63,7 @@ def describe_table(where: Location, manifest: Manifest, statistics: TableStatist
     labels = [f"  {label}: {statistics.labels[label]:,}" for label in manifest.classes]
     largest = max(group.size_bytes for file in manifest.files for group in file.groups)
     return "\n".join([
-        f"{where.name}: bags/1, version {manifest.version}",
+        f"{location.name}: bags/1, version {manifest.version}",
         f"{manifest.rows:,} bags of {manifest.instances:,} instances ({low} to {high} a bag, median {middle})",
         f"payload {manifest.payload}{f' of a table of {manifest.instance_table.rows:,}' if manifest.images else ''}",
         f"{manifest.size_bytes:,} bytes in {files} files, {len(manifest.groups)} row groups "
@@ -84,13 +84,13 @@ def _left_out(manifest: Manifest) -> list[str]:
     return [f"left out when it was built: {len(manifest.left_out):,}", *(f"  {line}" for line in shown), *rest]
 
 
-def verify(where: Location, manifest: Manifest) -> None:
+def verify(location: Location, manifest: Manifest) -> None:
     """Read every byte. Raises BadData for the first row group whose bytes differ from those that were written."""
-    reader = RowGroupReader(where, manifest)
+    reader = RowGroupReader(location, manifest)
     for place in manifest.groups:
         next(reader.read(place, "bag_id", 1))
     if manifest.images:
-        verify(where, manifest.instance_table)
+        verify(location, manifest.instance_table)
 
 
 def _count(counts: Counter[Any], column: pa.ChunkedArray) -> None:  # Any: text or numbers, as the column

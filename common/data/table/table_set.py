@@ -75,11 +75,11 @@ class TableSet:
 
     def joined(self, other: "TableSet") -> "TableSet":
         """These bags followed by those of `other`, all in memory."""
-        mine, theirs = self.loaded(), other.loaded()
+        first, second = self.loaded(), other.loaded()
         return dataclasses.replace(
             self, tables=self.tables + other.tables, labels=self.labels + other.labels,
             part=np.concatenate([self.part, other.part + np.int8(len(self.tables))]),
-            row=np.concatenate([self.row, other.row]), in_memory=(mine.in_memory or ()) + (theirs.in_memory or ()),
+            row=np.concatenate([self.row, other.row]), in_memory=(first.in_memory or ()) + (second.in_memory or ()),
         )  # fmt: skip
 
     def loaded(self) -> "TableSet":

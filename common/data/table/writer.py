@@ -29,14 +29,16 @@ class TableWriter:
     Raises BadInput for a folder that is in use, BadData for bags that do not fit the schema or the table.
     """
 
-    def __init__(self, where: Location, payload: Payload, *, append: bool = False, group_mb: float = GROUP_MB) -> None:
+    def __init__(
+        self, location: Location, payload: Payload, *, append: bool = False, group_mb: float = GROUP_MB
+    ) -> None:
         if not 0 < group_mb <= MOST_MB:
             raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
-        self._where, self._payload, limit = where, payload, int(group_mb * 2**20)
-        self._previous = _previous(where, payload, append)
+        self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
+        self._previous = _previous(location, payload, append)
         self._version = self._previous.version + 1 if self._previous else 1
-        self._bags = RowGroupWriter(where, payload, limit, f"bags-{self._version:06d}")
-        self._images = RowGroupWriter(where, payload.instance_payload, limit, f"images-{self._version:06d}")
+        self._bags = RowGroupWriter(location, payload, limit, f"bags-{self._version:06d}")
+        self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{self._version:06d}")
         self._classes, self._left_out = set[str](), list[str]()
         self._manifest: Manifest | None = None
 
@@ -64,15 +66,15 @@ class TableWriter:
         """Write the remaining bags and publish the version. Raises BadData if there are none, or an id repeats."""
         bags, images = self._bags.finish(), self._images.finish()
         if not bags:
-            raise BadData(f"no bags for {self._where.name}", "at least one", "check the source")
+            raise BadData(f"no bags for {self._location.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
         # Only now are all ids known; nothing is published if one repeats.
-        require_unique_ids(self._where, (*previous.files, *bags))
+        require_unique_ids(self._location, (*previous.files, *bags))
         self._manifest = Manifest(
             self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),
             (*previous.left_out, *self._left_out), (*previous.images, *images),
         )  # fmt: skip
-        write_manifest(self._where, self._manifest)
+        write_manifest(self._location, self._manifest)
 
     @property
     def manifest(self) -> Manifest:
@@ -82,7 +84,7 @@ class TableWriter:
 
     def discard(self) -> None:
         """Remove all files written so far that no published version lists."""
-        newest = read_manifest(self._where) if versions(self._where) else None
+        newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
             files.discard(listed)
@@ -115,28 +117,28 @@ class TableWriter:
         return bags.set_column(bags.schema.get_field_index("instance_rows"), "instance_rows", shifted)
 
 
-def _require_empty(where: Location) -> None:
+def _require_empty(location: Location) -> None:
     """Raise BadInput for a folder with other files than those of a killed writer: it might be the source itself."""
-    others = where.others(_TABLE_FILE)
+    others = location.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise BadInput(
-            f"{', '.join(others[:3])}{more} in {where.name or 'this folder'}",
+            f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}",
             "an empty folder or a new one", "choose another",
         )  # fmt: skip
 
 
-def _previous(where: Location, payload: Payload, append: bool) -> Manifest | None:
+def _previous(location: Location, payload: Payload, append: bool) -> Manifest | None:
     """The newest version, to which bags are appended; None for a new table."""
-    known = versions(where)
+    known = versions(location)
     if known and not append:
         raise BadInput(
-            f"a bag table at {where.name} (version {known[-1]})", "an empty folder", "add --append or choose another"
+            f"a bag table at {location.name} (version {known[-1]})", "an empty folder", "add --append or choose another"
         )
     if not known:
-        _require_empty(where)
+        _require_empty(location)
         return None
-    manifest = read_manifest(where)
+    manifest = read_manifest(location)
     if manifest.payload != payload:
-        raise BadData(f"bags of {payload}", f"{manifest.payload}, as in {where.name}", "build a separate table")
+        raise BadData(f"bags of {payload}", f"{manifest.payload}, as in {location.name}", "build a separate table")
     return manifest

@@ -152,5 +152,5 @@ def test_bags_that_are_no_clips_are_told() -> None:
 
 
 def test_nothing_is_wanted_by_default() -> None:
-    assert not AugmentConfig().wanted
-    assert all(config.wanted for config in (MIXUP, AugmentConfig(freq_mask=1), AugmentConfig(time_mask=1)))
+    assert not AugmentConfig().enabled
+    assert all(config.enabled for config in (MIXUP, AugmentConfig(freq_mask=1), AugmentConfig(time_mask=1)))

@@ -97,11 +97,11 @@ def _tables(
 
 def _decodable(clips: ClipList, seconds: float, dropped: list[str]) -> Iterator[list[tuple[int, bytes]]]:
     """Batches of decodable clips: their numbers in the list, and their bytes."""
-    reader, every = RecordingReader(), range(len(clips.recordings))
+    reader, all_numbers = RecordingReader(), range(len(clips.recordings))
     fault = functools.partial(_fault, seconds)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="negsift-clips") as threads:
-        for start in tqdm(every[::_CLIPS], "clips", disable=None, leave=False, unit=f"x{_CLIPS}"):
-            numbers = every[start : start + _CLIPS]
+        for start in tqdm(all_numbers[::_CLIPS], "clips", disable=None, leave=False, unit=f"x{_CLIPS}"):
+            numbers = all_numbers[start : start + _CLIPS]
             read = [_read(reader, clips.recordings[number]) for number in numbers]
             checked = list(zip(numbers, read, threads.map(fault, read), strict=True))
             dropped += [f"{clips.describe(number)}: {why}" for number, _, why in checked if why]

@@ -14,7 +14,7 @@ SOURCES = {
     "images": "a folder of images per class, or a parquet with a column image or img",
     "audio": "AudioSet's lists and a folder of clips, its parquet files, or one such list or file",
     "features": "a CSV or parquet file of features",
-    "arrays": "a folder of npy, npz or h5 files, one a bag, with labels.csv",
+    "arrays": "a folder of npy, npz or h5 files, one for each bag, with labels.csv",
 }
 
 

@@ -47,7 +47,7 @@ def csv(folder: Path, text: str = CSV) -> Path:
 
 def rows(where: Location) -> dict[str, Any]:
     table = pa.concat_tables(
-        pq.read_table(where.at(file.name), filesystem=where.fs) for file in read_manifest(where).files
+        pq.read_table(where.path_of(file.name), filesystem=where.fs) for file in read_manifest(where).files
     )
     return table.to_pydict()
 

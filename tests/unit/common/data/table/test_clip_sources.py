@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 def rows(where: Location) -> dict[str, dict[str, Any]]:
     """What a table has of each clip."""
-    tables = [pq.read_table(where.at(file.name)) for file in read_manifest(where).files]
+    tables = [pq.read_table(where.path_of(file.name)) for file in read_manifest(where).files]
     return {row["bag_id"]: row for row in pa.concat_tables(tables).to_pylist()}
 
 

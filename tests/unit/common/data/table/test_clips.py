@@ -175,7 +175,7 @@ def test_other_parameters_are_never_served_from_the_cache(
 
 def test_the_parameters_are_in_the_schema(where: Location) -> None:
     file = read_manifest(where).files[0].name
-    stated = json.loads(pq.read_schema(where.at(file)).metadata[b"wlns.instance"])
+    stated = json.loads(pq.read_schema(where.path_of(file)).metadata[b"wlns.instance"])
     assert stated == {
         "kind": "audio", "dtype": "float16", "shape": [128, 32], "sample_rate": 16_000, "seconds": 1.0,
         "features": "log-mel/1",
