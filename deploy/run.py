@@ -12,6 +12,7 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
@@ -21,7 +22,6 @@ from negsift.common.models.encoders import make_model
 from negsift.common.models.psla import make_clip_model
 from negsift.common.models.vectors import make_vector_model
 from negsift.common.overrides import keys, to_dict, updated
-from negsift.common.protocols import LabelledBags
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.versions import versions

@@ -7,14 +7,19 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).parents[2]
+_CHECKOUT = Path(__file__).parents[2]  # holds the rooms beside the folder `negsift`
 _PACKAGES = ("torch", "torchvision", "torchaudio", "soundfile", "ray", "numpy", "scikit-learn", "faiss-cpu", "pyarrow")
 
 
 def own_version() -> str:
-    """negsift's version: in a checkout pyproject.toml's, else that of the installed package."""
+    """negsift's version: in a checkout that of pyproject.toml, else the installed package's, else `unknown`."""
     project = _CHECKOUT / "pyproject.toml"
-    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else version("negsift")
+    if (_CHECKOUT / "deploy").exists() and project.exists():
+        return str(tomllib.loads(project.read_text())["project"]["version"])
+    try:
+        return version("negsift")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def versions() -> dict[str, str]:

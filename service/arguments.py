@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
-from negsift.common.protocols import BagDataset
 from negsift.common.round_policy import RoundPolicy
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy

@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from torch import nn
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
 from negsift.common.models.adapt import as_embedder
 from negsift.common.models.bag import BagClassifier
-from negsift.common.protocols import BagDataset
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import PoolVersion, Selection
 from negsift.common.weights import Weights, take_snapshot

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from negsift.common.arrays import Floats
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
-from negsift.common.protocols import LabelledBags
 from negsift.common.rng import stream_key
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import BatchShare, TrainingBatch

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch
-from negsift.common.protocols import LabelledBags
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.rng import generator
 from negsift.common.types import Selection
 

@@ -10,8 +10,8 @@ from negsift.common.data.bags import plan_bags
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.protocols import LabelledBags
 from negsift.common.rng import generator
 
 

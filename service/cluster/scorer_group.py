@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from negsift.common.errors import ServiceError
@@ -22,7 +22,6 @@ from negsift.service.cluster.scorer import Scorer, SpecRef
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 log = logging.getLogger(__name__)
-_LOOK_S = 5.0
 
 ScorerHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
 
@@ -37,6 +36,14 @@ class ScorerFactory:
     def start(self, number: int) -> ScorerHandle:
         """A scorer where there is room, spread over the nodes."""
         return self._start(number, self.tag, "SPREAD")
+
+    def find(self, number: int) -> ScorerHandle:
+        """The scorer of that number that was started, or another one if it is gone for good."""
+        try:
+            return ray.get_actor(f"scorer-{number}-{self.tag}")
+        except ValueError:  # it had moved, and the scorer in its place ended with the coordinator that made it
+            log.info("scorer-%d is replaced", number)
+            return self.replace(number)
 
     def replace(self, number: int, node: str | None = None) -> ScorerHandle:
         """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
@@ -85,6 +92,15 @@ class ScorerGroup:
         """One scorer a shard."""
         return cls(factory, [factory.start(number) for number in range(shards)])
 
+    @classmethod
+    def find(cls, factory: ScorerFactory, shards: int) -> Self:
+        """The scorers that another process started.
+
+        They are found by name: handles among a coordinator's arguments would make Ray warn, as an error, that
+        the coordinator can't be restarted without them.
+        """
+        return cls(factory, [factory.find(number) for number in range(shards)])
+
     def await_start(self, limit_s: float, spec: SpecRef | None = None) -> None:
         """Wait until every scorer has started, and made its shard of `spec` if there is one.
 
@@ -129,15 +145,6 @@ class ScorerGroup:
         first, self.begun, context = not self.begun, True, ray.get_runtime_context()
         return int(bool(first and context.get_actor_id() and context.was_current_actor_reconstructed))
 
-    def revive(self) -> None:
-        """Replace scorers that are gone for good: those that had moved end with the coordinator that made them."""
-        answers = [scorer.status.remote() for scorer in self.scorers]
-        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_LOOK_S)
-        for number, answer in enumerate(answers):
-            if answer in ready and _is_dead(answer):
-                log.info("scorer-%d is replaced", number)
-                self.scorers[number] = self.factory.replace(number)
-
     def _begin(self, move: Move, spec: SpecRef) -> PendingMove:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
         actor = self.factory.replace(move.scorer, move.node)
@@ -180,13 +187,3 @@ def _home(answer: ObjectRef[dict[str, object]]) -> str | None:
         return str(ray.get(answer)["node"])
     except RayError:
         return None
-
-
-def _is_dead(answer: ObjectRef[dict[str, object]]) -> bool:
-    try:
-        ray.get(answer)
-    except ActorDiedError:
-        return True
-    except RayError:
-        return False
-    return False

@@ -33,11 +33,12 @@ _GRACE_S = 30.0
 class CoordinatorActor:
     """The coordinator in a process of its own. It keeps nothing of a round, so Ray may restart it and repeat one."""
 
-    def __init__(self, group: ScorerGroup, limits: Limits, gather: GatherLimits, shares_instances: bool) -> None:
-        self._group, self._limits, self._gather = group, limits, gather
+    def __init__(
+        self, factory: ScorerFactory, shards: int, limits: Limits, gather: GatherLimits, shares_instances: bool
+    ) -> None:
+        self._group, self._limits, self._gather = ScorerGroup.find(factory, shards), limits, gather
         self._shares_instances = shares_instances
-        self._metrics, self._stats = ServiceMetrics(group.factory.tag), dict[str, RoundStats]()
-        group.revive()
+        self._metrics, self._stats = ServiceMetrics(factory.tag), dict[str, RoundStats]()
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -58,7 +59,7 @@ class CoordinatorActor:
 
 
 class RayService(Service):
-    """Rounds run by a coordinator actor. `group` is what the coordinator began with; scorers make shards of `spec`."""
+    """Rounds run by a coordinator actor over the scorers of `group`, which make shards of `spec`."""
 
     def __init__(  # Any: an actor handle
         self, coordinator: Any, group: ScorerGroup, spec: SpecRef, line: str, round_s: float
@@ -108,14 +109,15 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     spec = replace(spec, shards=shard_count(resources, config))
     cpus, gpus = scorer_resources(resources, config, spec.shards)
     tag = uuid.uuid4().hex[:6]
-    group = ScorerGroup.start(ScorerFactory((cpus, gpus), tag), spec.shards)
+    factory = ScorerFactory((cpus, gpus), tag)
+    group = ScorerGroup.start(factory, spec.shards)
     reference = SpecRef(tag, [put(spec, "the pool")])
     group.await_start(config.start_s, reference)
     actor = ray.remote(CoordinatorActor).options(
         name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
-    coordinator = actor.remote(group, limits, config.gather_limits, spec.shares_instances)
+    coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     options = f" ({config.scoring.line})" if config.scoring.line else ""
     line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; coordinator-{tag}{options}"

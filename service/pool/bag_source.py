@@ -12,11 +12,11 @@ from torch import Tensor
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, BagSet, Batch
+from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
 from negsift.common.errors import BadData
-from negsift.common.protocols import BagDataset
 from negsift.service.pool.blocks import block_count, share_blocks
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag, and of a batch

@@ -5,9 +5,9 @@ The version travels with every call, so a restarted shard can't answer for anoth
 
 import dataclasses
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput
-from negsift.common.protocols import BagDataset
 from negsift.common.types import PoolVersion, Snapshot
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.errors import BadData, BadInput
 from negsift.common.lru_cache import LruCache
 from negsift.common.models.bag import BagClassifier
-from negsift.common.protocols import BagDataset
 from negsift.service.config import FleetConfig
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import block_count

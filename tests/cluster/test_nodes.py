@@ -91,7 +91,7 @@ def test_where_nobody_stands_in_in_time_the_deadline_says_who_is_missing_and_wha
     one_lost: tuple[Nodes, NegativeSampler],
 ) -> None:
     service, limits = one_lost[1]._service, dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
-    hasty = ray.remote(CoordinatorActor).remote(service.group, limits, GatherLimits(held_bytes=0), False)
+    hasty = ray.remote(CoordinatorActor).remote(service.group.factory, 3, limits, GatherLimits(held_bytes=0), False)
     told = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
     with (
         mock.patch.object(service, "coordinator", hasty),
@@ -116,7 +116,7 @@ def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
     moving = (
         ray.remote(CoordinatorActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(sampler._service.group, OPTIONS.limits, GatherLimits(held_bytes=0), False)
+        .remote(sampler._service.group.factory, 3, OPTIONS.limits, GatherLimits(held_bytes=0), False)
     )
     with mock.patch.object(sampler._service, "coordinator", moving):
         pending = sampler.sibling(halted, k=10).submit(MODEL.state_dict(), 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from negsift.common.config import override, to_dict
+from negsift.common.overrides import override, to_dict
 from negsift.deploy.main import main
 from negsift.deploy.recipes import recipe
 from tests.unit.clips import write_folder, write_parquet
@@ -27,7 +27,7 @@ QUICK = [
 
 def command(root: Path, out: Path, *more: str) -> list[str]:
     settings = [f"data.root={root}", *QUICK, *more]
-    return ["train", "audio-scenes", *(part for each in settings for part in ("--set", each)), "--out", str(out)]
+    return ["train", "audio-scenes", *settings, "--out", str(out)]
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_the_same_clips_as_parquet_give_the_same_selections_and_metrics(undistur
 @pytest.mark.parametrize("word", ["epoch  1"])
 def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "deploy", *command(clips, tmp_path / "run")], cwd=ROOT, text=True,
+        [sys.executable, "-m", "negsift", *command(clips, tmp_path / "run")], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None
@@ -81,7 +81,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("data.target=Beep", "class 'Beep'.*High tone, beep"),
         ("data.audio.classes=forty", "data.audio.classes 'forty'.*audioset40"),
@@ -95,16 +95,16 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
-    setting: str, told: str, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    setting: str, message: str, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(clips, tmp_path / "run", setting)) == 2
-    said = capsys.readouterr().err
-    assert re.search(told, said)
-    assert len(said.splitlines()) == 1
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert len(error.splitlines()) == 1
 
 
 def test_images_are_not_augmented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "digits", "--set", "augment.mixup=0.5", "--out", str(tmp_path / "run")]) == 2
+    assert main(["train", "digits", "augment.mixup=0.5", "--out", str(tmp_path / "run")]) == 2
     assert "augmentation of digits; expected clips" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -130,5 +130,5 @@ def test_the_demo_detects_its_events(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not SCENES.exists(), reason="no audio-scenes in ../shared/data")
 def test_real_clips_are_detected(tmp_path: Path) -> None:
-    assert main(["train", "audio-scenes", "--set", f"data.root={SCENES}", "--out", str(tmp_path)]) == 0
+    assert main(["train", "audio-scenes", f"data.root={SCENES}", "--out", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["test"]["roc_auc"] >= 0.9

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: in-process for what is told, in a process of its own for what is killed."""
+"""Runs from the command line: in this process for what is printed, in a process of its own for what is killed."""
 
 import json
 import os
@@ -13,19 +13,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from negsift.common.config import from_dict
-from negsift.common.data.split import DataConfig
-from negsift.deploy.commands import describe
+from negsift.common.data.config import DataConfig
+from negsift.common.overrides import updated
 from negsift.deploy.main import main
-from negsift.deploy.run import Workshop
+from negsift.deploy.run import Runner
+from negsift.deploy.train import describe
 from negsift.trainer.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--set", "training.epochs=6", "--set", "data.image_size=16", "--set", "strategy.name=svm_margin"]
+QUICK = ["training.epochs=6", "data.image_size=16", "strategy.name=svm_margin"]
 
 
 def command(out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "deploy", "train", "digits", *QUICK, *more, "--out", str(out)]
+    return [sys.executable, "-m", "negsift", "train", "digits", *QUICK, *more, "--out", str(out)]
 
 
 def start(out: Path, *more: str) -> "subprocess.Popen[str]":
@@ -72,11 +72,11 @@ def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undis
 
 @pytest.mark.parametrize(
     ("word", "more"),
-    [("epoch  0", []), ("epoch  3", ["--set", "sampling.rescore=64", "--set", "fleet.block=8"])],
+    [("epoch  0", []), ("epoch  3", ["sampling.rescore=64", "fleet.block=8"])],
     ids=["early", "with kept scores"],
 )
 def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, more: list[str], tmp_path: Path) -> None:
-    ahead = ["--set", "sampling.staleness=2", *more]
+    ahead = ["sampling.staleness=2", *more]
     assert main(command(tmp_path / "whole", *ahead)[3:]) == 0
     process = start(tmp_path / "run", *ahead)
     read_until(process, word)
@@ -89,7 +89,7 @@ def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, more: 
 
 
 def test_a_mistyped_run_leaves_its_folder_to_the_corrected_one(tmp_path: Path) -> None:
-    assert main(command(tmp_path / "run", "--set", "strategy.name=bagde")[3:]) == 2
+    assert main(command(tmp_path / "run", "strategy.name=bagde")[3:]) == 2
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -107,10 +107,10 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tm
 def test_ctrl_c_while_starting_is_one_line_and_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt() -> None:
+    def interrupt(words: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("negsift.deploy.house.check_house", interrupt)
+    monkeypatch.setattr("negsift.deploy.commands.run_command", interrupt)
     assert main(["list"]) == 130
     assert capsys.readouterr().err == "negsift: interrupted; nothing was being trained\n"
 
@@ -141,72 +141,76 @@ def test_a_finished_run_is_not_repeated(undisturbed: Path) -> None:
 
 
 def test_selections_resampled_every_third_epoch_are_reused_between(tmp_path: Path) -> None:
-    assert main(command(tmp_path / "run", "--set", "sampling.every=3")[3:]) == 0
+    assert main(command(tmp_path / "run", "sampling.every=3")[3:]) == 0
     chosen = picks(tmp_path / "run")
     assert chosen[0] == chosen[1] == chosen[2] != chosen[3] == chosen[4]
 
 
 @pytest.mark.parametrize("setting", ["training.weighted=true", "model.pooling=attention", "data.density=natural"])
 def test_options_train(setting: str, tmp_path: Path) -> None:
-    assert main(command(tmp_path / "run", "--set", setting, "--set", "training.epochs=2")[3:]) == 0
+    assert main(command(tmp_path / "run", setting, "training.epochs=2")[3:]) == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("words", "message"),
     [
         (["train", "digit"], "recipe 'digit'.*did you mean 'digits'"),
-        (["train", "digits", "--set", "strategy.name=badger"], "strategy 'badger'.*did you mean 'badge'"),
-        (["train", "digits", "--set", "stratgy.name=badge"], "key.*'stratgy'.*did you mean 'strategy'"),
-        (["train", "digits", "--set", "seed"], "KEY=VALUE"),
-        (["train", "digits", "--set", "seed=x"], "seed='x'.*type int"),
-        (["train", "digits", "--set", "data.target=12"], "class '12'"),
-        (["train", "digits", "--set", "data.name=digit"], "dataset 'digit'"),
-        (["train", "digits", "--set", "model.name=vgg"], "model 'vgg'"),
-        (["train", "digits", "--set", "model.pooling=max"], "pooling 'max'"),
-        (["train", "digits", "--set", "sampling.ratio=0.01"], "negatives asked for.*sampling.ratio"),
-        (["train", "digits", "--set", "sampling.ratio=0"], "sampling.ratio=0.0; expected a number above 0"),
-        (["train", "digits", "--set", "sampling.ratio=nan"], "sampling.ratio=nan; expected a number above 0"),
-        (["train", "digits", "--set", "sampling.ratio=1e-320"], "negatives asked for.*sampling.ratio"),
-        (["train", "digits", "--set", "sampling.ratio=1e9"], "no negative left.*44 positive bags.*lower --set"),
-        (["train", "digits", "--set", "training.epochs=0"], "training.epochs=0; expected 1 or more"),
-        (["train", "digits", "--set", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
-        (["train", "digits", "--set", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
-        (["train", "digits", "--set", "data.image_size=8"], "16x16 or larger"),
-        (["train", "digits", "--set", "data.image_size=8000000"], "too little memory.*data.image_size"),
-        (["train", "digits", "--set", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
-        (["train", "digits", "--set", "strategy.label=known"], "gradient_embedding, badge"),
-        (["train", "digits", "--set", "training.lr=1e9", "--set", "training.epochs=3"], "finite.*training.lr"),
-        (["train", "digits", "--set", "training.lr=1e11", "--set", "training.batch=99"], "finite.*training.lr"),
+        (["train", "digits", "strategy.name=badger"], "strategy 'badger'.*did you mean 'badge'"),
+        (["train", "digits", "stratgy.name=badge"], "key.*'stratgy'.*did you mean 'strategy'"),
+        (["train", "digits", "seed"], "setting 'seed'; expected KEY=VALUE; for example seed=0"),
+        (["train", "digits", "="], "setting '='; expected KEY=VALUE"),
+        (["train", "seed=1"], "recipe 'seed=1'; expected one of audio-demo"),
+        (["train"], "required: RECIPE.*negsift train RECIPE"),
+        (["train", "digits", "seed=x"], "seed='x'.*type int"),
+        (["train", "digits", "data.target=12"], "class '12'"),
+        (["train", "digits", "data.name=digit"], "dataset 'digit'"),
+        (["train", "digits", "model.name=vgg"], "model 'vgg'"),
+        (["train", "digits", "model.pooling=max"], "pooling 'max'"),
+        (["train", "digits", "sampling.ratio=0.01"], "negatives asked for.*sampling.ratio"),
+        (["train", "digits", "sampling.ratio=0"], "sampling.ratio=0.0; expected a number above 0"),
+        (["train", "digits", "sampling.ratio=nan"], "sampling.ratio=nan; expected a number above 0"),
+        (["train", "digits", "sampling.ratio=1e-320"], "negatives asked for.*sampling.ratio"),
+        (["train", "digits", "sampling.ratio=1e9"], "no negative left.*44 positive bags.*lower .*sampling.ratio"),
+        (["train", "digits", "training.epochs=0"], "training.epochs=0; expected 1 or more"),
+        (["train", "digits", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
+        (["train", "digits", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
+        (["train", "digits", "data.image_size=8"], "16x16 or larger"),
+        (["train", "digits", "data.image_size=8000000"], "too little memory.*data.image_size"),
+        (["train", "digits", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
+        (["train", "digits", "strategy.label=known"], "gradient_embedding, badge"),
+        (["train", "digits", "training.lr=1e9", "training.epochs=3"], "finite.*training.lr"),
+        (["train", "digits", "training.lr=1e11", "training.batch=99"], "finite.*training.lr"),
         (["train", "cifar10"], "data.root"),
-        (["train", "cifar10", "--set", "data.root=nowhere"], r"train\*.parquet"),
-        (["train", "images", "--set", "data.root=nowhere"], "no folder nowhere"),
+        (["train", "cifar10", "data.root=nowhere"], r"train\*.parquet"),
+        (["train", "images", "data.root=nowhere"], "no folder nowhere"),
         (["report", "nowhere"], "nowhere"),
         (["trian"], "arguments.*--help"),
         ([], "COMMAND"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
-    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = ["--out", str(tmp_path / "run")] if arguments[:1] == ["train"] else []
-    assert main([*arguments, *out]) == 2
-    said = capsys.readouterr().err
-    assert re.search(told, said)
-    assert len(said.splitlines()) == 1
+    out = ["--out", str(tmp_path / "run")] if words[:1] == ["train"] else []
+    assert main([*words, *out]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.startswith("negsift: ")
+    assert len(error.splitlines()) == 1
 
 
-def test_a_mistyped_strategy_is_told_before_any_data_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "images", "--set", "data.root=nowhere", "--set", "strategy.name=badger"]) == 2
+def test_a_mistyped_strategy_is_refused_before_any_data_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "images", "data.root=nowhere", "strategy.name=badger"]) == 2
     assert "strategy 'badger'" in capsys.readouterr().err
 
 
 def test_a_folder_of_another_run_is_not_touched(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command(undisturbed)[3:], "--set", "seed=7"]) == 2
+    assert main([*command(undisturbed)[3:], "seed=7"]) == 2
     assert "it differs in seed" in capsys.readouterr().err
 
 
 def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
-    assert main([*command(undisturbed)[3:], "--set", "fleet.shards=3"]) == 0
+    assert main([*command(undisturbed)[3:], "fleet.shards=3"]) == 0
 
 
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,36 +234,26 @@ def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize("name", ["config.json", "checkpoint/last.pt", "metrics.jsonl"])
-def test_a_corrupt_run_folder_is_told(
+def test_a_corrupt_run_folder_is_bad_input_or_repaired(
     name: str, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(command(tmp_path / "run", "--set", "training.epochs=1")[3:])
+    main(command(tmp_path / "run", "training.epochs=1")[3:])
     (tmp_path / "run" / "summary.json").unlink()
     (tmp_path / "run" / name).write_text("{")
-    code = main(command(tmp_path / "run", "--set", "training.epochs=1")[3:])
+    code = main(command(tmp_path / "run", "training.epochs=1")[3:])
     assert (code, name in capsys.readouterr().err) in [(2, True), (0, False)]
 
 
-def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list"]) == 0
-    said = capsys.readouterr().out
-    assert all(word in said for word in ("cifar10-resnet18", "svm_margin", "softmax_max", "roc_auc", "sampling.ratio"))
-
-
-def test_an_intruder_with_a_rooms_name_is_named(tmp_path: Path) -> None:
-    (tmp_path / "trainer").mkdir()
-    (tmp_path / "trainer" / "__init__.py").write_text("")
-    answer = subprocess.run(
-        [sys.executable, "-c", "import trainer, sys; sys.path.insert(0, sys.argv[1]); "
-         "import deploy.__main__ as m; sys.exit(m.main(['list']))", str(ROOT)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 2
-    assert f"'trainer' in {tmp_path}" in answer.stderr
+def test_a_module_with_a_rooms_name_is_not_in_the_way(tmp_path: Path) -> None:
+    for room in ("service", "trainer", "common", "deploy"):
+        (tmp_path / f"{room}.py").write_text("raise ImportError('another project')")
+    words = [sys.executable, "-m", "negsift", "list", "metrics"]
+    answer = subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert answer.returncode == 0
 
 
 def test_a_run_stops_when_validation_has_not_improved_for_so_many_epochs(tmp_path: Path) -> None:
-    assert main(command(tmp_path / "run", "--set", "training.epochs=30", "--set", "training.patience=2")[3:]) == 0
+    assert main(command(tmp_path / "run", "training.epochs=30", "training.patience=2")[3:]) == 0
     found = [json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["best_epoch"] == found.index(max(found)) == len(found) - 3
@@ -277,7 +271,7 @@ def test_a_reader_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
 def test_a_full_disk_under_the_output_is_one_line_and_exit_code_2() -> None:
     with Path("/dev/full").open("w") as full:
         answer = subprocess.run(
-            [sys.executable, "-m", "deploy", "list"],
+            [sys.executable, "-m", "negsift", "list"],
             cwd=ROOT,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -290,6 +284,6 @@ def test_a_full_disk_under_the_output_is_one_line_and_exit_code_2() -> None:
 
 def test_a_report_takes_the_bags_that_were_trained_on(undisturbed: Path) -> None:
     run = read_runs(undisturbed)[0]
-    workshop = Workshop()
-    split = workshop.split(from_dict(DataConfig, run.config["data"]))
-    assert workshop.bags_of(run) is split
+    runner = Runner()
+    split = runner.split(updated(DataConfig(), run.config["data"]))
+    assert runner.bags_of(run) is split

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.test_sampler import CASES, K
-from tests.unit.test_scoring import how
+from tests.unit.service.scoring.test_scoring_config import how
+from tests.unit.service.test_sampler import CASES, K
 from tests.unit.toys import select
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]

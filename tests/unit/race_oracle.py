@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from negsift.common.rng import stream_key
-from tests.unit.test_rng import splitmix64
+from tests.unit.common.test_rng import splitmix64
 
 Rows = Sequence[Sequence[int]]
 _TURN, _WORD = 0xC2B2AE3D27D4EB4F, 1 << 64

@@ -12,8 +12,8 @@ from negsift.service.kmeanspp import engines
 from negsift.service.kmeanspp.engines import ENGINES, sequential
 from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.kmeanspp.points import Points
+from tests.unit.common.test_rng import splitmix64
 from tests.unit.test_race import heavy_tailed, points_of
-from tests.unit.test_rng import splitmix64
 
 ROWS = st.integers(1, 40).flatmap(lambda count: arrays(np.int64, (count, 3), elements=st.integers(-9, 9)))
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput
-from negsift.common.protocols import LabelledBags
 from negsift.trainer.report.comparison import Comparison, RunGroup
 from negsift.trainer.report.runs import ReportedRun
 from negsift.trainer.report.selections import ChosenBags, read_bag_ids, read_selection, scored_epochs, selected_epochs

@@ -20,7 +20,7 @@ from negsift.common.data.audio.store import build_store
 from negsift.common.errors import BadInput
 from tests.unit.clips import SMALL, encode, encoded_clip, sound, write_parquet
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[5]
 COUNT = 70
 
 

@@ -13,7 +13,7 @@ from negsift.service.strategies.badge_filtered import BadgeFiltered
 from negsift.service.strategies.cluster_margin import ClusterMargin, clusters, turns
 from negsift.service.strategies.k_center import KCenter
 from negsift.service.strategies.margin import Margin
-from tests.unit.test_rng import splitmix64
+from tests.unit.common.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
 
 

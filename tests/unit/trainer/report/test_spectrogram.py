@@ -16,7 +16,7 @@ from negsift.common.data.split import Split
 from negsift.trainer.report import write_report
 from negsift.trainer.report.spectrogram import colour, encode_sound, picture_clip
 from tests.unit.clips import RATE, data, sound, write_folder
-from tests.unit.test_report import K, make_run
+from tests.unit.trainer.report.test_report import K, make_run
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from negsift.common.data.instances import Instances
 from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData, BadInput
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+REAL = Path(__file__).parents[5] / "shared" / "data" / "cifar10"
 NAMES = tuple("abcdefghij")
 
 

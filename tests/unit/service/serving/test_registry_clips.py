@@ -21,7 +21,7 @@ from negsift.service.serving.registry import TaskRegistry
 from negsift.service.serving.shard_specs import ShardSpecs
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, write_folder
-from tests.unit.test_tasks import Shelf
+from tests.unit.service.serving.test_registry import Shelf
 
 PAYLOAD = Payload("audio", "float16", (64, 32), SoundFormat(16_000, 1.0))
 STATED = {"mean": -4.0, "std": 3.5}

@@ -18,7 +18,7 @@ from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clips import HIGH, LOW, NOISE, SMALL, clip_id, data, tags_of, write_folder, write_list, write_parquet
 
 PARTS = ("positives", "pool", "val", "test")
-SCENES = Path(__file__).parents[3] / "shared" / "data" / "audio-scenes"
+SCENES = Path(__file__).parents[6] / "shared" / "data" / "audio-scenes"
 
 
 @pytest.fixture(scope="module")

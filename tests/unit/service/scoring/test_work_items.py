@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.models.adapt import Embedder
-from negsift.common.protocols import BagDataset
 from negsift.common.threads import block_workers
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import take_snapshot

@@ -13,7 +13,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import STRATEGIES
 from negsift.service.strategies.base import Strategy
-from tests.unit.test_sampler import CASES, Case
+from tests.unit.service.test_sampler import CASES, Case
 from tests.unit.toys import BLOCK, MeanNet, assert_same, vector_model, vectors
 
 K, SEED, POOL = 5, 3, 40

@@ -14,7 +14,7 @@ from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.selection.distributed_top_k import distributed_top_k, first_rows
 from negsift.service.strategies.entropy import Entropy
 from negsift.service.top_k import top_k
-from tests.unit.test_scope import BY_SCORE, CASES, sampler
+from tests.unit.service.selection.test_round_policy import BY_SCORE, CASES, sampler
 from tests.unit.toys import BLOCK, a_round, assert_same
 
 SCORES = st.lists(st.integers(-4, 4), max_size=60)

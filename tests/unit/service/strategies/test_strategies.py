@@ -16,7 +16,7 @@ from negsift.common.types import Candidates, Embedded, Gradient, Need, Round
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.svm_margin import SvmMargin
-from tests.unit.test_rng import splitmix64
+from tests.unit.common.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
 
 UNCERTAIN = ["margin", "least_confidence", "entropy"]

@@ -15,7 +15,7 @@ from negsift.common.models.pooling import make_pooling
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.scoring.scoring_config import ScoringConfig
-from tests.unit.test_sampler import CASES, K
+from tests.unit.service.test_sampler import CASES, K
 from tests.unit.toys import BLOCK, MeanNet, assert_same, select, shared_bag_set, vector_model, vectors
 
 LAST = {"vectors": "head", "ragged": "head", "shared": "head", "own network": "fc"}
@@ -155,7 +155,7 @@ def test_a_network_that_goes_on_after_its_head_can_not_be_cut_there(scoring: dic
 
 
 COMPILED = """
-from tests.unit.test_scoring import CASES, K, how, select
+from tests.unit.service.scoring.test_scoring_config import CASES, K, how, select
 for case in ("shared", "own network", "ragged"):  # one after the other, in threads that end
     pool, positives, model = CASES[case]()
     plain, one, three = (select(pool, model, "badge", K, shards=shards, options=how(compile=shards != 2)) for shards in (2, 1, 3))

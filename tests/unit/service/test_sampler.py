@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.encoders import simple_cnn
-from negsift.common.protocols import BagDataset
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
