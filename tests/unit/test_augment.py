@@ -12,7 +12,8 @@ from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.trainer.augment import AugmentConfig, Augmented, Mixture, draw_mixture, mask, mix
+from negsift.trainer.augment import Augmented, Mixture, draw_mixture, mask, mix
+from negsift.trainer.config import AugmentConfig
 from negsift.trainer.loader import Batch, Batches, EpochSet
 from tests.unit.clips import SMALL, data, write_folder
 from tests.unit.toys import bag_set

@@ -12,7 +12,8 @@ from torch import Tensor
 from negsift.common.data.bagset import BagBatch
 from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.pooling import POOLINGS, GatedAttention, residual
+from negsift.common.models.config import POOLINGS
+from negsift.common.models.pooling import GatedAttention, residual
 from negsift.common.models.ragged import spread
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from tests.unit.toys import vector_model, vectors

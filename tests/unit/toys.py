@@ -11,7 +11,8 @@ from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagSet, stack_bags
 from negsift.common.data.instances import Instances
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.models.pooling import make_pooling
 from negsift.common.protocols import Sized
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
