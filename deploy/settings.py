@@ -24,9 +24,10 @@ class Parser(argparse.ArgumentParser):
     def take_settings(self, keys: str) -> None:
         """Take `--config`, `--set`, and every word after the first as a setting; `keys` says what lists them."""
         self._takes_settings = True
-        self.add_argument("--config", action="append", default=[], type=Path, metavar="FILE",
+        self.set_defaults(config=[], set=[])  # also for other options that append to `set`
+        self.add_argument("--config", action="append", type=Path, metavar="FILE",
                           help="JSON or TOML file of settings, which those on the command line override")  # fmt: skip
-        self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+        self.add_argument("--set", action="append", metavar="KEY=VALUE",
                           help=f"the same as the word KEY=VALUE; `negsift list {keys}` prints the keys")  # fmt: skip
 
     def error(self, message: str) -> NoReturn:

@@ -25,7 +25,7 @@ from negsift.common.data.audio.config import AudioConfig, ClipForm
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audio.store import build_store
 from negsift.common.data.audioset.clip_files import ENDINGS
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.common.overrides import override
 from negsift.deploy.recipes import recipe

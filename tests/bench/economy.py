@@ -20,8 +20,10 @@ import numpy as np
 import torch
 
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig, Split
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.types import Selection
 from negsift.deploy.versions import versions
 from negsift.service import NegativeSampler

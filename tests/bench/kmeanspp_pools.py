@@ -20,10 +20,11 @@ from negsift.common.arrays import Index
 from negsift.common.data.bags import plan_bags
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.cifar10 import load
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.rng import generator
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.kmeanspp.points import Steps, grid_exponent, snap

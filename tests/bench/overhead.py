@@ -21,8 +21,9 @@ import torch
 from negsift.common.data.bags import plan_bags
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.cifar10 import load
-from negsift.common.data.split import DataConfig
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.data.config import DataConfig
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.deploy.versions import versions
 from negsift.service import NegativeSampler
 

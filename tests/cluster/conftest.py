@@ -9,9 +9,10 @@ import ray
 
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig
+from negsift.common.data.config import DataConfig
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.strategies import STRATEGIES

@@ -13,7 +13,8 @@ from negsift.common.arrays import Floats
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadModel
 from negsift.common.models.adapt import as_embedder
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.types import Embedded, Round
 from negsift.service.serving.pickling import carry_model, carry_strategy
 from negsift.service.serving.unpickling import make_embedder, make_task_strategy, pack_pickle

@@ -14,7 +14,7 @@ from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audio.store import CachePlan, build_store, remote_decoding
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.deploy import clips_on_ray
 from negsift.deploy.clips_on_ray import _make_part, decoded_on_ray

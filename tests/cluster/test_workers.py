@@ -17,13 +17,13 @@ from torch import distributed
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.data.config import DataConfig
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.deploy.main import main
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
-from negsift.trainer.augment import AugmentConfig
-from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.run_spec import RunSpec

@@ -69,6 +69,12 @@ def test_words_set_and_config_give_the_same_configuration(
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_without_settings_a_recipe_is_as_it_is(name: str) -> None:
+    assert config_of(name) == recipe(name)
+    assert fleet_of("pool") == FleetConfig(kind="ray")
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_config_of_a_run_gives_the_same_run_again(name: str, tmp_path: Path) -> None:
     config = config_of(name, "seed=7", "sampling.ratio=3", "fleet.shards=2", "model.weights=a=b")
     (tmp_path / "config.json").write_text(json.dumps(to_dict(config)))

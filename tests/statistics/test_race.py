@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import chisquare, ks_2samp
 
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.data.config import DataConfig
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.engines import sequential

@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from negsift.common.data.audio.config import AudioConfig
-from negsift.common.data.split import DataConfig
+from negsift.common.data.config import DataConfig
 
 RATE = 16_000
 HIGH, LOW, NOISE = "/m/high", "/m/low", "/t/dd00001"

@@ -12,7 +12,8 @@ from negsift.common.data.bagset import BagSet, stack_bags
 from negsift.common.data.instances import Instances
 from negsift.common.data.protocols import BagDataset
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.models.pooling import make_pooling
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, PoolVersion, Round, Selection
 from negsift.service import NegativeSampler

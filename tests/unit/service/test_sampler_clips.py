@@ -14,7 +14,7 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.memory_use import streaming_bytes
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig

@@ -12,7 +12,8 @@ from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.trainer.augment import AugmentConfig, AugmentedBatches, MixupDraws, draw_mixup, mask, mix
+from negsift.trainer.augment import AugmentedBatches, MixupDraws, draw_mixup, mask, mix
+from negsift.trainer.config import AugmentConfig
 from negsift.trainer.loader import EpochBatches, EpochSet, TrainingBatch
 from tests.unit.clips import SMALL, data, write_folder
 from tests.unit.toys import bag_set

@@ -11,8 +11,8 @@ from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
 from negsift.deploy.workers import divided, fleet_beside
 from negsift.service.config import FleetConfig
-from negsift.trainer.augment import AugmentConfig, AugmentedBatches
-from negsift.trainer.config import TrainingConfig
+from negsift.trainer.augment import AugmentedBatches
+from negsift.trainer.config import AugmentConfig, TrainingConfig
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, EpochSet
 from tests.unit.clips import data, write_folder

@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from negsift.common.errors import BadInput
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import EpochBatches, EpochSet, TrainingBatch

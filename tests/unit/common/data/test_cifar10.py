@@ -17,8 +17,8 @@ from PIL import Image
 
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.cifar10 import CLASSES, load
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData, BadInput
 
 REAL = Path(__file__).parents[5] / "shared" / "data" / "cifar10"

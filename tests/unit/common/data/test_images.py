@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from negsift.common.data.config import DataConfig
 from negsift.common.data.images import decode_image, load
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig
 from negsift.common.errors import BadData
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import LOADERS, load_split
+from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import DataConfig, Split, class_number, split_bags
+from negsift.common.data.split import Split, class_number, split_bags
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.toys import images
 

@@ -9,7 +9,8 @@ from torchvision.models import efficientnet_b2
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadInput, BadWeights
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.common.models.psla import make_clip_model
 
 FORM = ClipForm(96, 64, 0.0, 1.0)

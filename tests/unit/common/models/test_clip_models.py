@@ -11,8 +11,8 @@ from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadData, BadInput, BadModel, UnknownName
 from negsift.common.models.attention import AttentionHead
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.encoders import ModelConfig
-from negsift.common.models.psla import CLIP_MODELS, BandNorm, make_clip_model
+from negsift.common.models.config import CLIP_MODELS, ModelConfig
+from negsift.common.models.psla import BandNorm, make_clip_model
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.service import NegativeSampler
 from negsift.service.strategies import STRATEGIES

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.models.encoders import ENCODERS, ModelConfig, Normalise, make_model
-from negsift.common.models.pooling import POOLINGS
+from negsift.common.models.config import POOLINGS, ModelConfig
+from negsift.common.models.encoders import ENCODERS, Normalise, make_model
 from tests.unit.toys import cnn
 
 

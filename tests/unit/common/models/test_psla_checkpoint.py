@@ -12,7 +12,7 @@ from torchvision.models.efficientnet import MBConv
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadWeights
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import ModelConfig
 from negsift.common.models.psla import make_clip_model
 
 FORM = ClipForm(96, 64, 0.0, 1.0)

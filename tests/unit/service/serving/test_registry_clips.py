@@ -11,9 +11,9 @@ from negsift.common.data.audio.config import PSLA_STATS, ClipForm
 from negsift.common.data.table.schema import Payload, SoundFormat
 from negsift.common.errors import BadInput
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.encoders import ModelConfig
+from negsift.common.models.config import CLIP_MODELS, ModelConfig
 from negsift.common.models.named import named_model
-from negsift.common.models.psla import CLIP_MODELS, make_clip_model
+from negsift.common.models.psla import make_clip_model
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.config import FleetConfig
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, parse

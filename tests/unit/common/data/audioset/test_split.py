@@ -13,7 +13,8 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.audioset.load import load
 from negsift.common.data.audioset.split import split_clips, validation_rows
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig, Split
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clips import HIGH, LOW, NOISE, SMALL, clip_id, data, tags_of, write_folder, write_list, write_parquet
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.catalogue import load_split
-from negsift.common.data.split import DataConfig, Split
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
 from negsift.common.data.table.bag_filter import HashSplit
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.sources.source import BuildConfig

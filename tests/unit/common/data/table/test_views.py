@@ -29,7 +29,8 @@ from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.statistics import count_bags, describe_table, verify
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput
-from negsift.common.models.encoders import ModelConfig, make_model
+from negsift.common.models.config import ModelConfig
+from negsift.common.models.encoders import make_model
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from tests.unit.toys import assert_same, select
