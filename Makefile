@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 NEEDS_CIFAR10 = $(or $(CIFAR10),$(error say where CIFAR-10 lies: make $@ CIFAR10=FOLDER))
 
-.PHONY: demo test test-unit test-cluster lint types bench-overhead bench-kmeanspp bench-pool chaos results lock clean
+.PHONY: demo test test-unit test-cluster lint types bench-overhead bench-kmeanspp bench-pool gpu chaos results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
@@ -32,6 +32,11 @@ bench-kmeanspp: .venv/.ready
 
 bench-pool: .venv/.ready
 	$(RUN) -m tests.bench.big_pool
+
+# On a machine with a GPU: its tests, and the figures of tests/bench/gpu.md.
+gpu: .venv/.ready
+	$(RUN) -m pytest -m gpu tests/gpu
+	$(RUN) -m tests.bench.gpu
 
 # Kills scorers, the coordinator and nodes of a Ray cluster on this machine, a hundred times.
 chaos: .venv/.ready

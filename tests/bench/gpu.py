@@ -44,7 +44,7 @@ def pool() -> BagSet:
     """Bags of five random images of CIFAR-10's size, each image in one bag."""
     random, count = np.random.default_rng(0), BAGS * INSTANCES
     images = Instances(
-        np.zeros(count, np.int64), ("no", "yes"), held=random.integers(0, 256, (count, 3, 32, 32), np.uint8)
+        np.zeros(count, np.int64), ("no", "yes"), in_memory=random.integers(0, 256, (count, 3, 32, 32), np.uint8)
     )
     rows = np.arange(count, dtype=np.int64).reshape(BAGS, INSTANCES)
     return stack_bags(images, list(rows), np.zeros(BAGS, np.int64), "random")

@@ -10,7 +10,10 @@ from tests.unit.service.scoring.test_scoring_config import how
 from tests.unit.service.test_sampler import CASES, K
 from tests.unit.toys import select
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]
+pytestmark = [
+    pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32"),  # torch.compile advises to allow it; scores are to be float32
+]  # fmt: skip
 WAYS = [{"precision": "bfloat16"}, {"channels_last": True}, {"pinned": True}, {"frozen": True}, {"compile": True}]
 
 
