@@ -217,7 +217,7 @@ def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
     told = capsys.readouterr()
-    assert re.search("(not writable|no folder); expected a writable folder", told.err)
+    assert re.search("(not writable|not a folder); expected a writable folder", told.err)
     assert "positive bags" not in told.out  # before any data is read
 
 

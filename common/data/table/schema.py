@@ -38,7 +38,7 @@ COLUMNS = {
     "n_instances": pa.int32(),
 }  # fmt: skip
 NEEDED = ("bag_id", "labels", "n_instances")
-_REBUILD = "build the table with `python -m deploy pool build`"
+_REBUILD = "build the table with `negsift pool build`"
 
 
 @dataclass(frozen=True)
