@@ -19,6 +19,7 @@ from negsift.service.kmeanspp.arrival_times import race_key
 from negsift.service.kmeanspp.known_points import KnownPoints
 from negsift.service.kmeanspp.messages import EMPTY, DuePoints, RateBasis, Seeding, TimeWindow
 from negsift.service.kmeanspp.point_pool import PointPool, SeedingSpec, SeedingStart
+from negsift.service.kmeanspp.queries import FindArrivals, SumBounds
 from negsift.service.kmeanspp.schedule import PassSchedule
 
 _FIRST_CHUNK, _GROWTH, _SPARE, _SURPLUS = 512, 2, 64, 1.25
@@ -61,12 +62,12 @@ class D2Sampler:
     def _by_norm(self) -> float:
         self._radius_square = self._centres.radius_square
         radius = float(np.sqrt(self._radius_square))
-        self._standing = RateBasis(self._centres.since(self._centres.count).narrow, radius)
+        self._basis = RateBasis(self._centres.since(self._centres.count).narrow, radius)
         return self._moments.weight(radius)
 
     def _by_pass(self) -> float:
-        self._standing = RateBasis(self._centres.since(0).narrow)
-        return float(sum(self._books.ask("weigh", self._standing)))
+        self._basis = RateBasis(self._centres.since(0).narrow)
+        return float(sum(self._books.ask(SumBounds(self._basis))))
 
     def _advance(self) -> NextStep:
         """One stretch of time: the points due in it, their arrivals, the walk."""
@@ -82,9 +83,9 @@ class D2Sampler:
         """The points due since the last stretch; if a shard has begun anew, its bounds may differ: since time 0."""
         found: Sequence[DuePoints] = []
         if self._books.restarts == self._restarts:
-            found = self._books.ask("arrivals", self._standing, TimeWindow(self._key, self._time, high))
+            found = self._books.ask(FindArrivals(self._basis, TimeWindow(self._key, self._time, high)))
         if self._books.restarts != self._restarts:
-            found = self._books.ask("arrivals", self._standing, TimeWindow(self._key, 0.0, high))
+            found = self._books.ask(FindArrivals(self._basis, TimeWindow(self._key, 0.0, high)))
         return found
 
     def _expected(self) -> float:

@@ -13,6 +13,7 @@ from negsift.service.kmeanspp.arrival_scan import Centres
 from negsift.service.kmeanspp.messages import EMPTY, FarthestPoints, RateBasis, Seeding
 from negsift.service.kmeanspp.point_pool import PointPool, SeedingSpec, SeedingStart
 from negsift.service.kmeanspp.points import Points, squared_gaps
+from negsift.service.kmeanspp.queries import FindFarthest
 
 _LEAST, _PER_CENTRE = 256, 4
 
@@ -29,7 +30,7 @@ def farthest_first(pool: PointPool, wanted: SeedingSpec) -> Seeding:
     while centres.count < centres.room:
         asked = max(_LEAST, _PER_CENTRE * (centres.room - centres.count), 2 * asked)
         before = centres.count
-        points, square, rest = _merge(start.books.ask("farthest", RateBasis(centres.since(0).narrow), asked))
+        points, square, rest = _merge(start.books.ask(FindFarthest(RateBasis(centres.since(0).narrow), asked)))
         if not len(points):
             break
         _take_farthest(points, square, rest, centres)

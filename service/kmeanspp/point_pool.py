@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +10,10 @@ from negsift.common.account import Traffic
 from negsift.common.arrays import Floats, Index
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.service.kmeanspp.arrival_scan import Centres
-from negsift.service.kmeanspp.messages import DuePoints, FarthestPoints, Moments, PointsSummary, RateBasis, Seeding
+from negsift.service.kmeanspp.messages import DuePoints, FarthestPoints, Moments, PointsSummary, Seeding
 from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.queries import Answer, BasisQuery, PointQuery, SmallestHashes, Summarize
+from negsift.service.kmeanspp.shard_rows import ShardRows
 
 
 class PointPool(Protocol):
@@ -21,8 +23,21 @@ class PointPool(Protocol):
     def restarts(self) -> int:
         """How often a shard had to begin anew so far."""
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Rows.method(*args)` of every shard."""
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        """The answers of all shards, in the order of their numbers."""
+
+
+class LocalPool:
+    """A pool whose points are all in this process, in one or several shards."""
+
+    restarts = 0
+
+    def __init__(self, *shards: ShardRows) -> None:
+        self._shards = shards
+
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        """The answers of all shards."""
+        return [query.answer(shard) for shard in self._shards]
 
 
 @dataclass(frozen=True)
@@ -47,12 +62,12 @@ class CountedPool:
         """How often a shard had to begin anew so far."""
         return self._pool.restarts
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`Rows.method(*args)` of every shard."""
-        answers = self._pool.ask(method, *args)
-        down = sum(arg.centres.size_bytes for arg in args if isinstance(arg, RateBasis)) * len(answers)
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        """The answers of all shards."""
+        answers = self._pool.ask(query)
+        down = query.basis.centres.size_bytes * len(answers) if isinstance(query, BasisQuery) else 0
         sent = [answer.points for answer in answers if isinstance(answer, DuePoints | FarthestPoints)]
-        t, passes = self.traffic, int(method in ("weigh", "farthest"))
+        t, passes = self.traffic, int(query.is_pass)
         up, points = sum(part.size_bytes + 8 * len(part) for part in sent), sum(map(len, sent))
         self.traffic = Traffic(t.rounds + 1, t.passes + passes, t.points + points, t.size_bytes + up + down)
         return answers
@@ -71,7 +86,7 @@ class SeedingStart:
         """The first centre chosen; None if there is nothing to choose."""
         books = CountedPool(pool)
         key = stream_key(wanted.seed, "badge-first", wanted.epoch) if wanted.random_first else None
-        summaries: list[PointsSummary] = [found for found in books.ask("summary", key) if found.moments.count]
+        summaries: list[PointsSummary] = [found for found in books.ask(Summarize(key)) if found.moments.count]
         moments = Moments.total(found.moments for found in summaries)
         count = min(wanted.count, moments.count)
         return cls(books, moments, Centres(_first(summaries, key), count)) if count else None
@@ -96,6 +111,6 @@ def _fill(books: CountedPool, wanted: SeedingSpec, centres: Centres) -> Index:
     if not missing:
         return np.zeros(0, dtype=np.int64)
     key = stream_key(wanted.seed, "badge-fill", wanted.epoch)
-    index = np.concatenate(books.ask("unordered", key, centres.room))
+    index = np.concatenate(books.ask(SmallestHashes(key, centres.room)))
     free = np.setdiff1d(index, centres.index[: centres.count])
     return free[np.lexsort((free, uniform_keys(key, free)))][:missing]

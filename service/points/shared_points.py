@@ -11,9 +11,10 @@ from negsift.common.errors import ServiceError
 from negsift.common.types import Candidates, Picked, Round
 from negsift.service.fleet.local import Fleet
 from negsift.service.kmeanspp.messages import Moments, Seeding
-from negsift.service.kmeanspp.point_pool import PointPool
+from negsift.service.kmeanspp.point_pool import LocalPool, PointPool
 from negsift.service.kmeanspp.points import Points
-from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.queries import AllPoints, Answer, PointQuery
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.points.bag_points import Grid, PointsMeasure, PointsSpec
 
 
@@ -56,9 +57,9 @@ class ShardPoints:
         repairs = self._fleet.repairs
         return repairs.retries + repairs.restarts + repairs.taken_over
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`ShardRows.method(*args)` of every shard."""
-        return self._fleet.ask("rows", self._published, self._wanted, self._grid, method, args)
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        """The answers of all shards."""
+        return self._fleet.ask("rows", self._published, self._wanted, self._grid, query)
 
 
 class SharedPoints:
@@ -76,7 +77,7 @@ class SharedPoints:
     def gathered(self) -> Points:
         """All points in one place; raises ServiceError if they take more than the coordinator may gather."""
         self._layout.require_room(self._grid.point_bytes, "strategy.engine=exact")
-        return Points.merge(self._shards.ask("held"))
+        return Points.merge(self._shards.ask(AllPoints()))
 
     @property
     def square(self) -> float:

@@ -4,7 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +13,7 @@ from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.models.adapt import Embedder
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
+from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.points.bag_points import BagPoints, Grid, PointsMeasure, PointsSpec
 from negsift.service.pool.shard_data import Part, ShardData
@@ -124,9 +125,9 @@ class Shard:
         """This shard's bags as points, which are kept for `rows`."""
         return self._points_of(snapshot, wanted).measured
 
-    def rows(self, snapshot: Snapshot, wanted: PointsSpec, grid: Grid, method: str, args: Sequence[Any]) -> Any:
-        """`Rows.method(*args)` of this shard's points on the grid."""
-        return getattr(self._points_of(snapshot, wanted).rows(grid, self._body), method)(*args)
+    def rows(self, snapshot: Snapshot, wanted: PointsSpec, grid: Grid, query: PointQuery[T]) -> T:
+        """The answer to `query` from this shard's points on the grid."""
+        return query.answer(self._points_of(snapshot, wanted).rows(grid, self._body))
 
     def encode(self, snapshot: Snapshot, lot: BlockSubset | None, also: Index | None) -> InstanceFeatures:
         """Features of this shard's share of the instances in a lot's bags and in the blocks of those at `also`."""

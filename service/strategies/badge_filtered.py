@@ -9,6 +9,7 @@ from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.messages import RateBasis, Seeding
 from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.queries import SumSquares
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.gradient_embedding import GradientEmbedding
@@ -50,7 +51,7 @@ def left_out(points: "SharedPoints", spread: Seeding) -> float:
     radius = np.sqrt(np.minimum.accumulate(spread.centres.squares) * points.square)
     chances = np.ones(len(spread.index) - 1)
     for look in sorted({max(drawn >> shift, 1) for shift in range(_LOOKS)}, reverse=True):
-        mass = sum(points.pool.ask("potential", RateBasis(spread.centres.take(slice(look))))) * points.square
+        mass = sum(points.pool.ask(SumSquares(RateBasis(spread.centres.take(slice(look)))))) * points.square
         before = np.array([points.below.weight(float(each)) for each in radius[: look - 1]])
         chances[: look - 1] = before / (before + mass)
     return float(chances.mean())

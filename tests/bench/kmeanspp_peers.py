@@ -19,9 +19,9 @@ from sklearn.cluster import kmeans_plusplus
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.messages import Seeding
 from negsift.service.kmeanspp.numpy_backend import NumpyBackend, PointBackend
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points, Steps
-from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.bench.kmeanspp_badge import factored, published
 
 OURS_TIMES, PEERS_TIMES = 5, 3

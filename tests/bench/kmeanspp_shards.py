@@ -25,6 +25,7 @@ from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.messages import Seeding
 from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.bench.kmeanspp import cpu_model
 from tests.bench.kmeanspp_pools import Source
@@ -41,9 +42,9 @@ class Holder:
         self._rows = ShardRows(self._points)
         self._squares = np.einsum("nd,nd->n", rows, rows)
 
-    def ask(self, method: str, args: Sequence[Any]) -> Any:  # Any: the method's
-        """`ShardRows.method(*args)`."""
-        return getattr(self._rows, method)(*args)
+    def ask(self, query: PointQuery[Answer]) -> Answer:
+        """The answer of this shard."""
+        return query.answer(self._rows)
 
     def begin(self) -> tuple[float, Steps]:
         """The longest point's squared norm, negative, and the point."""
@@ -70,11 +71,11 @@ class RayPool:
     holders: Sequence[Any]  # Any: actor handles
     restarts: int = 0
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
-        """`ShardRows.method(*args)` of every shard."""
-        held = ray.put(args)
-        found: Sequence[Any] = ray.get([holder.ask.remote(method, held) for holder in self.holders])
-        return found
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        """The answers of all shards."""
+        sent = ray.put(query)
+        answers: Sequence[Answer] = ray.get([holder.ask.remote(sent) for holder in self.holders])
+        return answers
 
     def one_round_a_centre(self, count: int, seed: int) -> float:
         """Seconds a centre of the plain way, the first left out."""

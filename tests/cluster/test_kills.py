@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.shared_points import ShardPoints
 from negsift.service.selection.pool_view import PoolView
@@ -82,13 +82,13 @@ class KillingPool:
     def restarts(self) -> int:
         return self._pool.restarts
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:  # Any: the method's
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
         self._left -= 1
         if self._left == 0:
             scorer = self._pool._fleet._crew.scorers[0]  # type: ignore[attr-defined]  # a RayFleet
             patient = scorer.status.options(max_task_retries=-1)  # it may be back only just now
             os.kill(ray.get(patient.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
-        return self._pool.ask(method, *args)
+        return self._pool.ask(query)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.farthest_first import farthest_first
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points
-from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from tests.unit.test_race import heavy_tailed, points_of
 from tests.unit.toys import assert_same, cnn, select, shared_bag_set

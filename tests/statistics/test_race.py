@@ -13,9 +13,9 @@ from negsift.common.models.encoders import ModelConfig, make_model
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.engines import sequential
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points, grid_exponent, snap
-from negsift.service.kmeanspp.shard_rows import LocalPool, ShardRows
+from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.unit.test_race import points_of
 
 DRAWS, SIGNIFICANT = 7_000, 0.001

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -17,9 +17,10 @@ from negsift.service.kmeanspp import nearest as nearest_module
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.messages import Seeding
 from negsift.service.kmeanspp.numpy_backend import NumpyBackend
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points
-from negsift.service.kmeanspp.shard_rows import BackendFactory, LocalPool, ShardRows
+from negsift.service.kmeanspp.queries import Answer, PointQuery
+from negsift.service.kmeanspp.shard_rows import BackendFactory, ShardRows
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from tests.unit.race_oracle import Oracle
 
@@ -159,12 +160,12 @@ class Forgetful(LocalPool):
         super().__init__(ShardRows(points))
         self._points, self._before, self._asked, self.restarts = points, before, 0, 0
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
         self._asked += 1
         if self._asked in self._before:
             self._shards = (ShardRows(self._points, torch_loops),)
             self.restarts += 1
-        return super().ask(method, *args)
+        return super().ask(query)
 
 
 @pytest.mark.parametrize("before", [[1], [2], [3], [4], [5], [6], [3, 4, 5], range(1, 99)])
@@ -239,6 +240,9 @@ def test_traffic_counts_rounds_passes_points_and_bytes() -> None:
     assert found.size_bytes >= found.points * points.take(slice(1)).size_bytes
 
 
+Message = TypeVar("Message")
+
+
 class Wired:
     """Shards far away: what is asked and answered is pickled, and its bytes are counted."""
 
@@ -247,15 +251,16 @@ class Wired:
     def __init__(self, shards: LocalPool) -> None:
         self._shards, self.messages, self.size_bytes = shards, 0, 0
 
-    def ask(self, method: str, *args: Any) -> Sequence[Any]:
-        answers = self._shards.ask(method, *self._sent(args))
-        self.size_bytes += (len(answers) - 1) * len(pickle.dumps(args))  # to every shard
+    def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
+        answers = self._shards.ask(self._sent(query))
+        self.size_bytes += (len(answers) - 1) * len(pickle.dumps(query))  # to every shard
         return [self._sent(answer) for answer in answers]
 
-    def _sent(self, message: Any) -> Any:
+    def _sent(self, message: Message) -> Message:
         wire = pickle.dumps(message)
         self.messages, self.size_bytes = self.messages + 1, self.size_bytes + len(wire)
-        return pickle.loads(wire)
+        copy: Message = pickle.loads(wire)
+        return copy
 
 
 def test_the_bytes_counted_are_those_that_travel() -> None:

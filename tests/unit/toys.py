@@ -17,6 +17,7 @@ from negsift.common.protocols import Sized
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.points.bag_points import BagPoints, Grid, PointsSpec
 from negsift.service.points.shared_points import PoolLayout, SharedPoints
 from negsift.service.strategies.base import Prepared, Strategy
@@ -105,8 +106,8 @@ class HeldView:
         self._grid = Grid.over(parts)
         return SharedPoints(self, parts, self._grid, PoolLayout(len(self._pool.index)))
 
-    def ask(self, method: str, *args: Any) -> list[Any]:  # Any: the method's
-        return [getattr(self._held.rows(self._grid), method)(*args)]
+    def ask(self, query: PointQuery[Answer]) -> list[Answer]:
+        return [query.answer(self._held.rows(self._grid))]
 
 
 def a_round(k: int, epoch: int = 0, seed: int = 0) -> Round:
