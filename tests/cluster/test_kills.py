@@ -19,8 +19,8 @@ from negsift.common.types import Embedded, Picked, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.point_pool import SeedingSpec
 from negsift.service.kmeanspp.queries import Answer, PointQuery
+from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.shared_points import ShardPoints
 from negsift.service.selection.pool_view import PoolView
@@ -73,7 +73,7 @@ class DeadlyFull(Full):
 
 
 class KillingPool:
-    """A race's pool that kills a scorer just before one of its questions."""
+    """A pool of points that kills a scorer just before one of its questions."""
 
     def __init__(self, pool: ShardPoints, before: int) -> None:
         self._pool, self._left = pool, before
