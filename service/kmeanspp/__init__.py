@@ -1,1 +1,1 @@
-"""k-means++ seeding at scale: exact D² sampling over points that shards hold."""
+"""k-means++ seeding at scale: exact D² sampling over points on shards. `d2_sampling` explains how."""

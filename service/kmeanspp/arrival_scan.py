@@ -1,111 +1,102 @@
-"""The coordinator's walk over arrivals in order of time, each kept with probability D²/rate.
+"""The scan of arrivals in the order of time, each kept as a centre with probability D²/rate.
 
-A block of arrivals is compared with the centres so far in one matrix product; those that are thinned
-out already are dropped, the others are visited one by one. Axes: b arrivals, m of them left.
+A block of arrivals is compared with the centres so far in one matrix product. The arrivals that this thins out
+already are dropped; the others are visited one by one, since each centre lowers the D² of those after it.
+Axes: m arrivals of a block.
 """
 
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
-from negsift.common.arrays import Floats
-from negsift.service.kmeanspp.known_points import Arrivals, KnownPoints
+from negsift.service.kmeanspp.arrival_stream import Arrivals, ArrivalStream
+from negsift.service.kmeanspp.centres import Centres
 from negsift.service.kmeanspp.nearest import CentresByNorm, nearest
+from negsift.service.kmeanspp.numba_policy import numba_pays
+from negsift.service.kmeanspp.pass_schedule import PassSchedule
 from negsift.service.kmeanspp.points import Points, squared_gaps
-from negsift.service.kmeanspp.schedule import PassSchedule
-from negsift.service.kmeanspp.thinning import ArrivalBlock, thinning_for
+from negsift.service.kmeanspp.thinning import ArrivalBlock, Thinning, thin_out
 
-_LEAST_BLOCK, _LARGEST_BLOCK, _FOUND = 96, 1024, 8
-_REBASE = 1.5**2
+_LEAST_BLOCK, _MOST_BLOCK = 96, 1024  # arrivals; the squared distances among 1,024 take 8 MiB
+_CENTRES_A_BLOCK = 8  # expected; larger blocks compare more arrivals that these centres thin out anyway
+_SHRINK = 1.5**2  # a radius this much smaller (squared) is worth a new phase, which costs no pass
 
 
 class NextStep(enum.Enum):
-    """What has to happen before the walk can go on."""
+    """What D² sampling has to do next."""
 
-    ARRIVALS = enum.auto()
+    SCAN = enum.auto()
     PASS = enum.auto()
     SMALLER_RADIUS = enum.auto()
-    NOTHING = enum.auto()
+    STOP = enum.auto()
 
 
-class Centres:
-    """The centres chosen so far, with room for all that are wanted."""
+class ArrivalScan:
+    """The scan of one phase."""
 
-    def __init__(self, first: Points, room: int) -> None:
-        self.index = np.zeros(room, dtype=np.int64)
-        self.scores, self._squares = np.zeros(room), np.zeros(room)
-        self._factors = tuple(np.zeros((room, factor.shape[1])) for factor in first.factors)
-        self.count, self.room = 0, room
-        self.radius_square = np.inf
-        self.add(first, first.squares)
+    def __init__(
+        self, stream: ArrivalStream, centres: Centres, schedule: PassSchedule, radius_square: float = 0.0
+    ) -> None:
+        """Rates come from norms and the radius √`radius_square`, or from a pass if that is 0."""
+        self.stream, self._centres, self._schedule = stream, centres, schedule
+        self._radius_square = radius_square
 
-    def add(self, points: Points, scores: Sequence[float] | Floats) -> None:
-        """Append points with their squared distances to the centres before them."""
-        run = slice(self.count, self.count + len(points))
-        self.index[run], self.scores[run], self._squares[run] = points.index, scores, points.squares
-        for mine, theirs in zip(self._factors, points.factors, strict=True):
-            mine[run] = theirs
-        self.count += len(points)
-        self.radius_square = min(self.radius_square, float(points.squares.min()))
+    def run(self, arrivals: Arrivals) -> NextStep:
+        """Visit arrivals until all centres are chosen or the phase ends."""
+        scanned, before = 0, self._centres.count
+        earlier = CentresByNorm(self._centres.since(self._schedule.start))
+        while scanned < len(arrivals):
+            a_centre = (scanned + 1) // (self._centres.count - before + 1)
+            size = max(_LEAST_BLOCK, self._centres.count // 4, _CENTRES_A_BLOCK * a_centre)
+            part = arrivals.take(slice(scanned, scanned + min(size, _MOST_BLOCK)))
+            points, block = self._thin_by_centres(part, earlier, before)
+            step = self._visit(points, block, len(part))
+            if step is not NextStep.SCAN:
+                return step
+            scanned += len(part)
+        limit = self._schedule.limits(self._centres.count, 1)[0]
+        return NextStep.PASS if self._schedule.arrivals >= limit else NextStep.SCAN
 
-    def since(self, start: int) -> Points:
-        """Those from the `start`-th on."""
-        run = slice(start, self.count)
-        points = Points(self.index[run], tuple(factor[run] for factor in self._factors))
-        return points.knowing(self._squares[run])
+    def _thin_by_centres(self, arrivals: Arrivals, earlier: CentresByNorm, before: int) -> tuple[Points, ArrivalBlock]:
+        """The arrivals that the centres so far leave; `earlier` has those before the scan, of which `before`."""
+        points, rate_m = self.stream.points.take(arrivals.row), self.stream.rate[arrivals.row]
+        gap_m = nearest(points, earlier, None if self._schedule.by_norm else rate_m)
+        gap_m = nearest(points, CentresByNorm(self._centres.since(before)), gap_m)
+        place_m = np.flatnonzero(arrivals.mark * rate_m < gap_m)
+        left = points.take(place_m)
+        ends_phase_m = left.squares * _SHRINK < self._radius_square
+        return left, ArrivalBlock(place_m, (arrivals.mark * rate_m)[place_m], gap_m[place_m], ends_phase_m)
 
+    def _visit(self, points: Points, block: ArrivalBlock, size: int) -> NextStep:
+        """Keep arrivals of the block one by one; it is what thinning left of `size` arrivals."""
+        thin, gaps_mm = _thinning_for(points), squared_gaps(points, points)
+        before, row = self._schedule.arrivals, 0
+        while row < len(points):
+            count = self._centres.count
+            most = min(self._centres.capacity, self._schedule.next_check) - count
+            kept, row, beyond = thin(block, gaps_mm, self._schedule.limits(count, most) - before, row)
+            if len(kept):
+                self._centres.add(points.take(kept), block.gap[kept])
+                self._schedule.arrivals = before + int(block.place[kept[-1]]) + 1
+            step = NextStep.PASS if beyond else self._after(bool(block.ends_phase[kept[-1:]].any()))
+            if step is not NextStep.SCAN:
+                return step
+        self._schedule.arrivals = before + size
+        return NextStep.SCAN
 
-def scan_arrivals(
-    known: KnownPoints, arrivals: Arrivals, centres: Centres, schedule: PassSchedule, radius_square: float
-) -> NextStep:
-    """Visit arrivals until the centres are complete or a checkpoint is due.
-
-    While rates come from norms, that is when a centre is much shorter than √`radius_square`, on which they rest.
-    """
-    count, visited, earlier = centres.count, 0, CentresByNorm(centres.since(schedule.start))
-    while visited < len(arrivals):
-        apart = (visited + 1) // (centres.count - count + 1)
-        size = min(max(_LEAST_BLOCK, centres.count // 4, _FOUND * apart), _LARGEST_BLOCK)
-        block = arrivals.take(slice(visited, visited + size))
-        points, rate = known.points.take(block.row), known.rate[block.row]
-        distance = nearest(points, earlier, None if schedule.by_norm else rate)
-        distance = nearest(points, CentresByNorm(centres.since(count)), distance)
-        left = np.flatnonzero(block.mark * rate < distance)
-        some = points.take(left)
-        small = (some.squares * _REBASE < radius_square) & schedule.by_norm
-        rest = ArrivalBlock(some, left, (block.mark * rate)[left], distance[left], small)
-        step = _visit(rest, len(block), centres, schedule)
-        if step is not NextStep.ARRIVALS:
-            return step
-        visited += size
-    return NextStep.PASS if schedule.arrivals >= schedule.limits(centres.count, 1)[0] else NextStep.ARRIVALS
-
-
-def _visit(block: ArrivalBlock, size: int, centres: Centres, schedule: PassSchedule) -> NextStep:
-    """One by one: each centre found lowers the distances of those after it. `block` is what is left of `size`."""
-    before, at, gaps, sweep = schedule.arrivals, 0, squared_gaps(block.points, block.points), thinning_for(block.points)
-    while at < len(block.place):
-        most = min(centres.room, schedule.next_look) - centres.count
-        rows, at, beyond = sweep(block, gaps, schedule.limits(centres.count, most) - before, at)
-        if not len(rows):
-            return NextStep.PASS if beyond else _after_block(schedule, before + size)
-        centres.add(block.points.take(rows), block.distance[rows])
-        schedule.arrivals = before + int(block.place[rows[-1]]) + 1
-        step = NextStep.PASS if beyond else _after(centres, schedule, bool(block.small[rows[-1]]))
-        if step is not NextStep.ARRIVALS:
-            return step
-    return _after_block(schedule, before + size)
+    def _after(self, ends_phase: bool) -> NextStep:
+        """What comes after the last centre kept."""
+        if not self._centres.missing:
+            return NextStep.STOP
+        if self._schedule.pass_pays(self._centres.count, self._schedule.arrivals):
+            return NextStep.PASS
+        return NextStep.SMALLER_RADIUS if ends_phase else NextStep.SCAN
 
 
-def _after_block(schedule: PassSchedule, arrivals: int) -> NextStep:
-    schedule.arrivals = arrivals
-    return NextStep.ARRIVALS
+def _thinning_for(points: Points) -> Thinning:
+    """The loop for a block of these points, compiled if that pays."""
+    if not numba_pays(points, len(points)):
+        return thin_out
+    from negsift.service.kmeanspp import numba_kernels
 
-
-def _after(centres: Centres, schedule: PassSchedule, small: bool) -> NextStep:
-    if centres.count == centres.room:
-        return NextStep.NOTHING
-    if schedule.due_after(centres.count, schedule.arrivals):
-        return NextStep.PASS
-    return NextStep.SMALLER_RADIUS if small else NextStep.ARRIVALS
+    return numba_kernels.thin_out

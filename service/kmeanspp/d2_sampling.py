@@ -1,97 +1,128 @@
-"""Exact k-means++ seeding (D² sampling) in a handful of rounds, on any number of shards.
+"""Exact k-means++ seeding (D² sampling) over any number of shards, in about ten rounds of messages.
 
-Every point arrives at the times of a Poisson process whose rate is at least its D²; arrivals are
-visited in order of time, and one of point i is kept with probability D²_i/rate_i. Competing
-exponentials with thinning: the next centre is point i with probability D²_i/ΣD², exactly, however
-stale the rates are (Lewis and Shedler 1979 on thinning; rejection-sampled k-means++ of Cohen-Addad
-et al., NeurIPS 2020, rests on the same bound). So distances are needed for points that arrive, not
-for all points once a centre. Rates come from norms at first, from a pass over the pool later on;
-`schedule` says when. Times are hashed from (seed, epoch, checkpoint, position), so the picks are a
-function of the points alone.
+k-means++ (Arthur and Vassilvitskii, SODA 2007) draws each next centre with a probability proportional to D², the
+squared distance to the nearest centre so far. Done plainly that takes a pass over all points for every centre.
+Here it takes a few passes in all, and the distribution is the same:
+
+1.  Give every point a Poisson process, which makes it "arrive" again and again, at the rate D². The first point
+    to arrive is point i with probability D²_i / ΣD² (competing exponentials), as k-means++ asks. The processes
+    have no memory, so the next centre is the next point to arrive.
+2.  D² falls with every centre, but rates are not updated. A rate that is too high does no harm if each arrival is
+    kept only with probability D² / rate (thinning; Lewis and Shedler 1979). So D² is needed only for the few
+    points that arrive. Rejection sampling for k-means++ (Cohen-Addad et al., NeurIPS 2020) rests on the same bound.
+3.  The first rates need no pass: with a centre c, D² ≤ (|u| + |c|)². A chosen centre that is much shorter lowers
+    them (`NextStep.SMALLER_RADIUS`).
+4.  When too many arrivals are dropped, one pass over the pool sets all rates to D² (`NextStep.PASS`); each such
+    change of rates begins a phase at time 0 with new random numbers. `pass_schedule` decides when.
+5.  For a stretch of time, shards send the points that may arrive in it (`queries.FindArrivals`); the arrivals are
+    then scanned in the order of time (`arrival_scan`).
+
+Times and marks are hashes of (seed, epoch, phase, position, arrival), and distances are exact (`points`), so the
+picks are a function of the points alone: the same on any number of shards, backends and threads.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from negsift.service.kmeanspp.arrival_scan import NextStep, scan_arrivals
-from negsift.service.kmeanspp.arrival_times import race_key
-from negsift.service.kmeanspp.known_points import KnownPoints
-from negsift.service.kmeanspp.messages import EMPTY, DuePoints, RateBasis, Seeding, TimeWindow
-from negsift.service.kmeanspp.point_pool import PointPool, SeedingSpec, SeedingStart
+from negsift.service.kmeanspp.arrival_scan import ArrivalScan, NextStep
+from negsift.service.kmeanspp.arrival_stream import ArrivalStream
+from negsift.service.kmeanspp.hashed_times import phase_key
+from negsift.service.kmeanspp.messages import RateBasis, RatedPoints, TimeWindow
+from negsift.service.kmeanspp.pass_schedule import PassSchedule
+from negsift.service.kmeanspp.point_pool import PointPool
 from negsift.service.kmeanspp.queries import FindArrivals, SumBounds
-from negsift.service.kmeanspp.schedule import PassSchedule
+from negsift.service.kmeanspp.seeding import EMPTY, Seeding, SeedingRun, SeedingSpec
 
-_FIRST_CHUNK, _GROWTH, _SPARE, _SURPLUS = 512, 2, 64, 1.25
+_FIRST_STRETCH, _GROWTH = 512, 2  # arrivals of the first stretch; while rates come from norms, stretches double
+_SPARE = 64  # arrivals beyond the end of the phase, so that one stretch usually reaches it
+_SURPLUS = 1.25  # arrivals per expected one for the centres that are missing: another stretch costs a round
 
 
-def d2_sample(pool: PointPool, wanted: SeedingSpec) -> Seeding:
-    """`wanted.count` points of the pool by D² sampling without replacement, or all points if there are fewer."""
-    start = SeedingStart.of(pool, wanted)
-    if start is None:
+def d2_sample(pool: PointPool, spec: SeedingSpec) -> Seeding:
+    """`spec.count` points of the pool by D² sampling without replacement, or all points if there are fewer."""
+    run = SeedingRun.begin(pool, spec)
+    if run is None:
         return EMPTY
-    D2Sampler(start, wanted).run()
-    return start.complete(wanted)
+    D2Sampler(run).draw()
+    return run.finish()
+
+
+@dataclass
+class Phase:
+    """A stretch of the process with constant rates, from its time 0 on."""
+
+    key: int
+    basis: RateBasis
+    total_rate: float
+    scan: ArrivalScan
+    restarts: int
+    time: float = 0.0
+    kept_share: float = 1.0
+    """The share of the last stretch's arrivals that were kept."""
 
 
 class D2Sampler:
-    """From the first centre to the last that can be drawn."""
+    """Draws from the second centre to the last that can be drawn."""
 
-    def __init__(self, start: SeedingStart, wanted: SeedingSpec) -> None:
-        self._books, self._moments, self._centres = start.books, start.moments, start.centres
-        self._wanted, self._schedule = wanted, PassSchedule(self._moments.count, self._centres.room)
-        self._checkpoint, self._radius_square = 0, np.inf
+    def __init__(self, run: SeedingRun) -> None:
+        self._run, self._pool, self._centres = run, run.pool, run.centres
+        self._schedule = PassSchedule(run.moments.count, run.centres.capacity)
+        self._phases = 0
 
-    def run(self) -> None:
+    def draw(self) -> None:
         """Add centres until there are enough, or all points lie on one."""
-        step = NextStep.SMALLER_RADIUS if self._centres.room > 1 else NextStep.NOTHING
-        while step is not NextStep.NOTHING:
-            step = self._advance() if step is NextStep.ARRIVALS else self._begin(step)
+        step = NextStep.SMALLER_RADIUS if self._centres.missing else NextStep.STOP
+        while step is not NextStep.STOP:
+            phase = self._begin_phase(by_norm=step is NextStep.SMALLER_RADIUS)
+            step = NextStep.SCAN if phase.total_rate > 0.0 else NextStep.STOP
+            while step is NextStep.SCAN:
+                step = self._advance(phase)
 
-    def _begin(self, cause: NextStep) -> NextStep:
-        """A checkpoint: new rates, a new key, time 0."""
-        by_norm = cause is NextStep.SMALLER_RADIUS
-        self._schedule.begin(self._centres.count, by_norm)
-        weight = self._by_norm() if by_norm else self._by_pass()
-        self._checkpoint += 1
-        self._key = race_key(self._wanted.seed, self._wanted.epoch, self._checkpoint)
-        self._known = KnownPoints(self._key, self._centres.since(0).narrow)
-        self._weight, self._time, self._kept, self._restarts = weight, 0.0, 1.0, self._books.restarts
-        return NextStep.ARRIVALS if weight > 0.0 else NextStep.NOTHING
+    def _begin_phase(self, by_norm: bool) -> Phase:
+        """New rates and a new key; time begins at 0."""
+        self._schedule.begin_phase(self._centres.count, by_norm)
+        radius_square = self._centres.least_square if by_norm else 0.0
+        centres = self._centres.since(0).as_float32()
+        if by_norm:
+            basis = RateBasis(centres.take(slice(0)), float(np.sqrt(radius_square)))
+            total_rate = self._run.moments.total_rate(float(np.sqrt(radius_square)))
+        else:
+            basis = RateBasis(centres)
+            total_rate = float(sum(self._pool.ask(SumBounds(basis))))
+        self._phases += 1
+        key = phase_key(self._run.spec.seed, self._run.spec.epoch, self._phases)
+        scan = ArrivalScan(ArrivalStream(key, centres), self._centres, self._schedule, radius_square)
+        return Phase(key, basis, total_rate, scan, self._pool.restarts)
 
-    def _by_norm(self) -> float:
-        self._radius_square = self._centres.radius_square
-        radius = float(np.sqrt(self._radius_square))
-        self._basis = RateBasis(self._centres.since(self._centres.count).narrow, radius)
-        return self._moments.weight(radius)
-
-    def _by_pass(self) -> float:
-        self._basis = RateBasis(self._centres.since(0).narrow)
-        return float(sum(self._books.ask(SumBounds(self._basis))))
-
-    def _advance(self) -> NextStep:
-        """One stretch of time: the points due in it, their arrivals, the walk."""
-        high = self._time + self._expected() / self._weight
-        for due in self._due_by(high):
-            self._known.add(due)
-        arrivals, before = self._known.until(high), self._centres.count
-        step = scan_arrivals(self._known, arrivals, self._centres, self._schedule, self._radius_square)
-        self._time, self._kept = high, (self._centres.count - before + 0.5) / (len(arrivals) + 0.5)
+    def _advance(self, phase: Phase) -> NextStep:
+        """One stretch of time: fetch the points that arrive in it, then scan their arrivals."""
+        end = phase.time + self._stretch(phase) / phase.total_rate
+        for rated in self._arriving(phase, end):
+            phase.scan.stream.add(rated)
+        arrivals, before = phase.scan.stream.until(end), self._centres.count
+        step = phase.scan.run(arrivals)
+        phase.time, phase.kept_share = end, (self._centres.count - before + 0.5) / (len(arrivals) + 0.5)
         return step
 
-    def _due_by(self, high: float) -> Sequence[DuePoints]:
-        """The points due since the last stretch; if a shard has begun anew, its bounds may differ: since time 0."""
-        found: Sequence[DuePoints] = []
-        if self._books.restarts == self._restarts:
-            found = self._books.ask(FindArrivals(self._basis, TimeWindow(self._key, self._time, high)))
-        if self._books.restarts != self._restarts:
-            found = self._books.ask(FindArrivals(self._basis, TimeWindow(self._key, 0.0, high)))
-        return found
+    def _arriving(self, phase: Phase, end: float) -> Sequence[RatedPoints]:
+        """The points that arrive since the last stretch; since time 0 once a shard was restarted.
 
-    def _expected(self) -> float:
-        """The arrivals to ask for: what the rest should take, but few more than up to the next checkpoint."""
-        room = float(self._schedule.limits(self._centres.count, 1)[0]) - self._schedule.arrivals + _SPARE
-        rest = _SURPLUS * (self._centres.room - self._centres.count) / self._kept
-        if self._schedule.by_norm:
-            rest = max(_FIRST_CHUNK, min(rest, _GROWTH * self._schedule.arrivals))
-        return min(room, rest)
+        The bounds of a restarted shard may be rounded differently, and with them who arrives in which stretch.
+        """
+        parts: Sequence[RatedPoints] = []
+        if self._pool.restarts == phase.restarts:
+            parts = self._pool.ask(FindArrivals(phase.basis, TimeWindow(phase.key, phase.time, end)))
+        if self._pool.restarts != phase.restarts:
+            parts = self._pool.ask(FindArrivals(phase.basis, TimeWindow(phase.key, 0.0, end)))
+        return parts
+
+    def _stretch(self, phase: Phase) -> float:
+        """The expected arrivals of the next stretch: enough for the last centre, or to the end of the phase."""
+        schedule = self._schedule
+        to_end = float(schedule.limits(self._centres.count, 1)[0]) - schedule.arrivals + _SPARE
+        needed = _SURPLUS * self._centres.missing / phase.kept_share
+        if schedule.by_norm:
+            needed = max(_FIRST_STRETCH, min(needed, _GROWTH * schedule.arrivals))
+        return min(to_end, needed)

@@ -1,62 +1,68 @@
-"""What the race's two sides say to each other."""
+"""The parts of questions to the shards, and of their answers. Axes: n points."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from negsift.common.account import Traffic
-from negsift.common.arrays import Array, Floats, Index
+from negsift.common.arrays import Array, Floats
 from negsift.service.kmeanspp.points import Points
 
 
 @dataclass(frozen=True)
 class RateBasis:
-    """What rates are taken from: (|u| + radius)² while `radius` is given, else D² to the `centres`."""
+    """What the points' arrival rates are computed from.
+
+    Without a `radius` a rate is D², the squared distance to the nearest of the `centres`. With one it is
+    (|u| + radius)², which is at least D² once a centre of that norm was chosen; no centres are needed then.
+    """
 
     centres: Points
     radius: float | None = None
 
 
 @dataclass(frozen=True)
-class DuePoints:
-    """Points with the rates at which they arrive, in squared steps, (n,); the same bits on any shard."""
+class TimeWindow:
+    """Times after `start` (0: from the beginning) and up to `end` in the phase whose hash key is `key`."""
+
+    key: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class RatedPoints:
+    """Points with their arrival rates in squared steps, (n,); the same bits from any shard."""
 
     points: Points
     rate: Floats
 
 
 @dataclass(frozen=True)
-class TimeWindow:
-    """A stretch of time in the race of `key`; `low` 0 means from the beginning."""
-
-    key: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class FarthestPoints:
-    """A shard's points of the largest bounds, with their D² in squared steps, and the largest bound of the others."""
+    """A shard's points of the largest D² bounds with their exact D² in squared steps, (n,).
+
+    No other point of the shard has a D² above `bound_of_others`.
+    """
 
     points: Points
-    square: Floats
-    rest: float
+    gap: Floats
+    bound_of_others: float
 
 
 @dataclass(frozen=True)
 class Moments:
-    """How many points, the sum of their norms, and that of their squared norms."""
+    """The number of points, the sum of their norms, and the sum of their squared norms."""
 
     count: int
     norm_sum: float
     square_sum: float
 
     @classmethod
-    def of(cls, squares: Array) -> "Moments":
-        """Those of points with these squared norms, (n,)."""
-        norms = np.sqrt(squares)
-        return cls(len(squares), float(norms.sum(dtype=np.float64)), float(squares.sum(dtype=np.float64)))
+    def of(cls, squares_n: Array) -> "Moments":
+        """Those of points with these squared norms."""
+        norms_n = np.sqrt(squares_n)
+        return cls(len(squares_n), float(norms_n.sum(dtype=np.float64)), float(squares_n.sum(dtype=np.float64)))
 
     @classmethod
     def total(cls, parts: Iterable["Moments"]) -> "Moments":
@@ -64,32 +70,14 @@ class Moments:
         counts, norms, squares = zip((0, 0.0, 0.0), *((p.count, p.norm_sum, p.square_sum) for p in parts), strict=True)
         return cls(sum(counts), sum(norms), sum(squares))
 
-    def weight(self, radius: float) -> float:
+    def total_rate(self, radius: float) -> float:
         """Σ (|u| + radius)²."""
         return self.square_sum + 2.0 * radius * self.norm_sum + radius**2 * self.count
 
 
 @dataclass(frozen=True)
 class PointsSummary:
-    """What a shard's points are, in all: `best` is its first centre, or nothing where it has no point."""
+    """A shard's moments and its candidate for the first centre: one point, or none where the shard has none."""
 
     moments: Moments
-    best: Points
-
-
-@dataclass(frozen=True)
-class Seeding:
-    """Positions in the order drawn, (k,), and their squared distances to those before, in squared steps.
-
-    The first one's is its squared norm. The last `filled` were drawn when all points left lay on `centres`,
-    the points of those before, in order (not all engines say).
-    """
-
-    index: Index
-    score: Floats
-    filled: int
-    traffic: Traffic = field(default_factory=Traffic)
-    centres: Points | None = None
-
-
-EMPTY = Seeding(np.zeros(0, dtype=np.int64), np.zeros(0), 0)
+    candidate: Points

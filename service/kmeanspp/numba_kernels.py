@@ -1,128 +1,95 @@
-"""The inner loops compiled by numba: one thread, and no array of n x m.
+"""The inner loops that numba compiles: one thread each, and no array of size n x m.
 
-A point of norm |u| is at least ||u| - |c|| away from a centre of norm |c|: with both in the order of
-their norms, the centres that can be nearest are a run around the point's own norm, mostly a short one.
-Four points meet four centres at a time, sixteen sums that stay in registers. Sums may be reordered:
-float32 ones are bounds, float64 ones of points on the grid are exact.
+A point of norm |u| is at least ||u| - |c|| away from a centre of norm |c|. With both sorted by norm, the centres
+that can be nearest to a point are a run around its own norm, usually a short one. Sums may be reordered, since
+float32 ones are only bounds and float64 ones of points on the grid are exact. Axes: n points, m centres, c columns.
 """
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from negsift.common.arrays import Array, Floats, Index
+from negsift.common.arrays import Floats, Index
 from negsift.common.rng import GOLDEN, MIX_A, MIX_B
+from negsift.service.kmeanspp import thinning
+from negsift.service.kmeanspp.points import Steps
 
-Four = tuple[int, int, int, int]
-About = tuple[Index, NDArray[np.bool_]]
-Until = tuple[Floats, int]
-Sums = tuple[float, float, float, float]
+Four = tuple[float, float, float, float]
+
+thin_out = njit(nogil=True, cache=True)(thinning.thin_out)
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def squares(x: Array) -> Array:
-    """|u|² of every point, (n,)."""
-    found = np.empty(len(x), x.dtype)
-    for i in range(len(x)):
-        total = x[i, 0] - x[i, 0]  # zero, of the array's own type
-        for j in range(x.shape[1]):
-            total += x[i, j] * x[i, j]
-        found[i] = total
-    return found
-
-
-@njit(nogil=True, cache=True)
-def lower_by_near(x: Array, own: Array, order: Index, c: Array, reach: Array, norms: Floats, found: Array) -> None:
-    """found = min(found, own + min of (reach - 2 u·c) over the centres near enough in norm to matter).
-
-    `order` is the points' by norm; centres come in theirs, `norms`.
-    """
-    for at in range(0, len(order), 4):
-        a = _four(at, len(order))
-        i = order[a[0]], order[a[1]], order[a[2]], order[a[3]]
-        low, high = np.sqrt(own[i[0]]), np.sqrt(own[i[3]])
-        up = np.searchsorted(norms, low)
-        down = up - 4
-        while True:
-            above = norms[up] - high if up < len(c) else np.inf
-            below = low - norms[min(down + 3, len(c) - 1)] if down > -4 else np.inf
-            gap, most = max(min(above, below), 0.0), max(max(found[i[0]], found[i[1]]), max(found[i[2]], found[i[3]]))
-            if gap == np.inf or gap * gap > most * (1.0 + 1e-9) + 4e-11 * high * high:
-                break
-            first = up if above <= below else max(down, 0)
-            k = _four(first, len(c))
-            _lower(found, i, _products(x, i, c, k), (reach[k[0]], reach[k[1]], reach[k[2]], reach[k[3]]), own)
-            if above <= below:
-                up += 4
-            else:
-                down -= 4
+def squared_norms(x_nc: Steps) -> Steps:
+    """|u|² of every point in float32, (n,)."""
+    squares_n = np.empty(len(x_nc), np.float32)
+    for n in range(len(x_nc)):
+        square = np.float32(0.0)
+        for c in range(x_nc.shape[1]):
+            square += x_nc[n, c] * x_nc[n, c]
+        squares_n[n] = square
+    return squares_n
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def first_times(index: Index, rates: Array, key: np.uint64, radius: float) -> Array:
-    """The time by which each first number may be due, (n,); rates are (√rates + radius)² if radius ≥ 0."""
-    found = np.empty(len(index), np.float32)
-    for at in range(len(index)):
-        bits = np.uint64(index[at]) * GOLDEN + key
+def first_times(index: Index, rate_n: Steps, key: np.uint64, radius: float) -> Steps:
+    """A lower bound of each point's first arrival time, (n,); the rates are (√rate + radius)² if radius ≥ 0.
+
+    As `point_backend.earliest` of `rng.uniform_keys`.
+    """
+    times_n = np.empty(len(index), np.float32)
+    for n in range(len(index)):
+        bits = np.uint64(index[n]) * GOLDEN + key
         bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
         bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
         bits ^= bits >> np.uint64(31)
-        number = (np.float64(np.int64(bits >> np.uint64(11))) + 1.0) * 2.0**-53
-        rate = np.float64(rates[at])
+        uniform = (np.float64(np.int64(bits >> np.uint64(11))) + 1.0) * 2.0**-53
+        rate = np.float64(rate_n[n])
         if radius >= 0.0:
             rate = (np.sqrt(rate) + radius) ** 2
-        found[at] = (number - 2.0**-53) / rate
-    return found
+        times_n[n] = (uniform - 2.0**-53) / rate
+    return times_n
 
 
 @njit(nogil=True, cache=True)
-def sweep(about: About, threshold: Floats, distance: Floats, gaps: Floats, until: Until) -> tuple[Index, int, bool]:
-    """As `sweep.sweep`: `about` is the places and which rows are small, `until` the limits and the first row."""
-    (place, small), (limits, first) = about, until
-    kept, count = np.empty(len(limits), np.int64), 0
-    for at in range(first, len(place)):
-        if place[at] >= limits[count]:
-            return kept[:count].copy(), at, True
-        if threshold[at] >= distance[at]:
-            continue
-        kept[count] = at
-        count += 1
-        for later in range(at + 1, len(place)):
-            distance[later] = min(distance[later], gaps[at, later])
-        if count == len(limits) or small[at]:
-            return kept[:count].copy(), at + 1, False
-    return kept[:count].copy(), len(place), False
+def lower_to_nearest(points: tuple[Floats, Floats, Index], centres: tuple[Floats, Floats], gap_n: Floats) -> None:
+    """gap = min(gap, (|c|² - 2u·c) + |u|²) over the centres near enough in norm to matter.
 
-
-@njit(nogil=True, cache=True)
-def _four(first: int, count: int) -> Four:
-    """Four places from `first` on; at the end the last one again."""
-    last = count - 1
-    return first, min(first + 1, last), min(first + 2, last), min(first + 3, last)
+    `points` are their rows (n, c), squared norms and order by norm; `centres` are sorted by norm: their rows
+    (m, c) and squared norms. Blocks of 4 x 2 were quicker than 4 x 1, 4 x 4 and 8 x 1.
+    """
+    (x_nc, squares_n, order), (c_mc, squares_m) = points, centres
+    norms_m, last_n, last_m = np.sqrt(squares_m), len(order) - 1, len(c_mc) - 1
+    for start in range(0, len(order), 4):
+        i = order[start], order[min(start + 1, last_n)], order[min(start + 2, last_n)], order[min(start + 3, last_n)]
+        low, high = np.sqrt(squares_n[i[0]]), np.sqrt(squares_n[i[3]])
+        up = np.searchsorted(norms_m, low)  # the centres from here on, and those before, are still to be compared
+        down = up - 2
+        while True:
+            above = norms_m[up] - high if up <= last_m else np.inf
+            below = low - norms_m[min(down + 1, last_m)] if down > -2 else np.inf
+            apart = max(min(above, below), 0.0)
+            widest = max(max(gap_n[i[0]], gap_n[i[1]]), max(gap_n[i[2]], gap_n[i[3]]))
+            if apart == np.inf or apart * apart > widest * (1.0 + 1e-9) + 4e-11 * high * high:
+                break
+            j = up if above <= below else max(down, 0)
+            k = min(j + 1, last_m)
+            products_j, products_k = _products(x_nc, i, c_mc[j], c_mc[k])
+            for r in range(4):
+                least = min(squares_m[j] - 2.0 * products_j[r], squares_m[k] - 2.0 * products_k[r])
+                gap_n[i[r]] = min(gap_n[i[r]], least + squares_n[i[r]])
+            if above <= below:
+                up += 2
+            else:
+                down -= 2
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def _products(x: Array, i: Four, c: Array, k: Four) -> tuple[Sums, Sums, Sums, Sums]:
-    """Inner products of the points at four rows `i` with the centres at four rows `k`."""
-    x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
-    c0, c1, c2, c3 = c[k[0]], c[k[1]], c[k[2]], c[k[3]]
-    zero = x0[0] - x0[0]  # of the arrays' own type
-    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = zero
-    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = zero
-    for j in range(x.shape[1]):
-        u0, u1, u2, u3 = x0[j], x1[j], x2[j], x3[j]
-        v0, v1, v2, v3 = c0[j], c1[j], c2[j], c3[j]
-        s00, s01, s02, s03 = s00 + u0 * v0, s01 + u0 * v1, s02 + u0 * v2, s03 + u0 * v3
-        s10, s11, s12, s13 = s10 + u1 * v0, s11 + u1 * v1, s12 + u1 * v2, s13 + u1 * v3
-        s20, s21, s22, s23 = s20 + u2 * v0, s21 + u2 * v1, s22 + u2 * v2, s23 + u2 * v3
-        s30, s31, s32, s33 = s30 + u3 * v0, s31 + u3 * v1, s32 + u3 * v2, s33 + u3 * v3
-    return (s00, s01, s02, s03), (s10, s11, s12, s13), (s20, s21, s22, s23), (s30, s31, s32, s33)
-
-
-@njit(nogil=True, cache=True)
-def _lower(found: Array, i: Four, sums: tuple[Sums, Sums, Sums, Sums], reach: Sums, own: Array) -> None:
-    """found = min(found, own + min of (reach - 2 sums)) at four rows; formed in the order of `nearest`."""
-    for r in range(4):
-        s0, s1, s2, s3 = sums[r]
-        near, far = min(reach[0] - (s0 + s0), reach[1] - (s1 + s1)), min(reach[2] - (s2 + s2), reach[3] - (s3 + s3))
-        found[i[r]] = min(found[i[r]], min(near, far) + own[i[r]])
+def _products(x_nc: Floats, i: tuple[int, int, int, int], left_c: Floats, right_c: Floats) -> tuple[Four, Four]:
+    """Inner products of the points in four rows with two centres."""
+    x0, x1, x2, x3 = x_nc[i[0]], x_nc[i[1]], x_nc[i[2]], x_nc[i[3]]
+    l0 = l1 = l2 = l3 = r0 = r1 = r2 = r3 = 0.0
+    for c in range(x_nc.shape[1]):
+        left, right = left_c[c], right_c[c]
+        l0, l1, l2, l3 = l0 + x0[c] * left, l1 + x1[c] * left, l2 + x2[c] * left, l3 + x3[c] * left
+        r0, r1, r2, r3 = r0 + x0[c] * right, r1 + x1[c] * right, r2 + x2[c] * right, r3 + x3[c] * right
+    return (l0, l1, l2, l3), (r0, r1, r2, r3)

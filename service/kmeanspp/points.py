@@ -1,15 +1,16 @@
-"""Points of a pool in whole steps of a power-of-two grid, on which float64 products are exact.
+"""Points as whole multiples of a power of two, which makes float64 inner products exact.
 
-With entries of at most 2^20 steps (fewer beyond 8,192 columns) every inner product is a whole number
-of at most 2^53: no number of threads, order of summation, block size or library can change a bit.
-Axes: n points, m centres.
+Entries are whole numbers of at most 2^20 steps (fewer beyond 8,192 columns), so every inner product is a whole
+number of at most 2^53. Its bits don't depend on threads, the order of summation, the block size or the library.
+
+Axes: n points, m centres, c columns. Squares are squared norms |u|²; gaps are squared distances |u - c|².
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +18,18 @@ from numpy.typing import NDArray
 from negsift.common.arrays import Floats, Index
 
 Steps = NDArray[np.float32]
-Factor = NDArray[np.floating[Any]]
-_EXACT_BITS = 53
-_GRID_BITS = 20
+Factor = NDArray[np.floating]
+
+_EXACT_BITS = 53  # of a float64's significand
+_GRID_BITS = 20  # of an entry: float32 holds 24, and 2·20 + log2(8,192) = 53
 
 
 @dataclass(frozen=True)
 class Points:
-    """Some points of the pool: their positions `index` (n,), and their factors, each (n, columns).
+    """Points by their positions in the pool, `index` (n,), and their `factors`, each (n, columns) in whole steps.
 
-    A point is the tensor product of its factors; with a single one it is that row. Inner products are
-    the products of the factors' inner products, so the tensor itself is never built.
+    A point is the tensor product of its factors; with one factor it is that row. The inner product of two
+    points is the product of their factors' inner products, so the tensor is never built.
     """
 
     index: Index
@@ -42,22 +44,22 @@ class Points:
         return cls(index[order], tuple(np.concatenate(columns)[order] for columns in factors))
 
     def take(self, rows: Index | slice) -> "Points":
-        """Some of the points, by their row here."""
+        """The points in these rows."""
         taken = Points(self.index[rows], tuple(factor[rows] for factor in self.factors))
-        return taken.knowing(self.squares[rows]) if "squares" in self.__dict__ else taken
+        return taken.with_squares(self.squares[rows]) if "squares" in self.__dict__ else taken
 
-    def knowing(self, squares: Floats) -> Self:
-        """The same, with squared norms that need not be worked out again."""
-        self.__dict__["squares"] = squares
+    def with_squares(self, squares_n: Floats) -> Self:
+        """This object, with its squared norms set instead of computed."""
+        self.__dict__["squares"] = squares_n
         return self
 
     def append(self, other: "Points") -> "Points":
-        """These, then the others."""
+        """These points, then the other ones."""
         factors = tuple(np.concatenate(pair) for pair in zip(self.factors, other.factors, strict=True))
         return Points(np.concatenate([self.index, other.index]), factors)
 
-    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
-        """What was worked out from them stays here."""
+    def __getstate__(self) -> dict[str, object]:
+        """Only the fields: cached values are not sent."""
         return {"index": self.index, "factors": self.factors}
 
     def __len__(self) -> int:
@@ -65,52 +67,56 @@ class Points:
 
     @property
     def size_bytes(self) -> int:
-        """What they take in memory and on the wire."""
+        """Their size in memory and on the wire."""
         return self.index.nbytes + sum(factor.nbytes for factor in self.factors)
 
     @cached_property
-    def exact(self) -> tuple[Floats, ...]:
-        """The factors as float64."""
+    def factors64(self) -> tuple[Floats, ...]:
+        """The factors as float64, whose products are exact."""
         return tuple(factor.astype(np.float64, copy=False) for factor in self.factors)
 
     @property
-    def narrow(self) -> "Points":
-        """The same with float32 factors, which hold all their bits."""
-        return Points(self.index, tuple(factor.astype(np.float32, copy=False) for factor in self.factors))
+    def factors32(self) -> tuple[Steps, ...]:
+        """The factors as float32, which holds every entry exactly."""
+        return tuple(factor.astype(np.float32, copy=False) for factor in self.factors)
+
+    def as_float32(self) -> "Points":
+        """The same points in half the memory."""
+        return Points(self.index, self.factors32)
 
     @cached_property
     def squares(self) -> Floats:
-        """Squared norms in squared steps, (n,)."""
-        return squared_norms(self.exact)
+        """Squared norms in squared steps, (n,), exact."""
+        return squared_norms(self.factors64)
 
 
-def squared_norms(factors: Sequence[Floats]) -> Floats:
-    """|u|² of points given by float64 factors, (n,)."""
-    found = np.ones(len(factors[0]))
-    for factor in factors:
-        found *= np.einsum("nc,nc->n", factor, factor)
-    return found
+def squared_norms(factors_nc: Sequence[Floats]) -> Floats:
+    """|u|² of points given by their float64 factors, (n,)."""
+    squares_n = np.ones(len(factors_nc[0]))
+    for factor_nc in factors_nc:
+        squares_n *= np.einsum("nc,nc->n", factor_nc, factor_nc)
+    return squares_n
 
 
-def inner_products(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
-    """u·c for all pairs of points given by float64 factors, (n, m)."""
-    found: Floats = one[0] @ other[0].T
-    for left, right in zip(one[1:], other[1:], strict=True):
-        found *= left @ right.T
-    return found
+def inner_products(factors_nc: Sequence[Floats], factors_mc: Sequence[Floats]) -> Floats:
+    """u·c for all pairs of points given by their float64 factors, (n, m)."""
+    products_nm: Floats = factors_nc[0] @ factors_mc[0].T
+    for left_nc, right_mc in zip(factors_nc[1:], factors_mc[1:], strict=True):
+        products_nm *= left_nc @ right_mc.T
+    return products_nm
 
 
 def squared_gaps(points: Points, centres: Points) -> Floats:
-    """|u - c|² for all pairs, (n, m): (|c|² - 2u·c) + |u|², in this order everywhere, and never below 0."""
-    gaps = -2.0 * inner_products(points.exact, centres.exact)
-    gaps += centres.squares
-    gaps += points.squares[:, None]
-    np.maximum(gaps, 0.0, out=gaps)
-    return gaps
+    """|u - c|² for all pairs, (n, m): (|c|² - 2u·c) + |u|², always added in this order, and at least 0."""
+    gaps_nm = -2.0 * inner_products(points.factors64, centres.factors64)
+    gaps_nm += centres.squares
+    gaps_nm += points.squares[:, None]
+    np.maximum(gaps_nm, 0.0, out=gaps_nm)
+    return gaps_nm
 
 
 def grid_exponent(largest: float, columns: int) -> int:
-    """The power of two that is one step, for entries up to `largest` in absolute value."""
+    """The exponent of the power of two that is one step, for entries of at most `largest` in absolute value."""
     if largest == 0.0:
         return 0
     bits = min(_GRID_BITS, (_EXACT_BITS - math.ceil(math.log2(max(columns, 1)))) // 2)
@@ -118,7 +124,7 @@ def grid_exponent(largest: float, columns: int) -> int:
 
 
 def snap(values: Factor, exponent: int) -> Steps:
-    """`values` in whole steps of 2^exponent, in place where they are float32 already."""
+    """`values` rounded to whole steps of 2^exponent, in place if they are float32."""
     steps = values.astype(np.float32, copy=False)
     np.ldexp(steps, -exponent, out=steps)
     return np.rint(steps, out=steps)

@@ -1,26 +1,31 @@
-"""The questions that seeding asks of every shard's points: one dataclass each, generic in the type of its answer.
+"""The questions that seeding asks of every shard: one dataclass each, generic in the type of its answer.
 
-A question carries everything that its answer depends on, so a shard that was restarted, or that serves
-several selections in turn, answers it correctly.
+A question carries everything that its answer depends on, so a shard that was restarted, or that serves several
+selections in turn, answers it as any other would. Everything is in squared steps.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+import numpy as np
+
 from negsift.common.arrays import Index
-from negsift.service.kmeanspp.messages import DuePoints, FarthestPoints, PointsSummary, RateBasis, TimeWindow
+from negsift.service.kmeanspp.messages import FarthestPoints, Moments, PointsSummary, RateBasis, RatedPoints, TimeWindow
 from negsift.service.kmeanspp.points import Points
 from negsift.service.kmeanspp.shard_rows import ShardRows
 
 Answer = TypeVar("Answer", covariant=True)
+
+_TIME_MARGIN = 1e-3  # a backend's rates may be too low by the rounding of its float32 norms, so windows end later
+_MOST_ROWS = 1 << 16  # whose exact D² are computed at a time
 
 
 class PointQuery(ABC, Generic[Answer]):
     """A question that every shard answers from its own points."""
 
     is_pass: ClassVar[bool] = False
-    """Whether it is asked in order to compare every point of the pool with new centres."""
+    """Whether shards compare all their points with the centres added since the last pass."""
 
     @abstractmethod
     def answer(self, rows: ShardRows) -> Answer:
@@ -29,54 +34,59 @@ class PointQuery(ABC, Generic[Answer]):
 
 @dataclass(frozen=True)
 class BasisQuery(PointQuery[Answer]):
-    """A question about rates, together with the centres that these are computed from."""
+    """A question about rates, which carries the centres that they are computed from."""
 
     basis: RateBasis
 
 
 @dataclass(frozen=True)
 class AllPoints(PointQuery[Points]):
-    """All points of the shard."""
+    """All points of the shard, sorted by index."""
 
     def answer(self, rows: ShardRows) -> Points:
-        """The points in the order of their index."""
+        """They themselves, not a copy."""
         return rows.points
 
 
 @dataclass(frozen=True)
 class Summarize(PointQuery[PointsSummary]):
-    """Counts and sums over the shard's points, and its candidate for the first centre.
-
-    That is the longest point or, with a `first_key`, the point of the smallest hash.
-    """
+    """Moments, and the candidate for the first centre: the longest point or, with a key, that of the smallest hash."""
 
     first_key: int | None
 
     def answer(self, rows: ShardRows) -> PointsSummary:
-        """One summary; its candidate is empty where the shard has no point."""
-        return rows.summarize(self.first_key)
+        """One summary; it has no candidate where the shard has no point."""
+        row = rows.longest() if self.first_key is None else rows.by_hash(self.first_key, 1)
+        return PointsSummary(Moments.of(rows.backend.squares), rows.points.take(row))
 
 
 @dataclass(frozen=True)
 class SumBounds(BasisQuery[float]):
-    """The sum of the points' D² bounds, which are their rates."""
+    """The sum of the D² bounds, which are the rates after a pass."""
 
     is_pass = True
 
     def answer(self, rows: ShardRows) -> float:
-        """In squared steps; zero if and only if every point lies on a centre."""
-        return rows.sum_bounds(self.basis)
+        """Zero if and only if every point lies on a centre."""
+        rows.lower_bounds(self.basis)
+        return rows.backend.sum_bounds()
 
 
 @dataclass(frozen=True)
-class FindArrivals(BasisQuery[DuePoints]):
-    """The points whose first arrival may lie in a time window."""
+class FindArrivals(BasisQuery[RatedPoints]):
+    """The points whose first arrival is in a window of time."""
 
     window: TimeWindow
 
-    def answer(self, rows: ShardRows) -> DuePoints:
-        """Those points and few others, with their exact rates."""
-        return rows.find_arrivals(self.basis, self.window)
+    def answer(self, rows: ShardRows) -> RatedPoints:
+        """These points and few others, with their exact rates."""
+        radius, later = self.basis.radius, 1.0 + _TIME_MARGIN + rows.slack
+        window = TimeWindow(self.window.key, self.window.start * later, self.window.end * later)
+        rows.lower_bounds(self.basis)
+        arriving = rows.backend.arriving(radius, window)
+        points = rows.points.take(arriving)
+        rate_n = rows.gaps_of(arriving) if radius is None else np.square(np.sqrt(points.squares) + radius)
+        return RatedPoints(points, rate_n)
 
 
 @dataclass(frozen=True)
@@ -87,19 +97,24 @@ class FindFarthest(BasisQuery[FarthestPoints]):
     is_pass = True
 
     def answer(self, rows: ShardRows) -> FarthestPoints:
-        """Those points with their exact D², and the largest bound among the others."""
-        return rows.find_farthest(self.basis, self.count)
+        """These points with their exact D², and the largest bound of the others."""
+        rows.lower_bounds(self.basis)
+        largest, bound_of_others = rows.backend.largest(self.count)
+        return FarthestPoints(rows.points.take(largest), rows.gaps_of(largest), bound_of_others)
 
 
 @dataclass(frozen=True)
 class SumSquares(BasisQuery[float]):
-    """The sum of the points' D², which k-means calls the potential."""
+    """Σ D², the k-means potential of the centres."""
 
     is_pass = True
 
     def answer(self, rows: ShardRows) -> float:
-        """In squared steps, exact up to the rounding of the sum."""
-        return rows.sum_squares(self.basis)
+        """The sum over the shard's points."""
+        rows.lower_bounds(self.basis)
+        everything = np.arange(len(rows.points), dtype=np.int64)
+        parts = np.array_split(everything, 1 + len(everything) // _MOST_ROWS)
+        return float(sum(rows.gaps_of(part).sum() for part in parts))
 
 
 @dataclass(frozen=True)
@@ -110,5 +125,5 @@ class SmallestHashes(PointQuery[Index]):
     count: int
 
     def answer(self, rows: ShardRows) -> Index:
-        """At most `count` positions in the order of the hash; fewer where the shard has fewer points."""
-        return rows.smallest_hashes(self.key, self.count)
+        """At most `count` positions, in the order of the hash."""
+        return rows.points.index[rows.by_hash(self.key, self.count)]

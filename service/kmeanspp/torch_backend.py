@@ -1,6 +1,6 @@
-"""A shard's loops in torch, for points on a GPU; it runs on a CPU as well.
+"""The backend for points on a GPU; it runs on a CPU as well, for tests. Axes: n points, m centres, c columns.
 
-Hashes are the same whole numbers there, and bounds stay bounds, so the picks are those of the other bodies.
+Hashes are the same whole numbers there, and bounds are bounds, so the picks are those of the other backends.
 """
 
 import numpy as np
@@ -9,82 +9,87 @@ from torch import Tensor
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.rng import GOLDEN, MIX_A, MIX_B
-from negsift.service.kmeanspp.numpy_backend import NEAR, ROUNDED_UP, slack
+from negsift.service.kmeanspp.messages import TimeWindow
+from negsift.service.kmeanspp.point_backend import NEAR, ROUNDED_UP, row_runs, slack
 from negsift.service.kmeanspp.points import Points, Steps
 
-_CELLS = 1 << 26
-_TF32 = 2.0**-9
+_MOST_CELLS, _LEAST_COLUMNS = 1 << 26, 8  # of an array (n, m): 256 MiB; n counts as if it had 8 columns at least
+_TF32 = 2.0**-9  # twice the relative error of a product of two factors rounded to TF32's 11 bits
 
 
 class TorchBackend:
-    """Points on `device` and, for the few that are sent, in memory as well."""
+    """Points and bounds as tensors on `device`; squared norms in main memory as well."""
 
     def __init__(self, points: Points, device: torch.device) -> None:
         self._device = device
-        self._factors = tuple(torch.from_numpy(factor).to(device) for factor in points.narrow.factors)
+        self._factors = tuple(torch.from_numpy(factor_nc).to(device) for factor_nc in points.factors32)
         self._index = torch.from_numpy(points.index).to(device)
-        coarse = torch.get_float32_matmul_precision() != "highest" and device.type == "cuda"
-        self._slack = slack(points.factors) + _TF32 * coarse
+        tf32 = torch.get_float32_matmul_precision() != "highest" and device.type == "cuda"
+        self._slack = slack(points.factors) + _TF32 * tf32
         self._squares = torch.ones(len(points), device=device)
-        for factor in self._factors:
-            self._squares *= factor.square().sum(1)
+        for factor_nc in self._factors:
+            self._squares *= factor_nc.square().sum(1)
         self._bound = torch.full_like(self._squares, torch.inf)
         self.squares: Steps = self._squares.cpu().numpy()
 
-    def cover(self, centres: Points) -> Index:
-        """|u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c, the least over centres, where it is below the bound."""
-        theirs = [torch.from_numpy(factor).to(self._device) for factor in centres.narrow.factors]
-        reach = torch.from_numpy(centres.squares * (1.0 + self._slack)).to(self._device, torch.float32)
-        for rows in _runs(len(self._bound), len(centres)):
-            products = -2.0 * self._factors[0][rows] @ theirs[0].T
-            for mine, other in zip(self._factors[1:], theirs[1:], strict=True):
-                products *= mine[rows] @ other.T
-            least = products.add_(reach).amin(1) + self._squares[rows] * (1.0 + 2.0 * self._slack)
-            torch.minimum(self._bound[rows], least, out=self._bound[rows])
-        near = (self._bound > 0.0) & (self._bound <= NEAR * self._slack * self._squares)
-        return _rows(near)
+    def lower_bounds(self, centres: Points) -> Index:
+        """Lower them to |u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c; gives the rows that may be mostly rounding."""
+        right = [torch.from_numpy(factor_mc).to(self._device) for factor_mc in centres.factors32]
+        squares_m = torch.from_numpy(centres.squares * (1.0 + self._slack)).to(self._device, torch.float32)
+        for rows in self._runs(len(centres)):
+            products_nm = -2.0 * self._factors[0][rows] @ right[0].T
+            for left_nc, right_mc in zip(self._factors[1:], right[1:], strict=True):
+                products_nm *= left_nc[rows] @ right_mc.T
+            bound_n = products_nm.add_(squares_m).amin(1) + self._squares[rows] * (1.0 + 2.0 * self._slack)
+            torch.minimum(self._bound[rows], bound_n, out=self._bound[rows])
+        return _true_rows((self._bound > 0.0) & (self._bound <= NEAR * self._slack * self._squares))
 
-    def bound(self, rows: Index) -> Floats:
+    def bounds_of(self, rows: Index) -> Floats:
         """The bounds of `rows`."""
-        chosen: Floats = self._bound[torch.from_numpy(rows).to(self._device)].double().cpu().numpy()
-        return chosen
+        bound_n: Floats = self._bound[torch.from_numpy(rows).to(self._device)].double().cpu().numpy()
+        return bound_n
 
-    def settle(self, rows: Index, squares: Floats) -> None:
-        """Set the bounds of `rows` to these D², or hardly more."""
-        bounds = torch.from_numpy(squares * ROUNDED_UP).to(self._device, torch.float32)
-        self._bound[torch.from_numpy(rows).to(self._device)] = bounds
+    def set_bounds(self, rows: Index, gap_n: Floats) -> None:
+        """Set the bounds of `rows` to these exact D², rounded up."""
+        bound_n = torch.from_numpy(gap_n * ROUNDED_UP).to(self._device, torch.float32)
+        self._bound[torch.from_numpy(rows).to(self._device)] = bound_n
 
-    def forget(self) -> None:
-        """All bounds to infinity."""
+    def reset(self) -> None:
+        """Set all bounds to infinity."""
         self._bound.fill_(torch.inf)
 
-    def total(self) -> float:
+    def sum_bounds(self) -> float:
         """The sum of all bounds."""
         return float(self._bound.sum(dtype=torch.float64))
 
-    def top(self, count: int) -> tuple[Index, float]:
-        """The `count` rows of the largest bounds, or all, and the largest bound of the others."""
+    def largest(self, count: int) -> tuple[Index, float]:
+        """The `count` rows of the largest bounds and the largest bound of the others."""
         if count >= len(self._bound):
             return np.arange(len(self._bound)), 0.0
         largest = self._bound.topk(count + 1)
         rows: Index = largest.indices[:count].cpu().numpy()
         return rows, float(largest.values[count])
 
-    def due(self, radius: float | None, key: int, times: tuple[float, float]) -> Index:
-        """Rows whose first number is due in between."""
-        found = [np.zeros(0, dtype=np.int64)]
-        for rows in _runs(len(self._index), 1):
-            own = self._bound[rows].double() if radius is None else (self._squares[rows].double().sqrt() + radius) ** 2
-            number = _numbers(self._index[rows], key)
-            hit = number <= own * times[1] + 2.0**-53
-            if times[0] > 0.0:
-                hit &= number > own * times[0] + 2.0**-53
-            found.append(_rows(hit) + rows.start)
-        return np.concatenate(found)
+    def arriving(self, radius: float | None, window: TimeWindow) -> Index:
+        """Rows whose first arrival may be in the window: u ≤ rate · time + 2^-53, as `point_backend.earliest`."""
+        parts = [np.zeros(0, dtype=np.int64)]
+        for rows in self._runs(1):
+            rate_n = self._bound[rows].double()
+            if radius is not None:
+                rate_n = (self._squares[rows].double().sqrt() + radius) ** 2
+            uniform_n = _uniform_keys(self._index[rows], window.key)
+            arriving_n = uniform_n <= rate_n * window.end + 2.0**-53
+            if window.start > 0.0:
+                arriving_n &= uniform_n > rate_n * window.start + 2.0**-53
+            parts.append(_true_rows(arriving_n) + rows.start)
+        return np.concatenate(parts)
+
+    def _runs(self, columns: int) -> list[slice]:
+        return row_runs(len(self._bound), max(1, _MOST_CELLS // max(columns, _LEAST_COLUMNS)))
 
 
-def _numbers(index: Tensor, key: int) -> Tensor:
-    """`uniform_keys` on the device: int64 products wrap as unsigned ones do, shifts are made logical."""
+def _uniform_keys(index: Tensor, key: int) -> Tensor:
+    """`rng.uniform_keys` on the device: int64 products wrap as unsigned ones do, shifts are made logical."""
     bits = index * _signed(int(GOLDEN)) + _signed(key)
     bits = (bits ^ _shifted(bits, 30)) * _signed(int(MIX_A))
     bits = (bits ^ _shifted(bits, 27)) * _signed(int(MIX_B))
@@ -100,11 +105,6 @@ def _signed(word: int) -> int:
     return word - (1 << 64) if word >= 1 << 63 else word
 
 
-def _rows(mask: Tensor) -> Index:
-    found: Index = mask.nonzero()[:, 0].cpu().numpy()
-    return found
-
-
-def _runs(count: int, centres: int) -> list[slice]:
-    step = max(1, _CELLS // max(centres, 8))
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+def _true_rows(mask_n: Tensor) -> Index:
+    rows: Index = mask_n.nonzero()[:, 0].cpu().numpy()
+    return rows

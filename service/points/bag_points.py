@@ -1,6 +1,7 @@
-"""Bags as points for k-means++ and its kin: each shard's gradients or features, on one grid for all shards.
+"""Bags as points for k-means++ and k-centre greedy: each shard's gradients or features, on one grid for all shards.
 
-Memory: 4 bytes a number, in a temporary memory-mapped file beyond what the shard may keep.
+They take 4 bytes a number, in a temporary memory-mapped file if that is more than the shard may keep in memory.
+Axes: n bags, c columns.
 """
 
 import math
@@ -16,16 +17,17 @@ from negsift.common.arrays import Array, Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.types import Embedded, EmbeddingSpec
 from negsift.service.kmeanspp.messages import Moments
+from negsift.service.kmeanspp.point_backend import BackendFactory
 from negsift.service.kmeanspp.points import Points, Steps, grid_exponent, snap
-from negsift.service.kmeanspp.shard_rows import BackendFactory, ShardRows
+from negsift.service.kmeanspp.shard_rows import ShardRows
 
 
 @dataclass(frozen=True)
 class PointsSpec:
-    """Which points: the last layer's gradients, or the features it reads.
+    """Which points: the last layer's gradients, or the features that it reads.
 
-    With `floor` (norm, index) only bags of a longer gradient, or as long and not behind `index`. With a
-    `subset` only its bags.
+    With a `floor` (norm, index) only bags whose gradient is longer, or as long at an index up to that one; with
+    a `subset` only its bags.
     """
 
     embedding: EmbeddingSpec
@@ -36,8 +38,10 @@ class PointsSpec:
 
 @dataclass(frozen=True)
 class PointsMeasure:
-    """A shard's points before there is a grid: bags seen, those dropped as not finite, points; of each factor the
-    largest entry and the columns (nothing where the shard has no bag); and the bags below the floor.
+    """A shard's points before the grid is known, from which the grid is made.
+
+    The numbers of bags seen, of bags dropped as not finite, and of points; of each factor the largest absolute
+    entry and the columns (nothing where the shard has no bag); and the moments of the bags below the floor.
     """
 
     seen: int
@@ -50,61 +54,62 @@ class PointsMeasure:
 
 @dataclass(frozen=True)
 class Grid:
-    """The steps on which all shards put their points: for each factor the power of two, and the columns."""
+    """The grid of all shards' points: a step is 2^exponent. One exponent and the columns of each factor."""
 
     exponents: tuple[int, ...]
     columns: tuple[int, ...]
 
     @classmethod
     def over(cls, parts: Sequence[PointsMeasure]) -> "Grid":
-        """The grid for all points together."""
-        held = [part for part in parts if part.columns]
-        columns = tuple(held[0].columns) if held else (1,)
-        largest = [max((part.largest[at] for part in held), default=0.0) for at in range(len(columns))]
+        """The grid for the points of all shards."""
+        filled = [part for part in parts if part.columns]
+        columns = tuple(filled[0].columns) if filled else (1,)
+        largest = [max((part.largest[factor] for part in filled), default=0.0) for factor in range(len(columns))]
         return cls(tuple(map(grid_exponent, largest, columns)), columns)
 
     @property
     def square(self) -> float:
-        """A squared step, in the points' own units."""
+        """A squared step in the points' own units."""
         return math.ldexp(1.0, 2 * sum(self.exponents))
 
     @property
     def point_bytes(self) -> int:
-        """What a point takes: its numbers and its position."""
+        """The size of a point: its numbers and its position."""
         return 4 * sum(self.columns) + 8
 
 
 class BagPoints:
-    """One shard's points, kept between the rounds of a selection."""
+    """One shard's points, kept between the questions of a seeding."""
 
-    def __init__(self, parts: Iterable[Embedded], seen: int, wanted: PointsSpec, limit_bytes: int) -> None:
-        """`parts` hold `seen` bags in all, in the order of their index."""
-        room, dropped, below = _PointBuffer(seen, limit_bytes), 0, [Moments(0, 0.0, 0.0)]
+    def __init__(self, parts: Iterable[Embedded], seen: int, spec: PointsSpec, limit_bytes: int) -> None:
+        """`parts` have `seen` bags in all, sorted by index."""
+        buffer, dropped, below = _PointBuffer(seen, limit_bytes), 0, [Moments(0, 0.0, 0.0)]
         for part in parts:
-            factors = _factors(part, wanted)
-            finite = np.logical_and.reduce([np.isfinite(factor).all(1) for factor in factors])
-            high = _above(part, wanted.floor)
-            rows = np.flatnonzero(finite & high)
-            room.add(part.index[rows], [factor[rows] for factor in factors])
-            dropped += int((~finite).sum())
-            below.append(_moments(part, finite & ~high))
-        self._index, self._factors = room.index[: room.filled], [factor[: room.filled] for factor in room.factors]
+            factors_nc = _factors(part, spec)
+            finite_n = np.logical_and.reduce([np.isfinite(factor_nc).all(1) for factor_nc in factors_nc])
+            above_n = _above(part, spec.floor)
+            rows = np.flatnonzero(finite_n & above_n)
+            buffer.add(part.index[rows], [factor_nc[rows] for factor_nc in factors_nc])
+            dropped += int((~finite_n).sum())
+            below.append(_moments(part, finite_n & ~above_n))
+        self._index = buffer.index[: buffer.filled]
+        self._factors = [factor_nc[: buffer.filled] for factor_nc in buffer.factors]
         largest = [float(max(factor.max(initial=0.0), -factor.min(initial=0.0))) for factor in self._factors]
-        columns = [factor.shape[1] for factor in self._factors]
-        self.measured = PointsMeasure(seen, dropped, room.filled, largest, columns, Moments.total(below))
+        columns = [factor_nc.shape[1] for factor_nc in self._factors]
+        self.measured = PointsMeasure(seen, dropped, buffer.filled, largest, columns, Moments.total(below))
         self._rows: ShardRows | None = None
 
-    def rows(self, grid: Grid, body: BackendFactory | None = None) -> ShardRows:
-        """The points on the grid, which are snapped in place the first time."""
+    def rows(self, grid: Grid, make_backend: BackendFactory | None = None) -> ShardRows:
+        """The points on the grid; the first call snaps them in place."""
         if self._rows is None:
             raw = self._factors or [np.zeros((0, columns), dtype=np.float32) for columns in grid.columns]
             snapped = tuple(snap(factor, exponent) for factor, exponent in zip(raw, grid.exponents, strict=True))
-            self._rows = ShardRows(Points(self._index, snapped), body)
+            self._rows = ShardRows(Points(self._index, snapped), make_backend)
         return self._rows
 
 
 class _PointBuffer:
-    """Arrays for so many points, made when the first ones tell their shape."""
+    """Arrays for `count` points, made once the first points show their columns."""
 
     def __init__(self, count: int, limit_bytes: int) -> None:
         self._count, self._limit_bytes, self.filled = count, limit_bytes, 0
@@ -115,8 +120,8 @@ class _PointBuffer:
         self.factors = self.factors or [self._array(factor.shape[1]) for factor in factors]
         run = slice(self.filled, self.filled + len(index))
         self.index[run] = index
-        for mine, theirs in zip(self.factors, factors, strict=True):
-            mine[run] = theirs
+        for own, added in zip(self.factors, factors, strict=True):
+            own[run] = added
         self.filled += len(index)
 
     def _array(self, columns: int) -> Steps:
@@ -126,26 +131,27 @@ class _PointBuffer:
             return np.memmap(file, np.float32, "w+", shape=(self._count, columns))
 
 
-def _factors(part: Embedded, wanted: PointsSpec) -> list[Steps]:
-    """The points' factors, as float32: two classes' gradients are one product, more classes' stay two."""
-    if wanted.of == "features":
+def _factors(part: Embedded, spec: PointsSpec) -> list[Steps]:
+    """The points' factors as float32; the two factors of a gradient are multiplied if one has a single column."""
+    if spec.of == "features":
         return [part.features.astype(np.float32, copy=False)]
-    assert part.gradient is not None  # the ask says so
-    left, right = part.gradient.left, part.gradient.right
-    both: list[Array] = [left * right] if left.shape[1] == 1 else [left, right]
-    with np.errstate(over="ignore"):
-        return [factor.astype(np.float32) for factor in both]
+    assert part.gradient is not None  # `spec.ask` asks for it
+    left_nc, right_nc = part.gradient.left, part.gradient.right
+    factors: list[Array] = [left_nc * right_nc] if left_nc.shape[1] == 1 else [left_nc, right_nc]
+    with np.errstate(over="ignore"):  # what overflows is dropped as not finite
+        return [factor_nc.astype(np.float32) for factor_nc in factors]
 
 
 def _above(part: Embedded, floor: tuple[float, int] | None) -> NDArray[np.bool_]:
-    """Whether a bag's gradient is beyond the floor, (n,)."""
+    """Whether each bag is above the floor, (n,)."""
     if floor is None or part.gradient is None:
         return np.ones(len(part.index), dtype=np.bool_)
     norm = part.gradient.norm
     return np.asarray((norm > floor[0]) | ((norm == floor[0]) & (part.index <= floor[1])), dtype=np.bool_)
 
 
-def _moments(part: Embedded, chosen: NDArray[np.bool_]) -> Moments:
-    if part.gradient is None or not chosen.any():
+def _moments(part: Embedded, mask_n: NDArray[np.bool_]) -> Moments:
+    """The moments of the gradients under the mask."""
+    if part.gradient is None or not mask_n.any():
         return Moments(0, 0.0, 0.0)
-    return Moments.of(np.square(part.gradient.norm[chosen]))
+    return Moments.of(np.square(part.gradient.norm[mask_n]))

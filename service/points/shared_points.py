@@ -7,10 +7,11 @@ from functools import cached_property
 from negsift.common.account import Traffic
 from negsift.common.errors import ServiceError
 from negsift.common.types import Candidates, Picked
-from negsift.service.kmeanspp.messages import Moments, Seeding
+from negsift.service.kmeanspp.messages import Moments
 from negsift.service.kmeanspp.point_pool import LocalPool, PointPool
 from negsift.service.kmeanspp.points import Points
 from negsift.service.kmeanspp.queries import AllPoints
+from negsift.service.kmeanspp.seeding import Seeding
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.points.bag_points import Grid, PointsMeasure
 

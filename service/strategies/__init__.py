@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.types import Need
-from negsift.service.kmeanspp.engines import ENGINES
-from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.badge import ENGINE_NAMES, Badge
 from negsift.service.strategies.badge_filtered import BadgeFiltered
 from negsift.service.strategies.base import Strategy
 from negsift.service.strategies.cluster_margin import ClusterMargin
@@ -45,9 +44,7 @@ class StrategyConfig:
 
     name: str = knob("random", "strategy: see `list`")
     label: str = knob("pseudo", "class that gradients are taken for: pseudo (the predicted one) or known")
-    engine: str = knob(
-        "exact", "badge's k-means++: exact, or on gathered gradients sequential, sklearn, faiss, faiss_afkmc2"
-    )
+    engine: str = knob("exact", "badge's k-means++: exact, or FAISS's on gathered gradients: faiss, faiss_afkmc2")
     first: str = knob("norm", "badge's first bag: norm (the largest gradient) or random")
     keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen", least=1)
 
@@ -60,11 +57,7 @@ class StrategyConfig:
         check_knobs(self, "strategy")
 
 
-CHOICES: dict[str, Sequence[str]] = {
-    "label": ("pseudo", "known"),
-    "engine": ("exact", *ENGINES),
-    "first": ("norm", "random"),
-}
+CHOICES: dict[str, Sequence[str]] = {"label": ("pseudo", "known"), "engine": ENGINE_NAMES, "first": ("norm", "random")}
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:

@@ -2,7 +2,7 @@
 
 from negsift.common.types import Need, Picked, Round
 from negsift.service.kmeanspp.farthest_first import farthest_first
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 

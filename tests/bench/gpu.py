@@ -23,8 +23,9 @@ from negsift.common.models.encoders import make_model
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool
 from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.scoring.scoring_config import ScoringConfig

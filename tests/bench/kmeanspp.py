@@ -1,4 +1,4 @@
-"""Seeding k-means++: our race against FAISS, scikit-learn, torch and BADGE, by CPU time on one thread.
+"""Seeding k-means++: ours against FAISS, scikit-learn, torch and BADGE, by CPU time on one thread.
 
     python -m tests.bench.kmeanspp --root FOLDER [--quick] [--cache FOLDER]
 
@@ -164,7 +164,7 @@ def where(cell: ways.Json) -> list[str]:
 
 
 def sent(cell: ways.Json) -> list[str]:
-    """What ours sent, with the last of its bodies, seed 0."""
+    """What ours sent, with the last of its backends, seed 0."""
     traffic = cell["traffic"]
     return [*(f"{traffic[name]:,}" for name in ("rounds", "passes", "points")), f"{traffic['size_bytes'] / 1e6:.1f}"]
 

@@ -3,7 +3,6 @@
 All take the same rows (n, d) and give the centres' rows. Axes: n points, d columns.
 """
 
-import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,20 +13,21 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
-from sklearn.cluster import kmeans_plusplus
 
+from negsift.service.kmeanspp.cpu_backend import CpuBackend
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.messages import Seeding
-from negsift.service.kmeanspp.numpy_backend import NumpyBackend, PointBackend
-from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
+from negsift.service.kmeanspp.numba_policy import numba_installed
+from negsift.service.kmeanspp.point_backend import BackendFactory
+from negsift.service.kmeanspp.point_pool import LocalPool
 from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.seeding import Seeding, SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.bench.kmeanspp_badge import factored, published
+from tests.unit import seeding_oracles
 
 OURS_TIMES, PEERS_TIMES = 5, 3
 LEAST_CENTRES, _BUDGET_S, _LONGEST_S = 6, 1.0, 20.0
 Json = dict[str, Any]  # Any: JSON
-Body = Callable[[Points], PointBackend]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Method:
 def measure(rows: Steps, wanted: int) -> Json:
     """CPU seconds of every way, in turns; `run` centres were timed, None: too slow; and what messages ours took."""
     ways, job = seedings(), Job(rows, wanted, wanted)
-    traffic = [asdict(race(body, job).traffic) for body in bodies().values()]  # compiles, too
+    traffic = [asdict(seed(backend, job).traffic) for backend in backends().values()]  # compiles, too
     run = {name: way.planned(job) for name, way in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name, count in run.items() if count}
     for turn in range(OURS_TIMES):
@@ -98,8 +98,8 @@ def check(name: str, rows: Steps, wanted: int) -> Json:
 
 
 def seedings() -> dict[str, Method]:
-    """Ours with every body there is, then the peers, by name."""
-    ours = [Method(f"ours, {name}", partial(by_race, body), ours=True) for name, body in bodies().items()]
+    """Ours with every backend there is, then the peers, by name."""
+    ours = [Method(f"ours, {name}", partial(by_ours, backend), ours=True) for name, backend in backends().items()]
     peers = [
         Method("FAISS k-means++", partial(by_faiss, faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS), passes=True),
         Method("FAISS AFK-MC²", partial(by_faiss, faiss.ClusteringInitMethod_AFK_MC2)),
@@ -113,12 +113,10 @@ def seedings() -> dict[str, Method]:
     return {seeding.name: seeding for seeding in (*ours, *peers)}
 
 
-def bodies() -> dict[str, Body]:
-    """Our loops over points: numpy's, and numba's where both it and numba are there."""
-    found: dict[str, Body] = {"numpy": NumpyBackend}
-    if importlib.util.find_spec("numba"):
-        found["numba"] = importlib.import_module("negsift.service.kmeanspp.numba_backend").NumbaBackend
-    return found
+def backends() -> dict[str, BackendFactory]:
+    """Ours on a CPU: numpy's, and numba's where it is installed."""
+    names = {"numpy": False, "numba": True} if numba_installed() else {"numpy": False}
+    return {name: partial(CpuBackend, compiled=compiled) for name, compiled in names.items()}
 
 
 def one_thread() -> None:
@@ -127,15 +125,15 @@ def one_thread() -> None:
     faiss.omp_set_num_threads(1)
 
 
-def race(body: Body, job: Job) -> Seeding:
+def seed(backend: BackendFactory, job: Job) -> Seeding:
     """Ours, in full."""
     points = Points(np.arange(len(job.rows), dtype=np.int64), (job.rows,))
-    return d2_sample(LocalPool(ShardRows(points, body)), SeedingSpec(job.count, job.seed, 0))
+    return d2_sample(LocalPool(ShardRows(points, backend)), SeedingSpec(job.count, job.seed, 0))
 
 
-def by_race(body: Body, job: Job) -> Steps:
+def by_ours(backend: BackendFactory, job: Job) -> Steps:
     """Ours."""
-    return job.rows[race(body, job).index]
+    return job.rows[seed(backend, job).index]
 
 
 def by_faiss(method: int, job: Job) -> Steps:
@@ -150,9 +148,8 @@ def by_faiss(method: int, job: Job) -> Steps:
 
 def by_sklearn(trials: int | None, job: Job) -> Steps:
     """scikit-learn's, the best of several candidates a centre; by default as many as for all the wanted ones."""
-    each = 2 + int(np.log(job.wanted)) if trials is None else trials
-    centres: Steps = kmeans_plusplus(job.rows, job.count, random_state=job.seed, n_local_trials=each)[0]
-    return centres
+    trials = 2 + int(np.log(job.wanted)) if trials is None else trials
+    return job.rows[seeding_oracles.by_sklearn(job.rows, job.count, job.seed, trials)]
 
 
 def by_torch(job: Job) -> Steps:

@@ -1,4 +1,4 @@
-"""k-means++ seeding on four Ray shards: our race against one round of messages a centre, by the clock on the wall.
+"""k-means++ seeding on four Ray shards: ours against one round of messages a centre, by the clock on the wall.
 
     python -m tests.bench.kmeanspp_shards [--root FOLDER] [--cache FOLDER]
 
@@ -20,12 +20,11 @@ import ray
 
 from negsift.deploy.versions import versions
 from negsift.service.cluster.service import connect
-from negsift.service.kmeanspp.arrival_times import exponentials
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.messages import Seeding
-from negsift.service.kmeanspp.point_pool import SeedingSpec
+from negsift.service.kmeanspp.hashed_times import exponentials
 from negsift.service.kmeanspp.points import Points, Steps
 from negsift.service.kmeanspp.queries import Answer, PointQuery
+from negsift.service.kmeanspp.seeding import Seeding, SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from tests.bench.kmeanspp import cpu_model
 from tests.bench.kmeanspp_pools import Source
@@ -53,7 +52,7 @@ class Holder:
         return -float(self._squares[row]), self._points.factors[0][row]
 
     def step(self, key: int, centre: Steps) -> tuple[float, Steps]:
-        """Lower D² by one centre; the first arrival of a fresh race, its time and its point."""
+        """Lower D² by one centre; the first arrival of a fresh phase, its time and its point."""
         rows = self._points.factors[0]
         gaps = self._squares - 2.0 * (rows @ centre) + centre @ centre
         np.minimum(self._nearest, np.maximum(gaps, 0.0), out=self._nearest)

@@ -19,8 +19,9 @@ from negsift.common.types import Embedded, Picked, Round, Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.point_pool import PointPool, SeedingSpec
+from negsift.service.kmeanspp.point_pool import PointPool
 from negsift.service.kmeanspp.queries import Answer, PointQuery
+from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.strategies import STRATEGIES
 from negsift.service.strategies.badge import Badge
@@ -71,7 +72,7 @@ class DeadlyFull(Full):
 
 
 class KillingPool:
-    """The points on the shards; a scorer is killed just before one of the queries."""
+    """A pool of points that kills a scorer just before one of its questions."""
 
     def __init__(self, pool: PointPool, before: int) -> None:
         self._pool, self._left = pool, before

@@ -23,8 +23,9 @@ from negsift.deploy.run import Runner
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.farthest_first import farthest_first
-from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
+from negsift.service.kmeanspp.point_pool import LocalPool
 from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.strategies import StrategyConfig
 from negsift.trainer.config import TrainingConfig

@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.types import Embedded, Gradient
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
-from negsift.service.kmeanspp.engines import ENGINES
-from negsift.service.kmeanspp.point_pool import SeedingSpec
-from negsift.service.kmeanspp.points import grid_exponent, snap
+from negsift.service.kmeanspp.faiss_engines import ENGINES
 from negsift.service.strategies.badge import Badge
-from tests.unit.test_engines import naive
 from tests.unit.toys import HeldView, MeanNet, a_round, assert_same, select, vector_model, vectors
 
 
@@ -27,30 +24,21 @@ def flat(rows: np.ndarray) -> Embedded:
     return pool_of(np.ones((len(rows), 1)), rows)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_sequential_engine_draws_naively_from_the_products_of_the_factors(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    left, right = random.normal(size=(30, 3)), random.normal(size=(30, 4))
-    left[25:], right[25:] = left[:5], right[:5]
-    steps = [
-        snap(each.astype(np.float32), grid_exponent(float(np.abs(each).max()), each.shape[1])) for each in (left, right)
-    ]
-    one, other = (each.astype(np.int64).astype(object) for each in steps)
-    products = (one[:, :, None] * other[:, None, :]).reshape(30, -1)
-    found = Badge(engine="sequential").pick(HeldView(pool_of(left, right)), {}, a_round(27, seed=seed))
-    expected = naive(products, (np.arange(30) * 3 + 5).tolist(), SeedingSpec(27, seed, 0))
-    assert (found.candidates.index.tolist(), found.filled) == expected
-
-
 @pytest.mark.parametrize("factors", [1, 3])
 @pytest.mark.parametrize("engine", ["exact", *ENGINES])
 def test_scores_are_squared_distances_in_the_gradients_own_units(engine: str, factors: int) -> None:
     random = np.random.default_rng(factors)
     left, right = 1e-3 * random.normal(size=(40, factors)), random.normal(size=(40, 4))
-    found = Badge(engine=engine).pick(HeldView(pool_of(left, right)), {}, a_round(12)).candidates
-    products = (left[:, :, None] * right[:, None, :]).reshape(40, -1)[(found.index - 5) // 3]
-    gaps = [((products[:at] - products[at]) ** 2).sum(1).min() for at in range(1, 12)]
-    np.testing.assert_allclose(found.score, [(products[0] ** 2).sum(), *gaps], rtol=1e-4)
+    picked = Badge(engine=engine).pick(HeldView(pool_of(left, right)), {}, a_round(12)).candidates
+    products = (left[:, :, None] * right[:, None, :]).reshape(40, -1)[(picked.index - 5) // 3]
+    gaps = [((products[:place] - products[place]) ** 2).sum(1).min() for place in range(1, 12)]
+    np.testing.assert_allclose(picked.score, [(products[0] ** 2).sum(), *gaps], rtol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["sequential", "sklearn", ""])
+def test_an_unknown_engine_is_one_line_with_the_known_ones(engine: str) -> None:
+    with pytest.raises(UnknownName, match=rf"strategy.engine.*{engine}.*exact, faiss, faiss_afkmc2"):
+        Badge(engine=engine)
 
 
 @pytest.mark.parametrize("scale", [2.0**-120, 2.0**-60, 2.0**60, 2.0**100])
@@ -63,18 +51,18 @@ def test_picks_do_not_depend_on_the_scale(scale: float) -> None:
 
 def test_denormal_half_precision_gradients_are_told_apart() -> None:
     rows = np.random.default_rng(0).permutation(40)[:, None].astype(np.float16) * np.float16(6e-8)
-    found = Badge().pick(HeldView(flat(rows.astype(np.float32))), {}, a_round(39))
-    assert found.filled == 0
-    assert len(set(found.candidates.index.tolist())) == 39
+    picked = Badge().pick(HeldView(flat(rows.astype(np.float32))), {}, a_round(39))
+    assert picked.filled == 0
+    assert len(set(picked.candidates.index.tolist())) == 39
 
 
 @pytest.mark.parametrize(("sick", "k"), [(3, 3), (5, 1), (5, 5)])
 def test_too_few_finite_gradients_give_what_there_is(sick: int, k: int) -> None:
     rows = np.random.default_rng(0).normal(size=(5, 3))
     rows[:sick] = [np.nan, np.inf, -np.inf]
-    found = Badge().pick(HeldView(flat(rows)), {}, a_round(k)).candidates
-    assert len(found.index) == len(found.score) == min(5 - sick, k)
-    assert (found.seen, found.dropped) == (5, sick)
+    picked = Badge().pick(HeldView(flat(rows)), {}, a_round(k)).candidates
+    assert len(picked.index) == len(picked.score) == min(5 - sick, k)
+    assert (picked.seen, picked.dropped) == (5, sick)
 
 
 @pytest.mark.parametrize("k", [0, 1, 40])

@@ -1,4 +1,4 @@
-"""The race draws as D² sampling does: joint distributions of picks, and potentials on real gradients."""
+"""D² sampling in few rounds draws as plain D² sampling does: joint distributions of picks, and potentials on real gradients."""
 
 from collections import Counter
 from itertools import permutations
@@ -13,11 +13,10 @@ from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model
 from negsift.common.types import EmbeddingSpec, Need
 from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.engines import sequential
-from negsift.service.kmeanspp.point_pool import LocalPool, SeedingSpec
 from negsift.service.kmeanspp.points import Points, grid_exponent, snap
-from negsift.service.kmeanspp.shard_rows import ShardRows
-from tests.unit.test_race import points_of
+from negsift.service.kmeanspp.seeding import SeedingSpec
+from tests.unit.seeding_oracles import by_sklearn, sequential
+from tests.unit.seeding_pools import points_of, pool_of
 
 DRAWS, SIGNIFICANT = 7_000, 0.001
 POOLS = {
@@ -44,7 +43,7 @@ def chances(rows: np.ndarray, picks: int) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize("name", POOLS)
 def test_the_first_three_picks_have_the_chances_of_d2_sampling(name: str) -> None:
     rows = np.array(POOLS[name])
-    pool, expected = LocalPool(ShardRows(points_of(rows))), chances(rows, 3)
+    pool, expected = pool_of(points_of(rows)), chances(rows, 3)
     counts = Counter(tuple((d2_sample(pool, SeedingSpec(3, 0, epoch)).index - 5) // 3) for epoch in range(DRAWS))
     likely = [order for order, chance in expected.items() if chance * DRAWS >= 5.0]
     observed, wanted = [counts[order] for order in likely], [DRAWS * expected[order] for order in likely]
@@ -57,7 +56,7 @@ def test_the_first_three_picks_have_the_chances_of_d2_sampling(name: str) -> Non
 
 
 def test_a_first_pick_at_random_is_uniform() -> None:
-    pool = LocalPool(ShardRows(points_of(np.array(POOLS["of norms from 1 to 1,000"]))))
+    pool = pool_of(points_of(np.array(POOLS["of norms from 1 to 1,000"])))
     first = [d2_sample(pool, SeedingSpec(1, 0, epoch, random_first=True)).index[0] for epoch in range(3_000)]
     assert chisquare(list(Counter(first).values())).pvalue > SIGNIFICANT
 
@@ -73,18 +72,29 @@ def real_gradients() -> Points:
 
 
 def potential(points: Points, index: np.ndarray) -> float:
-    rows = points.exact[0]
+    rows = points.factors64[0]
     return float(((rows[:, None] - rows[None, index]) ** 2).sum(2).min(1).sum())
 
 
-def test_potentials_on_real_gradients_are_those_of_the_sequential_loop() -> None:
-    points, runs = real_gradients(), 150
-    pool = LocalPool(ShardRows(points))
-    wanted = [SeedingSpec(12, 0, epoch) for epoch in range(runs)]
-    ours, theirs = (
-        np.array([potential(points, draw(each).index) for each in wanted])
-        for draw in (lambda each: d2_sample(pool, each), lambda each: sequential(points, each))
-    )
-    error = np.sqrt(ours.var(ddof=1) / runs + theirs.var(ddof=1) / runs)
-    assert abs(ours.mean() - theirs.mean()) < 3.5 * error
-    assert ks_2samp(ours, theirs).pvalue > SIGNIFICANT
+@pytest.fixture(scope="module")
+def gradients() -> Points:
+    return real_gradients()
+
+
+def by_sequential(points: Points, spec: SeedingSpec) -> np.ndarray:
+    return points.index[sequential(points, spec)]
+
+
+def by_scikit_learn(points: Points, spec: SeedingSpec) -> np.ndarray:
+    return points.index[by_sklearn(points.factors64[0], spec.count, spec.epoch)]
+
+
+@pytest.mark.parametrize(("draw", "random_first"), [(by_sequential, False), (by_scikit_learn, True)])
+def test_potentials_on_real_gradients_are_those_of_plain_seedings(draw, random_first: bool, gradients: Points) -> None:  # type: ignore[no-untyped-def]  # either of two functions
+    pool, runs = pool_of(gradients), 150
+    specs = [SeedingSpec(12, 0, epoch, random_first) for epoch in range(runs)]
+    ours = np.array([potential(gradients, d2_sample(pool, spec).index) for spec in specs])
+    plain = np.array([potential(gradients, draw(gradients, spec)) for spec in specs])
+    error = np.sqrt(ours.var(ddof=1) / runs + plain.var(ddof=1) / runs)
+    assert abs(ours.mean() - plain.mean()) < 3.5 * error
+    assert ks_2samp(ours, plain).pvalue > SIGNIFICANT

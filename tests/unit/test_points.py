@@ -64,7 +64,7 @@ def test_gaps_of_factored_points_are_those_of_their_products() -> None:
     products = (left[:, :, None] * right[:, None, :]).reshape(12, -1)
     naive = ((products[:, None] - products[None]) ** 2).sum(2)
     np.testing.assert_array_equal(squared_gaps(points, points), naive)
-    np.testing.assert_array_equal(inner_products(points.exact, points.exact), products @ products.T)
+    np.testing.assert_array_equal(inner_products(points.factors64, points.factors64), products @ products.T)
 
 
 def test_points_merge_in_the_order_of_their_positions() -> None:

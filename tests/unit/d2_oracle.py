@@ -1,4 +1,4 @@
-"""The race of service/kmeanspp, one arrival at a time over all points, in whole numbers where it matters.
+"""D² sampling by Poisson processes as service/kmeanspp does it, one arrival at a time over all points, in whole numbers where it matters.
 
 Written from the rules, not from the code: every point's clock is in one heap, D² is kept for all points,
 nothing is skipped, bounded or sent.

@@ -1,0 +1,40 @@
+"""The centres chosen so far."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from negsift.common.arrays import Floats
+from negsift.service.kmeanspp.points import Points
+
+
+class Centres:
+    """Centres in the order chosen, in arrays with room for all of the `capacity` to be chosen."""
+
+    def __init__(self, first: Points, capacity: int) -> None:
+        self.index = np.zeros(capacity, dtype=np.int64)
+        self.scores, self._squares = np.zeros(capacity), np.zeros(capacity)
+        self._factors = tuple(np.zeros((capacity, factor.shape[1])) for factor in first.factors)
+        self.count, self.capacity = 0, capacity
+        self.least_square = np.inf  # the smallest squared norm of a centre
+        self.add(first, first.squares)
+
+    @property
+    def missing(self) -> int:
+        """How many are to be chosen still."""
+        return self.capacity - self.count
+
+    def add(self, points: Points, scores: Sequence[float] | Floats) -> None:
+        """Append points; their scores are their squared distances to the centres before them."""
+        run = slice(self.count, self.count + len(points))
+        self.index[run], self.scores[run], self._squares[run] = points.index, scores, points.squares
+        for own, added in zip(self._factors, points.factors, strict=True):
+            own[run] = added
+        self.count += len(points)
+        self.least_square = min(self.least_square, float(points.squares.min()))
+
+    def since(self, start: int) -> Points:
+        """The centres from number `start` on, as float64."""
+        run = slice(start, self.count)
+        points = Points(self.index[run], tuple(factor[run] for factor in self._factors))
+        return points.with_squares(self._squares[run])
