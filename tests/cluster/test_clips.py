@@ -17,7 +17,7 @@ from negsift.common.data.catalogue import load_split
 from negsift.common.models.config import ModelConfig
 from negsift.common.models.psla import make_clip_model
 from negsift.deploy import clips_on_ray
-from negsift.deploy.clips_on_ray import _make_part, decoded_on_ray
+from negsift.deploy.clips_on_ray import decoded_on_ray, make_part
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import LIMIT_S
@@ -70,8 +70,8 @@ def test_parts_that_no_node_can_make_are_made_here(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "a.flac").write_bytes(encoded_clip(0))
     plan = CachePlan((Recording(tmp_path / "a.flac"),), SMALL, tmp_path / "cache")
-    assert _make_part(plan, 0, tmp_path / "no mark") is None
-    assert _make_part(CachePlan((Recording(tmp_path / "gone.flac"),), SMALL, tmp_path), 0, tmp_path) is None
+    assert make_part(plan, 0, tmp_path / "no mark") is None
+    assert make_part(CachePlan((Recording(tmp_path / "gone.flac"),), SMALL, tmp_path), 0, tmp_path) is None
     before = remote_decoding.set(lambda plan, missing: ())
     assert len(build_store(plan.recordings, SMALL, workers=1).number) == 1
     remote_decoding.reset(before)

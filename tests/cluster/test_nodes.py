@@ -1,9 +1,10 @@
 """Nodes killed: the round ends the same elsewhere, waits for a new node, or says what it lacks."""
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,16 @@ import ray
 from negsift.common.errors import ServiceError
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
-from negsift.service.cluster.service import CoordinatorActor
+from negsift.service.cluster.service import CoordinatorActor, RayService, start_ray_service
 from negsift.service.config import FleetConfig
 from negsift.service.points.shared_points import GatherLimits
+from negsift.service.pool.bag_source import BagSource
+from negsift.service.sampler_state import PendingSelection
+from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.task import Task
+from negsift.service.strategies import STRATEGIES as STRATEGY_TABLE
+from negsift.service.strategies.badge import Badge
+from negsift.service.strategies.base import Strategy
 from tests.cluster.chaos import alive
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
@@ -22,7 +30,7 @@ from tests.cluster.serving import eventually
 from tests.unit.toys import vector_model, vectors
 
 POOL, MODEL = vectors([3] * 120), vector_model()
-OPTIONS = FleetConfig(block=8, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=45.0)
+OPTIONS = FleetConfig(shards=3, block=8, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=45.0)
 STRATEGIES = ("entropy", "badge")
 pytestmark = pytest.mark.usefixtures("no_local_ray")
 
@@ -34,19 +42,31 @@ def expected() -> dict[str, Selection]:
 
 
 @pytest.fixture(scope="module")
-def crowded(no_local_ray: None) -> Iterator[tuple[Nodes, NegativeSampler]]:
+def crowded(no_local_ray: None) -> Iterator[tuple[Nodes, RayService]]:
     """Three scorers on three nodes of one CPU."""
-    with (
-        three_nodes(cpus=1) as nodes,
-        NegativeSampler(POOL, MODEL, k=10, shards=3, fleet="ray", options=OPTIONS) as sampler,
-    ):
+    spec = ShardSpec(BagSource(POOL), BagSource([]), MODEL, 3, OPTIONS.block, 0, OPTIONS.budget)
+    with three_nodes(cpus=1) as nodes:
+        service = start_ray_service(spec, OPTIONS)
         for name in STRATEGIES:
-            sampler.sibling(name, k=10).select(MODEL.state_dict(), 0)
-        yield nodes, sampler
+            begin(service, STRATEGY_TABLE[name]()).result()
+        yield nodes, service
+        service.close()
+
+
+def begin(service: RayService, strategy: Strategy) -> PendingSelection:
+    """A round of ten negatives, begun."""
+    return NegativeSampler.over(service, POOL, Task(strategy, 10)).submit(MODEL.state_dict(), 0)
+
+
+def with_coordinator(service: RayService, coordinator: Any) -> RayService:  # Any: an actor handle
+    """The same scorers under another coordinator."""
+    other = copy.copy(service)
+    other.coordinator = coordinator
+    return other
 
 
 @pytest.fixture
-def one_lost(crowded: tuple[Nodes, NegativeSampler]) -> tuple[Nodes, NegativeSampler]:
+def one_lost(crowded: tuple[Nodes, RayService]) -> tuple[Nodes, RayService]:
     """One of the nodes is dead and known to be, so that a scorer finds no room."""
     if living() == 3:
         crowded[0].kill(0)
@@ -55,7 +75,7 @@ def one_lost(crowded: tuple[Nodes, NegativeSampler]) -> tuple[Nodes, NegativeSam
 
 
 @pytest.fixture
-def all_there(crowded: tuple[Nodes, NegativeSampler]) -> tuple[Nodes, NegativeSampler]:
+def all_there(crowded: tuple[Nodes, RayService]) -> tuple[Nodes, RayService]:
     """All nodes are there, each with a scorer."""
     if living() == 2:
         crowded[0].replace(0)
@@ -80,52 +100,48 @@ def assert_expected(found: Selection, expected: Selection) -> None:
 
 @pytest.mark.parametrize("name", [pytest.param("entropy", marks=pytest.mark.slow), "badge"])
 def test_the_blocks_of_a_scorer_without_room_are_scored_by_the_others(
-    name: str, one_lost: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+    name: str, one_lost: tuple[Nodes, RayService], expected: dict[str, Selection]
 ) -> None:
-    found = one_lost[1].sibling(name, k=10).select(MODEL.state_dict(), 0)
+    found = begin(one_lost[1], STRATEGY_TABLE[name]()).result()
     assert_expected(found, expected[name])
     assert found.account.recovery.taken_over >= 1
 
 
 def test_where_nobody_stands_in_in_time_the_deadline_says_who_is_missing_and_what_it_needs(
-    one_lost: tuple[Nodes, NegativeSampler],
+    one_lost: tuple[Nodes, RayService],
 ) -> None:
-    service, limits = one_lost[1]._service, dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
+    service, limits = one_lost[1], dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
     hasty = ray.remote(CoordinatorActor).remote(service.group.factory, 3, limits, GatherLimits(held_bytes=0), False)
     told = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
-    with (
-        mock.patch.object(service, "coordinator", hasty),
-        pytest.raises(ServiceError, match=told + "scorer needs 1 CPU; bring lost nodes back or add one"),
-    ):
-        one_lost[1].sibling("badge", k=10).select(MODEL.state_dict(), 0)
+    with pytest.raises(ServiceError, match=told + "scorer needs 1 CPU; bring lost nodes back or add one"):
+        begin(with_coordinator(service, hasty), Badge()).result()
 
 
 def test_a_new_node_gives_the_scorer_room_in_the_middle_of_a_round(
-    one_lost: tuple[Nodes, NegativeSampler], expected: dict[str, Selection]
+    one_lost: tuple[Nodes, RayService], expected: dict[str, Selection]
 ) -> None:
-    pending = one_lost[1].sibling("badge", k=10).submit(MODEL.state_dict(), 0)
+    pending = begin(one_lost[1], Badge())
     one_lost[0].replace(0)
     assert_expected(pending.result(), expected["badge"])
     assert eventually(lambda: len(alive("scorer-")) == 3)
 
 
 def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
-    all_there: tuple[Nodes, NegativeSampler], expected: dict[str, Selection], tmp_path: Path
+    all_there: tuple[Nodes, RayService], expected: dict[str, Selection], tmp_path: Path
 ) -> None:
-    (nodes, sampler), halted = all_there, HaltedBadge(marker=tmp_path / "halted")
+    (nodes, service), halted = all_there, HaltedBadge(marker=tmp_path / "halted")
     moving = (
         ray.remote(CoordinatorActor)
         .options(name="coordinator-moved", num_cpus=0, resources={OTHER: 0.5}, max_restarts=-1, max_task_retries=-1)
-        .remote(sampler._service.group.factory, 3, OPTIONS.limits, GatherLimits(held_bytes=0), False)
+        .remote(service.group.factory, 3, OPTIONS.limits, GatherLimits(held_bytes=0), False)
     )
-    with mock.patch.object(sampler._service, "coordinator", moving):
-        pending = sampler.sibling(halted, k=10).submit(MODEL.state_dict(), 0)
-        assert eventually(halted.marker.exists)
-        doomed = home("coordinator-moved")
-        number = [node.node_id for node in nodes.others].index(doomed)
-        nodes.kill(number)
-        nodes.replace(number)
-        found = pending.result()
+    pending = begin(with_coordinator(service, moving), halted)
+    assert eventually(halted.marker.exists)
+    doomed = home("coordinator-moved")
+    number = [node.node_id for node in nodes.others].index(doomed)
+    nodes.kill(number)
+    nodes.replace(number)
+    found = pending.result()
     assert_expected(found, expected["badge"])
     assert found.account.recovery.coordinator == 1
     assert home("coordinator-moved") not in (None, doomed)

@@ -15,7 +15,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.serving import directory
 from tests.cluster.chaos import alive
 from tests.cluster.nodes import Nodes, three_nodes
-from tests.cluster.serving import LIMIT_S, eventually
+from tests.cluster.serving import eventually
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model, vectors
 
@@ -103,7 +103,6 @@ def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(
 def test_a_scorer_that_moved_and_ends_with_its_coordinator_is_made_anew(
     there: NegativeSampler, expected: Selection
 ) -> None:
-    pid = ray.get(there._service.coordinator.status.remote(), timeout=LIMIT_S)["pid"]
-    os.kill(pid, signal.SIGKILL)
+    os.kill(alive("coordinator-")[0]["Pid"], signal.SIGKILL)
     assert_same(there.select(MODEL.state_dict(), 0), expected)
     assert eventually(lambda: len(alive("scorer-")) == 3)

@@ -5,11 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
-import ray
 
 from negsift.common.errors import BadInput
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from tests.cluster.chaos import alive
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
 
@@ -36,7 +36,7 @@ def test_a_growing_table_gives_the_local_picks_on_ray(tmp_path: Path, shards: in
         write(tmp_path, as_table(random_bags(90, seed=1), [[]] * 90, first=150), append=True)
         assert here.refresh() == there.refresh() == 2
         assert_same(here.select(model.state_dict(), 1), there.select(model.state_dict(), 1))
-        os.kill(ray.get(there._service.group.scorers[-1].status.remote())["pid"], signal.SIGKILL)
+        os.kill(alive("scorer-")[-1]["Pid"], signal.SIGKILL)
         restarted = there.select(model.state_dict(), 2)
         assert_same(here.select(model.state_dict(), 2), restarted)
         assert restarted.account.pool_version == 2

@@ -26,7 +26,7 @@ def trained(share: BatchShare, size: int) -> tuple[dict[str, torch.Tensor], floa
     """What a worker adds to the first batch's gradients, and its mean loss of all of them."""
     learner = Learner(cnn(), TrainingConfig(lr=1e-12), 0)
     batches = list(EpochBatches(BAGS, ORDER, size, share))
-    learner._step(batches[0])
+    learner.train(batches[:1], 0)
     gradients = {name: value.grad.clone() for name, value in learner.model.named_parameters() if value.grad is not None}
     return gradients, learner.train(batches, 0)
 

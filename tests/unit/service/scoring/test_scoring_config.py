@@ -16,7 +16,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.scoring.scoring_config import ScoringConfig
 from tests.unit.service.test_sampler import CASES, K
-from tests.unit.toys import BLOCK, MeanNet, assert_same, select, shared_bag_set, vector_model, vectors
+from tests.unit.toys import BLOCK, MeanNet, assert_same, select, vector_model, vectors
 
 LAST = {"vectors": "head", "ragged": "head", "shared": "head", "own network": "fc"}
 
@@ -181,8 +181,11 @@ def test_a_precision_that_is_not_there_is_told() -> None:
         ScoringConfig(precision="float16")
 
 
-def test_what_was_set_up_is_said() -> None:
+def test_what_was_set_up_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert ScoringConfig().line == ""
     assert ScoringConfig(precision="bfloat16", frozen=True).line == "bfloat16, frozen"
-    with NegativeSampler(shared_bag_set(9, 5), CASES["shared"]()[2], k=1, options=how(channels_last=True)) as sampler:
-        assert sampler._service.describe().endswith("(channels_last)")
+    with (
+        caplog.at_level("INFO"),
+        NegativeSampler(vectors([3] * 9), vector_model(), k=1, options=how(channels_last=True)),
+    ):
+        assert caplog.messages[-1].endswith("(channels_last)")

@@ -1,5 +1,6 @@
 """The cache: the same bytes whoever made it and however often it was interrupted; what is damaged is made again."""
 
+import hashlib
 import os
 import pickle
 import signal
@@ -71,7 +72,7 @@ def test_a_second_start_decodes_nothing(recordings: list[Recording], monkeypatch
     build_store(recordings, SMALL)
     monkeypatch.setattr(store_module, "decode", None)
     monkeypatch.setattr(store_module, "clip_features", None)
-    monkeypatch.setattr("negsift.common.data.audio.recording._digest", None)
+    monkeypatch.setattr(hashlib, "file_digest", None)
     assert len(build_store(recordings, SMALL).number) == COUNT - 1
 
 
@@ -98,10 +99,10 @@ def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
     names = [str(recording.path) for recording in recordings]
     slow = (
         "import sys; from pathlib import Path; from negsift.common.data.audio import store; from tests.unit.clips import SMALL\n"
-        "whole = store.CachePlan._make_features\n"
-        "def last_hangs(plan, part, waves):\n"
-        "    sys.stdin.read() if part == 2 else whole(plan, part, waves)\n"
-        "store.CachePlan._make_features = last_hangs\n"
+        "write = store.write_part\n"
+        "def last_hangs(path, part, key):\n"
+        "    sys.stdin.read() if path.name.startswith('features') and '-00002' in path.name else write(path, part, key)\n"
+        "store.write_part = last_hangs\n"
         f"store.build_store([store.Recording(Path(name)) for name in {names}], SMALL, 1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", slow], cwd=ROOT, stdin=subprocess.PIPE)

@@ -3,10 +3,12 @@
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -16,7 +18,7 @@ from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.table.bags import TableBags, open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.memory_use import TRANSIENT_GROUPS, streaming_bytes
-from negsift.common.data.table.row_group_cache import RowGroupCache
+from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.errors import BadData, BadInput
 from tests.unit.tables import as_table, assert_bags, negatives, random_bags, third_positive, write
@@ -60,24 +62,29 @@ def scan(feed: RowGroupStream) -> list[torch.Tensor]:
     return [feed.gather(np.arange(start, min(start + 8, 60))).instances for start in range(0, 60, 8)]
 
 
-def decoded(feed: RowGroupStream, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def decoded(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The row groups that are decoded from now on."""
     seen: list[int] = []
-    load = feed._load
-    monkeypatch.setattr(feed, "_load", lambda number: (seen.append(number), load(number))[1])
+    read, groups = RowGroupReader.read, pool.manifest.groups
+
+    def noting(reader: RowGroupReader, place: tuple[int, int], *more: Any) -> Iterator[pa.Array]:
+        seen.append(groups.index(place))
+        return read(reader, place, *more)
+
+    monkeypatch.setattr(RowGroupReader, "read", noting)
     return seen
 
 
 def test_with_room_every_row_group_is_decoded_once(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool, 1 << 20))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(pool, monkeypatch)
     assert all(torch.equal(*pair) for pair in zip(scan(feed), scan(feed), strict=True))
     assert sorted(seen) == list(range(len(pool.manifest.groups)))
 
 
 def test_without_room_row_groups_pass_by_once_a_scan(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(pool, monkeypatch)
     scan(feed)
     assert seen == list(range(len(pool.manifest.groups)))
     assert len(feed.transient) <= TRANSIENT_GROUPS
@@ -99,7 +106,7 @@ def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
 
 def test_only_row_groups_of_bags_that_are_expected_are_read(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool))
-    seen, starts = decoded(feed, monkeypatch), pool.row_index.starts.tolist()
+    seen, starts = decoded(pool, monkeypatch), pool.row_index.starts.tolist()
     wanted = [range(starts[group], starts[group] + 1) for group in (0, 2, len(starts) - 2)]
     feed.expect(wanted)
     for span in wanted:
@@ -114,7 +121,7 @@ def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, mo
     labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
     gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")
     feed = RowGroupStream(gappy.row_index, range(len(gappy)), budget(gappy))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(pool, monkeypatch)
     found = [feed.gather(np.array([place])).instances for place in range(len(gappy))]
     assert_bags(found, negatives(BAGS, labels))
     assert seen == [group for group, mask in enumerate(gappy.row_index.masks) if any(mask)]
@@ -177,7 +184,7 @@ def test_a_full_disk_is_no_reason_to_stop(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RowGroupCache, "_write", full)
+    monkeypatch.setattr(os, "replace", full)
     assert len(scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))) == 8
     assert caplog.text.count("decoded bags are no longer kept on disk") == 1
 

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,6 +24,7 @@ from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.data.table.memory_use import READING_BYTES, streaming_bytes
+from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.source import BuildConfig
@@ -125,8 +127,14 @@ def test_views_are_the_same_pool_as_their_bags_in_memory(where: Path, pool: Tabl
 def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = RowGroupStream(pool.row_index, range(len(pool)), DecodingBudget(streaming_bytes(pool.row_index)))
     assert scan.images is not None
-    seen, load = [], scan.images._load
-    monkeypatch.setattr(scan.images, "_load", lambda number: (seen.append(number), load(number))[1])
+    table, seen, read = scan.images.row_index.manifest, list[int](), RowGroupReader.read
+
+    def noting(reader: RowGroupReader, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
+        if column == table.payload.column:
+            seen.append(table.groups.index(place))
+        return read(reader, place, column, rows)
+
+    monkeypatch.setattr(RowGroupReader, "read", noting)
     for _ in range(2):
         for start in range(0, len(pool), 8):
             scan.gather(np.arange(start, min(start + 8, len(pool))))
