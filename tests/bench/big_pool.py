@@ -44,9 +44,9 @@ from negsift.service.config import FleetConfig
 K, WIDTH, BLOCK, BATCH, REPEATS = 10_000, 32, 1024, 100_000, 3
 PARTS = (0.01, 0.2, 0.5, 1.0)
 WAYS = {  # fleet, shards, MiB of decoded bags on disk
-    "one shard, decoding anew": ("local", 1, 0),
+    "one shard, decoding again": ("local", 1, 0),
     "one shard, decoded on disk": ("local", 1, 8192),
-    "two Ray scorers, decoding anew": ("ray", 2, 0),
+    "two Ray scorers, decoding again": ("ray", 2, 0),
 }
 Figures = dict[str, float]
 
@@ -160,7 +160,7 @@ def actors() -> dict[str, int]:
 
 
 def note(pid: int) -> float:
-    """A process's resident memory in MiB, from which its peak is measured anew."""
+    """A process's resident memory in MiB, from which its peak is measured from here on."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return memory(pid, "VmHWM")
 

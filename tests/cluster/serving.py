@@ -1,4 +1,4 @@
-"""Programs of their own on the tests' Ray, as users run them, and the table they share."""
+"""Programs on the tests' Ray, as users run them, and the table they share."""
 
 import os
 import subprocess

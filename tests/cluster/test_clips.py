@@ -39,9 +39,7 @@ def all_taken() -> Iterator[None]:
         remove_placement_group(group)
 
 
-def test_clips_decoded_on_ray_have_the_bytes_of_those_decoded_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clips_decoded_on_ray_have_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(70):
         (tmp_path / f"{number:03d}.flac").write_bytes(encoded_clip(number) if number != 40 else b"text")
     recordings, found = [Recording(tmp_path / f"{number:03d}.flac") for number in range(70)], []
@@ -92,7 +90,7 @@ def test_ray_scorers_pick_the_clips_that_one_local_shard_picks(tmp_path: Path) -
             np.testing.assert_array_equal(one.score, other.score)
 
 
-def test_ray_scorers_pick_from_a_table_of_clips_what_one_local_shard_picks(tmp_path: Path) -> None:
+def test_ray_scorers_pick_from_a_clip_table_as_one_local_shard(tmp_path: Path) -> None:
     path = Path(build(write_folder(tmp_path / "audioset"), tmp_path / "table").path)
     model = make_clip_model(ModelConfig("small_attention"), ClipForm(SMALL.frames, SMALL.mels, -4.0, 4.0), 0)
     given = {"k": 6, "strategy": "badge", "target_label": LABELS[HIGH], "options": FleetConfig(block=4)}

@@ -120,7 +120,7 @@ def deadly(pair: tuple[NegativeSampler, Path], model: BagClassifier) -> tuple[Ne
 
 
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=SLOW) for name in STRATEGIES])
-def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
+def test_a_scorer_killed_in_a_round_changes_no_picks(
     name: str, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:
     sampler, marker = deadly
@@ -136,7 +136,7 @@ def test_a_scorer_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
 @pytest.mark.parametrize(
     "before", [pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW), 3, pytest.param(4, marks=SLOW), 5]
 )
-def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged(
+def test_a_scorer_killed_between_race_rounds_changes_no_picks(
     before: int, deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:
     selection = deadly[0].sibling(DeadlyBadge(before=before), k=K, seed=SEED).select(model.state_dict(), EPOCH)
@@ -144,7 +144,7 @@ def test_a_scorer_killed_between_the_rounds_of_a_race_leaves_the_picks_unchanged
     assert selection.account.recovery.any
 
 
-def test_a_coordinator_killed_in_the_middle_of_a_round_leaves_the_picks_unchanged(
+def test_a_coordinator_killed_in_a_round_changes_no_picks(
     deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
 ) -> None:
     doomed = LastBadge(marker=tmp_path / "died")

@@ -1,4 +1,4 @@
-"""Nodes killed: the round ends the same elsewhere, waits for a new node, or says what it lacks."""
+"""Nodes killed: the round ends with the same picks, waits for a new node, or names the missing resources."""
 
 import copy
 import dataclasses
@@ -99,7 +99,7 @@ def assert_expected(found: Selection, expected: Selection) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("entropy", marks=pytest.mark.slow), "badge"])
-def test_the_blocks_of_a_scorer_without_room_are_scored_by_the_others(
+def test_blocks_of_a_scorer_without_room_are_scored_by_others(
     name: str, one_lost: tuple[Nodes, RayService], expected: dict[str, Selection]
 ) -> None:
     found = begin(one_lost[1], STRATEGY_TABLE[name]()).result()
@@ -107,17 +107,15 @@ def test_the_blocks_of_a_scorer_without_room_are_scored_by_the_others(
     assert found.account.recovery.taken_over >= 1
 
 
-def test_where_nobody_stands_in_in_time_the_deadline_says_who_is_missing_and_what_it_needs(
-    one_lost: tuple[Nodes, RayService],
-) -> None:
+def test_the_deadline_names_missing_scorers_and_their_needs(one_lost: tuple[Nodes, RayService]) -> None:
     service, limits = one_lost[1], dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
     hasty = ray.remote(CoordinatorActor).remote(service.group.factory, 3, limits, GatherLimits(held_bytes=0), False)
-    told = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
-    with pytest.raises(ServiceError, match=told + "scorer needs 1 CPU; bring lost nodes back or add one"):
+    message = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
+    with pytest.raises(ServiceError, match=message + "scorer needs 1 CPU; bring lost nodes back or add one"):
         begin(with_coordinator(service, hasty), Badge()).result()
 
 
-def test_a_new_node_gives_the_scorer_room_in_the_middle_of_a_round(
+def test_a_new_node_makes_room_for_a_scorer_during_a_round(
     one_lost: tuple[Nodes, RayService], expected: dict[str, Selection]
 ) -> None:
     pending = begin(one_lost[1], Badge())
@@ -126,7 +124,7 @@ def test_a_new_node_gives_the_scorer_room_in_the_middle_of_a_round(
     assert eventually(lambda: len(alive("scorer-")) == 3)
 
 
-def test_a_coordinator_that_dies_with_its_node_begins_the_round_again_elsewhere(
+def test_a_coordinator_lost_with_its_node_restarts_the_round(
     all_there: tuple[Nodes, RayService], expected: dict[str, Selection], tmp_path: Path
 ) -> None:
     (nodes, service), halted = all_there, HaltedBadge(marker=tmp_path / "halted")

@@ -1,4 +1,4 @@
-"""Services on three nodes: shards are spread, a node's end changes nothing, a node that comes late is used."""
+"""Services on three nodes: shards are spread, a lost node changes nothing, a late node is used."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def shown(status: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_service_is_spread_over_nodes_and_survives_the_end_of_one(all_three: Nodes, tmp_path: Path) -> None:
+def test_a_service_spreads_over_nodes_and_survives_losing_one(all_three: Nodes, tmp_path: Path) -> None:
     write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
     service = directory.start(str(tmp_path / "birds"), "birds", SHARDS)
     ids = [node["NodeID"][:8] for node in ray.nodes()]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
@@ -82,7 +82,7 @@ def homes() -> set[str]:
     return {each["Address"]["NodeID"] for each in alive("scorer-")}
 
 
-def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(
+def test_a_late_node_takes_a_scorer_between_two_rounds(
     nodes: Nodes, there: NegativeSampler, expected: Selection
 ) -> None:
     assert_same(there.select(MODEL.state_dict(), 0), expected)
@@ -100,9 +100,7 @@ def test_a_node_that_comes_late_takes_a_scorer_between_two_rounds(
 
 
 @pytest.mark.slow
-def test_a_scorer_that_moved_and_ends_with_its_coordinator_is_made_anew(
-    there: NegativeSampler, expected: Selection
-) -> None:
+def test_a_moved_scorer_lost_with_its_coordinator_is_replaced(there: NegativeSampler, expected: Selection) -> None:
     os.kill(alive("coordinator-")[0]["Pid"], signal.SIGKILL)
     assert_same(there.select(MODEL.state_dict(), 0), expected)
     assert eventually(lambda: len(alive("scorer-")) == 3)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 GIVEN = {"k": 20, "strategy": "badge", "target_label": "bird"}
 
 
-def test_what_a_scorer_can_not_hold_is_told_as_it_is_in_this_process(tmp_path: Path) -> None:
+def test_a_pool_too_large_for_a_scorer_is_reported_as_locally(tmp_path: Path) -> None:
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
     options = FleetConfig(block=8, pool_mb=1, cpus_per_shard=0.5)
     with pytest.raises(BadInput, match="a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"):

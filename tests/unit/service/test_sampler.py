@@ -1,4 +1,4 @@
-"""NegativeSampler in this process, over every strategy: same picks on any shards, k of them, nothing else touched."""
+"""NegativeSampler in this process, over every strategy: same picks on any shards, k of them, no side effects."""
 
 import pickle
 import threading
@@ -185,7 +185,7 @@ def test_bag_classifier_is_still_the_users_own() -> None:
     assert_same(before, select(bag_set([2] * 5), cnn(), "margin", 2, options=FleetConfig()))
 
 
-def test_a_sampler_with_shards_in_this_process_can_not_be_sent_elsewhere() -> None:
+def test_a_sampler_with_local_shards_cannot_be_pickled() -> None:
     with (
         NegativeSampler(vectors([3] * 9), vector_model(), k=2, shards=1) as sampler,
         pytest.raises(BadInput, match="its shards in this one; expected shards on Ray; give fleet='ray'"),

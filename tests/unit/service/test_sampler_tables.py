@@ -1,4 +1,4 @@
-"""A sampler given a table's path: the selections of the same bags in memory, versions, and what is told."""
+"""A sampler given a table's path: the selections of the same bags in memory, versions, and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_users_network_gets_equal_bags_of_a_table_stacked(tmp_path: Path) -> N
     assert_same(select(tmp_path, MeanNet(), "badge", K), select(memory, MeanNet(), "badge", K))  # type: ignore[arg-type]  # a path
 
 
-def test_a_users_network_for_ragged_bags_of_a_table_asks_for_collate(path: Path) -> None:
+def test_a_users_network_for_ragged_table_bags_needs_collate(path: Path) -> None:
     with pytest.raises(BadData, match="bags of one shape; give collate="):
         select(path, MeanNet(), "margin", K, target_label="bird")  # type: ignore[arg-type]  # a path
 
@@ -190,6 +190,6 @@ def test_bags_of_a_dataset_have_no_version(path: Path) -> None:
         ({"pool": POOL, "target_label": None, "positives": "there"}, "positives by path without target_label"),
     ],
 )
-def test_what_cannot_be_is_told_at_once(path: Path, given: dict[str, Any], message: str) -> None:
+def test_impossible_requests_are_reported_at_once(path: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         sampler(**({"pool": path} | given))

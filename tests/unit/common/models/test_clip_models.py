@@ -86,7 +86,7 @@ def test_models_take_clips_of_any_form(name: str, form: ClipForm) -> None:
         assert model.steps(clips(1, form)).shape[::2] == (1, model.head.classifier.in_features)
 
 
-def test_bands_are_standardised_over_the_frames_that_are_no_padding() -> None:
+def test_bands_are_standardised_over_frames_without_padding() -> None:
     clip = torch.randn(2, 50, 8) * 3 + torch.arange(8.0)
     clip[0, 30:40], clip[0, 40:] = -2.47, 1.017
     found = BandNorm()(clip)
@@ -126,7 +126,7 @@ def test_the_gradient_embedding_is_autograds(name: str, label: str) -> None:
 
 
 @pytest.mark.parametrize("push", [50.0, -50.0])
-def test_probabilities_outside_0_and_1_are_clamped_and_have_no_gradient(push: float) -> None:
+def test_probabilities_beyond_0_and_1_are_clamped(push: float) -> None:
     model = small().double()
     with torch.no_grad():
         model.head.head_weight.fill_(push)
@@ -142,7 +142,7 @@ def test_features_are_the_mean_of_the_steps() -> None:
     np.testing.assert_array_equal(embed(model, clips(3)).features, model.steps(clips(3)).mean(1).detach().numpy())
 
 
-def test_cross_entropy_of_the_logits_is_binary_cross_entropy_of_the_probability() -> None:
+def test_cross_entropy_of_logits_is_binary_cross_entropy() -> None:
     model, soft = sharp(small()).double(), torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
     logits = model(clips(3))
     ours = torch.nn.functional.cross_entropy(logits, torch.stack([1 - soft, soft], 1))
@@ -164,7 +164,7 @@ def test_weights_are_a_function_of_the_seed() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_strategy_picks_the_same_clips_on_any_number_of_shards(name: str) -> None:
+def test_every_strategy_picks_the_same_clips_on_any_shards(name: str) -> None:
     pool = [(clip, 0) for clip in clips(40)]
     positives = [(clip, 1) for clip in clips(6, seed=1)]
     found = []

@@ -1,4 +1,4 @@
-"""PSLA's own checkpoints: their names told by walking over torchvision's modules, their padding by hooks."""
+"""PSLA's own checkpoints: their names found by walking over torchvision's modules, their padding by hooks."""
 
 import logging
 from pathlib import Path
@@ -61,7 +61,7 @@ def as_authors_compute(model: ClipClassifier) -> ClipClassifier:
     return model.eval()
 
 
-def test_a_checkpoint_of_the_authors_says_of_clips_what_their_network_says(tmp_path: Path) -> None:
+def test_an_authors_checkpoint_answers_as_their_network(tmp_path: Path) -> None:
     theirs = as_authors_compute(psla())
     state = state_of_authors(theirs)
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "as_mdl.pth")
@@ -92,7 +92,7 @@ def test_a_head_of_other_classes_stays_as_the_model_made_it(tmp_path: Path, capl
     assert "five.pth: the encoder is used, the head is not" in caplog.text
 
 
-def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_path: Path) -> None:
+def test_colours_of_an_imagenet_network_are_summed(tmp_path: Path) -> None:
     state = {
         name.removeprefix("effnet."): value for name, value in state_of_authors(psla()).items() if "effnet" in name
     }
@@ -103,7 +103,7 @@ def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"effnet._blocks.22._bn1.bias": torch.zeros(7)}, r"encoder.features.7.1.block.1.1.bias of shape \(7,\)"),
         ({"effnet._blocks.23._bn1.bias": torch.zeros(7)}, r"effnet._blocks.23._bn1.bias of shape \(7,\).*shape None"),
@@ -111,9 +111,9 @@ def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_
         ({"effnet._gates.weight": torch.zeros(7)}, r"effnet._gates.weight of shape \(7,\)"),
     ],
 )
-def test_networks_of_another_size_are_told(change: dict[str, Tensor], told: str, tmp_path: Path) -> None:
+def test_networks_of_another_size_are_refused(change: dict[str, Tensor], message: str, tmp_path: Path) -> None:
     torch.save(state_of_authors(psla()) | change, tmp_path / "other.pth")
-    with pytest.raises(BadWeights, match=told):
+    with pytest.raises(BadWeights, match=message):
         psla(tmp_path / "other.pth")
 
 

@@ -1,4 +1,4 @@
-"""What a scorer holds for several tasks: one pass for several strategies, one decoding for several targets."""
+"""A scorer's shards of several tasks: one pass for several strategies, one decoding for several targets."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +77,7 @@ def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadP
         shard.rest(keep=False)
 
 
-def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: ThreadPoolExecutor) -> None:
+def test_shards_of_several_tasks_share_one_cache_budget(threads: ThreadPoolExecutor) -> None:
     held, weights = shards(threads), take_snapshot(vector_model().state_dict(), 0)
     for name in "abcabcaab":
         shard, wanted = prepared(held, name, weights, 2000), (STRATEGIES["entropy"](), {}, a_round(9))
@@ -87,7 +87,7 @@ def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: Threa
         assert status["kept_bytes"] <= 2000  # type: ignore[operator]  # a number
 
 
-def test_targets_share_what_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_share_decoded_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, as_table(random_bags(80), third_positive(80)))
     decoded, read = list[tuple[int, int]](), RowGroupReader.read
 

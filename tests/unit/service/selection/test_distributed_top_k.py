@@ -36,7 +36,7 @@ class Shards:
         for part in self.parts:
             rows = top_k(part.index, part.score, round.k)
             answers.append(portion.of(Candidates(part.index[rows], part.score[rows], part.seen, part.dropped)))
-        if self._restarted and not self.sent:  # the last shard's share was answered in two pieces
+        if self._restarted and not self.sent:  # the last shard's share was answered in two parts
             whole = self.parts[-1]
             halves = [slice(0, len(whole.index) // 2), slice(len(whole.index) // 2, None)]
             answers[-1:] = [self._piece(whole, half, round.k, portion) for half in halves]
@@ -74,7 +74,7 @@ def test_the_best_are_those_of_all_scores_together(
     assert found.traffic.rounds == len(fleet.sent) <= 2
 
 
-def test_shards_at_random_send_little_more_than_k_and_those_in_order_three_times_that_at_most() -> None:
+def test_random_shards_send_few_rows_and_sorted_ones_at_most_3k() -> None:
     random, shards, k = np.random.default_rng(0), 64, 20_000
     scores = random.normal(size=64 * 4000)
     for order, most in ((scores, 1.5 * k), (np.sort(scores), 3 * k)):

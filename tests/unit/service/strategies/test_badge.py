@@ -28,7 +28,7 @@ def flat(rows: np.ndarray) -> Embedded:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_sequential_engine_draws_naively_from_the_products_of_the_factors(seed: int) -> None:
+def test_the_sequential_engine_draws_from_the_products(seed: int) -> None:
     random = np.random.default_rng(seed)
     left, right = random.normal(size=(30, 3)), random.normal(size=(30, 4))
     left[25:], right[25:] = left[:5], right[:5]
@@ -61,7 +61,7 @@ def test_picks_do_not_depend_on_the_scale(scale: float) -> None:
     assert np.isfinite(scaled.score).all()
 
 
-def test_denormal_half_precision_gradients_are_told_apart() -> None:
+def test_denormal_half_precision_gradients_stay_distinct() -> None:
     rows = np.random.default_rng(0).permutation(40)[:, None].astype(np.float16) * np.float16(6e-8)
     found = Badge().pick(HeldView(flat(rows.astype(np.float32))), {}, a_round(39))
     assert found.filled == 0
@@ -78,7 +78,7 @@ def test_too_few_finite_gradients_give_what_there_is(sick: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [0, 1, 40])
-def test_a_pool_of_equal_bags_is_filled_and_the_selection_says_so(k: int) -> None:
+def test_picks_from_equal_bags_are_filled_and_counted(k: int) -> None:
     pool = [torch.ones(3, 6)] * 40
     chosen = select(pool, MeanNet(), "badge", k, shards=3)
     assert len(set(chosen.index.tolist())) == k
@@ -96,7 +96,7 @@ def test_one_bag_is_the_pick() -> None:
     assert select(vectors([2]), vector_model(), "badge", 1).index.tolist() == [0]
 
 
-def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> None:
+def test_too_few_finite_bags_is_one_clear_line() -> None:
     pool = vectors([2] * 9)
     with pytest.raises(
         BadInput, match="found 10 negatives asked for; expected a whole number between 0 and 9, the size of the pool"
@@ -109,7 +109,7 @@ def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> N
 
 
 @pytest.mark.parametrize(("label", "classes"), [("pseudo", 2), ("known", 2), ("pseudo", 3)])
-def test_on_shards_or_gathered_the_picks_are_the_same_and_the_messages_counted(label: str, classes: int) -> None:
+def test_picks_on_shards_and_gathered_are_the_same(label: str, classes: int) -> None:
     pool, model = vectors([1, 2, 3] * 40), vector_model(classes=classes)
     with (
         NegativeSampler(

@@ -1,4 +1,4 @@
-"""The cache: the same bytes whoever made it and however often it was interrupted; what is damaged is made again."""
+"""The cache: the same bytes for any number of workers and after any interruption; damaged parts are made again."""
 
 import hashlib
 import os
@@ -48,7 +48,7 @@ def test_waveforms_and_features_are_those_of_the_functions(recordings: list[Reco
     assert (store.features(number).dtype, store.waveforms(number).dtype) == (np.float16, np.int16)
 
 
-def test_what_is_no_sound_is_left_out_with_the_reason(recordings: list[Recording]) -> None:
+def test_content_without_sound_is_left_out_with_the_reason(recordings: list[Recording]) -> None:
     store = build_store(recordings, SMALL)
     np.testing.assert_array_equal(store.number, [n for n in range(COUNT) if n != 40])
     assert list(store.dropped) == [40]
@@ -93,7 +93,7 @@ def test_a_damaged_part_is_made_again_with_the_same_bytes(
     assert content(tmp_path) == whole
 
 
-def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
+def test_a_killed_build_continues_and_gives_the_same_bytes(
     recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [str(recording.path) for recording in recordings]
@@ -121,7 +121,7 @@ def test_a_build_killed_in_the_middle_goes_on_and_gives_the_same_bytes(
     assert content(tmp_path / "fresh") == resumed
 
 
-def test_features_with_other_parameters_keep_the_decoded_waveforms(recordings: list[Recording], tmp_path: Path) -> None:
+def test_features_of_other_parameters_reuse_the_waveforms(recordings: list[Recording], tmp_path: Path) -> None:
     build_store(recordings, SMALL)
     before = content(tmp_path)
     store = build_store(recordings, AudioConfig(seconds=1.0, mels=48, frames=96))
@@ -162,7 +162,7 @@ def test_a_damaged_memo_of_digests_is_written_again(recordings: list[Recording],
     assert len(memo.read_text()) > 1000
 
 
-def test_a_cache_that_cannot_be_written_is_told(
+def test_a_cache_that_cannot_be_written_is_reported(
     recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "full").touch()
@@ -173,7 +173,7 @@ def test_a_cache_that_cannot_be_written_is_told(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_is_full_is_told(
+def test_a_disk_that_is_full_is_reported(
     workers: int, recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Bag tables of clips: the features of a ClipSet, within the budget, and told apart by their parameters."""
+"""Bag tables of clips: the features of a ClipSet, within the budget, and never mixed with other parameters."""
 
 import dataclasses
 import json
@@ -205,7 +205,7 @@ def test_clips_of_other_parameters_are_not_appended(root: Path, where: Location,
         ('"log-mel/1"', '"log-mel/2"', "clips for features log-mel/2; expected log-mel/1"),
     ],
 )  # fmt: skip
-def test_a_manifest_of_other_parameters_is_told(
+def test_a_manifest_of_other_parameters_is_reported(
     where: Location, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     shutil.copytree(where.path, tmp_path / "t")
@@ -216,7 +216,7 @@ def test_a_manifest_of_other_parameters_is_told(
         open_pool(tmp_path / "t", LABELS[HIGH])
 
 
-def test_a_clip_that_is_none_is_told_when_it_is_read(tmp_path: Path) -> None:
+def test_an_undecodable_clip_is_reported_when_it_is_read(tmp_path: Path) -> None:
     audio = pa.array([{"bytes": b"text", "path": "a.flac"}], ENCODED)
     with TableWriter(Location.of(tmp_path / "t"), PAYLOAD) as writer:
         writer.add(pa.table({"bag_id": ["a"], "labels": [[]], "audio": audio}))

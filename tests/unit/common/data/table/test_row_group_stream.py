@@ -1,4 +1,4 @@
-"""Decoded bags within a budget: what is held, what passes by, what is kept on disk, and what is damaged."""
+"""Decoded bags within a budget: row groups in memory, in passing and on disk, and damaged ones."""
 
 import os
 import re
@@ -139,7 +139,7 @@ def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> N
     assert room / 2 < held <= room
 
 
-def test_a_budget_too_small_is_told(pool: TableBags) -> None:
+def test_a_budget_too_small_is_reported(pool: TableBags) -> None:
     with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected at least \d+ MiB.*raise --set fleet.pool_mb"):
         RowGroupStream(pool.row_index, range(60), DecodingBudget(1 << 20))
 
@@ -152,7 +152,7 @@ def test_decoded_bags_are_found_on_disk_again(pool: TableBags, folder: Path) -> 
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_a_cached_file_cut_short_is_made_anew(pool: TableBags) -> None:
+def test_a_truncated_cache_file_is_written_again(pool: TableBags) -> None:
     before = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     for path in (cache_folder() / "bags").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
@@ -178,7 +178,7 @@ def test_files_unused_for_long_make_room(pool: TableBags) -> None:
     assert len(names) > 2
 
 
-def test_a_full_disk_is_no_reason_to_stop(
+def test_a_full_disk_does_not_stop_a_scan(
     pool: TableBags, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -193,7 +193,7 @@ def one_file(folder: Path) -> Path:
     return next((folder / "pool").glob("*.parquet"))
 
 
-def test_a_changed_byte_in_a_row_group_is_told_when_it_is_read(pool: TableBags, folder: Path) -> None:
+def test_a_changed_byte_is_reported_when_its_row_group_is_read(pool: TableBags, folder: Path) -> None:
     data = bytearray(one_file(folder).read_bytes())
     data[pool.manifest.files[0].groups[2].start + 50] ^= 1
     one_file(folder).write_bytes(data)
@@ -223,7 +223,7 @@ DAMAGE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_files_that_do_not_match_their_manifest_are_told_on_opening(folder: Path, kind: str) -> None:
+def test_files_unlike_their_manifest_are_reported_on_opening(folder: Path, kind: str) -> None:
     path, (change, message) = one_file(folder), DAMAGE[kind]
     size, data = path.stat().st_size, change(path.read_bytes())
     path.unlink()
@@ -242,13 +242,13 @@ def test_files_that_do_not_match_their_manifest_are_told_on_opening(folder: Path
         (lambda text: re.sub(r'"shape": \[[^]]*\]', '"shape": [7]', text), r"features float16\[6\]; expected features float16\[7\]"),
     ],
 )  # fmt: skip
-def test_a_manifest_that_is_none_or_of_other_files_is_told(folder: Path, change: Any, message: str) -> None:
+def test_a_broken_or_foreign_manifest_is_reported(folder: Path, change: Any, message: str) -> None:
     path = folder / "pool" / "manifest-000001.json"
     path.write_text(change(path.read_text()))
     with pytest.raises(BadData, match=message):
         open_pool(folder / "pool", "bird")
 
 
-def test_a_version_that_is_not_there_is_told(pool: TableBags) -> None:
+def test_a_missing_version_is_reported(pool: TableBags) -> None:
     with pytest.raises(BadData, match="no version 7 of .*; expected one of 1 to 1"):
         pool.at(7)
