@@ -103,8 +103,10 @@ class Counting(nn.Module):
         return images.flatten(1) / 255
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3, 16])
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if not STRATEGIES[name].learns_from_positives])
+ALONE = [name for name in STRATEGIES if not STRATEGIES[name].learns_from_positives]
+
+
+@pytest.mark.parametrize(("name", "shards"), [*((name, 3) for name in ALONE), ("badge", 1), ("badge", 16)])
 def test_shared_instances_are_encoded_once_a_round(name: str, shards: int) -> None:
     pool, tally = shared_bag_set(40, 50), Tally()
     model = BagClassifier(Counting(tally), nn.Linear(768, 2), make_pooling("mean_softmax", 768))
@@ -112,8 +114,13 @@ def test_shared_instances_are_encoded_once_a_round(name: str, shards: int) -> No
     assert sum(tally.rows) == (len(set(pool.rows.tolist())) if STRATEGIES[name].need else 0)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "badge"])
-@pytest.mark.parametrize("pooling", ["mean_softmax", "softmax_max", "attention"])
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        *((name, "mean_softmax") for name in STRATEGIES if name != "badge"),
+        *((name, pooling) for name in ("gradient_embedding", "kl_prob") for pooling in ("softmax_max", "attention")),
+    ],
+)
 def test_shared_instances_give_the_scores_of_bags_on_their_own(name: str, pooling: str) -> None:
     pool, positives, model = shared_bag_set(40, 50), bag_set([3] * 9, seed=1), cnn(pooling)
     plain = [pool[bag][0] for bag in range(40)]

@@ -53,8 +53,9 @@ def k_of(name: str) -> int | None:
     return None if name == "full" else K
 
 
-@pytest.mark.parametrize("shards", [1, 2, 7, 16])
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    ("name", "shards"), [*((name, 3) for name in STRATEGIES), ("badge", 1), ("badge", 16), ("entropy", 16)]
+)
 def test_a_table_is_the_same_pool_as_its_bags_in_memory(path: Path, name: str, shards: int) -> None:
     alone = select(POOL, vector_model(), name, k_of(name), shards=1, positives=POSITIVES)
     given = {"shards": shards, "positives": path, "target_label": "bird"}
@@ -122,8 +123,7 @@ def choose(one: NegativeSampler, epoch: int = 0) -> Selection:
     return one.select(vector_model().state_dict(), epoch)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize(("name", "shards"), [*((name, 3) for name in STRATEGIES), ("badge", 1)])
 def test_appended_bags_take_part_from_the_next_round_on(growing: Path, name: str, shards: int) -> None:
     with sampler(growing, strategy=name, k=k_of(name), positives=POSITIVES, shards=shards) as one:
         grow(growing)

@@ -1,5 +1,6 @@
 """PSLA's own checkpoints: their names found by walking over torchvision's modules, their padding by hooks."""
 
+import functools
 import logging
 from pathlib import Path
 
@@ -22,6 +23,12 @@ EXPANDING = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_se_reduce", "_
 def psla(weights: Path | None = None, classes: int = 1, name: str = "psla") -> ClipClassifier:
     given = None if weights is None else str(weights)
     return make_clip_model(ModelConfig(name, weights=given), FORM, 3, classes).eval()
+
+
+@functools.cache
+def original() -> ClipClassifier:
+    """One model for the tests that only read it."""
+    return psla()
 
 
 def layers(block: nn.Module) -> list[nn.Module]:
@@ -73,7 +80,7 @@ def test_an_authors_checkpoint_answers_as_their_network(tmp_path: Path) -> None:
 
 
 def test_the_names_are_those_of_the_authors_checkpoints() -> None:
-    state = state_of_authors(psla())
+    state = state_of_authors(original())
     assert state["effnet._conv_stem.weight"].shape == (32, 1, 3, 3)
     assert state["effnet._blocks.0._depthwise_conv.weight"].shape == (32, 1, 3, 3)
     assert state["effnet._blocks.22._project_conv.weight"].shape == (352, 2112, 1, 1)
@@ -87,14 +94,14 @@ def test_a_head_of_other_classes_stays_as_the_model_made_it(tmp_path: Path, capl
     torch.save(state_of_authors(theirs), tmp_path / "five.pth")
     with caplog.at_level(logging.INFO):
         ours = psla(tmp_path / "five.pth")
-    assert torch.equal(ours.head.classifier.weight, psla().head.classifier.weight)
+    assert torch.equal(ours.head.classifier.weight, original().head.classifier.weight)
     assert torch.equal(ours.encoder.features[8][0].weight, theirs.encoder.features[8][0].weight)
     assert "five.pth: the encoder is used, the head is not" in caplog.text
 
 
 def test_colours_of_an_imagenet_network_are_summed(tmp_path: Path) -> None:
     state = {
-        name.removeprefix("effnet."): value for name, value in state_of_authors(psla()).items() if "effnet" in name
+        name.removeprefix("effnet."): value for name, value in state_of_authors(original()).items() if "effnet" in name
     }
     colours = torch.randn(32, 3, 3, 3)
     state |= {"_conv_stem.weight": colours, "_fc.weight": torch.zeros(1000, 1408), "_fc.bias": torch.zeros(1000)}
@@ -112,12 +119,12 @@ def test_colours_of_an_imagenet_network_are_summed(tmp_path: Path) -> None:
     ],
 )
 def test_networks_of_another_size_are_refused(change: dict[str, Tensor], message: str, tmp_path: Path) -> None:
-    torch.save(state_of_authors(psla()) | change, tmp_path / "other.pth")
+    torch.save(state_of_authors(original()) | change, tmp_path / "other.pth")
     with pytest.raises(BadWeights, match=message):
         psla(tmp_path / "other.pth")
 
 
 def test_the_small_network_does_not_take_them(tmp_path: Path) -> None:
-    torch.save(state_of_authors(psla()), tmp_path / "as_mdl.pth")
+    torch.save(state_of_authors(original()), tmp_path / "as_mdl.pth")
     with pytest.raises(BadWeights, match=r"encoder.features.0.0.weight of shape \(32, 1, 3, 3\).*expected shape None"):
         psla(tmp_path / "as_mdl.pth", name="small_attention")

@@ -29,16 +29,16 @@ def with_other_head(model: nn.Module, name: str) -> dict[str, Tensor]:
     return {key: value * -1.5 if key.startswith(f"{name}.") else value for key, value in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("case", LAST)
-@pytest.mark.parametrize("name", ["entropy", "badge", "svm_margin"])
+@pytest.mark.parametrize(
+    ("case", "name"), [*((case, "badge") for case in LAST), ("vectors", "entropy"), ("vectors", "svm_margin")]
+)
 @pytest.mark.parametrize(
     "scoring", [{"precision": "bfloat16"}, {"channels_last": True}, {"frozen": True}, {"pinned": True}]
 )
 def test_shards_make_no_difference(case: str, name: str, scoring: dict[str, Any]) -> None:
     pool, positives, model = CASES[case]()
     one = select(pool, model, name, K, positives=positives, shards=1, options=how(**scoring))
-    for shards in (2, 5):
-        assert_same(select(pool, model, name, K, positives=positives, shards=shards, options=how(**scoring)), one)
+    assert_same(select(pool, model, name, K, positives=positives, shards=3, options=how(**scoring)), one)
 
 
 @pytest.mark.parametrize("case", LAST)

@@ -1,13 +1,12 @@
 """The cache: the same bytes for any number of workers and after any interruption; damaged parts are made again."""
 
 import hashlib
+import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from negsift.common.data.audio.store import build_store
 from negsift.common.errors import BadInput
 from tests.unit.clips import SMALL, encode, encoded_clip, sound, write_parquet
 
-ROOT = Path(__file__).parents[5]
 COUNT = 70
 
 
@@ -96,21 +94,19 @@ def test_a_damaged_part_is_made_again_with_the_same_bytes(
 def test_a_killed_build_continues_and_gives_the_same_bytes(
     recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [str(recording.path) for recording in recordings]
-    slow = (
-        "import sys; from pathlib import Path; from negsift.common.data.audio import store; from tests.unit.clips import SMALL\n"
-        "write = store.write_part\n"
-        "def last_hangs(path, part, key):\n"
-        "    sys.stdin.read() if path.name.startswith('features') and '-00002' in path.name else write(path, part, key)\n"
-        "store.write_part = last_hangs\n"
-        f"store.build_store([store.Recording(Path(name)) for name in {names}], SMALL, 1)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", slow], cwd=ROOT, stdin=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while len(content(tmp_path)) < 5 and time.monotonic() < deadline and process.poll() is None:
-        os.sched_yield()
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    write = store_module.write_part
+
+    def killed_at_the_last(path: Path, *more: Any) -> None:
+        if path.name.startswith("features") and "-00002" in path.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "write_part", killed_at_the_last)
+        process = multiprocessing.get_context("fork").Process(target=build_store, args=(recordings, SMALL, 1))
+        process.start()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert len(content(tmp_path)) == 5
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.arrow")}
     build_store(recordings, SMALL)
