@@ -1,13 +1,9 @@
 """Clips on Ray: the actors map the same cache files, and pick what one local shard picks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
-from ray.util.placement_group import placement_group, remove_placement_group
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.recording import Recording
@@ -20,23 +16,12 @@ from negsift.deploy import clips_on_ray
 from negsift.deploy.clips_on_ray import decoded_on_ray, make_part
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
-from tests.cluster.serving import LIMIT_S
+from tests.cluster.serving import all_cpus_taken
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, SMALL, data, encoded_clip, write_folder
 from tests.unit.toys import assert_same
 
 pytestmark = pytest.mark.usefixtures("local_ray")
-
-
-@contextmanager
-def all_taken() -> Iterator[None]:
-    """Within it, no CPU of the cluster is free."""
-    group = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])  # type: ignore[no-untyped-call]  # Ray's
-    try:
-        assert group.wait(LIMIT_S)
-        yield
-    finally:
-        remove_placement_group(group)
 
 
 def test_clips_decoded_on_ray_have_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +44,7 @@ def test_where_the_cluster_has_no_room_clips_are_decoded_here(
     monkeypatch.setenv("NEGSIFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(clips_on_ray, "_PATIENCE_S", 0.0)
     (tmp_path / "a.flac").write_bytes(encoded_clip(0))
-    with all_taken(), decoded_on_ray(FleetConfig(kind="ray")):
+    with all_cpus_taken(), decoded_on_ray(FleetConfig(kind="ray")):
         assert len(build_store([Recording(tmp_path / "a.flac")], SMALL, workers=1).number) == 1
     assert "the rest is made here" in caplog.text
 

@@ -1,18 +1,20 @@
-"""Nodes killed: the round ends with the same picks, waits for a new node, or names the missing resources."""
+"""Three nodes: shards are spread, late nodes are used; after a loss rounds give the same picks or name what lacks."""
 
 import copy
 import dataclasses
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import ray
 
 from negsift.common.errors import ServiceError
 from negsift.common.types import Selection
-from negsift.service import NegativeSampler
+from negsift.deploy.serve import describe
+from negsift.service import NegativeSampler, attach
 from negsift.service.cluster.service import CoordinatorActor, RayService, start_ray_service
 from negsift.service.config import FleetConfig
 from negsift.service.points.shared_points import GatherLimits
@@ -20,6 +22,7 @@ from negsift.service.pool.bag_source import BagSource
 from negsift.service.sampler_state import PendingSelection
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task
+from negsift.service.serving import directory
 from negsift.service.strategies import STRATEGIES as STRATEGY_TABLE
 from negsift.service.strategies.badge import Badge
 from negsift.service.strategies.base import Strategy
@@ -27,10 +30,12 @@ from tests.cluster.chaos import alive
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
 from tests.cluster.serving import eventually
-from tests.unit.toys import vector_model, vectors
+from tests.unit.tables import as_table, random_bags, third_positive, write
+from tests.unit.toys import assert_same, vector_model, vectors
 
 POOL, MODEL = vectors([3] * 120), vector_model()
-OPTIONS = FleetConfig(shards=3, block=8, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=45.0)
+OPTIONS = FleetConfig(shards=3, block=8, cache_mb=0, held_mb=0, cpus_per_shard=2.0, deadline_s=45.0)
+ROOMY = dataclasses.replace(OPTIONS, kind="ray", cpus_per_shard=1.0, deadline_s=90.0)
 STRATEGIES = ("entropy", "badge")
 pytestmark = pytest.mark.usefixtures("no_local_ray")
 
@@ -42,15 +47,93 @@ def expected() -> dict[str, Selection]:
 
 
 @pytest.fixture(scope="module")
-def crowded(no_local_ray: None) -> Iterator[tuple[Nodes, RayService]]:
-    """Three scorers on three nodes of one CPU."""
+def nodes(no_local_ray: None) -> Iterator[Nodes]:
+    with three_nodes(cpus=2) as running:
+        yield running
+
+
+def shown(status: str) -> list[str]:
+    """The nodes of the scorers in what `serve status` says."""
+    return [line.split()[1] for line in status.splitlines() if line.startswith("scorer-")]
+
+
+@pytest.mark.slow
+def test_a_service_spreads_over_nodes_and_survives_losing_one(nodes: Nodes, tmp_path: Path) -> None:
+    write(tmp_path / "birds", as_table(random_bags(150, seed=2), third_positive(150)))
+    service = directory.start(str(tmp_path / "birds"), "birds", ROOMY)
+    ids = [node["NodeID"][:8] for node in ray.nodes()]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    assert sorted(shown(describe(directory.ask(service)))) == sorted(ids)
+    given = {"target_label": "bird", "strategy": "badge", "k": 20}
+    with (
+        NegativeSampler(tmp_path / "birds", MODEL, shards=1, options=OPTIONS, **given) as here,
+        attach("birds", MODEL, **given) as there,
+    ):
+        assert_same(there.select(MODEL.state_dict(), 0), here.select(MODEL.state_dict(), 0))
+        pending = there.submit(MODEL.state_dict(), 1)
+        nodes.kill(0)
+        assert_same(pending.result(), here.select(MODEL.state_dict(), 1))
+        assert_same(there.select(MODEL.state_dict(), 2), here.select(MODEL.state_dict(), 2))
+    directory.stop("birds")
+    nodes.replace(0)
+
+
+@pytest.fixture
+def spread(nodes: Nodes) -> Iterator[NegativeSampler]:
+    """Three scorers, begun while there are two nodes."""
+    nodes.kill(0)
+    assert eventually(lambda: living() == 2)
+    with NegativeSampler(POOL, MODEL, fleet="ray", options=ROOMY, strategy="entropy", k=10) as sampler:
+        yield sampler
+    assert eventually(lambda: not alive("scorer-"))
+
+
+def move_to_a_late_node(nodes: Nodes, sampler: NegativeSampler, expected: Selection) -> None:
+    """Start the third node and have rounds run until a scorer has moved there."""
+    assert len(homes()) == 2
+    nodes.replace(0)
+
+    def moved() -> bool:
+        found = sampler.select(MODEL.state_dict(), 0)
+        assert_same(found, expected)
+        return found.account.recovery.moved == 1
+
+    assert eventually(moved)
+    assert eventually(lambda: len(alive("scorer-")) == 3)
+
+
+def homes() -> set[str]:
+    """The nodes that scorers live on."""
+    return {each["Address"]["NodeID"] for each in alive("scorer-")}
+
+
+def test_a_late_node_takes_a_scorer_between_two_rounds(
+    nodes: Nodes, spread: NegativeSampler, expected: dict[str, Selection]
+) -> None:
+    assert_same(spread.select(MODEL.state_dict(), 0), expected["entropy"])
+    move_to_a_late_node(nodes, spread, expected["entropy"])
+    assert nodes.others[0].node_id in homes()
+
+
+@pytest.mark.slow
+def test_a_moved_scorer_lost_with_its_coordinator_is_replaced(
+    nodes: Nodes, spread: NegativeSampler, expected: dict[str, Selection]
+) -> None:
+    spread.select(MODEL.state_dict(), 0)
+    move_to_a_late_node(nodes, spread, expected["entropy"])
+    os.kill(alive("coordinator-")[0]["Pid"], signal.SIGKILL)
+    assert_same(spread.select(MODEL.state_dict(), 0), expected["entropy"])
+    assert eventually(lambda: len(alive("scorer-")) == 3)
+
+
+@pytest.fixture(scope="module")
+def crowded(nodes: Nodes) -> Iterator[tuple[Nodes, RayService]]:
+    """Three scorers of two CPUs each on three nodes of two CPUs."""
     spec = ShardSpec(BagSource(POOL), BagSource([]), MODEL, 3, OPTIONS.block, 0, OPTIONS.budget)
-    with three_nodes(cpus=1) as nodes:
-        service = start_ray_service(spec, OPTIONS)
-        for name in STRATEGIES:
-            begin(service, STRATEGY_TABLE[name]()).result()
-        yield nodes, service
-        service.close()
+    service = start_ray_service(spec, OPTIONS)
+    for name in STRATEGIES:
+        begin(service, STRATEGY_TABLE[name]()).result()
+    yield nodes, service
+    service.close()
 
 
 def begin(service: RayService, strategy: Strategy) -> PendingSelection:
@@ -93,17 +176,12 @@ def living() -> int:
     return sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray leaves it untyped
 
 
-def assert_expected(found: Selection, expected: Selection) -> None:
-    np.testing.assert_array_equal(found.index, expected.index)
-    np.testing.assert_array_equal(found.score, expected.score)
-
-
 @pytest.mark.parametrize("name", [pytest.param("entropy", marks=pytest.mark.slow), "badge"])
 def test_blocks_of_a_scorer_without_room_are_scored_by_others(
     name: str, one_lost: tuple[Nodes, RayService], expected: dict[str, Selection]
 ) -> None:
     found = begin(one_lost[1], STRATEGY_TABLE[name]()).result()
-    assert_expected(found, expected[name])
+    assert_same(found, expected[name])
     assert found.account.recovery.taken_over >= 1
 
 
@@ -120,7 +198,7 @@ def test_a_new_node_makes_room_for_a_scorer_during_a_round(
 ) -> None:
     pending = begin(one_lost[1], Badge())
     one_lost[0].replace(0)
-    assert_expected(pending.result(), expected["badge"])
+    assert_same(pending.result(), expected["badge"])
     assert eventually(lambda: len(alive("scorer-")) == 3)
 
 
@@ -140,6 +218,6 @@ def test_a_coordinator_lost_with_its_node_restarts_the_round(
     nodes.kill(number)
     nodes.replace(number)
     found = pending.result()
-    assert_expected(found, expected["badge"])
+    assert_same(found, expected["badge"])
     assert found.account.recovery.coordinator == 1
     assert home("coordinator-moved") not in (None, doomed)
