@@ -19,7 +19,7 @@ from negsift.service.strategies import STRATEGIES
 from tests.unit.tables import Bags, as_table, negatives, random_bags, third_positive, write
 from tests.unit.toys import BLOCK, MeanNet, assert_same, select, vector_model
 
-COUNT, K = 150, 20
+COUNT, K = 90, 12
 BAGS, LABELS = random_bags(COUNT, seed=5), third_positive(COUNT)
 POOL = [torch.from_numpy(bag) for bag in negatives(BAGS, LABELS)]
 POSITIVES = [torch.from_numpy(bag.astype(np.float32)) for bag in BAGS[::3]]
@@ -185,7 +185,7 @@ def test_bags_of_a_dataset_have_no_version(path: Path) -> None:
         ({"target_label": "brid"}, "did you mean 'bird'"),
         ({"target_label": None}, "no target_label; expected one of bird, cat"),
         ({"pool": POOL}, "target_label='bird' with a pool that is no path"),
-        ({"k": 1000}, "1000 negatives asked for; expected a whole number between 0 and 100"),
+        ({"k": 1000}, "1000 negatives asked for; expected a whole number between 0 and 60"),
         ({"options": FleetConfig(pool_mb=1)}, "a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"),
         ({"pool": POOL, "target_label": None, "positives": "there"}, "positives by path without target_label"),
     ],

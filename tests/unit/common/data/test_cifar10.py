@@ -167,6 +167,7 @@ def test_no_root_is_bad_data() -> None:
         load(DataConfig(name="cifar10"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (REAL / "test.parquet").exists(), reason="shared/data/cifar10 is not beside the checkout")
 def test_real_cifar10_has_its_classes_and_images(tmp_path: Path) -> None:
     (tmp_path / "test.parquet").symlink_to(REAL / "test.parquet")

@@ -66,13 +66,12 @@ def test_psla_has_the_parameters_of_the_paper(classes: int, parameters: int) -> 
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_psla_goes_forward_and_backward(count: int) -> None:
+def test_psla_goes_forward_and_backward() -> None:
     form = ClipForm(96, 64, 0.0, 1.0)
     model = make_clip_model(ModelConfig("psla"), form, 0).train()
-    batch = clips(count, form)
-    torch.nn.functional.cross_entropy(model(batch), torch.ones(count, dtype=torch.long)).backward()
-    assert model.steps(batch).shape == (count, 3, 1408)
+    batch = clips(1, form)
+    torch.nn.functional.cross_entropy(model(batch), torch.ones(1, dtype=torch.long)).backward()
+    assert model.steps(batch).shape == (1, 3, 1408)
     assert all(part.grad is not None and part.grad.isfinite().all() for part in model.parameters())
 
 

@@ -229,6 +229,7 @@ def test_sets_of_two_tables_are_not_joined(root: Path) -> None:
         positives.joined(test)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCENES.exists(), reason="no audio-scenes in ../shared/data")
 def test_real_clips_load_with_those_missing_listed() -> None:
     config = DataConfig("audioset", str(SCENES), "0", audio=replace(SMALL, classes="all"))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negsift.common.data.cache_folder import cache_folder
@@ -51,6 +51,7 @@ def budget(pool: TableBags, held: int = 0, disk: int = 0) -> DecodingBudget:
 
 @pytest.mark.parametrize("held", [0, 3000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 3000, 1 << 20])
+@settings(max_examples=8)
 @given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20))
 def test_bags_are_the_same_whatever_the_budget(shared: TableBags, held: int, disk: int, index: list[int]) -> None:
     batch = RowGroupStream(shared.row_index, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
@@ -121,7 +122,7 @@ def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, mo
     labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
     gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")
     feed = RowGroupStream(gappy.row_index, range(len(gappy)), budget(gappy))
-    seen = decoded(pool, monkeypatch)
+    seen = decoded(gappy, monkeypatch)
     found = [feed.gather(np.array([place])).instances for place in range(len(gappy))]
     assert_bags(found, negatives(BAGS, labels))
     assert seen == [group for group, mask in enumerate(gappy.row_index.masks) if any(mask)]
