@@ -109,6 +109,14 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of one run with instances that could not be decoded."""
+    run = make_run(tmp_path_factory.mktemp("lone"))
+    change(run / "summary.json", dropped_instances=[f"{number}.png" for number in range(9)])
+    return text_of(run)
+
+
 class Nesting(HTMLParser):
     """Fails on a tag that is closed out of turn; collects what `src`, `href` and the like refer to."""
 
@@ -269,10 +277,9 @@ def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
     assert parse(text).open == []
 
 
-def test_single_run_has_a_report_of_its_own(tmp_path: Path) -> None:
-    text = text_of(make_run(tmp_path / "lone"))
-    assert "badge has a test AP of 0.800 (one run" in text
-    assert "What was selected" in text
+def test_single_run_has_a_report_of_its_own(lone: str) -> None:
+    assert "badge has a test AP of 0.800 (one run" in lone
+    assert "What was selected" in lone
 
 
 def test_unfinished_run_is_shown_as_such_with_what_it_has(tmp_path: Path) -> None:
@@ -307,11 +314,9 @@ def test_faults_of_a_run_are_listed(tmp_path: Path) -> None:
     assert problem_rows(read_runs(tmp_path)) == (("faulty", ("3", "4", "5", "1 epoch")),)
 
 
-def test_undecodable_instances_are_listed_and_folded(tmp_path: Path) -> None:
-    change(make_run(tmp_path) / "summary.json", dropped_instances=[f"{number}.png" for number in range(9)])
-    text = text_of(tmp_path)
-    assert "<li>8.png</li>" in text
-    assert "<summary>4 more</summary>" in text
+def test_undecodable_instances_are_listed_and_folded(lone: str) -> None:
+    assert "<li>8.png</li>" in lone
+    assert "<summary>4 more</summary>" in lone
 
 
 def test_pictures_are_of_the_best_and_last_ranked_bags(tmp_path: Path) -> None:
@@ -447,9 +452,9 @@ def test_same_folder_gives_the_same_page(sweep: Path) -> None:
     assert (sweep / "report.html").read_text() == text_of(sweep)
 
 
-def test_means_are_spoken_of_only_where_there_are_several_runs(tmp_path: Path) -> None:
-    assert not re.search("mean over runs|over runs", text_of(make_run(tmp_path / "one")), re.IGNORECASE)
-    assert "mean over runs" in text_of(make_sweep(tmp_path / "all"))
+def test_means_are_spoken_of_only_where_there_are_several_runs(lone: str, sweep: Path) -> None:
+    assert not re.search("mean over runs|over runs", lone, re.IGNORECASE)
+    assert "mean over runs" in (sweep / "report.html").read_text()
 
 
 def test_the_machine_is_listed_apart_from_the_versions(tmp_path: Path) -> None:
