@@ -13,7 +13,8 @@ test: lint types
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster test-unit
 
 test-unit: .venv/.ready
-	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift
+	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift --cov-report=
+	@echo "Least covered files:" && $(RUN) -m coverage report --sort=cover | awk 'NR <= 12 || /^TOTAL/'
 
 test-cluster: .venv/.ready
 	$(RUN) -m tests.run -m "not gpu and not slow" tests/cluster

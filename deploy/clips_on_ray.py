@@ -41,7 +41,7 @@ def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
     mark = plan.folder / f".{uuid.uuid4().hex}"
     mark.touch()
     try:
-        plan_ref, make = ray.put(plan), ray.remote(_make_part)
+        plan_ref, make = ray.put(plan), ray.remote(make_part)
         waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(plan_ref, part, mark) for part in missing]
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=_PATIENCE_S)
@@ -71,7 +71,7 @@ def _arrived(reference: Any) -> Iterator[int]:  # Any: ray.ObjectRef
         yield part
 
 
-def _make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
+def make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
     """The part once it is made; None on a node that doesn't see `mark`'s folder or the clips."""
     first = part * plan.size
     recordings = plan.recordings[first : first + plan.size]

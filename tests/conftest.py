@@ -1,13 +1,15 @@
-"""Settings for all tests: hypothesis repeats itself, decoded tables stay out of the user's cache, Ctrl-C is heard."""
+"""Settings for all tests: hypothesis repeats itself, torch uses one thread, caches are temporary, Ctrl-C is heard."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
+import torch
 from hypothesis import settings
 
-settings.register_profile("house", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.register_profile("house", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
+torch.set_num_threads(1)  # for small tensors, more threads only take more CPU time; results do not depend on it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # by programs started here, too, where tests run behind `&`
 
 

@@ -148,10 +148,10 @@ def write(part: str, lines: list[str]) -> None:
     path, found = Path(__file__).with_name("audio.md"), versions()
     sections = path.read_text().split("\n## ") if path.exists() else ["# Clips\n"]
     kept = [section for section in sections if not section.startswith(f"{part}\n")]
-    told = f"{datetime.date.today()}, {found['machine']} ({processor()}), torch {found['torch']},"
+    machine_line = f"{datetime.date.today()}, {found['machine']} ({processor()}), torch {found['torch']},"
     busy = f"threads: {torch.get_num_threads()}, load average of the last 15 minutes: {os.getloadavg()[2]:.0f};"
     command = f"`python -m tests.bench.audio --only {part}`"
-    text = "\n".join([part, "", told, busy, command, "", *lines, ""])
+    text = "\n".join([part, "", machine_line, busy, command, "", *lines, ""])
     path.write_text("\n## ".join([*kept, text]))
     sys.stdout.write(text)
 

@@ -44,9 +44,9 @@ from negsift.service.config import FleetConfig
 K, WIDTH, BLOCK, BATCH, REPEATS = 10_000, 32, 1024, 100_000, 3
 PARTS = (0.01, 0.2, 0.5, 1.0)
 WAYS = {  # fleet, shards, MiB of decoded bags on disk
-    "one shard, decoding anew": ("local", 1, 0),
+    "one shard, decoding again": ("local", 1, 0),
     "one shard, decoded on disk": ("local", 1, 8192),
-    "two Ray scorers, decoding anew": ("ray", 2, 0),
+    "two Ray scorers, decoding again": ("ray", 2, 0),
 }
 Figures = dict[str, float]
 
@@ -116,10 +116,10 @@ def measure(table: Path, pool_mb: int, way: str, version: int) -> Figures:
         if fleet == "ray":
             sampler.refresh(1)
             sampler.select(network(1).state_dict(), 0)
-            noted = {name: note(pid) for name, pid in actors(sampler).items()}
+            noted = {name: note(pid) for name, pid in actors().items()}
         sampler.refresh(version)
         figures = timed(sampler, version)
-        pids = actors(sampler) if fleet == "ray" else {"": os.getpid()}
+        pids = actors() if fleet == "ray" else {"": os.getpid()}
         peaks = {name: memory(pid, "VmHWM") - noted[name] for name, pid in pids.items()}
     coordinator = peaks.pop("coordinator", 0.0)
     return figures | {"noted_mb": max(noted.values()), "peak_mb": max(peaks.values()), "coordinator_mb": coordinator}
@@ -149,17 +149,18 @@ def network(seed: int) -> BagClassifier:
     return BagClassifier(encoder, nn.Linear(16, 2), make_pooling("mean_softmax", 16))
 
 
-def actors(sampler: NegativeSampler) -> dict[str, int]:
+def actors() -> dict[str, int]:
     """The processes of a service on Ray, by name."""
-    import ray  # imported here: a local fleet is measured without
+    from tests.cluster.chaos import alive  # imported here: a local fleet is measured without Ray
 
-    service = sampler._service
-    found = ray.get([actor.status.remote() for actor in (service.coordinator, *service.group.scorers)])
-    return {each["name"]: each["pid"] for each in found}
+    return {
+        actor["Name"].partition("-")[0] if "coord" in actor["Name"] else actor["Name"]: actor["Pid"]
+        for actor in alive("")
+    }
 
 
 def note(pid: int) -> float:
-    """A process's resident memory in MiB, from which its peak is measured anew."""
+    """A process's resident memory in MiB, from which its peak is measured from here on."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return memory(pid, "VmHWM")
 

@@ -31,17 +31,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     began = time.monotonic()
     outcome = run_chaos(schedule(given.faults, given.seed), 60.0 * given.minutes)
-    text = told(outcome, given.seed, time.monotonic() - began)
+    text = as_markdown(outcome, given.seed, time.monotonic() - began)
     Path(__file__).with_name("chaos.md").write_text(text)
     sys.stdout.write(text)
     sys.exit(int(bool(outcome.different or outcome.left or len(outcome.hits) < given.faults)))
 
 
-def told(outcome: Outcome, seed: int, seconds: float) -> str:
+def as_markdown(outcome: Outcome, seed: int, seconds: float) -> str:
     """The results as Markdown."""
     found, hits = versions(), outcome.hits
     rows = [row(kind, times) for kind, times in by_kind(hits).items()]
-    mended = ", ".join(f"{name} {count}" for name, count in sorted(outcome.repairs.items()))
+    recoveries = ", ".join(f"{name} {count}" for name, count in sorted(outcome.repairs.items()))
     return (
         f"# Faults in a stream of rounds on three Ray nodes\n\n"
         f"{datetime.date.today()}, {found['machine']} ({processor()}), ray {found['ray']}, torch {found['torch']}; "
@@ -54,7 +54,7 @@ def told(outcome: Outcome, seed: int, seconds: float) -> str:
         + "".join(rows)
         + row("all", [hit.recovery_s for hit in hits])
         + "\nRecovery is the time from the kill to the selection of the round it hit; of the next round, if it fell\n"
-        f"between two. By the selections' accounts: {mended}.\n"
+        f"between two. By the selections' accounts: {recoveries}.\n"
     )
 
 

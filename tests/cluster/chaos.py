@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fault:
-    """What to kill, and how far into an undisturbed round; `lot` in [0, 1) says which one."""
+    """What to kill, and how far into an undisturbed round; `choice` in [0, 1) says which one."""
 
     kind: Kind
     moment: float
-    lot: float
+    choice: float
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Chaos:
         log.info("round %d: %d faults so far, %d different", turn, len(self.outcome.hits), self.outcome.different)
 
     def _strike(self, fault: Fault) -> Kind:
-        """Kill what the fault says; a scorer where the coordinator is just being started anew."""
+        """Kill what the fault says; a scorer where the coordinator is just being restarted."""
         scorers, coordinators = alive("scorer-"), alive("coordinator-")
         if fault.kind == "node":
             self._kill_node(fault, {actor["Address"]["NodeID"] for actor in scorers + coordinators})
@@ -148,7 +148,7 @@ class Chaos:
         victims = (coordinators if fault.kind == "coordinator" else scorers) or scorers or coordinators
         if not victims:
             return self._strike(replace(fault, kind="node"))
-        victim = victims[int(fault.lot * len(victims))]
+        victim = victims[int(fault.choice * len(victims))]
         try:
             os.kill(victim["Pid"], signal.SIGKILL)
         except ProcessLookupError:  # it went with its node a moment ago
@@ -158,7 +158,7 @@ class Chaos:
     def _kill_node(self, fault: Fault, used: set[str]) -> None:
         """Kill a node, one with actors on it if there is any, and start a new one."""
         holding = [number for number, node in enumerate(self._nodes.others) if node.node_id in used] or [0, 1]
-        number = holding[int(fault.lot * len(holding))]
+        number = holding[int(fault.choice * len(holding))]
         self._nodes.kill(number)
         self._nodes.replace(number)
 

@@ -1,4 +1,4 @@
-"""A program of a user's: attaches to a service, trains a little in its own way, prints its selections as JSON."""
+"""A user's program: attaches to a service, trains a little in its own way, prints its selections as JSON."""
 
 import json
 import sys
@@ -31,14 +31,14 @@ def network(wide: int) -> BagClassifier:
 
 def run(sampler: NegativeSampler, wide: int) -> list[list[float]]:
     """The picks and their scores of a few epochs; the weights change in between."""
-    told, model = [], network(wide)
+    picks, model = [], network(wide)
     for epoch in range(EPOCHS):
         chosen = sampler.select(model.state_dict(), epoch)
-        told.append([*chosen.index.tolist(), *chosen.score.tolist()])
+        picks.append([*chosen.index.tolist(), *chosen.score.tolist()])
         with torch.no_grad():
             for value in model.parameters():
                 value.mul_(1.25)
-    return told
+    return picks
 
 
 if __name__ == "__main__":

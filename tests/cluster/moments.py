@@ -1,4 +1,4 @@
-"""Strategies that end or halt a process at a known moment of a round: no test has to be quick enough to hit one."""
+"""Strategies that end or halt a process at a known moment of a round, so that no test depends on timing."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.cluster.serving import eventually
 
 
 def await_calm(sampler: NegativeSampler, weights: Weights) -> None:
-    """Have rounds run until nothing had to be mended in one: what was killed is back, what was slow is done."""
+    """Run rounds until one needs no recovery: killed scorers are back, slow ones are done."""
     usual = sampler.sibling("entropy", k=1)
     assert eventually(lambda: not usual.select(weights, 0).account.recovery.any)
 

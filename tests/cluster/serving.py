@@ -1,15 +1,17 @@
-"""Programs of their own on the tests' Ray, as users run them, and the table they share."""
+"""Programs on the tests' Ray, as users run them, and the table they share."""
 
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.placement_group import placement_group, remove_placement_group
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 120.0
@@ -66,3 +68,14 @@ def eventually(claim: Callable[[], bool], limit_s: float = LIMIT_S) -> bool:
             return False
         pause.wait(0.1)
     return True
+
+
+@contextmanager
+def all_cpus_taken() -> Iterator[None]:
+    """Within it, no CPU of the cluster is free."""
+    group = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])  # type: ignore[no-untyped-call]  # Ray's
+    try:
+        assert group.wait(LIMIT_S)
+        yield
+    finally:
+        remove_placement_group(group)

@@ -1,4 +1,4 @@
-"""Models and strategies on their way to a service: what arrives is the architecture, and nobody's weights."""
+"""Models and strategies sent to a service: the architecture arrives, without weights."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_runs_of_one_architecture_send_the_same() -> None:
     assert carry_model(vector_model()) != carry_model(vector_model("softmax_max"))
 
 
-def test_what_is_not_state_stays() -> None:
+def test_arrived_models_keep_constants_and_memory_format() -> None:
     model = make_model(ModelConfig(), (3, 16, 16), 0)
     images = torch.zeros(2, 3, 3, 16, 16, dtype=torch.uint8)
     arrived = make_embedder(carry_model(model), PAYLOAD)
@@ -76,10 +76,10 @@ def test_code_of_the_users_own_travels_along() -> None:
     read = "import sys; from negsift.service.serving.unpickling import make_task_strategy as m; print(m(sys.stdin.buffer.read()).factor)"
     elsewhere = {**os.environ, "PYTHONPATH": str(ROOT)}
     hidden = "import sys; sys.modules['tests'] = None; "
-    told = subprocess.run([sys.executable, "-c", hidden + read], input=carried, env=elsewhere, capture_output=True)
-    assert told.stdout == b"3.0\n", told.stderr
+    answer = subprocess.run([sys.executable, "-c", hidden + read], input=carried, env=elsewhere, capture_output=True)
+    assert answer.stdout == b"3.0\n", answer.stderr
 
 
-def test_a_pickle_of_code_that_is_not_there_is_told() -> None:
+def test_a_pickle_of_missing_code_is_reported() -> None:
     with pytest.raises(BadModel, match="No module named 'nowhere'.*install that module on the cluster"):
         make_embedder(pack_pickle(b"cnowhere\nThing\n."), PAYLOAD)

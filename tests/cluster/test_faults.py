@@ -81,7 +81,7 @@ def sampler(
 
 
 @pytest.mark.parametrize("name", ["entropy", "badge"])
-def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
+def test_a_slow_scorers_blocks_are_taken_over_by_idle_ones(
     name: str, sampler: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection]
 ) -> None:
     await_calm(sampler[0], model.state_dict())
@@ -93,7 +93,7 @@ def test_a_slow_scorers_work_is_taken_over_by_those_that_are_done(
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_scorer_that_hangs_is_started_anew_where_nobody_can_stand_in(
+def test_a_hung_scorer_without_substitutes_is_restarted(
     bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
 ) -> None:
     pool, options = slow_bags(bags[0], tmp_path / "who"), FleetConfig(call_s=8.0, cpus_per_shard=0.5)
@@ -112,7 +112,7 @@ class Hungry(MeanNet):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_block_that_does_not_fit_is_told_from_ray_too() -> None:
+def test_a_block_that_does_not_fit_is_reported_from_ray_too() -> None:
     model, options = Hungry(), FleetConfig(block=8, cpus_per_shard=0.5)
     with (
         NegativeSampler(
@@ -140,7 +140,7 @@ class Fragile:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alone(tmp_path: Path) -> None:
+def test_a_bug_on_all_scorers_is_raised_once_and_rounds_continue(tmp_path: Path) -> None:
     marker, bags, model = tmp_path / "bug", vectors([3] * 40), vector_model()
     options = FleetConfig(block=8, cpus_per_shard=0.3)
     with NegativeSampler(
@@ -152,8 +152,8 @@ def test_a_bug_on_all_scorers_at_once_is_told_once_and_leaves_the_next_round_alo
         marker.unlink()
         found = sampler.select(model.state_dict(), 0)
     assert_same(found, select(bags, model, "entropy", 9))
-    mended = replace(found.account.recovery, taken_over=0)  # who still has the bug in hand may be stood in for
-    assert mended == RecoveryCounts()
+    recovery = replace(found.account.recovery, taken_over=0)  # a scorer may still be busy with the bug
+    assert recovery == RecoveryCounts()
 
 
 def never() -> None:
@@ -161,16 +161,16 @@ def never() -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(("home", "shunned"), [("new", set()), ("old", set()), (None, {"new"})])
-def test_a_node_is_shunned_if_it_has_no_room_and_not_if_a_scorer_for_it_came_elsewhere(
-    home: str | None, shunned: set[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("home", "avoided"), [("new", set()), ("old", set()), (None, {"new"})])
+def test_a_full_node_is_avoided_for_later_moves(
+    home: str | None, avoided: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = ray.put({"node": home}) if home else ray.remote(num_cpus=99)(never).remote()
     move, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
     group = ScorerGroup(ScorerFactory((1.0, 0.0), "test"), ["own"], nodes={0: "old"}, moves=[move])
     monkeypatch.setattr(ray, "kill", ended.append)
     assert group.settle(patience_s=0.0, spec=SpecRef("none", [])) == (home == "new")
-    assert (group.avoided_nodes, group.moves, ended) == (shunned, [], ["own" if home == "new" else "another"])
+    assert (group.avoided_nodes, group.moves, ended) == (avoided, [], ["own" if home == "new" else "another"])
 
 
 def task_error(cause: Exception) -> RayTaskError:
@@ -184,11 +184,11 @@ def task_error(cause: Exception) -> RayTaskError:
         task_error(OwnerDiedError("00", "", "")),
     ],
 )  # fmt: skip
-def test_what_passes_is_repeated(error: RayError) -> None:
+def test_passing_faults_are_retried(error: RayError) -> None:
     assert reason_to_repeat(error, "scorer-1").endswith("Error")
 
 
-def test_what_is_final_or_the_users_own_is_raised() -> None:
+def test_final_errors_and_users_exceptions_are_raised() -> None:
     with pytest.raises(ServiceError, match="scorer-1 is gone for good"):
         reason_to_repeat(ActorDiedError(), "scorer-1")
     with pytest.raises(ServiceError, match="no room for the answer of scorer-1.*object-store-memory"):
@@ -197,7 +197,7 @@ def test_what_is_final_or_the_users_own_is_raised() -> None:
         reason_to_repeat(task_error(KeyError("a bug")), "scorer-1")
 
 
-def test_a_full_object_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_object_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(value: object) -> None:
         raise ObjectStoreFullError("full")
 
@@ -206,6 +206,6 @@ def test_a_full_object_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         put(1, "the weights")
 
 
-def test_a_program_waits_for_the_rounds_before_its_own_and_no_longer() -> None:
+def test_a_program_waits_only_for_rounds_before_its_own() -> None:
     assert last_moment(now=0.0, round_s=60.0, before=0) == 150.0
     assert last_moment(now=0.0, round_s=60.0, before=2) == 270.0

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from negsift.deploy.main import main
 from tests.cluster.serving import await_line
 
 ROOT = Path(__file__).parents[2]
@@ -86,5 +87,5 @@ def test_a_job_ends_with_the_metrics_of_the_local_run(head: str, tmp_path: Path)
             break
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "Ray scorers" in answer.stdout
-    subprocess.run([sys.executable, *TRAIN, "--out", str(tmp_path / "local")], cwd=ROOT, env=OUTSIDE, check=True)
+    assert main([*TRAIN[2:], "--set", "fleet.kind=local", "--out", str(tmp_path / "local")]) == 0
     assert results(tmp_path / "job") == results(tmp_path / "local")

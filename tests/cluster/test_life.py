@@ -1,4 +1,4 @@
-"""A service that isn't detached ends with its program, however that ends; one that nobody uses ends itself."""
+"""A service that isn't detached ends with its program, however that ends; an unused one ends itself."""
 
 import signal
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_nothing_is_left_of_a_service_whose_program_has_ended(
     assert eventually(lambda: not named())
 
 
-def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
+def test_ctrl_c_while_a_service_is_described_ends_it_too(
     pool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(actor: None) -> None:
@@ -49,7 +49,7 @@ def test_ctrl_c_while_a_service_is_told_of_ends_it_too(
     assert capsys.readouterr().out == "brief has ended\n"
 
 
-def test_a_detached_service_without_a_cluster_is_told_in_one_line(pool: str) -> None:
+def test_a_detached_service_without_a_cluster_is_one_line(pool: str) -> None:
     alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
     running = program("-m", "deploy", "serve", "up", pool, "--detached", env=alone)
     out, err = running.communicate(timeout=LIMIT_S)
@@ -58,19 +58,19 @@ def test_a_detached_service_without_a_cluster_is_told_in_one_line(pool: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [(["POOL", "--idle-minutes", "-1"], "--idle-minutes -1; expected 0 or more"), (["nowhere"], "no bag table at")],
 )
-def test_what_can_not_be_served_is_told_in_one_line(
-    pool: str, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_an_unusable_pool_to_serve_is_one_clear_line(
+    pool: str, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "up", *(pool if word == "POOL" else word for word in words)]) == 2
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
-    assert told in said.err
+    assert message in said.err
 
 
-def test_a_service_nobody_uses_ends_and_says_so(pool: str) -> None:
+def test_an_unused_service_ends_and_says_so(pool: str) -> None:
     config = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
     actor = directory.start(pool, "brief", config, idle_s=2.0)
     assert directory.await_end(actor, "brief") == "brief has ended"

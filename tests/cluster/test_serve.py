@@ -1,4 +1,4 @@
-"""A detached service as its users meet it: programs attach to it, share it, and are told what doesn't do."""
+"""A detached service as its users meet it: programs attach, share it, and get clear errors."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def tasks() -> dict[str, str]:
     return {each["task"]: each["strategy"] for each in directory.ask(directory.find())["tasks"]}
 
 
-def test_an_attached_sampler_makes_the_selections_of_one_of_its_own(birds: str, pool: Path) -> None:
+def test_an_attached_sampler_selects_as_a_separate_one(birds: str, pool: Path) -> None:
     model, given, before = vector_model(), {"strategy": "kl_prob", "k": 20, "seed": 4}, tasks().keys()
     with (
         locally(pool, model, positives=pool, **given) as here,
@@ -113,7 +113,7 @@ def test_the_documented_way_to_attach_runs(birds: str, pool: Path) -> None:
         assert_same(given["chosen"], here.select(given["model"].state_dict(), 0))
 
 
-def test_workers_of_a_loop_of_ones_own_read_one_selection_from_a_sampler_they_were_sent(birds: str, pool: Path) -> None:
+def test_workers_of_a_users_loop_read_one_selection(birds: str, pool: Path) -> None:
     given: dict[str, Any] = {}
     exec(compile(documented("broadcast_object_list"), "shared-service.md", "exec"), given)
     model, asked, before = vector_model(), {"strategy": "badge", "k": 20}, tasks().keys()
@@ -127,7 +127,7 @@ def test_workers_of_a_loop_of_ones_own_read_one_selection_from_a_sampler_they_we
     assert eventually(lambda: tasks().keys() <= before)
 
 
-def test_two_programs_at_once_get_the_selections_they_would_get_alone(birds: str, pool: Path) -> None:
+def test_two_programs_at_once_get_the_same_as_alone(birds: str, pool: Path) -> None:
     runs = [("bird", "badge", 5), ("cat", "entropy", 3)]
     programs = [program(client.__file__, label, name, str(wide), stdin=-1) for label, name, wide in runs]
     for each in programs:
@@ -157,7 +157,7 @@ def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool:
     assert epoch == 2
 
 
-def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
+def test_what_does_not_fit_is_reported_at_once(birds: str, pool: Path) -> None:
     model = vector_model()
     actor = directory.find("birds")
     old = ray.get(actor.register.remote({"protocol": 0}), timeout=LIMIT_S)
@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, "service 'birds' already up"),
         ({"name": "more", "shards": 20}, "20 shards for 150 bags in 19 blocks of 8"),
@@ -187,13 +187,13 @@ def test_what_does_not_fit_is_told_at_once(birds: str, pool: Path) -> None:
         ({"name": "more", "pool": "/nowhere"}, "no bag table at /nowhere"),
     ],
 )
-def test_a_service_that_can_not_be_is_told_and_nothing_is_started(
-    birds: str, tmp_path: Path, changes: dict[str, Any], told: str
+def test_an_impossible_service_is_reported_and_not_started(
+    birds: str, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     write(tmp_path / "more", as_table(random_bags(150, seed=2), third_positive(150)))
     given = {"pool": str(tmp_path / "more"), "name": "birds"} | changes
     where, name = given.pop("pool"), given.pop("name")
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         directory.start(where, name, FleetConfig(kind="ray", block=8, **given))
     assert not [each for each in actors() if "more" in each]
 
@@ -227,7 +227,7 @@ def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
         return {key.partition("{")[0].removeprefix("ray_negsift_"): float(value) for key, value in mine}
 
     bags = len(sampler.pool)
-    told = {
+    expected = {
         "rounds_total": 2.0, "bags_scored_total": 2.0 * bags, "weights_version": 1.0, "staleness": 0.0,
         "selection_overlap": 1.0, "pool_coverage": pytest.approx(10 / bags),
     }  # fmt: skip
@@ -235,7 +235,7 @@ def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
 
     def complete() -> bool:
         found = shown()
-        return also <= found.keys() and all(found.get(name) == value for name, value in told.items())
+        return also <= found.keys() and all(found.get(name) == value for name, value in expected.items())
 
     assert eventually(complete), shown()
     assert shown()["shard_memory_bytes"] > 1 << 20

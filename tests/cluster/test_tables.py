@@ -5,11 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
-import ray
 
 from negsift.common.errors import BadInput
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from tests.cluster.chaos import alive
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 GIVEN = {"k": 20, "strategy": "badge", "target_label": "bird"}
 
 
-def test_what_a_scorer_can_not_hold_is_told_as_it_is_in_this_process(tmp_path: Path) -> None:
+def test_a_pool_too_large_for_a_scorer_is_reported_as_locally(tmp_path: Path) -> None:
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
     options = FleetConfig(block=8, pool_mb=1, cpus_per_shard=0.5)
     with pytest.raises(BadInput, match="a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"):
@@ -36,7 +36,7 @@ def test_a_growing_table_gives_the_local_picks_on_ray(tmp_path: Path, shards: in
         write(tmp_path, as_table(random_bags(90, seed=1), [[]] * 90, first=150), append=True)
         assert here.refresh() == there.refresh() == 2
         assert_same(here.select(model.state_dict(), 1), there.select(model.state_dict(), 1))
-        os.kill(ray.get(there._service.group.scorers[-1].status.remote())["pid"], signal.SIGKILL)
+        os.kill(alive("scorer-")[-1]["Pid"], signal.SIGKILL)
         restarted = there.select(model.state_dict(), 2)
         assert_same(here.select(model.state_dict(), 2), restarted)
         assert restarted.account.pool_version == 2

@@ -1,4 +1,4 @@
-"""What a service tells its watchers, without a cluster: a line a round, and meters that Ray takes."""
+"""A service's telemetry, without a cluster: a line a round, and meters that Ray takes."""
 
 import logging
 import re
@@ -41,7 +41,7 @@ def test_names_are_such_that_prometheus_takes_them(name: str) -> None:
     assert not name.endswith("_total")  # Ray appends it
 
 
-def test_what_was_mended_is_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recoveries_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = dict[tuple[str, ...], float]()
 
     def inc(counter: Counter, value: float, tags: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Several trainer workers: what one would have done, also when one of them is killed on the way."""
+"""Several trainer workers: the run of a single one, also when one of them is killed."""
 
 import re
 import signal
@@ -77,7 +77,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
         return folder, fit(spec.trainer(schedule(1), 5))
 
 
-def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, Json], tmp_path: Path) -> None:
+def test_two_workers_give_the_run_of_one_though_one_is_killed(alone: tuple[Path, Json], tmp_path: Path) -> None:
     marker, folder = tmp_path / "died", tmp_path / "run"
 
     def happens(rank: int) -> None:
@@ -101,7 +101,7 @@ def test_two_workers_one_of_which_is_killed_do_what_one_does(alone: tuple[Path, 
 
 
 @pytest.mark.slow
-def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None:
+def test_a_bug_in_one_worker_is_raised_unchanged_at_once(tmp_path: Path) -> None:
     def happens(rank: int) -> None:
         if rank == 1:
             raise KeyError("a bug of the user's")
@@ -113,16 +113,16 @@ def test_a_bug_in_one_worker_comes_out_as_itself_at_once(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_what_two_workers_began_one_goes_on_with(tmp_path: Path) -> None:
+def test_one_worker_continues_what_two_workers_began(tmp_path: Path) -> None:
     words = ["train", "digits", "--set", "training.epochs=25", "--set", "strategy.name=entropy"]
     alone = {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
     begun = [*words, "--set", "training.workers=2", "--out", str(tmp_path / "run")]
     running = program("-m", "deploy", *begun, env=alone)
     await_line(running, "epoch  1")
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=LIMIT_S)
+    _, error = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 130
-    assert re.fullmatch(r"negsift: interrupted; \d+ epochs are saved in .*; the same command resumes the run\n", told)
+    assert re.fullmatch(r"negsift: interrupted; \d+ epochs are saved in .*; the same command resumes the run\n", error)
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0
     assert picks(tmp_path / "run")[:2] == picks(tmp_path / "whole")[:2]
@@ -134,7 +134,7 @@ def test_what_two_workers_began_one_goes_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("training.workers=0", "training.workers=0; expected 1 or more"),
         ("training.workers=99", "training.workers=99 on a cluster with 4 CPU; expected at most one worker a CPU"),
@@ -142,13 +142,13 @@ def test_what_two_workers_began_one_goes_on_with(tmp_path: Path) -> None:
         ("fleet.cpus_per_shard=2", "2 scorers of 2 CPU each on a cluster with 2 beside 2 trainer workers"),
     ],
 )
-def test_workers_there_can_not_be_are_told_in_one_line(
-    change: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_impossible_workers_are_one_clear_line(
+    change: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["training.workers=2", "fleet.shards=2", change]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main(["train", "digits", *words, "--out", str(tmp_path / "run")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert told in err
+    assert message in err
     assert not (tmp_path / "run").exists()

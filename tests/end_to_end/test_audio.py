@@ -52,14 +52,14 @@ def undisturbed(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_run_writes_its_summary_selections_and_a_report_with_players(undisturbed: Path) -> None:
+def test_a_run_writes_summary_selections_and_report_with_players(undisturbed: Path) -> None:
     summary = json.loads((undisturbed / "summary.json").read_text())
     assert (summary["recipe"], summary["epochs_run"], summary["dropped_instances"]) == ("audio-scenes", 4, [])
     assert len(picks(undisturbed)) == 4
     assert (undisturbed / "report.html").read_text().count("<audio controls") == len(picks(undisturbed)[-1])
 
 
-def test_the_same_clips_as_parquet_give_the_same_selections_and_metrics(undisturbed: Path, tmp_path: Path) -> None:
+def test_clips_as_parquet_give_the_same_selections_and_metrics(undisturbed: Path, tmp_path: Path) -> None:
     assert main(command(write_parquet(tmp_path / "audioset"), tmp_path / "run")) == 0
     assert picks(tmp_path / "run") == picks(undisturbed)
     assert results(tmp_path / "run") == results(undisturbed)

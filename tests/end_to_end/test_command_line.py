@@ -97,9 +97,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tm
     process = start(tmp_path / "run")
     read_until(process, "epoch  1")
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    _, error = process.communicate()
     assert process.returncode == 130
-    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command resumes the run\n", told)
+    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command resumes the run\n", error)
     assert main(command(tmp_path / "run")[3:]) == 0
     assert results(tmp_path / "run") == results(undisturbed)
 
@@ -140,7 +140,7 @@ def test_a_finished_run_is_not_repeated(undisturbed: Path) -> None:
     assert (undisturbed / "summary.json").stat().st_mtime_ns == before
 
 
-def test_selections_resampled_every_third_epoch_are_reused_between(tmp_path: Path) -> None:
+def test_selections_of_every_third_epoch_are_reused_between(tmp_path: Path) -> None:
     assert main(command(tmp_path / "run", "sampling.every=3")[3:]) == 0
     chosen = picks(tmp_path / "run")
     assert chosen[0] == chosen[1] == chosen[2] != chosen[3] == chosen[4]
@@ -216,12 +216,12 @@ def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
-    told = capsys.readouterr()
-    assert re.search("(not writable|not a folder); expected a writable folder", told.err)
-    assert "positive bags" not in told.out  # before any data is read
+    said = capsys.readouterr()
+    assert re.search("(not writable|not a folder); expected a writable folder", said.err)
+    assert "positive bags" not in said.out  # before any data is read
 
 
-def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
+def test_a_full_disk_is_bad_input_and_leaves_no_partial_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -252,7 +252,7 @@ def test_a_module_with_a_rooms_name_is_not_in_the_way(tmp_path: Path) -> None:
     assert answer.returncode == 0
 
 
-def test_a_run_stops_when_validation_has_not_improved_for_so_many_epochs(tmp_path: Path) -> None:
+def test_a_run_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
     assert main(command(tmp_path / "run", "training.epochs=30", "training.patience=2")[3:]) == 0
     found = [json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -262,13 +262,13 @@ def test_a_run_stops_when_validation_has_not_improved_for_so_many_epochs(tmp_pat
 
 def test_a_reader_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
     line = f"{shlex.join(command(tmp_path / 'run', '--set', 'training.epochs=2'))} | head -n 1"
-    told = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False).stderr
-    assert "Traceback" not in told
+    error = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert "Traceback" not in error
     assert (tmp_path / "run" / "summary.json").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_under_the_output_is_one_line_and_exit_code_2() -> None:
+def test_a_full_output_disk_is_one_line_and_exit_code_2() -> None:
     with Path("/dev/full").open("w") as full:
         answer = subprocess.run(
             [sys.executable, "-m", "negsift", "list"],

@@ -1,4 +1,4 @@
-"""What every command prints before it does anything: help, version, lists; and how little that needs."""
+"""Output of every command before it does anything: help, version, lists; and how little that imports."""
 
 import json
 import os

@@ -33,7 +33,7 @@ def test_a_table_is_built_inspected_and_appended_to(source: Path, capsys: pytest
     assert "version 2\n80 bags" in capsys.readouterr().out
 
 
-def test_a_table_is_trained_on_and_a_run_goes_on_with_the_version_it_began_with(source: Path) -> None:
+def test_a_run_continues_with_the_table_version_it_began_with(source: Path) -> None:
     pool, out, again, larger = (str(source.parent / name) for name in ("pool", "run", "again", "larger"))
     words = ["train", "table", f"data.root={pool}", "data.target=1", "training.epochs=3"]
     words += ["data.val_share=0.2", "strategy.name=badge", "sampling.ratio=3"]

@@ -1,4 +1,4 @@
-"""Settings by words, by `--set` and by files: they all come through one door and mean the same."""
+"""Settings by words, by `--set` and by files all mean the same."""
 
 import dataclasses
 import json
@@ -89,7 +89,7 @@ def test_toml_means_the_same_as_json(tmp_path: Path) -> None:
     assert again == config_of("digits", "seed=7", "strategy.name=badge", "sampling.ratio=2", "sampling.rescore=64")
 
 
-def test_the_command_line_overrides_files_and_files_override_the_recipe(tmp_path: Path) -> None:
+def test_command_line_overrides_files_and_files_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"training": {"epochs": 3, "batch": 8}, "seed": 1}')
     (tmp_path / "b.toml").write_text("seed = 2\n")
     files = ["--config", str(tmp_path / "a.json"), "--config", str(tmp_path / "b.toml")]

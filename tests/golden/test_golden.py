@@ -1,4 +1,4 @@
-"""A version picks and learns as the ones before it did; what changes that is recorded anew, and says so."""
+"""Picks and losses are those of earlier versions; a change is recorded again, with its reason."""
 
 import json
 from pathlib import Path

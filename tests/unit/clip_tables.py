@@ -1,4 +1,4 @@
-"""Small bag tables of clips that the tests share, and what the clips in them are."""
+"""Small bag tables of clips that the tests share, and the features of their clips."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Clips for tests: sounds made from numbers, encoded, and laid out as AudioSet is."""
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ def tags_of(number: int) -> tuple[str, ...]:
     return [(HIGH,), (LOW,), (NOISE, LOW), (NOISE,), (HIGH, NOISE)][number % 5]
 
 
+@functools.cache
 def encoded_clip(number: int, kind: str = "FLAC") -> bytes:
     hertz = 2500.0 if HIGH in tags_of(number) else 300.0
     return encode(sound(0.6 + number % 5 / 10, hertz, seed=number), kind=kind)

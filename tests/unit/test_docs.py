@@ -133,7 +133,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @every_page
-def test_a_page_says_what_it_is_for_and_the_readme_links_it(page: Path) -> None:
+def test_a_page_states_its_purpose_and_the_readme_links_it(page: Path) -> None:
     title, blank, first = page.read_text().splitlines()[:3]
     assert title.startswith("# ")
     assert not blank

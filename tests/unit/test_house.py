@@ -23,13 +23,13 @@ def test_no_file_is_over_250_lines() -> None:
     assert not [path for path in FILES if len(path.read_text().splitlines()) > 250]
 
 
-def test_no_class_name_stands_for_two_classes() -> None:
+def test_no_two_classes_have_one_name() -> None:
     nodes = [node for path in FILES for node in ast.parse(path.read_text()).body]
     names = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
     assert not [name for name, count in names.items() if count > 1]
 
 
-def test_a_scorer_starts_without_packages_that_take_long_to_import() -> None:
+def test_a_scorer_starts_without_slow_imports() -> None:
     slow = "{'matplotlib', 'pandas', 'sklearn', 'torchvision'}"
     program = f"import sys, negsift.service.cluster.scorer; print(*{slow} & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -81,7 +81,7 @@ class MeanNet(nn.Module):
 
 
 def embedded(logits: Any, features: Any = None, index: Index | None = None) -> Embedded:  # Any: whatever numpy takes
-    """An Embedded of float32 arrays, at positions 0, 1, … unless told."""
+    """An Embedded of float32 arrays, at positions 0, 1, … by default."""
     wide = np.asarray(logits, dtype=np.float32)
     deep = np.zeros((len(wide), 0), dtype=np.float32) if features is None else np.asarray(features, dtype=np.float32)
     return Embedded(np.arange(len(wide), dtype=np.int64) if index is None else index, wide, deep)

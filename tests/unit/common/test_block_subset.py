@@ -1,4 +1,4 @@
-"""Lots: enough bags, whole blocks, every block in turn, and nothing but (seed, turn, pool) decides."""
+"""Subsets of blocks: enough bags, whole blocks, every block in turn, and nothing but (seed, turn, pool) decides."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ SIZES = {"bags": st.integers(1, 400), "pool": st.integers(1, 400), "block": st.i
 
 
 @given(**SIZES, seed=st.integers(0, 3), turn=st.integers(0, 50))
-def test_a_lot_is_whole_blocks_that_hold_enough_and_no_more_than_two_blocks_too_many(
+def test_a_subset_is_whole_blocks_and_at_most_two_too_many(
     bags: int, pool: int, block: int, seed: int, turn: int
 ) -> None:
-    lot = BlockSubset(bags, seed, turn)
-    index, blocks = lot.index(pool, block), lot.blocks(pool, block)
+    subset = BlockSubset(bags, seed, turn)
+    index, blocks = subset.index(pool, block), subset.blocks(pool, block)
     assert len(np.unique(blocks)) == len(blocks)
     whole = [range(number * block, min((number + 1) * block, pool)) for number in blocks]
     assert index.tolist() == [position for run in whole for position in run]
@@ -23,9 +23,7 @@ def test_a_lot_is_whole_blocks_that_hold_enough_and_no_more_than_two_blocks_too_
 
 
 @given(**SIZES, first=st.integers(0, 9))
-def test_every_bag_comes_within_two_cycles_and_once_a_cycle_at_least(
-    bags: int, pool: int, block: int, first: int
-) -> None:
+def test_every_bag_comes_at_least_once_a_cycle(bags: int, pool: int, block: int, first: int) -> None:
     blocks = -(-pool // block)
     turns = -(-blocks // len(BlockSubset(bags, 0, 0).blocks(pool, block)))
     cycle = [BlockSubset(bags, 0, first * turns + step).index(pool, block) for step in range(turns)]
@@ -34,9 +32,9 @@ def test_every_bag_comes_within_two_cycles_and_once_a_cycle_at_least(
     assert set().union(*gap) == set(range(blocks))
 
 
-def test_each_turn_has_other_bags_and_each_cycle_and_seed_other_neighbours() -> None:
-    lots = [tuple(BlockSubset(100, seed, turn).blocks(1000, 10)) for seed in range(2) for turn in range(30)]
-    assert len(set(lots)) == len(lots)
+def test_turns_have_other_bags_and_cycles_other_neighbours() -> None:
+    subsets = [tuple(BlockSubset(100, seed, turn).blocks(1000, 10)) for seed in range(2) for turn in range(30)]
+    assert len(set(subsets)) == len(subsets)
 
 
 def test_every_bag_is_as_likely_as_any_other() -> None:
@@ -48,5 +46,5 @@ def test_every_bag_is_as_likely_as_any_other() -> None:
 
 
 @pytest.mark.parametrize("pool", [0, 1, 10])
-def test_a_lot_as_large_as_the_pool_is_the_pool(pool: int) -> None:
+def test_a_subset_as_large_as_the_pool_is_the_pool(pool: int) -> None:
     assert BlockSubset(max(pool, 1), 0, 7).index(pool, 4).tolist() == list(range(pool))

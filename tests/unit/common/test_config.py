@@ -1,4 +1,4 @@
-"""Bounds and types of knobs: every number of a run's configuration is checked at birth, and errors name its key."""
+"""Bounds and types of settings: every number of a run's configuration is checked, and errors name its key."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_sizes_and_rates_have_their_bounds(setting: str) -> None:
     assert ("0 or more" if setting in NEGATIVE else "a number above 0") in refused(setting)
 
 
-def test_a_number_too_large_for_a_float_is_checked_like_any_other() -> None:
+def test_a_number_too_large_for_a_float_is_checked_too() -> None:
     assert override(RunConfig(""), [f"training.epochs=1{'0' * 400}"]).training.epochs == 10**400
     assert "expected a number above 0 and below 1e+12" in refused(f"training.lr=1{'0' * 400}")
 

@@ -1,4 +1,4 @@
-"""Dotted keys: settings and stored values reach every field, and errors say what is wrong with them."""
+"""Dotted keys: settings and stored values reach every field, and errors say why they don't."""
 
 import json
 from dataclasses import dataclass, field
@@ -101,7 +101,7 @@ def test_wrong_value_is_refused_with_the_type(setting: str, message: str) -> Non
 
 
 @pytest.mark.parametrize("setting", ["seed", "", "inner.count", "=", "=b", " =b", "=="])
-def test_setting_without_key_or_equals_sign_is_refused_with_an_example(setting: str) -> None:
+def test_a_setting_without_key_or_value_is_refused_with_example(setting: str) -> None:
     with pytest.raises(BadInput, match=f"found setting {setting!r}; expected KEY=VALUE; for example inner.count=1"):
         override(Outer(), [setting])
 
@@ -157,7 +157,7 @@ def test_what_is_not_stored_stays() -> None:
     assert updated(Outer(Inner(rate=0.25), 3), {"inner": {"count": 7}}) == Outer(Inner(count=7, rate=0.25), 3)
 
 
-def test_stored_whole_numbers_become_floats_where_those_are_wanted() -> None:
+def test_stored_whole_numbers_become_floats_where_needed() -> None:
     assert to_dict(updated(Outer(), {"inner": {"rate": 2}})) == to_dict(override(Outer(), ["inner.rate=2"]))
     assert updated(Outer(), {"inner": {"rate": 10**400}}).inner.rate == float("inf")
 
@@ -183,7 +183,7 @@ class Named(Outer):
     name: str = ""
 
 
-def test_a_field_that_is_no_knob_cannot_be_set() -> None:
+def test_a_field_that_is_not_a_setting_cannot_be_set() -> None:
     assert set(keys(Named)) == set(keys(Outer))
     with pytest.raises(UnknownName, match=r"key \(in 'name'\) 'name'; expected one of inner, seed"):
         override(Named(), ["name=x"])

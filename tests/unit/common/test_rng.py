@@ -53,7 +53,7 @@ def test_uniform_keys_do_not_depend_on_their_company() -> None:
 @pytest.mark.parametrize(
     "other", [(1, "bags", 0), (0, "badge", 0), (0, "bags", 1), (-1, "bags", 0), (2**70, "bags", 0)]
 )
-def test_stream_keys_tell_seed_role_and_epoch_apart(other: tuple[int, str, int]) -> None:
+def test_stream_keys_differ_by_seed_role_and_epoch(other: tuple[int, str, int]) -> None:
     assert stream_key(*other) != stream_key(0, "bags", 0)
 
 
@@ -65,7 +65,7 @@ def test_stream_key_is_the_same_in_every_process() -> None:
     assert stream_key(0, "random", 3) == int.from_bytes(bytes.fromhex("ce2b176abfd95f99"), "little")
 
 
-def test_generator_starts_anew_each_time() -> None:
+def test_a_generator_starts_from_the_beginning_each_time() -> None:
     one, again, other = (generator(seed, "bags").integers(0, 2**60, 5).tolist() for seed in (3, 3, 4))
     assert one == again
     assert one != other

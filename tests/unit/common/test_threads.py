@@ -1,4 +1,4 @@
-"""Block workers: one torch thread each, and nobody else's settings touched."""
+"""Block workers: one torch thread each; the settings of other threads stay."""
 
 import threading
 from collections.abc import Iterator

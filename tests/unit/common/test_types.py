@@ -73,7 +73,7 @@ def test_embedded_arrays_of_different_length_are_refused(rows: tuple[int, int, i
         Embedded(np.arange(index), np.zeros((logits, 2)), np.zeros((features, 2)))
 
 
-def test_repairs_of_a_round_are_what_came_on_top() -> None:
-    assert RecoveryCounts(5, 3, 1, 2).since(RecoveryCounts(4, 1, 1, 0)) == RecoveryCounts(1, 2, 0, 2)
+def test_recoveries_add_up() -> None:
+    assert RecoveryCounts(4, 1, 1, 0) + RecoveryCounts(1, 2, 0, 2) == RecoveryCounts(5, 3, 1, 2)
     assert not RecoveryCounts().any
     assert RecoveryCounts(hung=1).any

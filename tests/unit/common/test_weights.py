@@ -74,7 +74,7 @@ def test_digest_depends_on_content_only() -> None:
     ],
     ids=["values", "tiny values", "type", "shape", "counter", "name"],
 )
-def test_digest_tells_other_content_apart(entries: dict[str, Tensor]) -> None:
+def test_digest_differs_for_other_content(entries: dict[str, Tensor]) -> None:
     plain = changed(**{"0_bias": torch.zeros(4)})
     assert take_snapshot(plain, 0).digest != take_snapshot(plain | changed(**entries), 0).digest
 
@@ -115,7 +115,7 @@ def test_missing_entry_is_named() -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["module", "_orig_mod"])
-def test_weights_of_a_wrapped_model_are_told_to_be_so(wrapper: str) -> None:
+def test_weights_of_a_wrapped_model_are_recognised(wrapper: str) -> None:
     wrapped = {f"{wrapper}.{name}": value for name, value in changed().items()}
     with pytest.raises(BadWeights, match=rf"weights '{wrapper}\.0\.weight'; expected '0\.weight'.*of model\.{wrapper}"):
         load(wrapped)

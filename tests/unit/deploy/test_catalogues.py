@@ -1,4 +1,4 @@
-"""The tables with lines of explanation, and the factories of what they name: each has all names of the other."""
+"""The tables with lines of explanation and the factories have the same names."""
 
 from collections.abc import Mapping
 

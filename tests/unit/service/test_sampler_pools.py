@@ -1,4 +1,4 @@
-"""What a pool may be: bags of any map-style dataset, ragged, or sharing instances."""
+"""Forms of a pool: bags of any map-style dataset, ragged, or sharing instances."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,7 +56,7 @@ def stack_named(items: Sequence[dict[str, Tensor]]) -> Tensor:
 
 
 @pytest.mark.parametrize("model", [MeanNet(), vector_model()], ids=["own network", "bag classifier"])
-def test_collate_takes_bags_of_ones_own_form(model: nn.Module) -> None:
+def test_collate_takes_bags_of_any_form(model: nn.Module) -> None:
     named = [{"bag": bag} for bag in EQUAL]
     assert_same(select(named, model, "badge", 5, collate=stack_named), select(EQUAL, model, "badge", 5))
 
@@ -103,8 +103,10 @@ class Counting(nn.Module):
         return images.flatten(1) / 255
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3, 16])
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if not STRATEGIES[name].learns_from_positives])
+ALONE = [name for name in STRATEGIES if not STRATEGIES[name].learns_from_positives]
+
+
+@pytest.mark.parametrize(("name", "shards"), [*((name, 3) for name in ALONE), ("badge", 1), ("badge", 16)])
 def test_shared_instances_are_encoded_once_a_round(name: str, shards: int) -> None:
     pool, tally = shared_bag_set(40, 50), Tally()
     model = BagClassifier(Counting(tally), nn.Linear(768, 2), make_pooling("mean_softmax", 768))
@@ -112,8 +114,13 @@ def test_shared_instances_are_encoded_once_a_round(name: str, shards: int) -> No
     assert sum(tally.rows) == (len(set(pool.rows.tolist())) if STRATEGIES[name].need else 0)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "badge"])
-@pytest.mark.parametrize("pooling", ["mean_softmax", "softmax_max", "attention"])
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        *((name, "mean_softmax") for name in STRATEGIES if name != "badge"),
+        *((name, pooling) for name in ("gradient_embedding", "kl_prob") for pooling in ("softmax_max", "attention")),
+    ],
+)
 def test_shared_instances_give_the_scores_of_bags_on_their_own(name: str, pooling: str) -> None:
     pool, positives, model = shared_bag_set(40, 50), bag_set([3] * 9, seed=1), cnn(pooling)
     plain = [pool[bag][0] for bag in range(40)]
@@ -141,7 +148,7 @@ def test_shared_instances_of_more_runs_than_one_are_put_together() -> None:
         ((), "tuple as item 13"),
     ],
 )
-def test_item_that_is_no_bag_is_named(item: object, message: str) -> None:
+def test_an_item_that_is_not_a_bag_is_named(item: object, message: str) -> None:
     with pytest.raises(BadData, match=message):
         select([*EQUAL[:13], item, *EQUAL[14:]], vector_model(), "margin", 3)  # type: ignore[arg-type]  # wrong on purpose
 
@@ -152,13 +159,13 @@ def test_ragged_bags_for_a_users_network_ask_for_collate() -> None:
 
 
 @pytest.mark.parametrize("model", [vector_model(), MeanNet()], ids=["ragged", "equal"])
-def test_item_of_another_shape_is_named_though_its_whole_block_has_that_shape(model: nn.Module) -> None:
+def test_an_item_of_another_shape_is_named_in_any_block(model: nn.Module) -> None:
     with pytest.raises(BadData, match=r"item (8|16) of shape \(3, 7\) beside item 0 of \(3, 6\).*repair the item"):
         select([*EQUAL[:8], *vectors([3] * 12, width=7)], model, "margin", 3)
 
 
 @pytest.mark.parametrize("given", [{"a": torch.ones(3, 6)}, b"folder", None, iter(())], ids=repr)
-def test_pool_and_positives_that_are_no_datasets_are_bad_input(given: Any) -> None:  # Any: wrong on purpose
+def test_pools_and_positives_must_be_datasets(given: Any) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match="found a pool of type .*expected a map-style dataset"):
         select(given, vector_model(), "margin", 1)
     if given is not None:
@@ -167,9 +174,9 @@ def test_pool_and_positives_that_are_no_datasets_are_bad_input(given: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("shards", "told"), [(6, ["6 shards for 40 bags in 5 blocks of 8: 1 of them stay empty"]), (5, [])]
+    ("shards", "message"), [(6, ["6 shards for 40 bags in 5 blocks of 8: 1 of them stay empty"]), (5, [])]
 )
-def test_shards_that_stay_empty_are_told_once(shards: int, told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_empty_shards_are_reported_once(shards: int, message: list[str], caplog: pytest.LogCaptureFixture) -> None:
     select(vectors([3] * 40), vector_model(), "entropy", 9, shards=shards)
     found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [line.partition(";")[0] for line in found] == told
+    assert [line.partition(";")[0] for line in found] == message

@@ -1,4 +1,4 @@
-"""NegativeSampler from round to round: state, overlap, closing, and what it refuses."""
+"""NegativeSampler from round to round: state, overlap, closing, and errors."""
 
 import os
 import time
@@ -50,7 +50,7 @@ def test_k_that_the_pool_cannot_give_is_bad_input(name: str, k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [2.5, "5"])
-def test_k_that_is_no_whole_number_is_bad_input(k: Any) -> None:  # Any: wrong on purpose
+def test_k_that_is_not_a_whole_number_is_bad_input(k: Any) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match="negatives asked for"):
         sampler(k=k)
 
@@ -95,7 +95,7 @@ def test_weights_that_are_not_finite_are_refused(name: str) -> None:
         given.select(sick, 0)
 
 
-def test_weights_of_another_model_are_refused_and_the_sampler_goes_on() -> None:
+def test_weights_of_another_model_leave_the_sampler_usable() -> None:
     with sampler() as given:
         with pytest.raises(BadWeights, match="publish the state_dict of the model the sampler was given"):
             given.select(MeanNet().state_dict(), 0)
@@ -162,7 +162,7 @@ class Broken(MeanNet):
         raise BrokenError("on purpose")
 
 
-def test_exception_of_the_model_comes_out_as_itself() -> None:
+def test_an_exception_of_the_model_propagates_unchanged() -> None:
     with pytest.raises(BrokenError, match="on purpose"):
         select(POOL, Broken(), "margin", 3)
 
@@ -197,11 +197,11 @@ def test_selection_says_which_weights_made_it(version: int | None, staleness: in
     assert (found.version, found.staleness) == (4 - staleness, staleness)
 
 
-@pytest.mark.parametrize(("version", "told"), [(1, "one from 2, a staleness of 2, to 4"), (5, "to 4"), (-1, "")])
-def test_weights_too_old_or_from_the_future_are_bad_input(version: int, told: str) -> None:
+@pytest.mark.parametrize(("version", "message"), [(1, "one from 2, a staleness of 2, to 4"), (5, "to 4"), (-1, "")])
+def test_weights_too_old_or_from_the_future_are_bad_input(version: int, message: str) -> None:
     with sampler(staleness=2) as given:
         assert given.submit(WEIGHTS, 4, 2).result().staleness == 2
-        with pytest.raises(BadInput, match=f"found weights of version {version} for epoch 4; expected .*{told}"):
+        with pytest.raises(BadInput, match=f"found weights of version {version} for epoch 4; expected .*{message}"):
             given.submit(WEIGHTS, 4, version)
 
 
@@ -240,12 +240,12 @@ def test_a_state_goes_through_torch_load_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("k", ["5", 2.5])
-def test_k_that_is_no_whole_number_is_told_as_it_was_given(k: Any) -> None:
+def test_k_that_is_not_a_whole_number_is_quoted(k: Any) -> None:
     with pytest.raises(BadInput, match=f"found {k!r} negatives asked for; expected a whole number .*lower k"):
         sampler(k=k)
 
 
-def test_an_epoch_below_0_is_told() -> None:
+def test_an_epoch_below_0_is_reported() -> None:
     with sampler() as given, pytest.raises(BadInput, match="found epoch=-1; expected 0 or more"):
         given.select(WEIGHTS, -1)
 
@@ -271,7 +271,7 @@ def test_a_round_under_way_is_finished_before_closing() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_sibling_on_the_same_shards_picks_as_a_sampler_of_its_own(name: str) -> None:
+def test_a_sibling_picks_as_a_separate_sampler(name: str) -> None:
     k = None if name == "full" else 5
     with sampler("random") as first:
         found = first.sibling(name, k=k, seed=3).select(WEIGHTS, 2)
@@ -293,7 +293,7 @@ def test_a_closed_sampler_and_its_siblings_say_so() -> None:
             closed.select(model.state_dict(), 0)
 
 
-def test_a_model_in_place_of_its_weights_is_told() -> None:
+def test_a_model_in_place_of_its_weights_is_reported() -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
     with (
         NegativeSampler([torch.ones(3, 2)] * 4, model, k=2) as sampler,
@@ -303,7 +303,7 @@ def test_a_model_in_place_of_its_weights_is_told() -> None:
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_bags_that_are_not_finite_are_left_out_with_a_users_network_too(name: str) -> None:
+def test_a_users_networks_nan_bags_are_left_out_too(name: str) -> None:
     sick = [bag * float("nan") if number in (4, 20) else bag for number, bag in enumerate(POOL)]
     found = select(sick, MeanNet(), name, 28, positives=POSITIVES)
     assert set(found.index.tolist()) == set(range(30)) - {4, 20}
@@ -313,7 +313,7 @@ def test_bags_that_are_not_finite_are_left_out_with_a_users_network_too(name: st
     ("strategy", "message"),
     [(3, "found a int as strategy"), (Badge, "found the class Badge as strategy"), (None, "None")],
 )
-def test_strategy_that_is_none_is_bad_input(strategy: Any, message: str) -> None:  # Any: wrong on purpose
+def test_an_object_other_than_a_strategy_is_bad_input(strategy: Any, message: str) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match=message):
         sampler(strategy)
 
@@ -342,7 +342,7 @@ class Patient(Strategy):
         return np.zeros(len(embedded.index))
 
 
-def test_an_exception_in_the_users_loop_gives_up_the_round_under_way() -> None:
+def test_an_exception_in_the_users_loop_cancels_the_round() -> None:
     given, start = sampler(Patient(), options=FleetConfig(block=1), shards=1), time.monotonic()
     pending = given.submit(WEIGHTS, 0)
     given.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)

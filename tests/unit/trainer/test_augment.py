@@ -61,7 +61,7 @@ def test_clips_that_are_not_mixed_are_the_cached_ones(clips: ClipSet) -> None:
     np.testing.assert_array_equal(found, clips.gather(rows).float())
 
 
-def test_half_of_the_clips_are_mixed_with_partners_from_the_set_and_beta_shares() -> None:
+def test_half_of_the_clips_are_mixed_in_beta_shares() -> None:
     order = np.arange(4000)
     mixture = draw_mixup(order, 50, MIXUP, (0, 0))
     mixed = mixture.share < 1
@@ -88,7 +88,7 @@ def test_weights_are_those_of_the_first_clip(clips: ClipSet) -> None:
     np.testing.assert_allclose(found.numpy(), np.linspace(2, 1, len(clips)), rtol=1e-6)
 
 
-def test_masks_are_one_stripe_of_each_kind_a_clip_of_pslas_widths() -> None:
+def test_each_clip_has_one_mask_of_each_kind_of_pslas_widths() -> None:
     masked = mask(torch.full((120, 1056, 128), -3.0), PSLA_MASKS).numpy() == 0
     times = np.array([masked_stripe(clip.all(1)) for clip in masked])
     bands = np.array([masked_stripe(clip.all(0)) for clip in masked])
@@ -127,7 +127,7 @@ def test_an_epoch_is_a_function_of_seed_and_epoch_alone(clips: ClipSet) -> None:
     assert not torch.equal(whole((2, 2)), one)
 
 
-def test_augmentation_leaves_the_global_generator_and_the_cache_alone(clips: ClipSet) -> None:
+def test_augmentation_leaves_global_state_and_cache_alone(clips: ClipSet) -> None:
     before, clean = torch.get_rng_state(), clips.gather(np.arange(len(clips))).clone()
     epoch(clips)
     assert torch.equal(torch.get_rng_state(), before)
@@ -135,19 +135,19 @@ def test_augmentation_leaves_the_global_generator_and_the_cache_alone(clips: Cli
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"mixup": 1.5}, "augment.mixup=1.5; expected a share between 0 and 1"),
         ({"mixup_alpha": 0.0}, "augment.mixup_alpha=0.0; expected a number above 0"),
         ({"time_mask": -1}, "augment.time_mask=-1; expected 0 or more"),
     ],
 )
-def test_unusable_settings_are_told(change: dict[str, float], told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_unusable_settings_are_reported(change: dict[str, float], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         replace(BOTH, **change)
 
 
-def test_bags_that_are_no_clips_are_told() -> None:
+def test_bags_other_than_clips_are_reported() -> None:
     with pytest.raises(BadInput, match="augmentation of bags that are not clips"):
         list(AugmentedBatches(EpochBatches(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2), BOTH, (0, 0)))
 

@@ -26,13 +26,13 @@ def trained(share: BatchShare, size: int) -> tuple[dict[str, torch.Tensor], floa
     """What a worker adds to the first batch's gradients, and its mean loss of all of them."""
     learner = Learner(cnn(), TrainingConfig(lr=1e-12), 0)
     batches = list(EpochBatches(BAGS, ORDER, size, share))
-    learner._step(batches[0])
+    learner.train(batches[:1], 0)
     gradients = {name: value.grad.clone() for name, value in learner.model.named_parameters() if value.grad is not None}
     return gradients, learner.train(batches, 0)
 
 
 @pytest.mark.parametrize(("workers", "size"), [(2, 7), (2, 3), (3, 4), (5, 2), (4, 1)])
-def test_the_workers_gradients_and_losses_have_the_whole_batchs_as_their_mean(workers: int, size: int) -> None:
+def test_workers_gradients_and_losses_average_to_the_batchs(workers: int, size: int) -> None:
     whole, loss = trained(BatchShare(), size)
     parts = [trained(BatchShare(rank, workers), size) for rank in range(workers)]
     for name, value in whole.items():
@@ -77,7 +77,7 @@ def test_scorers_have_what_workers_leave(
 
 
 @pytest.mark.parametrize(
-    ("have", "workers", "fleet", "told"),
+    ("have", "workers", "fleet", "message"),
     [
         ({"CPU": 2.0}, 3, FleetConfig(), "training.workers=3 on a cluster with 2 CPU; expected at most one worker a CPU"),
         ({"CPU": 16.0, "GPU": 1.0}, 2, FleetConfig(), "training.workers=2 on a cluster with 1 GPU"),
@@ -87,10 +87,10 @@ def test_scorers_have_what_workers_leave(
         ),
     ],
 )  # fmt: skip
-def test_a_cluster_too_small_for_the_workers_is_told(
-    have: dict[str, float], workers: int, fleet: FleetConfig, told: str
+def test_a_cluster_too_small_for_the_workers_is_reported(
+    have: dict[str, float], workers: int, fleet: FleetConfig, message: str
 ) -> None:
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         divided(have, workers, fleet)
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and that nothing half-written stays in it."""
+"""A run's folder: its owner, and no partial files in it."""
 
 from pathlib import Path
 
@@ -44,9 +44,7 @@ def test_whatever_stops_a_write_leaves_the_old_file_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_a_disk_that_fills_up_while_the_checkpoint_is_written_is_told_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_during_a_checkpoint_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, _: object) -> None:
         self.touch()
         raise OSError(28, "No space left on device")

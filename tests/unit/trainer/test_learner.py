@@ -72,7 +72,7 @@ def test_mixed_precision_changes_nothing_without_a_gpu() -> None:
     assert losses[0] == losses[1]
 
 
-def test_scores_do_not_depend_on_the_evaluation_batch_but_in_the_last_digits() -> None:
+def test_scores_hardly_depend_on_the_evaluation_batch() -> None:
     bags = bag_set([2] * 9)
     one, other = (Learner(cnn(), TrainingConfig(evaluation_batch=size), 0).score(bags) for size in (2, 128))
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -81,7 +81,7 @@ def test_scores_do_not_depend_on_the_evaluation_batch_but_in_the_last_digits() -
 @pytest.mark.parametrize(
     "change", [{"beta1": 1.0}, {"beta2": -0.1}, {"halve_every": 0}, {"evaluation_batch": 0}, {"halve_from": -1}]
 )
-def test_unusable_settings_are_told(change: dict[str, float]) -> None:
+def test_unusable_settings_are_reported(change: dict[str, float]) -> None:
     with pytest.raises(BadInput, match="; correct training"):
         TrainingConfig(**change)  # type: ignore[arg-type]  # on purpose
 
@@ -94,7 +94,7 @@ def test_an_epoch_set_gives_its_bags_in_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "resnet18"])
-def test_a_frozen_backbone_keeps_every_number_while_the_head_learns(name: str) -> None:
+def test_a_frozen_backbone_is_unchanged_while_the_head_learns(name: str) -> None:
     model, bags = make_model(ModelConfig(name), SHAPE, seed=0), bag_set([3] * 6)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     given = TrainingBatch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))

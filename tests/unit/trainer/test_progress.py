@@ -14,13 +14,13 @@ from tests.unit.toys import bag_set
 
 @pytest.fixture
 def warns() -> Iterator[None]:
-    torch.set_warn_always(True)  # else only the first of a process is told
+    torch.set_warn_always(True)  # else only the first of a process is reported
     yield
     torch.set_warn_always(False)
 
 
 @pytest.mark.usefixtures("warns")
-def test_a_selection_that_cannot_be_written_is_kept_without_a_warning() -> None:
+def test_an_unwritable_selection_is_kept_without_a_warning() -> None:
     arrays = np.arange(3), np.zeros(3), np.ones(3)
     for array in arrays:
         array.flags.writeable = False

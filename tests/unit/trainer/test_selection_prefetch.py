@@ -83,7 +83,7 @@ def test_nothing_is_asked_for_beyond_the_last_epoch() -> None:
 
 @pytest.mark.parametrize("killed_after", range(1, 6))
 @pytest.mark.parametrize("staleness", [1, 3])
-def test_what_was_under_way_is_asked_again_with_the_same_weights_and_past(staleness: int, killed_after: int) -> None:
+def test_a_pending_selection_is_repeated_with_the_same_state(staleness: int, killed_after: int) -> None:
     config, whole, first = SamplingConfig(staleness=staleness), Notebook(), Notebook()
     run(SelectionPrefetch(whole, config, 6), range(6))
     ahead = SelectionPrefetch(first, config, 6)

@@ -1,4 +1,4 @@
-"""Bags from instances: the counts of section 5.1.1 of the paper, and who sits where."""
+"""Bags from instances: the counts of section 5.1.1 of the paper, and the place of each instance."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_unknown_density_is_bad_input_that_lists_the_forms(density: str) -> None
         plan_bags(flags(100, 10), 5, density, seed=0)
 
 
-def test_too_few_negatives_to_fill_the_bags_is_bad_data_with_both_numbers() -> None:
+def test_too_few_negatives_for_the_bags_is_bad_data() -> None:
     with pytest.raises(BadData, match="found 5 negative instances; expected at least 40 to fill"):
         plan_bags(flags(15, 10), 5, "fixed:1", seed=0)
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 in its forms: Hugging Face's parquet, the python batches, and what is broken in them."""
+"""CIFAR-10 in its forms: Hugging Face's parquet, the python batches, and errors in broken ones."""
 
 import io
 import json
@@ -167,6 +167,7 @@ def test_no_root_is_bad_data() -> None:
         load(DataConfig(name="cifar10"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (REAL / "test.parquet").exists(), reason="shared/data/cifar10 is not beside the checkout")
 def test_real_cifar10_has_its_classes_and_images(tmp_path: Path) -> None:
     (tmp_path / "test.parquet").symlink_to(REAL / "test.parquet")
@@ -255,7 +256,7 @@ def test_a_failed_download_is_bad_data(error: Exception, tmp_path: Path, monkeyp
     assert len(load(DataConfig(name="cifar10", root=str(parquet(tmp_path)), download=True))[0]) == 6
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"found the file .*train-00000-of-00001\.parquet; expected the folder"):
         read(parquet(tmp_path) / "plain_text" / "train-00000-of-00001.parquet")
 

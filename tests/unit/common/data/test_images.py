@@ -1,4 +1,4 @@
-"""A folder of images per class: what is read, dropped, refused."""
+"""A folder of images per class: images that are read, dropped or refused."""
 
 from pathlib import Path
 
@@ -147,7 +147,7 @@ def test_linked_class_folders_and_files_are_followed(root: Path, tmp_path_factor
     assert [len(part) for part in read(linked)] == [len(part) for part in read(root)]
 
 
-def test_dangling_link_is_dropped_and_listed_and_a_folder_with_an_images_name_is_not_read(root: Path) -> None:
+def test_dangling_links_and_folders_named_as_images_are_skipped(root: Path) -> None:
     (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
     (root / "cat" / "folder.png").mkdir()
     train, _ = read(root)

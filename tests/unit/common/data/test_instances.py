@@ -1,4 +1,4 @@
-"""Instances decoded once: the cache, and what crosses to another process."""
+"""Instances decoded once: the cache, and the size of a pickled table."""
 
 import pickle
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_subset_keeps_rows_in_the_order_given() -> None:
     assert part.labels.tolist() == table.labels[[3, 0, 3]].tolist()
 
 
-def test_cache_is_in_the_users_cache_folder_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_in_the_users_cache_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEGSIFT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
     assert cache_folder() == Path("/some/where/negsift")
@@ -116,7 +116,7 @@ def test_cache_is_in_the_users_cache_folder_unless_told(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "table.json"])
 @pytest.mark.parametrize("keep", [0, 0.5, None], ids=["empty", "half", "gone"])
-def test_a_broken_table_is_decoded_anew(name: str, keep: float | None, source: Path) -> None:
+def test_a_broken_table_is_decoded_again(name: str, keep: float | None, source: Path) -> None:
     decoder = Decoder()
     path = decode_once("toy", [source], decoder).path
     assert path is not None

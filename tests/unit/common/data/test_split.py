@@ -78,7 +78,7 @@ def test_split_depends_on_the_bag_seed_alone() -> None:
     assert one.val.rows.tolist() != other.val.rows.tolist()
 
 
-def test_test_bags_are_no_copy_of_the_training_bags() -> None:
+def test_test_bags_differ_from_the_training_bags() -> None:
     same = table(400, 0)
     found = split_bags(same, same, DataConfig())
     train = {tuple(bags.rows_of(np.array([b]))) for bags in parts(found)[:3] for b in range(len(bags))}

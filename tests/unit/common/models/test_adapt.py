@@ -179,6 +179,6 @@ def test_adapted_network_answers_as_before() -> None:
 @pytest.mark.parametrize(
     ("model", "found"), [(None, "a NoneType"), ("resnet18", "a str"), (MeanNet, "the class MeanNet")]
 )
-def test_what_is_no_network_is_a_bad_model(model: object, found: str) -> None:
+def test_an_object_other_than_a_network_is_a_bad_model(model: object, found: str) -> None:
     with pytest.raises(BadModel, match=rf"found {found} as model; expected a torch\.nn\.Module"):
         as_embedder(model)  # type: ignore[arg-type]  # wrong on purpose

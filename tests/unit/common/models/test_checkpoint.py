@@ -25,7 +25,7 @@ def test_weights_of_the_model_are_taken_instead_of_random_ones(prefix: str, tmp_
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_an_imagenet_network_sees_a_spectrogram_as_a_grey_picture(tmp_path: Path) -> None:
+def test_an_imagenet_network_sees_a_spectrogram_in_grey(tmp_path: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         network = efficientnet_b2(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "b2.pth")
@@ -37,7 +37,7 @@ def test_an_imagenet_network_sees_a_spectrogram_as_a_grey_picture(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"a": torch.zeros(2)}, "a of shape \\(2,\\).*expected shape None"),
         ({"a": 1}, "not a mapping of names to tensors"),
@@ -45,14 +45,14 @@ def test_an_imagenet_network_sees_a_spectrogram_as_a_grey_picture(tmp_path: Path
         (None, "unreadable"),
     ],
 )
-def test_weights_that_do_not_fit_are_told(content: object, told: str, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_refused(content: object, message: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_text("no weights") if content is None else torch.save(content, path)
-    with pytest.raises(BadWeights, match=told):
+    with pytest.raises(BadWeights, match=message):
         make_clip_model(ModelConfig("small_attention", weights=str(path)), FORM, 0)
 
 
-def test_weights_that_are_not_finite_are_told(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     weights = make_clip_model(ModelConfig("small_attention"), FORM, seed=0).state_dict()
     torch.save(weights | {"head.classifier.bias": torch.full((4,), torch.nan)}, path)

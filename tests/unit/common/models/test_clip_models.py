@@ -15,7 +15,6 @@ from negsift.common.models.config import CLIP_MODELS, ModelConfig
 from negsift.common.models.psla import BandNorm, make_clip_model
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.service import NegativeSampler
-from negsift.service.strategies import STRATEGIES
 
 FORM = ClipForm(96, 32, -4.6476, 4.5699)
 PSLA_FORM = ClipForm(1056, 128, -4.6476, 4.5699)
@@ -62,31 +61,32 @@ def naive_probability(head: AttentionHead, steps: np.ndarray) -> float:
     ("classes", "parameters"), [(1, 7_711_694), (2, 7_722_966), (40, 8_151_302), (527, 13_640_766)]
 )
 def test_psla_has_the_parameters_of_the_paper(classes: int, parameters: int) -> None:
-    model = make_clip_model(ModelConfig("psla"), PSLA_FORM, 0, classes)
+    with torch.device("meta"):
+        model = make_clip_model(ModelConfig("psla"), PSLA_FORM, 0, classes)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_psla_goes_forward_and_backward(count: int) -> None:
-    model = make_clip_model(ModelConfig("psla"), PSLA_FORM, 0).train()
-    batch = clips(count, PSLA_FORM)
-    torch.nn.functional.cross_entropy(model(batch), torch.ones(count, dtype=torch.long)).backward()
-    assert model.steps(batch).shape == (count, 33, 1408)
+def test_psla_goes_forward_and_backward() -> None:
+    form = ClipForm(96, 64, 0.0, 1.0)
+    model = make_clip_model(ModelConfig("psla"), form, 0).train()
+    batch = clips(1, form)
+    torch.nn.functional.cross_entropy(model(batch), torch.ones(1, dtype=torch.long)).backward()
+    assert model.steps(batch).shape == (1, 3, 1408)
     assert all(part.grad is not None and part.grad.isfinite().all() for part in model.parameters())
 
 
 @pytest.mark.parametrize("name", CLIP_MODELS)
-@pytest.mark.parametrize(
-    "form", [ClipForm(1056, 128, 0.0, 1.0), ClipForm(416, 64, 0.0, 1.0), ClipForm(33, 40, 0.0, 1.0)]
-)
+@pytest.mark.parametrize("form", [PSLA_FORM, ClipForm(33, 40, 0.0, 1.0)])
 def test_models_take_clips_of_any_form(name: str, form: ClipForm) -> None:
     model = make_clip_model(ModelConfig(name), form, 0).eval()
     with torch.inference_mode():
         assert model(clips(1, form)).shape == (1, 2)
-        assert model.steps(clips(1, form)).shape[::2] == (1, model.head.classifier.in_features)
+        steps = model.steps(clips(1, form))
+    assert steps.shape[::2] == (1, model.head.classifier.in_features)
+    assert steps.shape[1] == -(-form.frames // 32) or name != "psla"
 
 
-def test_bands_are_standardised_over_the_frames_that_are_no_padding() -> None:
+def test_bands_are_standardised_over_frames_without_padding() -> None:
     clip = torch.randn(2, 50, 8) * 3 + torch.arange(8.0)
     clip[0, 30:40], clip[0, 40:] = -2.47, 1.017
     found = BandNorm()(clip)
@@ -110,14 +110,13 @@ def test_the_head_is_that_of_a_loop() -> None:
     np.testing.assert_allclose(model(clips(5)).softmax(1)[:, 1].detach().numpy(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("name", CLIP_MODELS)
+@pytest.mark.parametrize(("name", "label"), [*(("small_attention", label) for label in LABELS), ("psla", "pseudo")])
 def test_the_gradient_embedding_is_autograds(name: str, label: str) -> None:
     form = ClipForm(96, 64, -4.6476, 4.5699)
     model = sharp(make_clip_model(ModelConfig(name), form, 1).eval()).double()
-    found = embed(model, clips(4, form), label).gradient
+    found = embed(model, clips(2, form), label).gradient
     assert found is not None
-    for row, clip in enumerate(clips(4, form)):
+    for row, clip in enumerate(clips(2, form)):
         logits = model(clip[None])
         target = logits.argmax(1) if label == "pseudo" else torch.zeros(1, dtype=torch.long)
         wanted = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target), model.head.classifier.weight)
@@ -126,7 +125,7 @@ def test_the_gradient_embedding_is_autograds(name: str, label: str) -> None:
 
 
 @pytest.mark.parametrize("push", [50.0, -50.0])
-def test_probabilities_outside_0_and_1_are_clamped_and_have_no_gradient(push: float) -> None:
+def test_probabilities_beyond_0_and_1_are_clamped(push: float) -> None:
     model = small().double()
     with torch.no_grad():
         model.head.head_weight.fill_(push)
@@ -142,7 +141,7 @@ def test_features_are_the_mean_of_the_steps() -> None:
     np.testing.assert_array_equal(embed(model, clips(3)).features, model.steps(clips(3)).mean(1).detach().numpy())
 
 
-def test_cross_entropy_of_the_logits_is_binary_cross_entropy_of_the_probability() -> None:
+def test_cross_entropy_of_logits_is_binary_cross_entropy() -> None:
     model, soft = sharp(small()).double(), torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
     logits = model(clips(3))
     ours = torch.nn.functional.cross_entropy(logits, torch.stack([1 - soft, soft], 1))
@@ -163,8 +162,8 @@ def test_weights_are_a_function_of_the_seed() -> None:
     assert not torch.equal(one["head.classifier.weight"], other["head.classifier.weight"])
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_strategy_picks_the_same_clips_on_any_number_of_shards(name: str) -> None:
+@pytest.mark.parametrize("name", ["entropy", "gradient_embedding", "badge", "svm_margin"])
+def test_strategies_pick_the_same_clips_on_any_shards(name: str) -> None:
     pool = [(clip, 0) for clip in clips(40)]
     positives = [(clip, 1) for clip in clips(6, seed=1)]
     found = []

@@ -142,7 +142,7 @@ def test_gradient_norm_is_autograds(pooling: str, classes: int) -> None:
 
 
 @pytest.mark.parametrize(("target", "negative"), [(1, 0), (0, 1)])
-def test_known_label_is_the_class_that_is_not_the_target(target: int, negative: int) -> None:
+def test_known_label_is_the_class_other_than_the_target(target: int, negative: int) -> None:
     model, bags = double_model("mean_softmax", 2), vectors(SIZES)
     found = embed(model, bags, EmbeddingSpec(Need.GRADIENT, "known", target))
     expected = [np.linalg.norm(autograd_gradient(model, bag, negative)) for bag in bags]

@@ -1,5 +1,6 @@
-"""PSLA's own checkpoints: their names told by walking over torchvision's modules, their padding by hooks."""
+"""PSLA's own checkpoints: their names found by walking over torchvision's modules, their padding by hooks."""
 
+import functools
 import logging
 from pathlib import Path
 
@@ -22,6 +23,12 @@ EXPANDING = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_se_reduce", "_
 def psla(weights: Path | None = None, classes: int = 1, name: str = "psla") -> ClipClassifier:
     given = None if weights is None else str(weights)
     return make_clip_model(ModelConfig(name, weights=given), FORM, 3, classes).eval()
+
+
+@functools.cache
+def original() -> ClipClassifier:
+    """One model for the tests that only read it."""
+    return psla()
 
 
 def layers(block: nn.Module) -> list[nn.Module]:
@@ -61,7 +68,7 @@ def as_authors_compute(model: ClipClassifier) -> ClipClassifier:
     return model.eval()
 
 
-def test_a_checkpoint_of_the_authors_says_of_clips_what_their_network_says(tmp_path: Path) -> None:
+def test_an_authors_checkpoint_answers_as_their_network(tmp_path: Path) -> None:
     theirs = as_authors_compute(psla())
     state = state_of_authors(theirs)
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "as_mdl.pth")
@@ -73,7 +80,7 @@ def test_a_checkpoint_of_the_authors_says_of_clips_what_their_network_says(tmp_p
 
 
 def test_the_names_are_those_of_the_authors_checkpoints() -> None:
-    state = state_of_authors(psla())
+    state = state_of_authors(original())
     assert state["effnet._conv_stem.weight"].shape == (32, 1, 3, 3)
     assert state["effnet._blocks.0._depthwise_conv.weight"].shape == (32, 1, 3, 3)
     assert state["effnet._blocks.22._project_conv.weight"].shape == (352, 2112, 1, 1)
@@ -87,14 +94,14 @@ def test_a_head_of_other_classes_stays_as_the_model_made_it(tmp_path: Path, capl
     torch.save(state_of_authors(theirs), tmp_path / "five.pth")
     with caplog.at_level(logging.INFO):
         ours = psla(tmp_path / "five.pth")
-    assert torch.equal(ours.head.classifier.weight, psla().head.classifier.weight)
+    assert torch.equal(ours.head.classifier.weight, original().head.classifier.weight)
     assert torch.equal(ours.encoder.features[8][0].weight, theirs.encoder.features[8][0].weight)
     assert "five.pth: the encoder is used, the head is not" in caplog.text
 
 
-def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_path: Path) -> None:
+def test_colours_of_an_imagenet_network_are_summed(tmp_path: Path) -> None:
     state = {
-        name.removeprefix("effnet."): value for name, value in state_of_authors(psla()).items() if "effnet" in name
+        name.removeprefix("effnet."): value for name, value in state_of_authors(original()).items() if "effnet" in name
     }
     colours = torch.randn(32, 3, 3, 3)
     state |= {"_conv_stem.weight": colours, "_fc.weight": torch.zeros(1000, 1408), "_fc.bias": torch.zeros(1000)}
@@ -103,7 +110,7 @@ def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"effnet._blocks.22._bn1.bias": torch.zeros(7)}, r"encoder.features.7.1.block.1.1.bias of shape \(7,\)"),
         ({"effnet._blocks.23._bn1.bias": torch.zeros(7)}, r"effnet._blocks.23._bn1.bias of shape \(7,\).*shape None"),
@@ -111,13 +118,13 @@ def test_an_imagenet_network_of_efficientnet_pytorch_has_its_colours_summed(tmp_
         ({"effnet._gates.weight": torch.zeros(7)}, r"effnet._gates.weight of shape \(7,\)"),
     ],
 )
-def test_networks_of_another_size_are_told(change: dict[str, Tensor], told: str, tmp_path: Path) -> None:
-    torch.save(state_of_authors(psla()) | change, tmp_path / "other.pth")
-    with pytest.raises(BadWeights, match=told):
+def test_networks_of_another_size_are_refused(change: dict[str, Tensor], message: str, tmp_path: Path) -> None:
+    torch.save(state_of_authors(original()) | change, tmp_path / "other.pth")
+    with pytest.raises(BadWeights, match=message):
         psla(tmp_path / "other.pth")
 
 
 def test_the_small_network_does_not_take_them(tmp_path: Path) -> None:
-    torch.save(state_of_authors(psla()), tmp_path / "as_mdl.pth")
+    torch.save(state_of_authors(original()), tmp_path / "as_mdl.pth")
     with pytest.raises(BadWeights, match=r"encoder.features.0.0.weight of shape \(32, 1, 3, 3\).*expected shape None"):
         psla(tmp_path / "as_mdl.pth", name="small_attention")

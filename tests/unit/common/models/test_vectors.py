@@ -28,12 +28,12 @@ def test_linear_is_logistic_regression_of_the_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (ModelConfig(name="resnet18"), "model for feature vectors 'resnet18'; expected one of linear, mlp"),
         (ModelConfig(name="mlp", weights="x.pt"), "model.weights with mlp; expected a model of clips"),
     ],
 )
-def test_unusable_models_are_told(config: ModelConfig, told: str) -> None:
-    with pytest.raises((BadInput, UnknownName), match=told):
+def test_unusable_models_are_reported(config: ModelConfig, message: str) -> None:
+    with pytest.raises((BadInput, UnknownName), match=message):
         make_vector_model(config, 4, 0)

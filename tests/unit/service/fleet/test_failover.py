@@ -1,4 +1,4 @@
-"""What is decided about scorers that are slow, hung or gone, with a clock of our own and no Ray."""
+"""Decisions about scorers that are slow, hung or lost, with a clock of our own and no Ray."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def test_a_lost_scorer_is_probed_and_asked_again_when_it_is_back() -> None:
     assert asked.scorers[1].losses == 1
 
 
-def test_a_slow_scorers_share_is_cut_among_those_that_are_done() -> None:
+def test_a_slow_shard_is_split_among_idle_scorers() -> None:
     asked = started(3)
     for number in (0, 1):
         asked.answered(number, WorkItem(number), "a", 4.0)
@@ -69,7 +69,7 @@ def test_a_slow_scorer_that_is_there_first_after_all_counts() -> None:
     assert asked.answers == ["a", "a", "whole"]
 
 
-def test_a_lost_scorers_share_is_taken_over_and_a_piece_lost_with_its_taker_is_given_on() -> None:
+def test_a_part_lost_with_its_taker_is_given_to_another() -> None:
     asked = started(3)
     asked.lost(2, "gone", 0.5)
     for number in (0, 1):
@@ -90,7 +90,7 @@ def test_a_hung_scorer_is_killed_once() -> None:
     assert asked.next(54.0) == [Probe(0)]
 
 
-def test_a_late_scorer_sits_out_until_it_is_done() -> None:
+def test_a_late_scorer_pauses_until_its_old_call_is_done() -> None:
     asked = question(2, late={1: -10.0})
     assert asked.next(0.0) == [Call(0, WorkItem(0))]
     asked.answered(0, WorkItem(0), "a", 1.0)
@@ -109,7 +109,7 @@ def test_a_late_scorer_that_hangs_is_killed() -> None:
 HALVES = [WorkItem(2, 0, 2), WorkItem(2, 1, 2)]
 
 
-def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
+def test_a_shard_taken_over_stays_with_its_takers() -> None:
     asked = started(3)
     for number in (0, 1):
         asked.answered(number, WorkItem(number), "a", 1.0)
@@ -128,7 +128,7 @@ def test_a_share_that_was_taken_over_stays_with_those_that_took_it() -> None:
     assert (again.answers, again.splits, again.taken_over) == (["a", "a", "first", "second"], 0, asked.taken_over)
 
 
-def test_a_taker_that_is_lost_is_replaced_by_anybody_even_by_whose_share_it_was() -> None:
+def test_a_lost_taker_is_replaced_by_any_scorer() -> None:
     asked = question(3, cuts={2: {HALVES[0]: 0, HALVES[1]: 1}})
     assert asked.next(0.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
     asked.lost(0, "gone", 1.0)
@@ -140,7 +140,7 @@ def test_a_taker_that_is_lost_is_replaced_by_anybody_even_by_whose_share_it_was(
     assert asked.next(1.3) == [Probe(0), Call(1, WorkItem(1), again=True), Call(2, HALVES[0], again=True)]
 
 
-def test_a_share_answered_by_its_own_scorer_after_all_is_its_own_again() -> None:
+def test_a_shard_answered_by_its_own_scorer_returns_to_it() -> None:
     asked = started(3)
     for number in (0, 1):
         asked.answered(number, WorkItem(number), "a", 1.0)
@@ -150,7 +150,7 @@ def test_a_share_answered_by_its_own_scorer_after_all_is_its_own_again() -> None
 
 
 @given(st.data(), st.integers(1, 5))
-def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.DataObject, scorers: int) -> None:
+def test_whatever_is_lost_every_shard_is_answered_completely(data: st.DataObject, scorers: int) -> None:
     cut = data.draw(st.sets(st.integers(0, scorers - 1)))
     of = data.draw(st.integers(1, 3))
     cuts = {
@@ -171,20 +171,20 @@ def test_whatever_is_lost_on_the_way_every_share_is_answered_whole(data: st.Data
             break
         if running:
             scorer = data.draw(st.sampled_from(sorted(running)))
-            piece = running.pop(scorer)
+            item = running.pop(scorer)
             if losses_left and data.draw(st.booleans()):
                 asked.lost(scorer, "gone", now)
-            elif piece is None:
+            elif item is None:
                 asked.caught_up(scorer)
             else:
-                asked.answered(scorer, piece, piece, now)
+                asked.answered(scorer, item, item, now)
     assert asked.done
     for number in range(scorers):
-        pieces = [piece for piece in asked.answers if piece.shard == number]
-        assert [piece.part for piece in pieces] == list(range(pieces[0].parts))
+        items = [item for item in asked.answers if item.shard == number]
+        assert [item.part for item in items] == list(range(items[0].parts))
 
 
-def test_what_is_overdue_is_named_with_what_is_known() -> None:
+def test_overdue_scorers_are_named_with_their_state() -> None:
     asked = started(3)
     asked.answered(0, WorkItem(0), "a", 1.0)
     asked.lost(1, "ActorUnavailableError", 10.0)
@@ -203,7 +203,7 @@ def test_slow_is_three_times_the_median_and_five_seconds(
 
 
 @given(st.integers(0, 500), st.integers(1, 20), st.integers(1, 20))
-def test_the_pieces_of_a_share_are_the_share(blocks: int, shards: int, of: int) -> None:
+def test_the_parts_of_a_shard_are_the_shard(blocks: int, shards: int, of: int) -> None:
     for number, share in enumerate(share_blocks(blocks, shards)):
-        pieces = share_blocks(blocks, shards * of)[number * of : (number + 1) * of]
-        assert [block for piece in pieces for block in piece] == list(share)
+        parts = share_blocks(blocks, shards * of)[number * of : (number + 1) * of]
+        assert [block for part in parts for block in part] == list(share)

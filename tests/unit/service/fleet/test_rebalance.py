@@ -1,4 +1,4 @@
-"""Which scorers move to a new node: until loads are even, where there is room, never on hearsay."""
+"""Scorers that move to a new node: until loads are even, where there is room, and only when that is known."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ ROOM = {"old": 8.0, "new": 2.0}
         ({}, ROOM, []),
     ],
 )
-def test_a_new_node_takes_scorers_until_loads_are_even_or_it_is_full(
+def test_a_new_node_takes_scorers_until_loads_are_even(
     where: dict[int, str], room: dict[str, float], expected: list[Move]
 ) -> None:
     assert plan_moves(where, room, {"new"}) == expected

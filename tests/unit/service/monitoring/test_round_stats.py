@@ -1,4 +1,4 @@
-"""What is told of a task's rounds: overlap with the last picks, coverage of the pool."""
+"""Statistics of a task's rounds: overlap with the last picks, coverage of the pool."""
 
 import numpy as np
 import pytest

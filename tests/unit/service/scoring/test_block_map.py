@@ -25,7 +25,7 @@ def test_work_is_begun_only_a_little_ahead() -> None:
     assert len(begun) < 100
 
 
-def test_an_error_ends_the_work_and_comes_out() -> None:
+def test_an_error_ends_the_work_and_propagates() -> None:
     begun: list[int] = []
     gate = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A cache within a budget of bytes: what doesn't fit is not kept, and caches may share a budget."""
+"""A cache within a budget of bytes: larger values are not kept, and caches may share a budget."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Blocks that find no memory: fewer at once, then an error that names the block; never smaller blocks."""
+"""Blocks that do not fit in memory: fewer at once, then an error that names the block; never smaller blocks."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ class Memory:
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_blocks_that_fit_one_at_a_time_are_embedded_one_at_a_time(error: Exception) -> None:
+def test_blocks_that_fit_alone_are_embedded_one_at_a_time(error: Exception) -> None:
     room, memory, moment, first = MemoryLimiter(), Memory(1, error), threading.Barrier(4), threading.local()
 
     def work() -> str:
@@ -80,7 +80,7 @@ class Hungry(MeanNet):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_a_pool_whose_blocks_do_not_fit_is_told_with_the_block_and_its_size() -> None:
+def test_a_block_that_does_not_fit_is_reported_with_its_size() -> None:
     with pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*CUDA out of memory"):
         select(vectors([3] * 8), Hungry(), "entropy", 3, shards=1)
 
@@ -92,7 +92,7 @@ class HungryEncoder(torch.nn.Module):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_instances_that_bags_share_are_told_too() -> None:
+def test_shared_instances_that_do_not_fit_are_reported_too() -> None:
     pool, model = shared_bag_set(40, 30), cnn()
     model.encoder = HungryEncoder()
     with pytest.raises(ServiceError, match=r"run 0 of the pool's instances \(\d+ of them\).*; start fewer scorers"):

@@ -1,10 +1,11 @@
-"""What a scorer holds for several tasks: one pass for several strategies, one decoding for several targets."""
+"""A scorer's shards of several tasks: one pass for several strategies, one decoding for several targets."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
 from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
@@ -42,7 +44,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def stock_of(cache_bytes: int = 1 << 20) -> ShardSpec:
+def shard_spec(cache_bytes: int = 1 << 20) -> ShardSpec:
     plain = vector_model()
     model = Counting(plain.encoder, plain.head, plain.pooling)
     bags = BagSource(vectors([3] * 40))
@@ -54,7 +56,7 @@ def shards(threads: ThreadPoolExecutor) -> ShardCache:
 
 
 def prepared(cache: ShardCache, name: str, weights: Snapshot, cache_bytes: int = 1 << 20) -> Shard:
-    cache.prepare(name, lambda: stock_of(cache_bytes))
+    cache.prepare(name, lambda: shard_spec(cache_bytes))
     return cache.shard_for(name, weights, WorkItem(0))
 
 
@@ -75,7 +77,7 @@ def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadP
         shard.rest(keep=False)
 
 
-def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: ThreadPoolExecutor) -> None:
+def test_shards_of_several_tasks_share_one_cache_budget(threads: ThreadPoolExecutor) -> None:
     held, weights = shards(threads), take_snapshot(vector_model().state_dict(), 0)
     for name in "abcabcaab":
         shard, wanted = prepared(held, name, weights, 2000), (STRATEGIES["entropy"](), {}, a_round(9))
@@ -85,14 +87,15 @@ def test_shards_of_several_tasks_keep_no_more_embeddings_than_one(threads: Threa
         assert status["kept_bytes"] <= 2000  # type: ignore[operator]  # a number
 
 
-def test_targets_share_what_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_share_decoded_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, as_table(random_bags(80), third_positive(80)))
-    decoded: list[tuple[int, int]] = []
-    monkeypatch.setattr(
-        RowGroupStream,
-        "_decode",
-        lambda self, place, of=RowGroupStream._decode: (decoded.append(place), of(self, place))[1],
-    )
+    decoded, read = list[tuple[int, int]](), RowGroupReader.read
+
+    def noting(reader: RowGroupReader, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
+        decoded.append(place)
+        return read(reader, place, column, rows)
+
+    monkeypatch.setattr(RowGroupReader, "read", noting)
     feeds = [
         RowGroupStream(bags.row_index, range(len(bags)), DecodingBudget(1 << 28))
         for bags in (open_pool(tmp_path, name) for name in ("bird", "cat"))

@@ -1,4 +1,4 @@
-"""A shard that works on pieces of another one's share gives that one's numbers, bit for bit."""
+"""A shard that works on parts of another shard gives that shard's numbers, bit for bit."""
 
 from pathlib import Path
 
@@ -32,12 +32,12 @@ def stock_of(pool: BagDataset, model: Embedder) -> ShardSpec:
     )
 
 
-def shards(stock: ShardSpec) -> list[Shard]:
-    return [Shard(stock.data(number), vector_model(), THREADS, 1 << 20, ScoringConfig()) for number in range(SHARDS)]
+def shards(spec: ShardSpec) -> list[Shard]:
+    return [Shard(spec.data(number), vector_model(), THREADS, 1 << 20, ScoringConfig()) for number in range(SHARDS)]
 
 
 @pytest.fixture(params=["in memory", "table"])
-def stock(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
     if request.param == "in memory":
         return stock_of(vectors(range(1, 98)), vector_model())
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
@@ -47,24 +47,24 @@ def stock(request: pytest.FixtureRequest, tmp_path: Path) -> ShardSpec:
 
 
 @pytest.mark.parametrize("of", [1, 2, 5, 40])
-def test_candidates_of_pieces_are_those_of_the_share(stock: ShardSpec, of: int) -> None:
+def test_candidates_of_work_items_are_those_of_the_shard(spec: ShardSpec, of: int) -> None:
     snapshot, round = take_snapshot(vector_model(seed=1).state_dict(), 0), a_round(k=7)
-    other, own = shards(stock)[0], shards(stock)[2]
-    pieces = [other.for_data(snapshot, stock.item_data(WorkItem(2, at, of))) for at in range(of)]
+    other, own = shards(spec)[0], shards(spec)[2]
+    parts = [other.for_data(snapshot, spec.item_data(WorkItem(2, at, of))) for at in range(of)]
     portion = TopKRequest("", first=7)
-    found = merge([piece.top_k(snapshot, Entropy(), {}, round, portion).rows for piece in pieces], 7)
+    found = merge([part.top_k(snapshot, Entropy(), {}, round, portion).rows for part in parts], 7)
     expected = own.top_k(snapshot, Entropy(), {}, round, portion).rows
     np.testing.assert_array_equal(found.index, expected.index)
     np.testing.assert_array_equal(found.score, expected.score)
     assert found.seen == expected.seen
 
 
-def test_embeddings_of_pieces_are_those_of_the_share_and_leave_the_shards_own_alone(stock: ShardSpec) -> None:
+def test_embeddings_of_work_items_are_those_of_the_shard(spec: ShardSpec) -> None:
     snapshot, ask = take_snapshot(vector_model(seed=1).state_dict(), 0), EmbeddingSpec(Need.FEATURES, "pseudo", 1)
-    other, own = shards(stock)[0], shards(stock)[2]
+    other, own = shards(spec)[0], shards(spec)[2]
     before = other.embed(snapshot, "pool", ask, None, None)
     parts = [
-        other.for_data(snapshot, stock.item_data(WorkItem(2, at, 3))).embed(snapshot, "pool", ask, None, None)
+        other.for_data(snapshot, spec.item_data(WorkItem(2, at, 3))).embed(snapshot, "pool", ask, None, None)
         for at in range(3)
     ]
     found, expected = Embedded.merge([part for part in parts if part]), own.embed(snapshot, "pool", ask, None, None)

@@ -1,4 +1,4 @@
-"""Kept scores against a dictionary of what was last said of each bag."""
+"""Kept scores against a dictionary of each bag's last score."""
 
 import numpy as np
 import pytest

@@ -44,7 +44,7 @@ def test_tasks_take_turns(asked: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("cancelled", range(4))
-def test_a_round_given_up_holds_nobody_up(cancelled: int) -> None:
+def test_a_cancelled_round_does_not_delay_others(cancelled: int) -> None:
     done = asyncio.run(order_of(list("aabb"), cancelled))
     assert [each for each in ["a0", "b2", "a1", "b3"] if int(each[1]) != cancelled] == done
 

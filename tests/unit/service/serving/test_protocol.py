@@ -1,4 +1,4 @@
-"""What crosses to clients comes out as it went in."""
+"""Values sent to clients arrive unchanged."""
 
 import numpy as np
 

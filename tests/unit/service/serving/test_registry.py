@@ -1,4 +1,4 @@
-"""Tasks of a service, without Ray: what is registered, what a round must name, what is told."""
+"""Tasks of a service, without Ray: registration, the fields of a round, and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,13 @@ def ask(tasks: TaskRegistry, **given: Any) -> Any:
 
 
 def test_a_round_is_what_its_task_says(tasks: TaskRegistry) -> None:
-    told = register(tasks, seed=3)
-    asked = ask(tasks, task=told["task"], epoch=np.int64(4), version=2, previous=np.arange(3))
-    assert (told["bags"], told["positives"], told["pool_version"]) == (40, 20, 1)
+    answer = register(tasks, seed=3)
+    asked = ask(tasks, task=answer["task"], epoch=np.int64(4), version=2, previous=np.arange(3))
+    assert (answer["bags"], answer["positives"], answer["pool_version"]) == (40, 20, 1)
     assert (asked.name, asked.round.epoch, asked.round.seed, asked.round.k, asked.version) == ("mine", 4, 3, 5, 2)
 
 
-def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: TaskRegistry) -> None:
+def test_rounds_with_candidates_have_subsets_in_turn(tasks: TaskRegistry) -> None:
     name = register(tasks, candidates=16, every=2, seed=3, random_rounds=1)["task"]
     assert ask(tasks, task=name, epoch=0).round.subset is None  # picked at random, nothing is scored
     assert [ask(tasks, task=name, epoch=epoch).round.subset for epoch in (2, 4)] == [
@@ -68,7 +68,7 @@ def test_rounds_of_a_task_with_candidates_have_lots_in_turn(tasks: TaskRegistry)
     assert not ask(tasks, task=name, epoch=4).round.all_scores
 
 
-def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tasks: TaskRegistry) -> None:
+def test_a_task_may_score_candidates_or_the_whole_pool(tasks: TaskRegistry) -> None:
     name = register(tasks, every=2)["task"]
     asked = ask(tasks, task=name, epoch=6, part=16).round
     assert (asked.subset, asked.all_scores, asked.k) == (BlockSubset(16, 0, 3), True, 5)
@@ -79,7 +79,7 @@ def test_a_part_of_the_pool_is_scored_and_all_of_it_told_where_that_is_asked(tas
         register(tasks, candidates=4)
 
 
-def test_tasks_of_one_target_and_architecture_share_a_stock(tasks: TaskRegistry) -> None:
+def test_tasks_of_one_target_and_architecture_share_shards(tasks: TaskRegistry) -> None:
     changes: list[dict[str, Any]] = [{}, {"strategy": {"name": "margin"}, "seed": 1}, {"target": "cat"}]
     changes.append({"model": {"name": "mlp", "hidden": 3}})
     names = [register(tasks, task=f"t{number}", **change)["task"] for number, change in enumerate(changes)]
@@ -107,7 +107,7 @@ def test_weights_may_not_go_backwards(tasks: TaskRegistry) -> None:
     assert ask(tasks, task=register(tasks)["task"], epoch=2).version == 2
 
 
-def test_a_task_taken_over_is_told(tasks: TaskRegistry) -> None:
+def test_a_task_taken_over_is_reported(tasks: TaskRegistry) -> None:
     name = register(tasks)["task"]
     register(tasks, k=7)
     with pytest.raises(BadInput, match="'mine', registered again by another program"):
@@ -125,7 +125,7 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: TaskRegistry, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"protocol": 2}, "a client of protocol 2; expected 1"),
         ({"protocol": None}, "a client of protocol None"),
@@ -145,21 +145,21 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: TaskRegistry, tmp_path:
         ({"model": None}, "a request without 'model'"),
     ],
 )
-def test_a_task_that_will_not_do_is_told_in_one_line(tasks: TaskRegistry, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadInput, match=told) as caught:
+def test_an_unusable_task_is_one_clear_line(tasks: TaskRegistry, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
         register(tasks, **changes)
-    with pytest.raises(type(caught.value), match=told):  # as a client of ours sees it
+    with pytest.raises(type(caught.value), match=message):  # as a client of ours sees it
         checked(error_of(caught.value))
     assert "\n" not in error_of(caught.value)["error"]
 
 
-def test_a_task_nobody_registered_is_told(tasks: TaskRegistry) -> None:
+def test_an_unregistered_task_is_reported(tasks: TaskRegistry) -> None:
     register(tasks)
     with pytest.raises(BadInput, match="task 'other'; expected one of mine"):
         ask(tasks, task="other#1")
 
 
-def test_more_shards_than_blocks_are_told(tasks: TaskRegistry) -> None:
+def test_more_shards_than_blocks_are_reported(tasks: TaskRegistry) -> None:
     assert shards_for(tasks.newest, FleetConfig(shards=8, block=8), 2) == 8
     with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
         shards_for(tasks.newest, FleetConfig(shards=9, block=8), 2)

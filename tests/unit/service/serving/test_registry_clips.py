@@ -1,4 +1,4 @@
-"""Tasks over a table of clips: which models a service makes of their names."""
+"""Tasks over a table of clips: the models that a service makes from their names."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def test_statistics_are_pslas_where_clips_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "payload", "told"),
+    ("given", "payload", "message"),
     [
         ({"name": "small_attention"}, PAYLOAD, "model.mean=None, model.std=None for audio float16.*give both"),
         ({"name": "small_attention", "mean": -4.0}, PAYLOAD, "model.mean=-4.0, model.std=None for audio"),
@@ -62,8 +62,8 @@ def test_statistics_are_pslas_where_clips_are() -> None:
         ),
     ],
 )
-def test_a_model_that_does_not_fit_is_told(given: dict[str, Any], payload: Payload, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_a_model_that_does_not_fit_is_reported(given: dict[str, Any], payload: Payload, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         named_model(given, payload)
 
 
@@ -72,9 +72,9 @@ def test_a_task_over_clips_has_its_model_and_its_clips(tmp_path: Path) -> None:
     tasks = TaskRegistry(ShardSpecs(where, FleetConfig(block=4), 2), Shelf())
     model = {"name": "small_attention", **STATED}
     request = {"protocol": PROTOCOL, "model": model, "strategy": {"name": "badge"}, "target": LABELS[HIGH], "k": 3}
-    told = tasks.register(parse(TaskSpec, request))
-    spec = tasks.shard_spec(tasks.round(RoundSpec(told["task"], 0)).entry)
-    assert (told["bags"], told["positives"]) == (12, 8)
+    answer = tasks.register(parse(TaskSpec, request))
+    spec = tasks.shard_spec(tasks.round(RoundSpec(answer["task"], 0)).entry)
+    assert (answer["bags"], answer["positives"]) == (12, 8)
     embedded = spec.model.eval().embed(spec.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
     assert embedded.logits.shape == (4, 2)
     assert embedded.finite.all()

@@ -49,7 +49,7 @@ def test_picks_do_not_depend_on_the_scale(scale: float) -> None:
     assert np.isfinite(scaled.score).all()
 
 
-def test_denormal_half_precision_gradients_are_told_apart() -> None:
+def test_denormal_half_precision_gradients_stay_distinct() -> None:
     rows = np.random.default_rng(0).permutation(40)[:, None].astype(np.float16) * np.float16(6e-8)
     picked = Badge().pick(HeldView(flat(rows.astype(np.float32))), {}, a_round(39))
     assert picked.filled == 0
@@ -66,7 +66,7 @@ def test_too_few_finite_gradients_give_what_there_is(sick: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [0, 1, 40])
-def test_a_pool_of_equal_bags_is_filled_and_the_selection_says_so(k: int) -> None:
+def test_picks_from_equal_bags_are_filled_and_counted(k: int) -> None:
     pool = [torch.ones(3, 6)] * 40
     chosen = select(pool, MeanNet(), "badge", k, shards=3)
     assert len(set(chosen.index.tolist())) == k
@@ -84,7 +84,7 @@ def test_one_bag_is_the_pick() -> None:
     assert select(vectors([2]), vector_model(), "badge", 1).index.tolist() == [0]
 
 
-def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> None:
+def test_too_few_finite_bags_is_one_clear_line() -> None:
     pool = vectors([2] * 9)
     with pytest.raises(
         BadInput, match="found 10 negatives asked for; expected a whole number between 0 and 9, the size of the pool"
@@ -97,7 +97,7 @@ def test_more_than_the_pool_or_fewer_finite_bags_than_k_is_one_clear_line() -> N
 
 
 @pytest.mark.parametrize(("label", "classes"), [("pseudo", 2), ("known", 2), ("pseudo", 3)])
-def test_on_shards_or_gathered_the_picks_are_the_same_and_the_messages_counted(label: str, classes: int) -> None:
+def test_picks_on_shards_and_gathered_are_the_same(label: str, classes: int) -> None:
     pool, model = vectors([1, 2, 3] * 40), vector_model(classes=classes)
     with (
         NegativeSampler(

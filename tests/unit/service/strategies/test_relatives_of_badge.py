@@ -89,7 +89,7 @@ def test_filtered_badge_draws_from_the_largest_gradients_only() -> None:
     assert found.candidates.seen == 100
 
 
-def test_filtered_badge_that_keeps_all_is_badge_and_leaves_nothing_out() -> None:
+def test_filtered_badge_that_keeps_all_is_badge() -> None:
     pool, wanted = pool_of(50), a_round(5)
     found = BadgeFiltered(keep=10).pick(HeldView(pool), {}, wanted)
     assert found.candidates.index.tolist() == Badge().pick(HeldView(pool), {}, wanted).candidates.index.tolist()

@@ -106,9 +106,7 @@ def test_three_classes_are_scored_as_the_paper_defines(name: str, rows: list[lis
 
 @pytest.mark.parametrize("name", [*UNCERTAIN, "kl_prob", "kl_embedding"])
 @given(rows=logits(3), k=st.integers(0, 40))
-def test_chosen_are_the_best_scores_with_ties_to_the_smaller_position(
-    name: str, rows: list[list[float]], k: int
-) -> None:
+def test_the_best_scores_are_chosen_with_ties_by_position(name: str, rows: list[list[float]], k: int) -> None:
     pool, strategy = embedded(rows, rows, shuffled(len(rows))), STRATEGIES[name]()
     found = choose(strategy, pool, a_round(k), pool)
     score = strategy.score(pool, strategy.prepare(pool, NOBODY), a_round(k)).tolist()
@@ -201,7 +199,7 @@ class Odd(Strategy):
 
 
 @pytest.mark.parametrize("score", [np.zeros(2), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, np.int64)])
-def test_scores_of_another_form_are_bad_input_naming_the_strategy(score: Floats) -> None:
+def test_scores_of_another_form_are_bad_input(score: Floats) -> None:
     with pytest.raises(BadInput, match=r"scores .* from Odd; expected float64\(3,\), one score a bag"):
         Odd(score).candidates(embedded(np.zeros((3, 2))), {}, a_round(1))
 

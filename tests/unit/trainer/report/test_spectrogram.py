@@ -59,7 +59,7 @@ def test_silence_has_a_picture() -> None:
     assert colour(np.full((20, 8), -15.9, dtype=np.float32)).shape == (8, 20, 4)
 
 
-def test_a_clip_is_told_with_its_tags_and_without_its_filling(split: Split) -> None:
+def test_a_clip_is_shown_with_its_tags_without_its_padding(split: Split) -> None:
     assert isinstance(split.pool, ClipSet)
     found = picture_clip(split.pool, 0)
     assert found.tags == split.pool.instances.tag_names(int(split.pool.rows[0]))

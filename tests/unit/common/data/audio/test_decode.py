@@ -1,4 +1,4 @@
-"""Decoding: every format, rate and number of channels; what is no sound is told."""
+"""Decoding: every format, rate and number of channels; content without sound is reported."""
 
 import contextlib
 import io
@@ -85,7 +85,7 @@ def test_a_long_file_is_not_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoded", "told"),
+    ("encoded", "message"),
     [
         (b"", "an empty file"),
         (b"this is a text and no sound\n" * 40, "Format not recognised"),
@@ -98,13 +98,13 @@ def test_a_long_file_is_not_read_to_its_end() -> None:
         (encode(sound(1.0), RATE, "FLAC")[:9000], "s of the 1.00 s it should have|lost sync|FLAC"),
     ],
 )
-def test_what_is_no_sound_is_told(encoded: bytes, told: str) -> None:
-    with pytest.raises(BadData, match=told):
+def test_content_without_sound_is_reported(encoded: bytes, message: str) -> None:
+    with pytest.raises(BadData, match=message):
         decode(encoded, RATE, RATE)
 
 
 @given(st.binary(max_size=300), st.sampled_from(["WAV", "FLAC", "OGG"]), st.integers(0, 3000))
-def test_damaged_clips_are_decoded_or_told_but_nothing_else(noise: bytes, kind: str, place: int) -> None:
+def test_damaged_clips_are_either_decoded_or_reported(noise: bytes, kind: str, place: int) -> None:
     encoded = bytearray(encode(sound(0.2), RATE, kind))
     encoded[place : place + len(noise)] = noise
     with contextlib.suppress(BadData):

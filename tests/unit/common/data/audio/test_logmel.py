@@ -107,7 +107,7 @@ def test_pslas_statistics_belong_to_its_rate_and_bands(config: AudioConfig, stat
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"stats": "mean"}, "stats='mean'; expected auto, computed, or finite MEAN,STD"),
         ({"stats": "1,0"}, "STD above 0"),
@@ -122,8 +122,8 @@ def test_pslas_statistics_belong_to_its_rate_and_bands(config: AudioConfig, stat
         ({"frames": 10**8}, "frames=100000000; expected 1 or more and below 400000"),
     ],
 )
-def test_unusable_settings_are_told(settings: dict[str, object], told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_unusable_settings_are_reported(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         AudioConfig(**settings)  # type: ignore[arg-type]  # on purpose
 
 

@@ -44,7 +44,7 @@ def test_all_are_those_listed_in_the_order_of_the_index(root: Path) -> None:
     assert mids(root, "all") == ("/m/b", "/m/a", "/m/c", "/m/04rlf", "/m/09x0r", "/m/abstract")
 
 
-def test_the_most_frequent_leave_out_music_speech_and_abstract_nodes_and_tie_by_index(root: Path) -> None:
+def test_most_frequent_skips_music_speech_and_abstract_classes(root: Path) -> None:
     assert mids(root, "top:2") == ("/m/c", "/m/b")
     assert mids(root, "top:9") == ("/m/c", "/m/b", "/m/a")
 
@@ -54,8 +54,8 @@ def test_a_users_list_takes_mids_and_names(root: Path) -> None:
     assert mids(root, str(root / "mine.txt")) == ("/m/c", "/m/04rlf", "/m/b")
 
 
-def test_names_are_those_of_the_index_and_mids_stand_for_the_nameless(root: Path) -> None:
-    vocabulary = read_vocabulary(root, "all", SEGMENTS, {"/m/a": "told by the list", "/m/04rlf": "Music"})
+def test_classes_without_a_name_in_the_index_keep_their_mids(root: Path) -> None:
+    vocabulary = read_vocabulary(root, "all", SEGMENTS, {"/m/a": "named by the list", "/m/04rlf": "Music"})
     assert vocabulary.classes == ("Bee, wasp", "Ape", "Cat", "Music", "/m/09x0r", "/m/abstract")
 
 
@@ -84,34 +84,34 @@ def test_a_cycle_in_the_ontology_ends(root: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["top:0", "top:x", "top:²", "forty", ""])
-def test_unknown_lists_are_told_with_the_known(wanted: str, root: Path) -> None:
+def test_unknown_lists_are_reported_with_the_known(wanted: str, root: Path) -> None:
     with pytest.raises(UnknownName, match="data.audio.classes.*a file of classes, all, audioset40, top:K"):
         mids(root, wanted)
 
 
-def test_a_class_without_a_clip_is_told(root: Path) -> None:
+def test_a_class_without_a_clip_is_reported(root: Path) -> None:
     (root / "mine.txt").write_text("Cat\nCta\n")
     with pytest.raises(UnknownName, match="class in mine.txt 'Cta'.*/m/c \\(Cat\\)"):
         mids(root, str(root / "mine.txt"))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"\n \n", "no class in .*mine.txt"), (b"\xff\xfeC", "mine.txt unreadable")]
+    ("content", "message"), [(b"\n \n", "no class in .*mine.txt"), (b"\xff\xfeC", "mine.txt unreadable")]
 )
-def test_a_list_without_a_class_or_of_another_encoding_is_told(content: bytes, told: str, root: Path) -> None:
+def test_a_list_without_class_or_in_other_encoding_is_reported(content: bytes, message: str, root: Path) -> None:
     (root / "mine.txt").write_bytes(content)
-    with pytest.raises(BadData, match=told):
+    with pytest.raises(BadData, match=message):
         mids(root, str(root / "mine.txt"))
 
 
-def test_an_index_of_another_encoding_is_told(tmp_path: Path) -> None:
+def test_an_index_of_another_encoding_is_reported(tmp_path: Path) -> None:
     (tmp_path / "class_labels_indices.csv").write_bytes('0,/m/b,"Café"\n'.encode("latin-1"))
     with pytest.raises(BadData, match="class_labels_indices.csv unreadable .*UTF-8"):
         read_names(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["0;/m/b;Bee\n1;/m/a;Ape\n", "0,/m/b,Bee,wasp\n", "index,mid\n"])
-def test_an_index_of_another_form_is_told(text: str, tmp_path: Path) -> None:
+def test_an_index_of_another_form_is_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "class_labels_indices.csv").write_text(text)
     with pytest.raises(BadData, match="class_labels_indices.csv, line 1"):
         read_names(tmp_path)
@@ -121,7 +121,7 @@ def test_an_index_of_another_form_is_told(text: str, tmp_path: Path) -> None:
     "text",
     ["{", "{}x", '[{"id": "a"}]', '["a"]', '[{"id": "a", "child_ids": "/m/b"}]', '[{"id": "a", "child_ids": [3]}]'],
 )
-def test_a_broken_ontology_is_told(text: str, tmp_path: Path) -> None:
+def test_a_broken_ontology_is_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "ontology.json").write_text(text)
     with pytest.raises(BadData, match="ontology.json unreadable"):
         read_ontology(tmp_path)

@@ -1,4 +1,4 @@
-"""AudioSet's lists and the names of clips, in every form met, and what is wrong with other forms."""
+"""AudioSet's lists and the names of clips in every known form; errors in other forms."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_lists_are_read_in_every_form(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "without a segment"),
         ("# YTID, start_seconds, end_seconds, positive_labels\n", "without a segment"),
@@ -60,9 +60,9 @@ def test_lists_are_read_in_every_form(text: str, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_other_lists_are_told_with_the_line(text: str, told: str, tmp_path: Path) -> None:
+def test_other_lists_are_reported_with_the_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(BadData, match=told):
+    with pytest.raises(BadData, match=message):
         read_segments(tmp_path / "list.csv")
 
 
@@ -74,7 +74,7 @@ def test_names_tell_id_and_start_whatever_the_id(id: str, start: int, form: str,
 
 
 @given(IDS, st.text("abY019-_.", max_size=9))
-def test_names_of_other_lengths_are_no_clips(id: str, more: str) -> None:
+def test_names_of_other_lengths_are_not_clips(id: str, more: str) -> None:
     found = read_name(Path(id + "x" + more + ".wav"))
     assert found is None or found[0] in (id, (id + "x")[1:])
 
@@ -100,7 +100,7 @@ def test_another_segment_of_the_video_is_not_taken(tmp_path: Path) -> None:
     assert (found, remark) == (None, f"only {SEGMENT.id}_20000.wav, another segment")
 
 
-def test_of_two_files_for_one_id_one_is_taken_and_told(tmp_path: Path) -> None:
+def test_one_of_two_files_for_an_id_is_used_and_reported(tmp_path: Path) -> None:
     for ending in (".m4a", ".mp3", ".flac"):
         (tmp_path / f"{SEGMENT.id}{ending}").touch()
     found, remark = find_file(SEGMENT, index_folder(tmp_path))
@@ -161,7 +161,7 @@ def test_parquet_files_may_be_named_instead_of_their_folders(tmp_path: Path) -> 
     assert [len(listing.segments) for listing in read_clip_lists(tmp_path, "balanced")] == [40, 20]
 
 
-def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> None:
+def test_segments_of_one_video_differ_by_their_start(tmp_path: Path) -> None:
     lines = [f'{clip_id(0)}, {start}, {start + 10}, "/m/low"' for start in (0, 10)]
     for listed in ("balanced_train_segments.csv", "eval_segments.csv"):
         (tmp_path / listed).write_text("\n".join(lines))
@@ -171,7 +171,7 @@ def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         (
             {"video_id": ["a"], "labels": [["/m/a"]]},
@@ -186,10 +186,10 @@ def test_segments_of_one_video_are_told_apart_by_their_start(tmp_path: Path) -> 
         ({"video_id": ["a", "a"], "audio": [{"bytes": b""}] * 2, "labels": [["/m/a"]] * 2}, "a repeated id"),
     ],
 )
-def test_parquet_of_another_form_is_told(columns: dict[str, list[object]], told: str, tmp_path: Path) -> None:
+def test_parquet_of_another_form_is_reported(columns: dict[str, list[object]], message: str, tmp_path: Path) -> None:
     for stem in ("train", "test"):
         pq.write_table(pa.table(columns), tmp_path / f"{stem}.parquet")
-    with pytest.raises(BadData, match=told):
+    with pytest.raises(BadData, match=message):
         read_clip_lists(tmp_path, "balanced")
 
 
@@ -205,14 +205,14 @@ def test_rows_without_labels_are_left_out_and_counted(tmp_path: Path, caplog: py
     assert f"1 clips in {tmp_path} have no labels" in caplog.text
 
 
-def test_a_broken_parquet_file_is_told(tmp_path: Path) -> None:
+def test_a_broken_parquet_file_is_reported(tmp_path: Path) -> None:
     for stem in ("train", "test"):
         (tmp_path / f"{stem}.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(BadData, match=r"train\.parquet unreadable"):
         read_clip_lists(tmp_path, "balanced")
 
 
-def test_a_folder_with_no_clip_of_the_list_is_told(tmp_path: Path) -> None:
+def test_a_folder_with_no_clip_of_the_list_is_reported(tmp_path: Path) -> None:
     write_list(tmp_path / "balanced_train_segments.csv", range(5))
     write_list(tmp_path / "eval_segments.csv", range(5))
     (tmp_path / "unrelated.wav").touch()
@@ -220,7 +220,7 @@ def test_a_folder_with_no_clip_of_the_list_is_told(tmp_path: Path) -> None:
         read_clip_lists(tmp_path, "balanced")
 
 
-def test_an_empty_folder_and_none_are_told(tmp_path: Path) -> None:
+def test_an_empty_and_a_missing_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="neither balanced_train_segments.csv and eval_segments.csv nor"):
         read_clip_lists(tmp_path, "balanced")
     with pytest.raises(BadData, match="no folder"):

@@ -50,7 +50,7 @@ def test_every_clip_is_in_one_set_with_the_label_of_its_tags(root: Path) -> None
     assert (positives.label.min(), pool.label.max()) == (1, 0)
 
 
-def test_csv_with_files_and_parquet_give_the_same_bags_features_and_labels(root: Path, tmp_path: Path) -> None:
+def test_csv_with_files_and_parquet_give_the_same_bags(root: Path, tmp_path: Path) -> None:
     for listed, stored in zip(
         clip_sets(load_split(data(root))), clip_sets(load_split(data(write_parquet(tmp_path)))), strict=True
     ):
@@ -62,7 +62,7 @@ def test_csv_with_files_and_parquet_give_the_same_bags_features_and_labels(root:
         assert (listed.form, listed.instances.classes) == (stored.form, stored.instances.classes)
 
 
-def test_one_table_serves_all_targets_with_the_same_validation_clips(root: Path) -> None:
+def test_all_targets_have_the_same_validation_clips(root: Path) -> None:
     train, test = load(data(root))
     splits = [clip_sets(split_clips(train, test, data(root, target))) for target in ("0", "Low tone", NOISE)]
     assert len({tuple(ids(split[2])) for split in splits}) == 1
@@ -81,7 +81,7 @@ def test_validation_holds_its_share_of_every_class(share: float, root: Path) -> 
     assert not np.array_equal(held, validation_rows(train, share, seed=1))
 
 
-def test_statistics_are_those_of_the_training_clips_without_validation_and_filling(root: Path) -> None:
+def test_statistics_are_of_training_clips_without_padding(root: Path) -> None:
     positives, pool, _, test = clip_sets(load_split(data(root)))
     feats = np.concatenate([bags.gather(np.arange(len(bags))).numpy() for bags in (positives, pool)])[:, :98]
     assert positives.form.mean == pytest.approx(feats.astype(float).mean(), rel=1e-9)
@@ -120,9 +120,7 @@ def test_descendants_of_the_target_can_be_kept_out_of_the_pool(tmp_path: Path) -
     assert [ids(bags) for bags in (without[0], without[2])] == [ids(bags) for bags in (plain[0], plain[2])]
 
 
-def test_missing_corrupt_and_empty_clips_are_counted_listed_and_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_and_corrupt_clips_are_counted_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write_folder(tmp_path)
     train = root / "train"
     (train / f"{clip_id(1)}.flac").unlink()
@@ -140,7 +138,7 @@ def test_missing_corrupt_and_empty_clips_are_counted_listed_and_left_out(
     assert "training clips: 39 found, 1 listed without a file, 3 not decodable" in caplog.text
 
 
-def test_clips_in_both_lists_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_clips_in_both_lists_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write_folder(tmp_path)
     write_list(root / "eval_segments.csv", [3, *range(1000, 1020)])
     load_split(data(root))
@@ -175,14 +173,14 @@ def test_a_link_to_nowhere_is_a_missing_clip(tmp_path: Path) -> None:
     assert positives.instances.dropped == (f"{clip_id(1)}_30000: no file",)
 
 
-def test_unknown_mids_are_told(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_mids_are_reported(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     copy = write_folder(tmp_path / "copy")
     (copy / "class_labels_indices.csv").write_text("0,/m/high,High\n")
     load_split(data(copy))
     assert "2 classes without a name (/m/low, /t/dd00001)" in caplog.text
 
 
-def test_a_name_of_two_classes_is_told_with_their_mids(tmp_path: Path) -> None:
+def test_a_name_of_two_classes_is_reported_with_their_mids(tmp_path: Path) -> None:
     copy = write_folder(tmp_path / "copy")
     (copy / "class_labels_indices.csv").write_text("0,/m/high,Tone\n1,/m/low,Tone\n")
     with pytest.raises(BadInput, match="2 classes called 'Tone'; expected one; give its mid, one of /m/high, /m/low"):
@@ -190,7 +188,7 @@ def test_a_name_of_two_classes_is_told_with_their_mids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"target": "Beep"}, "class 'Beep'"),
         ({"target": "3"}, "class '3'"),
@@ -200,12 +198,12 @@ def test_a_name_of_two_classes_is_told_with_their_mids(tmp_path: Path) -> None:
         ({"audio": replace(SMALL, classes="audioset40")}, "none of 40 classes in the training list"),
     ],
 )
-def test_bad_input_is_told(change: dict[str, object], told: str, root: Path) -> None:
-    with pytest.raises((BadData, BadInput, UnknownName), match=told):
+def test_bad_input_is_reported(change: dict[str, object], message: str, root: Path) -> None:
+    with pytest.raises((BadData, BadInput, UnknownName), match=message):
         load_split(replace(data(root), **change))  # type: ignore[arg-type]  # on purpose
 
 
-def test_a_class_without_clips_of_a_kind_is_told(tmp_path: Path) -> None:
+def test_a_class_without_clips_of_a_kind_is_reported(tmp_path: Path) -> None:
     root = write_folder(tmp_path)
     write_list(root / "eval_segments.csv", [1001, 1002])
     with pytest.raises(BadData, match="no positive clip of 'High tone, beep' to test with"):
@@ -231,6 +229,7 @@ def test_sets_of_two_tables_are_not_joined(root: Path) -> None:
         positives.joined(test)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCENES.exists(), reason="no audio-scenes in ../shared/data")
 def test_real_clips_load_with_those_missing_listed() -> None:
     config = DataConfig("audioset", str(SCENES), "0", audio=replace(SMALL, classes="all"))

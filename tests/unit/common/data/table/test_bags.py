@@ -74,17 +74,17 @@ def test_a_table_without_labels_needs_no_target(tmp_path: Path) -> None:
     assert len(open_pool(table)) == COUNT
 
 
-def test_a_forgotten_target_is_told(where: Location) -> None:
+def test_a_forgotten_target_is_reported(where: Location) -> None:
     with pytest.raises(BadInput, match="no target_label; expected one of bird, cat"):
         open_pool(where)
 
 
-def test_a_misspelt_target_is_told(where: Location) -> None:
+def test_a_misspelt_target_is_reported(where: Location) -> None:
     with pytest.raises(UnknownName, match="target_label 'brid'; expected one of bird, cat; did you mean 'bird'"):
         open_pool(where, "brid")
 
 
-def test_a_pool_without_bags_is_told(tmp_path: Path) -> None:
+def test_a_pool_without_bags_is_reported(tmp_path: Path) -> None:
     table = write(tmp_path / "pool", as_table(BAGS, [["bird"]] * COUNT))
     with pytest.raises(BadData, match="no training bag negative for 'bird' among 60"):
         open_pool(table, "bird")
@@ -152,6 +152,6 @@ def test_a_table_lies_on_any_file_system(tmp_path: Path, kind: str) -> None:
         ("file:///nowhere/at/all", "no bag table at file:///nowhere/at/all"),
     ],
 )
-def test_a_place_without_a_table_is_told(where: str, message: str) -> None:
+def test_a_place_without_a_table_is_reported(where: str, message: str) -> None:
     with pytest.raises(BadData, match=message):
         open_pool(where, "bird")

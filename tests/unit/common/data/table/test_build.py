@@ -1,4 +1,4 @@
-"""Tables from folders, CSV, parquet and arrays: what comes out, what is told, and that nothing is left half-made."""
+"""Tables from folders, CSV, parquet and arrays: their bags, their errors, and no partial file after a failure."""
 
 import json
 import os
@@ -128,7 +128,7 @@ def test_images_become_bags_with_all_their_classes(tmp_path: Path) -> None:
     assert (first.shape[1:], str(first.dtype)) == ((3, 8, 8), "torch.uint8")
 
 
-def test_images_of_a_parquet_file_become_bags_with_the_hubs_names(tmp_path: Path) -> None:
+def test_images_in_parquet_become_bags_with_the_hubs_names(tmp_path: Path) -> None:
     paths = sorted(pictures(tmp_path).rglob("*.png"))
     images = pa.array([{"bytes": path.read_bytes(), "path": path.name} for path in paths], ENCODED)
     table = pa.table({"img": images, "label": [int(path.parent.name == "dog") for path in paths]})
@@ -141,7 +141,7 @@ def test_images_of_a_parquet_file_become_bags_with_the_hubs_names(tmp_path: Path
         assert (labels, image["bytes"]) == ([path.parent.name], path.read_bytes())
 
 
-def test_a_parquet_file_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"x")
     with pytest.raises(BadData, match="x.parquet unreadable"):
         built(tmp_path / "x.parquet")
@@ -238,14 +238,14 @@ WRONG_CSV = {
 
 
 @pytest.mark.parametrize("kind", WRONG_CSV)
-def test_a_csv_that_does_not_do_is_told_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+def test_an_unusable_csv_is_reported_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
     text, message = WRONG_CSV[kind]
     with pytest.raises(BadData, match=message):
         built(csv(tmp_path, text))
     assert not Location.of(tmp_path / "table").files()
 
 
-def test_numbers_too_large_for_float16_are_told(tmp_path: Path) -> None:
+def test_numbers_too_large_for_float16_are_reported(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="70000 among the features; expected numbers that float16 holds"):
         built(csv(tmp_path, "bag_id,label,x\na,1,70000\n"), dtype="float16")
 
@@ -255,7 +255,7 @@ def test_numbers_too_large_for_float32_are_not_sent_to_float32(tmp_path: Path) -
         built(csv(tmp_path, "bag_id,label,x\na,1,1e300\n"))
 
 
-def test_arrays_of_two_widths_are_told(tmp_path: Path) -> None:
+def test_arrays_of_two_widths_are_reported(tmp_path: Path) -> None:
     source = arrays(tmp_path)
     np.save(source / "b2.npy", np.ones((2, 3)))
     with pytest.raises(BadData, match="b2.npy of 3 features; expected 2, as in the first file"):
@@ -272,7 +272,7 @@ def test_arrays_of_two_widths_are_told(tmp_path: Path) -> None:
         (lambda root: (root / "a.npy").rename(root / "a.h5"), "no h5py installed"),
     ],
 )  # fmt: skip
-def test_a_folder_of_arrays_that_does_not_do_is_told(tmp_path: Path, change: Any, message: str) -> None:
+def test_an_unusable_folder_of_arrays_is_reported(tmp_path: Path, change: Any, message: str) -> None:
     source = arrays(tmp_path)
     change(source)
     with pytest.raises(BadData, match=message):
@@ -280,7 +280,7 @@ def test_a_folder_of_arrays_that_does_not_do_is_told(tmp_path: Path, change: Any
 
 
 @pytest.mark.parametrize("name", ["missing", "text.txt"])
-def test_a_source_of_no_known_kind_is_told(tmp_path: Path, name: str) -> None:
+def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.txt").write_text("")
     with pytest.raises(BadData, match="no file at|expected a folder, a .csv or a .parquet"):
         built(tmp_path / name)
@@ -290,12 +290,12 @@ def test_a_source_of_no_known_kind_is_told(tmp_path: Path, name: str) -> None:
     ("settings", "kind"),
     [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName)],
 )  # fmt: skip
-def test_knobs_out_of_range_are_told(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
+def test_settings_out_of_range_are_reported(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
     with pytest.raises(kind):
         built(csv(tmp_path), **settings)
 
 
-def test_a_source_that_is_neither_file_nor_folder_is_told(tmp_path: Path) -> None:
+def test_a_source_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadData, match=r"pipe; expected a folder, a \.csv or a \.parquet"):
         built(tmp_path / "pipe")
@@ -307,7 +307,7 @@ def test_a_folder_of_other_things_is_not_made_a_table(tmp_path: Path) -> None:
         build_table(source, csv(tmp_path), BuildConfig())
 
 
-def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="can't be (written|read)"):
         build_table(tmp_path / "file" / "table", csv(tmp_path), BuildConfig())
@@ -315,14 +315,14 @@ def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
         build_table("/proc/table", csv(tmp_path), BuildConfig())
 
 
-def test_what_a_killed_writer_left_is_no_obstacle(tmp_path: Path) -> None:
+def test_files_left_by_a_killed_writer_are_harmless(tmp_path: Path) -> None:
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "bags-000001-0000-0123456789ab.parquet").write_text("")
     (tmp_path / "table" / ".making-0123").write_text("")
     assert read_manifest(built(csv(tmp_path))).rows == 4
 
 
-def test_a_place_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_reported(tmp_path: Path) -> None:
     built(csv(tmp_path))
     with pytest.raises(BadInput, match=r"a bag table at .* \(version 1\); expected an empty folder; add --append"):
         built(csv(tmp_path))
@@ -366,17 +366,17 @@ def test_a_writer_interrupted_leaves_nothing(tmp_path: Path) -> None:
 def test_a_table_of_an_earlier_release_is_read(tmp_path: Path) -> None:
     where = built(csv(tmp_path))
     path = tmp_path / "table" / "manifest-000001.json"
-    told = json.loads(path.read_text())
+    manifest = json.loads(path.read_text())
     for key in ("left_out", "images"):
-        del told[key]
-    del told["payload"]["sound"]
-    path.write_text(json.dumps(told))
+        del manifest[key]
+    del manifest["payload"]["sound"]
+    path.write_text(json.dumps(manifest))
     assert len(open_pool(where, "cat")) == 1
     build_table(where, csv(tmp_path, CSV.replace("\n", "\nnew-").removesuffix("new-")), BuildConfig(), append=True)
     assert len(open_pool(where, "cat")) == 2
 
 
-def test_what_is_no_image_is_told_by_the_table(tmp_path: Path) -> None:
+def test_an_undecodable_image_is_reported_by_the_table(tmp_path: Path) -> None:
     source = pictures(tmp_path)
     (source / "cat" / "0.png").write_bytes(b"no image")
     where = built(source)
@@ -389,18 +389,18 @@ def test_declared_classes_may_be_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["bag_id", "labels", "n_instances", "features"])
-def test_a_file_without_a_column_is_told(column: str) -> None:
+def test_a_file_without_a_column_is_reported(column: str) -> None:
     schema = table_schema(Payload("features", "float16", (6,)))
     with pytest.raises(BadData, match=f"x.parquet without column .*{column}"):
         read_payload(schema.remove(schema.get_field_index(column)), "x.parquet")
 
 
-def test_a_file_of_another_schema_is_told() -> None:
+def test_a_file_of_another_schema_is_reported() -> None:
     with pytest.raises(BadData, match="x.parquet of schema unknown; expected bags/1; build the table"):
         read_payload(pa.schema([("bag_id", pa.string())]), "x.parquet")
 
 
-def test_a_column_of_another_type_is_told() -> None:
+def test_a_column_of_another_type_is_reported() -> None:
     schema = table_schema(Payload("features", "float16", (6,)))
     wrong = schema.set(schema.get_field_index("labels"), pa.field("labels", pa.string()))
     with pytest.raises(BadData, match="x.parquet with labels of type string; expected list<"):

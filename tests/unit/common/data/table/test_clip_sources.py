@@ -1,4 +1,4 @@
-"""From AudioSet's lists and clips to bag tables: bytes as they are, every label, and what is left out."""
+"""From AudioSet's lists and clips to bag tables: unchanged bytes, every label, and omitted clips."""
 
 import dataclasses
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_clips_are_read_in_every_encoding(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(torch.stack(list(open_positives(where, LOW))), features([clip]))
 
 
-def test_missing_empty_broken_and_silent_clips_are_left_out_and_listed(root: Path) -> None:
+def test_missing_broken_and_silent_clips_are_left_out_and_listed(root: Path) -> None:
     files = [root / "train" / f"{clip_id(number)}.flac" for number in range(6)]
     files[0].unlink()
     files[1].write_bytes(b"")
@@ -84,7 +84,7 @@ def test_missing_empty_broken_and_silent_clips_are_left_out_and_listed(root: Pat
     where = build(root, root.parent / "t")
     assert list(rows(where)) == [clip_id(number) for number in (*TRAIN[6:], *TEST)]
     left_out = read_manifest(where).left_out
-    told = [
+    expected_lines = [
         "no file",
         "an empty file",
         "not recognised",
@@ -92,8 +92,8 @@ def test_missing_empty_broken_and_silent_clips_are_left_out_and_listed(root: Pat
         "4000 samples not finite",
         "but silence",
     ]
-    assert len(left_out) == len(told)
-    for number, (line, words) in enumerate(zip(left_out, told, strict=True)):
+    assert len(left_out) == len(expected_lines)
+    for number, (line, words) in enumerate(zip(left_out, expected_lines, strict=True)):
         assert line.startswith(clip_id(number))
         assert any(word in line for word in words.split("|")), line
     text = describe_table(where, read_manifest(where), count_bags(where, read_manifest(where)))
@@ -122,7 +122,7 @@ def test_two_classes_of_one_name_keep_their_mids() -> None:
     assert label_names(vocabulary) == {"/m/a": "/m/a", "/m/b": "/m/b", "/m/c": "Dog", "/m/d": "/m/d"}
 
 
-def test_other_sources_are_none_of_clips(tmp_path: Path) -> None:
+def test_other_sources_have_no_clips(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     pq.write_table(pa.table({"bag_id": ["a"], "features": [[1.0]]}), tmp_path / "x.parquet")
     assert not is_audioset(tmp_path)
@@ -130,14 +130,14 @@ def test_other_sources_are_none_of_clips(tmp_path: Path) -> None:
     assert not is_audioset(tmp_path / "bags.csv")
 
 
-def test_a_folder_without_the_list_is_told_with_the_keys_of_build(root: Path) -> None:
-    told = "neither unbalanced_train_segments.csv .*correct --from or --set train_set$"
-    with pytest.raises(BadData, match=told):
+def test_a_folder_without_the_list_names_the_keys_of_build(root: Path) -> None:
+    expected_lines = "neither unbalanced_train_segments.csv .*correct --from or --set train_set$"
+    with pytest.raises(BadData, match=expected_lines):
         build(root, root.parent / "t", dataclasses.replace(CLIPS, train_set="unbalanced"))
     assert not Location.of(root.parent / "t").files()
 
 
-def test_a_list_without_a_clip_is_told(root: Path) -> None:
+def test_a_list_without_a_clip_is_reported(root: Path) -> None:
     write_list(root / "balanced_train_segments.csv", [77, 78])
     with pytest.raises(BadData, match=r"no clip of balanced_train_segments.csv .*\(2 listed\).*; correct --from"):
         build(root, root.parent / "t")
@@ -147,11 +147,11 @@ def test_a_list_without_a_clip_is_told(root: Path) -> None:
     "settings",
     [{"sample_rate": 0}, {"seconds": 0.01}, {"seconds": float("nan")}, {"seconds": 4000.0}, {"mels": 2}, {"frames": 0}],
 )
-def test_parameters_out_of_range_are_told(settings: dict[str, Any]) -> None:
+def test_parameters_out_of_range_are_reported(settings: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=r"found sample_rate=.*expected 1,000 Hz, 0.025 to 3,600 s, 4 mel bands"):
         BuildConfig(**settings)
 
 
-def test_an_unknown_training_list_is_told() -> None:
+def test_an_unknown_training_list_is_reported() -> None:
     with pytest.raises(UnknownName, match="train_set 'balance'.*did you mean 'balanced'"):
         BuildConfig(train_set="balance")

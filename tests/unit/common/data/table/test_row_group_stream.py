@@ -1,22 +1,24 @@
-"""Decoded bags within a budget: what is held, what passes by, what is kept on disk, and what is damaged."""
+"""Decoded bags within a budget: row groups in memory, in passing and on disk, and damaged ones."""
 
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.table.bags import TableBags, open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.memory_use import TRANSIENT_GROUPS, streaming_bytes
-from negsift.common.data.table.row_group_cache import RowGroupCache
+from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.errors import BadData, BadInput
 from tests.unit.tables import as_table, assert_bags, negatives, random_bags, third_positive, write
@@ -49,6 +51,7 @@ def budget(pool: TableBags, held: int = 0, disk: int = 0) -> DecodingBudget:
 
 @pytest.mark.parametrize("held", [0, 3000, 1 << 20])
 @pytest.mark.parametrize("disk", [0, 3000, 1 << 20])
+@settings(max_examples=8)
 @given(index=st.lists(st.integers(0, 59), min_size=1, max_size=20))
 def test_bags_are_the_same_whatever_the_budget(shared: TableBags, held: int, disk: int, index: list[int]) -> None:
     batch = RowGroupStream(shared.row_index, range(60), budget(shared, held, disk)).gather(np.sort(np.array(index)))
@@ -60,24 +63,29 @@ def scan(feed: RowGroupStream) -> list[torch.Tensor]:
     return [feed.gather(np.arange(start, min(start + 8, 60))).instances for start in range(0, 60, 8)]
 
 
-def decoded(feed: RowGroupStream, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def decoded(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The row groups that are decoded from now on."""
     seen: list[int] = []
-    load = feed._load
-    monkeypatch.setattr(feed, "_load", lambda number: (seen.append(number), load(number))[1])
+    read, groups = RowGroupReader.read, pool.manifest.groups
+
+    def noting(reader: RowGroupReader, place: tuple[int, int], *more: Any) -> Iterator[pa.Array]:
+        seen.append(groups.index(place))
+        return read(reader, place, *more)
+
+    monkeypatch.setattr(RowGroupReader, "read", noting)
     return seen
 
 
 def test_with_room_every_row_group_is_decoded_once(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool, 1 << 20))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(pool, monkeypatch)
     assert all(torch.equal(*pair) for pair in zip(scan(feed), scan(feed), strict=True))
     assert sorted(seen) == list(range(len(pool.manifest.groups)))
 
 
 def test_without_room_row_groups_pass_by_once_a_scan(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(pool, monkeypatch)
     scan(feed)
     assert seen == list(range(len(pool.manifest.groups)))
     assert len(feed.transient) <= TRANSIENT_GROUPS
@@ -99,7 +107,7 @@ def test_nothing_beyond_the_span_is_read_ahead(pool: TableBags) -> None:
 
 def test_only_row_groups_of_bags_that_are_expected_are_read(pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = RowGroupStream(pool.row_index, range(60), budget(pool))
-    seen, starts = decoded(feed, monkeypatch), pool.row_index.starts.tolist()
+    seen, starts = decoded(pool, monkeypatch), pool.row_index.starts.tolist()
     wanted = [range(starts[group], starts[group] + 1) for group in (0, 2, len(starts) - 2)]
     feed.expect(wanted)
     for span in wanted:
@@ -114,7 +122,7 @@ def test_row_groups_without_a_bag_of_the_pool_are_passed_over(tmp_path: Path, mo
     labels = [["bird"] * (20 <= number < 60) for number in range(COUNT)]
     gappy = open_pool(write(tmp_path / "gappy", as_table(BAGS, labels)), "bird")
     feed = RowGroupStream(gappy.row_index, range(len(gappy)), budget(gappy))
-    seen = decoded(feed, monkeypatch)
+    seen = decoded(gappy, monkeypatch)
     found = [feed.gather(np.array([place])).instances for place in range(len(gappy))]
     assert_bags(found, negatives(BAGS, labels))
     assert seen == [group for group, mask in enumerate(gappy.row_index.masks) if any(mask)]
@@ -132,7 +140,7 @@ def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> N
     assert room / 2 < held <= room
 
 
-def test_a_budget_too_small_is_told(pool: TableBags) -> None:
+def test_a_budget_too_small_is_reported(pool: TableBags) -> None:
     with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected at least \d+ MiB.*raise --set fleet.pool_mb"):
         RowGroupStream(pool.row_index, range(60), DecodingBudget(1 << 20))
 
@@ -145,7 +153,7 @@ def test_decoded_bags_are_found_on_disk_again(pool: TableBags, folder: Path) -> 
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_a_cached_file_cut_short_is_made_anew(pool: TableBags) -> None:
+def test_a_truncated_cache_file_is_written_again(pool: TableBags) -> None:
     before = scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))
     for path in (cache_folder() / "bags").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
@@ -171,13 +179,13 @@ def test_files_unused_for_long_make_room(pool: TableBags) -> None:
     assert len(names) > 2
 
 
-def test_a_full_disk_is_no_reason_to_stop(
+def test_a_full_disk_does_not_stop_a_scan(
     pool: TableBags, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RowGroupCache, "_write", full)
+    monkeypatch.setattr(os, "replace", full)
     assert len(scan(RowGroupStream(pool.row_index, range(60), budget(pool, 0, 1 << 20)))) == 8
     assert caplog.text.count("decoded bags are no longer kept on disk") == 1
 
@@ -186,7 +194,7 @@ def one_file(folder: Path) -> Path:
     return next((folder / "pool").glob("*.parquet"))
 
 
-def test_a_changed_byte_in_a_row_group_is_told_when_it_is_read(pool: TableBags, folder: Path) -> None:
+def test_a_changed_byte_is_reported_when_its_row_group_is_read(pool: TableBags, folder: Path) -> None:
     data = bytearray(one_file(folder).read_bytes())
     data[pool.manifest.files[0].groups[2].start + 50] ^= 1
     one_file(folder).write_bytes(data)
@@ -216,7 +224,7 @@ DAMAGE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_files_that_do_not_match_their_manifest_are_told_on_opening(folder: Path, kind: str) -> None:
+def test_files_unlike_their_manifest_are_reported_on_opening(folder: Path, kind: str) -> None:
     path, (change, message) = one_file(folder), DAMAGE[kind]
     size, data = path.stat().st_size, change(path.read_bytes())
     path.unlink()
@@ -235,13 +243,13 @@ def test_files_that_do_not_match_their_manifest_are_told_on_opening(folder: Path
         (lambda text: re.sub(r'"shape": \[[^]]*\]', '"shape": [7]', text), r"features float16\[6\]; expected features float16\[7\]"),
     ],
 )  # fmt: skip
-def test_a_manifest_that_is_none_or_of_other_files_is_told(folder: Path, change: Any, message: str) -> None:
+def test_a_broken_or_foreign_manifest_is_reported(folder: Path, change: Any, message: str) -> None:
     path = folder / "pool" / "manifest-000001.json"
     path.write_text(change(path.read_text()))
     with pytest.raises(BadData, match=message):
         open_pool(folder / "pool", "bird")
 
 
-def test_a_version_that_is_not_there_is_told(pool: TableBags) -> None:
+def test_a_missing_version_is_reported(pool: TableBags) -> None:
     with pytest.raises(BadData, match="no version 7 of .*; expected one of 1 to 1"):
         pool.at(7)

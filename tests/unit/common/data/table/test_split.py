@@ -1,4 +1,4 @@
-"""Bag tables as training data: the sets of a target, what is set aside, bags in any order."""
+"""Bag tables as training data: the sets of a target, the held-out bags, bags in any order."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def unmarked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-def test_sets_follow_the_column_and_leave_out_what_nobody_labeled(marked: Path) -> None:
+def test_sets_follow_the_column_and_leave_out_unlabeled_bags(marked: Path) -> None:
     def expected(parts: tuple[str | None, ...], positive: bool) -> list[str]:
         rows = zip(range(COUNT), MARKS, LABELS, strict=True)
         return [f"b{row}" for row, part, of in rows if of is not None and part in parts and ("bird" in of) == positive]
@@ -65,7 +65,7 @@ def test_sets_follow_the_column_and_leave_out_what_nobody_labeled(marked: Path) 
     assert found.val.label.tolist() == [0] * len(expected(("val",), False)) + [1] * len(expected(("val",), True))
 
 
-def test_what_is_set_aside_are_whole_groups_and_every_bag_is_in_one_set(unmarked: Path) -> None:
+def test_whole_groups_are_set_aside_and_each_bag_is_in_one_set(unmarked: Path) -> None:
     found = split_of(unmarked, val_share=0.2)
     sets = [names(found.positives) + names(found.pool), names(found.val), names(found.test)]
     assert sorted([*sets[0], *sets[1], *sets[2]]) == sorted(
@@ -78,7 +78,7 @@ def test_what_is_set_aside_are_whole_groups_and_every_bag_is_in_one_set(unmarked
     assert min(map(len, sets)) > 10
 
 
-def test_what_is_set_aside_depends_on_the_seed_and_not_on_what_is_appended(tmp_path: Path) -> None:
+def test_appended_bags_do_not_change_which_bags_are_set_aside(tmp_path: Path) -> None:
     write(tmp_path / "bags", as_table(BAGS, LABELS))
     before = [names(part) for part in (split_of(tmp_path / "bags").val, split_of(tmp_path / "bags", bag_seed=1).val)]
     assert before[0] != before[1]
@@ -113,7 +113,7 @@ def test_bags_come_in_any_order_and_as_often_as_asked(marked: Path, loaded: bool
     np.testing.assert_array_equal(some[3][0].numpy(), expected[3])
 
 
-def test_joined_bags_are_in_memory_and_keep_their_names_and_labels(marked: Path) -> None:
+def test_joined_bags_keep_their_names_and_labels_in_memory(marked: Path) -> None:
     found = split_of(marked)
     both = found.positives.joined(found.pool.subset(np.array([3, 1])))
     assert isinstance(both, TableSet)
@@ -125,7 +125,7 @@ def test_joined_bags_are_in_memory_and_keep_their_names_and_labels(marked: Path)
     np.testing.assert_array_equal(last.instances.numpy(), BAGS[int(names(both)[-1][1:])].astype(np.float32))
 
 
-def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(tmp_path: Path) -> None:
+def test_clips_have_their_tables_form_and_positives_statistics(tmp_path: Path) -> None:
     where = build(write_folder(tmp_path / "clips"), tmp_path / "table")
     found = load_split(DataConfig(name="table", root=where.name, target="Low tone", val_share=0.3, bag_seed=3))
     assert isinstance(found.positives, TableSet)
@@ -139,7 +139,7 @@ def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "told"),
+    ("change", "kind", "message"),
     [
         ({"root": None}, BadInput, "no data.root; expected the folder or URI of a bag table"),
         ({"root": "/nowhere"}, BadData, "no bag table at /nowhere"),
@@ -148,15 +148,15 @@ def test_clips_have_the_form_of_their_table_and_the_statistics_of_its_positives(
         ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for each of 2 splits; expected less than all bags"),
     ],
 )  # fmt: skip
-def test_unusable_tables_and_settings_are_told(
-    change: dict[str, object], kind: type[Exception], told: str, unmarked: Path
+def test_unusable_tables_and_settings_are_reported(
+    change: dict[str, object], kind: type[Exception], message: str, unmarked: Path
 ) -> None:
     given = {"name": "table", "root": str(unmarked), "target": "bird"} | change
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         load_split(DataConfig(**given))  # type: ignore[arg-type]  # of many types
 
 
-def test_a_part_without_a_kind_of_bag_is_told(tmp_path: Path) -> None:
+def test_a_part_without_a_kind_of_bag_is_reported(tmp_path: Path) -> None:
     write(
         tmp_path / "bags", as_table(BAGS[:9], [["bird"]] * 3 + [[]] * 6, split=pa.array(["train", "test", "val"] * 3))
     )
@@ -173,11 +173,11 @@ def test_images_in_several_bags_are_not_set_aside(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(40):
             Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
-    for views, told in ((1, None), (2, "images shared by bags of .* no bag marked val or test")):
+    for views, message in ((1, None), (2, "images shared by bags of .* no bag marked val or test")):
         where = tmp_path / f"views{views}"
         build_table(where, tmp_path / "photos", BuildConfig(bag_size=2, image_size=8, views=views))
-        if told is None:
+        if message is None:
             split_of(where, val_share=0.3)
         else:
-            with pytest.raises(BadData, match=told):
+            with pytest.raises(BadData, match=message):
                 split_of(where)

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,6 +24,7 @@ from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.data.table.memory_use import READING_BYTES, streaming_bytes
+from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.source import BuildConfig
@@ -100,7 +102,7 @@ def test_views_survive_pickling(pool: TableBags) -> None:
     assert torch.equal(pickle.loads(pickle.dumps(pool))[5], bag)
 
 
-def test_every_image_is_in_as_many_bags_as_asked_for_and_kept_once(where: Path) -> None:
+def test_every_image_is_in_the_bags_asked_for_and_kept_once(where: Path) -> None:
     counts = Counter(at for row in rows(where) for at in row["instance_rows"])
     assert counts == dict.fromkeys(range(3 * (COUNT + TEST)), 3)
     assert read_manifest(Location.of(where)).instance_table.rows == len(counts)
@@ -125,8 +127,14 @@ def test_views_are_the_same_pool_as_their_bags_in_memory(where: Path, pool: Tabl
 def test_every_image_is_decoded_once(where: Path, pool: TableBags, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = RowGroupStream(pool.row_index, range(len(pool)), DecodingBudget(streaming_bytes(pool.row_index)))
     assert scan.images is not None
-    seen, load = [], scan.images._load
-    monkeypatch.setattr(scan.images, "_load", lambda number: (seen.append(number), load(number))[1])
+    table, seen, read = scan.images.row_index.manifest, list[int](), RowGroupReader.read
+
+    def noting(reader: RowGroupReader, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
+        if column == table.payload.column:
+            seen.append(table.groups.index(place))
+        return read(reader, place, column, rows)
+
+    monkeypatch.setattr(RowGroupReader, "read", noting)
     for _ in range(2):
         for start in range(0, len(pool), 8):
             scan.gather(np.arange(start, min(start + 8, len(pool))))
@@ -163,7 +171,7 @@ def test_appended_views_are_of_their_own_images(images: Path, where: Path, tmp_p
         assert torch.equal(one, other)
 
 
-def test_broken_images_are_no_rows(images: Path, tmp_path: Path) -> None:
+def test_broken_images_get_no_rows(images: Path, tmp_path: Path) -> None:
     shutil.copytree(images, tmp_path / "photos")
     (tmp_path / "photos" / "train" / "cat" / "0.png").write_bytes(b"no image")
     made = build(tmp_path / "photos", tmp_path / "views", views=2)
@@ -178,7 +186,7 @@ def test_broken_images_are_no_rows(images: Path, tmp_path: Path) -> None:
     assert not Location.of(tmp_path / "other").files()
 
 
-def test_a_changed_image_file_is_told(where: Path, tmp_path: Path) -> None:
+def test_a_changed_image_file_is_reported(where: Path, tmp_path: Path) -> None:
     shutil.copytree(where, tmp_path / "views")
     path = next((tmp_path / "views").glob("images-*.parquet"))
     whole = path.read_bytes()
@@ -190,7 +198,7 @@ def test_a_changed_image_file_is_told(where: Path, tmp_path: Path) -> None:
         verify(Location.of(tmp_path / "views"), read_manifest(Location.of(tmp_path / "views")))
 
 
-def test_rows_that_no_image_has_are_told(tmp_path: Path) -> None:
+def test_rows_that_no_image_has_are_reported(tmp_path: Path) -> None:
     bags = pa.table({"bag_id": ["a"], "labels": [[]], "instance_rows": [[0, 1]]})
     with (
         pytest.raises(BadData, match="instance_rows from 0 to 1; expected rows of the 0 images added"),
@@ -209,6 +217,6 @@ def test_a_table_of_views_is_described(where: Path) -> None:
     assert json.loads((where / "manifest-000001.json").read_text())["images"][0]["digest"] == manifest.images[0].digest
 
 
-def test_a_negative_number_of_views_is_told() -> None:
+def test_a_negative_number_of_views_is_reported() -> None:
     with pytest.raises(BadInput, match="views=-1; expected 1 or more, views 0 or more"):
         BuildConfig(views=-1)
