@@ -1,7 +1,6 @@
 """A scorer: shards in a process of their own. A plain class, which the scorer group makes into actors.
 
-Calls carry references to the weights and to what shards are made from, so a restarted scorer can't answer with
-old ones, and needs nothing that was in its memory.
+Calls carry references to the weights and to the spec, so a restarted scorer needs nothing that was in its memory.
 """
 
 import os

@@ -106,9 +106,8 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     """Scorers and a coordinator on the Ray cluster; raises BadInput for resources that it doesn't have."""
     connect(config.dashboard)
     resources = total_resources()
-    spec = replace(spec, shards=shard_count(resources, config))
+    spec, tag = replace(spec, shards=shard_count(resources, config)), uuid.uuid4().hex[:6]
     cpus, gpus = scorer_resources(resources, config, spec.shards)
-    tag = uuid.uuid4().hex[:6]
     factory = ScorerFactory((cpus, gpus), tag)
     group = ScorerGroup.start(factory, spec.shards)
     reference = SpecRef(tag, [put(spec, "the pool")])

@@ -19,10 +19,7 @@ Part = Literal["pool", "positives"]
 
 @dataclass(frozen=True)
 class ShardData:
-    """A shard's blocks of the pool and of the positives, each of `block` bags.
-
-    `share` is (number of the shard, number of shards).
-    """
+    """A shard's blocks of `block` bags of pool and positives; `share` is (its number, the number of shards)."""
 
     pool: BagSource
     positives: BagSource

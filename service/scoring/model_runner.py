@@ -51,22 +51,17 @@ class ModelRunner:
 
     def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
         """The embeddings of bags whose instances' features are known."""
+        assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
         features_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self._bag_classifier.pool(features_MD, bags.sizes[index], index, spec)
+            return self._model.pool(features_MD, bags.sizes[index], index, spec)
 
     def features(self, images: Tensor, key: Hashable) -> Array:
         """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            return to_numpy(
-                self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images))).features
-            )
-
-    @property
-    def _bag_classifier(self) -> BagClassifier:
-        assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
-        return self._model
+            encoded = self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images)))
+            return to_numpy(encoded.features)
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
         half = self._config.precision == "bfloat16"

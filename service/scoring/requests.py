@@ -77,8 +77,8 @@ class MeasurePoints(ShardRequest[PointsMeasure]):
     spec: PointsSpec
 
     def run(self, shard: Shard, snapshot: Snapshot) -> PointsMeasure:
-        """See `Shard.measure_points`."""
-        return shard.measure_points(snapshot, self.spec)
+        """The shard keeps its points for queries."""
+        return shard.points(snapshot, self.spec).measured
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class QueryPoints(ShardRequest[T]):
     query: PointQuery[T]
 
     def run(self, shard: Shard, snapshot: Snapshot) -> T:
-        """See `Shard.query_points`."""
-        return shard.query_points(snapshot, self.spec, self.grid, self.query)
+        """The answer of the shard's points."""
+        return self.query.answer(shard.points(snapshot, self.spec).rows(self.grid, shard.point_backend))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Ways to score more cheaply.
+    """Ways to score more cheaply; all but `frozen` and `pinned` change scores in their last bits, so maybe the picks.
 
-    All but `frozen` and `pinned` change scores in their last bits, and so may change the picks. Shards and
-    fleets still make no difference.
+    Shards and fleets still make no difference.
     """
 
     precision: str = knob("float32", "the backbone's, in scoring: float32 or bfloat16; the head stays in float32")
@@ -35,6 +34,5 @@ class ScoringConfig:
     @property
     def line(self) -> str:
         """The options that differ from their defaults, in words; empty if none do."""
-        switches = ("channels_last", "compile", "pinned", "frozen")
-        options = [self.precision, *(name for name in switches if getattr(self, name))]
-        return ", ".join(options if self.precision != "float32" else options[1:])
+        switches = [name for name in ("channels_last", "compile", "pinned", "frozen") if getattr(self, name)]
+        return ", ".join(switches if self.precision == "float32" else [self.precision, *switches])

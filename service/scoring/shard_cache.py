@@ -26,8 +26,8 @@ class ShardCache:
     def prepare(self, digest: str, fetch: Callable[[], ShardSpec]) -> None:
         """Have the shard of the spec called `digest` ready, made from what `fetch` gives if it isn't kept.
 
-        All shards together keep as many embeddings as one may: the other shards give theirs up, the least
-        recently used first, until half of that is free.
+        All shards together keep as many embeddings as one may: the others give theirs up, the least recently used
+        first, until half of that is free.
         """
         kept = self._shards.get(digest)
         if kept is None:

@@ -1,7 +1,7 @@
-"""A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers it owns.
+"""A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers that end with it.
 
-The coordinator owns the scorers, so that nothing is left once it is gone. A detached one outlives the program
-that started it; a restarted one reads its tasks from Ray's key-value store, and makes new scorers.
+A detached one outlives the program that started it; a restarted one reads its tasks from Ray's key-value store, and
+makes new scorers.
 """
 
 import asyncio
@@ -145,10 +145,8 @@ class ServiceActor:
         references: WeightsRefs = weights if isinstance(weights, list) else [ray.put(weights)]
         digest = f"{self._digest(references)}@{round.pool.version}"
         spec = self._shard_specs.get_or_make(entry.spec_digest, lambda: self._put_spec(entry))
-        fleet = RayFleet(
-            self._group, self._limits,
-            WeightsRef(task_round.version, digest, references, spec, round.pool.version),
-        )  # fmt: skip
+        weights_ref = WeightsRef(task_round.version, digest, references, spec, round.pool.version)
+        fleet = RayFleet(self._group, self._limits, weights_ref)
         lags = Lags(begun - came, time.monotonic() - came)
         selection = select(fleet, entry.task, round, self._spec.config.gather_limits, shares_instances=False)
         entry.stats.add(selection, round.epoch, round.pool.bags, lags)

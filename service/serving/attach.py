@@ -24,8 +24,8 @@ def attach(
 ) -> NegativeSampler:
     """A NegativeSampler whose rounds are run by the service called `name`, on the cluster in RAY_ADDRESS.
 
-    The arguments are NegativeSampler's; `task` is this run's name in the service. Weights stay this program's
-    own. Closing the sampler leaves the service as it was. Raises BadInput where there is no such service.
+    The arguments are NegativeSampler's; `task` is this run's name in the service. Weights stay this program's own.
+    Closing the sampler leaves the service as it was. Raises BadInput where there is no such service.
     """
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 

@@ -5,9 +5,8 @@ import hashlib
 import json
 import pickle
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.manifest import Manifest
@@ -24,36 +23,19 @@ from negsift.service.serving.unpickling import make_embedder, make_task_strategy
 _MOST_HELD = 256
 
 
-class RecordStore(Protocol):
-    """Where registrations outlive the coordinator's process."""
-
-    def put(self, name: str, record: bytes) -> None:
-        """Keep a record under a name."""
-
-    def get(self, name: str) -> bytes | None:
-        """The record, if there is one."""
-
-    def remove(self, name: str) -> None:
-        """Delete a record."""
-
-    def names(self) -> list[str]:
-        """The names of all records."""
-
-
 @dataclass
 class RegisteredTask:
-    """A task and its past. `token` tells its registration from an earlier one of the same name.
-
-    `spec_digest` identifies what its shards are made from; `version` is that of its last weights.
-    """
+    """A task and its past; `token` differs from that of an earlier registration under the same name."""
 
     spec: TaskSpec
     token: str
     task: Task
     pool: TableBags
     spec_digest: str
-    stats: RoundStats
+    """Identifies what the task's shards are made from."""
+    stats: RoundStats = field(default_factory=RoundStats)
     version: int | None = None
+    """That of its last weights."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +49,9 @@ class TaskRound:
 
 
 class TaskRegistry:
-    """Registers tasks, and turns requests into rounds."""
+    """Registers tasks, and turns requests into rounds; registrations outlive this process in `records`."""
 
-    def __init__(self, specs: ShardSpecs, records: RecordStore) -> None:
+    def __init__(self, specs: ShardSpecs, records: MutableMapping[str, bytes]) -> None:
         self._specs, self._records = specs, records
         # Programs may die without a word, so tasks are dropped by last use; the records still know them.
         self._tasks = LruCache[str, RegisteredTask](_MOST_HELD)
@@ -82,7 +64,7 @@ class TaskRegistry:
         pool_version = self._specs.pool(spec.target, spec.pool_version).version
         spec = dataclasses.replace(spec, task=name, pool_version=pool_version)
         entry = self._enter(spec, token)
-        self._records.put(name, pickle.dumps((spec, token)))
+        self._records[name] = pickle.dumps((spec, token))
         return {
             "task": f"{name}#{token}", "pool": self._specs.location.name, "bags": len(entry.pool),
             "positives": len(self._specs.positives(spec.target, pool_version)), "pool_version": pool_version,
@@ -93,14 +75,10 @@ class TaskRegistry:
         name, _, token = task.partition("#")
         if name in self.names and self._entry(name).token == token:
             self._tasks.pop(name)
-            self._records.remove(name)
+            del self._records[name]
 
     def round(self, request: RoundSpec) -> TaskRound:
-        """The round requested.
-
-        Raises BadInput if the task is unknown or registered again by another program, or if the weights' version
-        doesn't fit.
-        """
+        """The round requested; raises BadInput if its task is unknown or another program's, or its version no use."""
         name, _, token = request.task.partition("#")
         entry = self._entry(name)
         if token != entry.token:
@@ -125,7 +103,7 @@ class TaskRegistry:
         pool = self._specs.pool(entry.spec.target, version)
         if token == entry.token:
             entry.spec = dataclasses.replace(entry.spec, pool_version=pool.version)
-            self._records.put(name, pickle.dumps((entry.spec, token)))
+            self._records[name] = pickle.dumps((entry.spec, token))
         return {"pool_version": pool.version, "bags": len(pool)}
 
     def shard_spec(self, task: RegisteredTask) -> ShardSpec:
@@ -140,7 +118,7 @@ class TaskRegistry:
     @property
     def names(self) -> list[str]:
         """The names of all tasks."""
-        return sorted({name for name, _ in self._tasks.items()} | set(self._records.names()))
+        return sorted({name for name, _ in self._tasks.items()} | set(self._records))
 
     def status(self) -> Iterator[Wire]:
         """A record a task."""
@@ -167,7 +145,7 @@ class TaskRegistry:
         task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)
         task.size(len(pool))
         make_embedder(spec.model, pool.manifest.payload)  # so that a model that can't be made is an error now
-        entry = RegisteredTask(spec, token, task, pool, _digest(spec), RoundStats())
+        entry = RegisteredTask(spec, token, task, pool, _digest(spec))
         self._tasks.put(spec.task, entry)
         return entry
 

@@ -37,9 +37,9 @@ class BadgeFiltered(Strategy):
 def left_out(points: SharedPoints, spread: Seeding) -> float:
     """An upper bound of the mean, over draws, of the probability that bags below the floor could have had.
 
-    Before draw t their D² sum to B_t = Σ (|u| + r_t)² at most, r_t the smallest norm among the centres; and
-    those of the bags considered to Φ_t, which only falls and is looked at after k/8, k/4, k/2 and all
-    draws. The chance is at most B_t / (B_t + Φ_t), since D² sampling draws in proportion.
+    Before draw t their D² sum to B_t = Σ (|u| + r_t)² at most, r_t the smallest norm among the centres; and those of
+    the bags considered to Φ_t, which only falls and is looked at after k/8, k/4, k/2 and all draws. The chance is at
+    most B_t / (B_t + Φ_t), since D² sampling draws in proportion.
     """
     if not points.below.count or spread.centres is None or len(spread.centres) < 2:
         return float(points.below.count > 0) if spread.filled else 0.0
@@ -48,6 +48,6 @@ def left_out(points: SharedPoints, spread: Seeding) -> float:
     chances = np.ones(len(spread.index) - 1)
     for look in sorted({max(drawn >> shift, 1) for shift in range(_LOOKS)}, reverse=True):
         mass = sum(points.pool.ask(SumSquares(RateBasis(spread.centres.take(slice(look)))))) * points.square
-        before = np.array([points.below.weight(float(each)) for each in radius[: look - 1]])
+        before = np.array([points.below.weight(float(norm)) for norm in radius[: look - 1]])
         chances[: look - 1] = before / (before + mass)
     return float(chances.mean())

@@ -74,10 +74,8 @@ class Strategy:
         if score.shape != embedded.index.shape or score.dtype != np.float64:
             raise BadInput(
                 f"scores {score.dtype}{score.shape} from {type(self).__name__}",
-                f"float64{embedded.index.shape}, one score a bag",
-                "correct its score method",
-            )
-        finite = np.isfinite(score)
-        index, seen, dropped = embedded.index[finite], len(score), int((~finite).sum())
-        rows = top_k(index, score[finite], round.most)
-        return Candidates(index[rows], score[finite][rows], seen, dropped)
+                f"float64{embedded.index.shape}, one score a bag", "correct its score method",
+            )  # fmt: skip
+        finite = np.flatnonzero(np.isfinite(score))
+        rows = finite[top_k(embedded.index[finite], score[finite], round.most)]
+        return Candidates(embedded.index[rows], score[rows], len(score), len(score) - len(finite))
