@@ -33,16 +33,15 @@ log = logging.getLogger(__name__)
 class NegativeSampler:
     """Picks k bags of `pool` an epoch, on shards in this process (`fleet="local"`) or on Ray actors (`"ray"`).
 
-    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are
-    the training bags negative or positive for `target_label`. `positives` is needed by strategies that learn
-    from them. `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear
-    layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be left out for
-    `full`. `policy` says when rounds are held and how much each scores; `random_rounds`, `staleness`,
-    `candidates`, `rescore` and `every` are shortcuts for its fields. `options` says where scoring happens;
-    `fleet` and `shards` replace its `kind` and `shards`.
+    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are the
+    training bags negative or positive for `target_label`. `positives` is needed by strategies that learn from them.
+    `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear layer is `head`; it is
+    copied, never changed. `strategy` is a name or an object. `k` may be left out for `full`. `policy` says when rounds
+    are held and how much each scores; `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are shortcuts
+    for its fields. `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
-    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier
-    scores), and on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
+    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier scores), and
+    on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
 
     Raises BadInput (or a subclass) for anything unusable, before any work is done.
     """

@@ -1,7 +1,7 @@
 """What a sampler's later selections depend on besides weights, and the selection under way that changes it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,12 @@ class PoolHandle:
         return replace(weights, digest=f"{weights.digest}@{version}", pool_version=version) if version else weights
 
 
+@dataclass
 class SamplerState:
     """The last selection and, with `rescore`, the scores kept; a checkpoint holds all of it."""
 
-    def __init__(self) -> None:
-        self.previous: Index | None = None
-        self.scores: ScoreTable | None = None
+    previous: Index | None = None
+    scores: ScoreTable | None = None
 
     def state(self) -> dict[str, Any]:  # Any: tensors, which torch.load takes with weights_only=True
         """A copy of everything."""

@@ -37,23 +37,10 @@ class RayFleet(Fleet):
     def __init__(self, group: ScorerGroup, limits: Limits, weights: WeightsRef) -> None:
         self._group, self._limits, self._weights = group, limits, weights
         self._until = time.monotonic() + limits.round_s
-        self._recovery: RecoveryCounts | None = None
+        self.shards, self.version = len(group.scorers), weights.version
+        moved = group.settle(limits.round_s, weights.spec)
+        self.recovery = RecoveryCounts(moved=moved, coordinator=group.coordinator_restarts())
         self._taken_over: TakenOver = {}
-
-    @property
-    def shards(self) -> int:
-        """The number of scorers."""
-        return len(self._group.scorers)
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-        return self._weights.version
-
-    @property
-    def recovery(self) -> RecoveryCounts:
-        """The failures recovered from so far in this round."""
-        return self._recovery or RecoveryCounts()
 
     def share_features(self, features: InstanceFeatures) -> None:
         """Put the features of the pool's instances into the object store, for the rest of the round."""
@@ -65,9 +52,6 @@ class RayFleet(Fleet):
         Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted; an
         exception of the model or the pool is raised at once, unchanged.
         """
-        if self._recovery is None:
-            moved = self._group.settle(self._limits.round_s, self._weights.spec)
-            self._recovery = RecoveryCounts(moved=moved, coordinator=self._group.coordinator_restarts())
         late = {number: since for number, (_, since) in self._group.late.items()}
         tracker = RequestTracker[T](self.shards, self._limits, late, self._taken_over)
         run = RequestRun(self._group, tracker, self._weights, request)
@@ -78,7 +62,7 @@ class RayFleet(Fleet):
                     raise self._overdue(tracker)
         finally:
             self._group.late |= run.still_running()
-            self._recovery += run.recovery
+            self.recovery += run.recovery
         self._taken_over = tracker.taken_over
         return tracker.answers
 
@@ -125,12 +109,12 @@ class RequestRun(Generic[T]):
         if isinstance(action, Call):
             item, call = action.item, scorer.ask.options(name=f"{name}.{self._name}")
             self._awaited[call.remote(self._weights, self._request, item)] = action.scorer, item
-            self._count(retries=int(action.again))
+            self._counts += RecoveryCounts(retries=int(action.again))
             if item.shard != action.scorer:
                 log.warning("%s takes over part %d of %d of scorer-%d", name, item.part + 1, item.parts, item.shard)
         elif isinstance(action, Kill):
             log.warning("%s hangs and is restarted", name)
-            self._count(hung=1)
+            self._counts += RecoveryCounts(hung=1)
             ray.kill(scorer, no_restart=False)
         else:
             self._awaited[scorer.status.remote()] = action.scorer, "probe"
@@ -164,8 +148,6 @@ class RequestRun(Generic[T]):
 
     def _note_home(self, number: int, reply: Reply[T]) -> None:
         """Note the scorer's incarnation and node, and count a restart."""
-        self._count(restarts=int(self._group.incarnations.get(number, reply.incarnation) != reply.incarnation))
+        restarted = self._group.incarnations.get(number, reply.incarnation) != reply.incarnation
+        self._counts += RecoveryCounts(restarts=int(restarted))
         self._group.incarnations[number], self._group.nodes[number] = reply.incarnation, reply.node
-
-    def _count(self, **counts: int) -> None:
-        self._counts += RecoveryCounts(**counts)

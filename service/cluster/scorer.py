@@ -25,10 +25,7 @@ _FETCH_S = 120.0
 
 @dataclass(frozen=True)
 class SpecRef:
-    """A ShardSpec in the object store, and a digest that identifies it.
-
-    The reference is in a list, here and below, so that Ray doesn't fetch its value wherever it passes.
-    """
+    """A ShardSpec in the object store by digest; in a list, here and below, so that Ray doesn't fetch it on the way."""
 
     digest: str
     reference: Sequence[ObjectRef[ShardSpec]]

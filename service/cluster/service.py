@@ -118,6 +118,6 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
-    options = f" ({config.scoring.line})" if config.scoring.line else ""
-    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; coordinator-{tag}{options}"
+    bags, options = f"{len(spec.pool):,} bags", config.scoring.suffix
+    line = f"{spec.shards} Ray scorers of {bags}, {device} each; coordinator-{tag}{options}"
     return RayService(coordinator, group, reference, line, config.deadline_s)

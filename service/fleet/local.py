@@ -27,20 +27,9 @@ T = TypeVar("T")
 class LocalFleet(Fleet):
     """Shards of this process in one round, asked one after another."""
 
-    recovery = RecoveryCounts()
-
     def __init__(self, shards: Sequence[Shard], snapshot: Snapshot) -> None:
         self._shards, self._snapshot = shards, snapshot
-
-    @property
-    def shards(self) -> int:
-        """The number of shards."""
-        return len(self._shards)
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-        return self._snapshot.version
+        self.shards, self.version, self.recovery = len(shards), snapshot.version, RecoveryCounts()
 
     def ask(self, request: ShardRequest[T]) -> Sequence[T]:
         """The answers of all shards, in the order of their numbers."""
@@ -56,7 +45,6 @@ class LocalService(Service):
 
     def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
         self._limits, self._device, self._spec = limits, device, spec
-        self._shares_instances = spec.shares_instances
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         models = [copy.deepcopy(spec.model).to(device) for _ in range(spec.shards)]
         self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
@@ -68,16 +56,15 @@ class LocalService(Service):
 
     def _run(self, task: Task, round: Round, snapshot: Snapshot) -> Selection:
         fleet = LocalFleet(self._shards, snapshot)
-        return select(fleet, task, round, self._limits, shares_instances=self._shares_instances)
+        return select(fleet, task, round, self._limits, shares_instances=self._spec.shares_instances)
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
 
     def describe(self) -> str:
         """The number of shards and bags, the device, and the options that change how bags are scored."""
-        options = f" ({self._spec.scoring.line})" if self._spec.scoring.line else ""
-        bags = f"{len(self._spec.pool):,} bags"
-        return f"{self._spec.shards} shards of {bags} in this process, on {self._device}{options}"
+        shards, bags, options = self._spec.shards, len(self._spec.pool), self._spec.scoring.suffix
+        return f"{shards} shards of {bags:,} bags in this process, on {self._device}{options}"
 
     def close(self, finish: bool = True) -> None:
         """Finish the rounds begun, or only the blocks being embedded unless `finish`, and end the threads."""

@@ -96,8 +96,7 @@ def as_bag(item: object, position: int) -> Tensor:
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
-            f"{form} as item {position}",
-            "a tensor (instances, ...), or a tuple beginning with one",
+            f"{form} as item {position}", "a tensor (instances, ...), or a tuple beginning with one",
             "give collate= for bags of your own form",
-        )
+        )  # fmt: skip
     return bag

@@ -97,7 +97,7 @@ class BlockEmbedder:
             empty = np.zeros((len(index), 0), dtype=np.float32)
             return Embedded(index, empty, empty)
         source = self.data.source(key[0])
-        bags = source.shared_instances if snapshot.features is not None and key[0] == "pool" else None
+        bags = source.shared_instances if key[0] == "pool" else None
         if bags is not None and snapshot.features is not None:
             embedded = self.runner.embed_known(bags, index, spec, snapshot.features)
         else:

@@ -45,8 +45,8 @@ class ModelRunner:
         """The embeddings of the source's bags at `index`, a whole block, which `key` identifies."""
         with torch.inference_mode():
             if not self._config.split:
-                return self._model.embed(self._to_device(source.batch(index)), index, spec)
-            encoded = self._cached(key, lambda: self._encode(self._to_device(source.batch(index)), len(index)))
+                return self._model.embed(to_device(source.batch(index), self.device, self._config), index, spec)
+            encoded = self._cached(key, lambda: self._encode(source.batch(index), len(index)))
             return self._model.answer(encoded, index, spec)
 
     def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
@@ -60,16 +60,13 @@ class ModelRunner:
         """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            encoded = self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images)))
+            encoded = self._cached(key, lambda: self._encode(BagBatch(images, sizes), len(images)))
             return to_numpy(encoded.features)
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
-        half = self._config.precision == "bfloat16"
+        on_device, half = to_device(batch, self.device, self._config), self._config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            return self._model.encode(batch, count).wide()
-
-    def _to_device(self, batch: Batch) -> Batch:
-        return to_device(batch, self.device, self._config)
+            return self._model.encode(on_device, count).wide()
 
     def _cached(self, key: Hashable, make: Callable[[], EncodedBags]) -> EncodedBags:
         if not self._config.frozen:

@@ -107,19 +107,11 @@ class EncodeInstances(ShardRequest[InstanceFeatures]):
 
 
 class Fleet(Protocol):
-    """All shards in one round, with its weights, wherever the shards are."""
+    """All shards in one round, wherever they are: their number, the version of the weights, and the failures so far."""
 
-    @property
-    def shards(self) -> int:
-        """The number of shards."""
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-
-    @property
-    def recovery(self) -> RecoveryCounts:
-        """The failures recovered from so far in this round."""
+    shards: int
+    version: int
+    recovery: RecoveryCounts
 
     def ask(self, request: ShardRequest[T]) -> Sequence[T]:
         """The answers of all shards in the order of their numbers; a shard taken over may answer in parts.

@@ -56,13 +56,9 @@ class Shard:
         return len(self._embedder.data.pool_blocks)
 
     @property
-    def kept_bytes(self) -> int:
-        """The memory of the embeddings and features it keeps."""
-        return self._embedder.budget.used_bytes
-
-    def limit_cache(self, cache_bytes: int) -> None:
-        """Keep embeddings within `cache_bytes` from now on."""
-        self._embedder.budget.limit_bytes = cache_bytes
+    def budget(self) -> ByteBudget:
+        """The memory of the embeddings and features it keeps, and its limit."""
+        return self._embedder.budget
 
     def rest(self, keep: bool) -> None:
         """Free memory while another shard is asked: points and scores, and kept embeddings unless `keep`."""

@@ -9,7 +9,7 @@ from negsift.common.arrays import Index
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.stage_timer import StageTimer
-from negsift.common.types import Candidates, Embedded, InstanceFeatures, Need, Round, Selection
+from negsift.common.types import Candidates, InstanceFeatures, Need, Round, Selection
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.requests import EncodeInstances, Fleet
 from negsift.service.selection.pool_view import FleetView
@@ -56,7 +56,12 @@ def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:
         return {}
     spec = strategy.embedding_spec(round)
     positives = view.embed_positives(spec)
-    _require_finite(positives)
+    not_finite = int((~positives.finite).sum())
+    if not_finite:
+        raise BadInput(
+            f"{not_finite} of {len(positives.index)} positive bags not finite", "finite logits and features",
+            "look for NaN in the positives",
+        )  # fmt: skip
     if not strategy.learns_from_negatives:
         return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
     return strategy.prepare(positives, view.embed_pool(spec, _in_use(round)))
@@ -69,15 +74,6 @@ def _in_use(round: Round) -> Index:
     positions = np.arange(round.pool.bags, dtype=np.int64)
     keys = uniform_keys(stream_key(round.seed, "in-use", round.epoch), positions)
     return positions[top_k(positions, keys, max(round.k, 1))]
-
-
-def _require_finite(positives: Embedded) -> None:
-    not_finite = int((~positives.finite).sum())
-    if not_finite:
-        raise BadInput(
-            f"{not_finite} of {len(positives.index)} positive bags not finite", "finite logits and features",
-            "look for NaN in the positives",
-        )  # fmt: skip
 
 
 def _require_enough(candidates: Candidates, round: Round) -> None:

@@ -52,7 +52,7 @@ def first_rows(k: int, shards: int) -> int:
 
 def _floor(samples: Sequence[TopKSample], k: int) -> Floor:
     """A row that at least k rows reach, itself included; below every row if there are fewer."""
-    columns = zip(*((one.rows.score, one.rows.index, one.weight) for one in samples), strict=True)
+    columns = zip(*((sample.rows.score, sample.rows.index, sample.weight) for sample in samples), strict=True)
     score, index, weight = (np.concatenate(column) for column in columns)
     order = np.lexsort((index, -score))
     place = int(np.searchsorted(np.cumsum(weight[order]), k))

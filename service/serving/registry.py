@@ -1,20 +1,17 @@
 """The tasks of a pool's service: what each run registered, and what is known of its rounds. No Ray in it."""
 
-import dataclasses
 import hashlib
 import json
 import pickle
 import uuid
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from negsift.common.data.table.bags import TableBags
-from negsift.common.data.table.manifest import Manifest
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.lru_cache import LruCache
 from negsift.common.types import PoolVersion, Round
 from negsift.service.monitoring.round_stats import RoundStats
-from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.serving.protocol import RoundSpec, TaskSpec, Wire
 from negsift.service.serving.shard_specs import ShardSpecs
@@ -62,7 +59,7 @@ class TaskRegistry:
         if "#" in name:
             raise BadInput(f"task {name!r}", "a name without #", "choose another")
         pool_version = self._specs.pool(spec.target, spec.pool_version).version
-        spec = dataclasses.replace(spec, task=name, pool_version=pool_version)
+        spec = replace(spec, task=name, pool_version=pool_version)
         entry = self._enter(spec, token)
         self._records[name] = pickle.dumps((spec, token))
         return {
@@ -92,7 +89,10 @@ class TaskRegistry:
             )  # fmt: skip
         pool = self._specs.pool(entry.spec.target, request.pool_version or entry.spec.pool_version)
         bags = PoolVersion(pool.version, len(pool))
-        round = _asked(entry.task, request).round(request.epoch, bags, request.previous, scores_kept=True)
+        task = entry.task
+        if request.part is not None:  # all scores of a part of the pool are wanted, not the best k
+            task = replace(task, policy=replace(task.policy, candidates=None, rescore=request.part))
+        round = task.round(request.epoch, bags, request.previous, scores_kept=True)
         entry.version = version
         return TaskRound(name, entry, round, version)
 
@@ -102,18 +102,9 @@ class TaskRegistry:
         entry = self._entry(name)
         pool = self._specs.pool(entry.spec.target, version)
         if token == entry.token:
-            entry.spec = dataclasses.replace(entry.spec, pool_version=pool.version)
+            entry.spec = replace(entry.spec, pool_version=pool.version)
             self._records[name] = pickle.dumps((entry.spec, token))
         return {"pool_version": pool.version, "bags": len(pool)}
-
-    def shard_spec(self, task: RegisteredTask) -> ShardSpec:
-        """What the shards of a task are made from."""
-        return self._specs.make(task.spec)
-
-    @property
-    def newest(self) -> Manifest:
-        """The newest version of the table."""
-        return self._specs.newest
 
     @property
     def names(self) -> list[str]:
@@ -148,13 +139,6 @@ class TaskRegistry:
         entry = RegisteredTask(spec, token, task, pool, _digest(spec))
         self._tasks.put(spec.task, entry)
         return entry
-
-
-def _asked(task: Task, request: RoundSpec) -> Task:
-    """The task, or with `part` one that gives all scores of a part of the pool."""
-    if request.part is None:
-        return task
-    return dataclasses.replace(task, policy=dataclasses.replace(task.policy, candidates=None, rescore=request.part))
 
 
 def _digest(spec: TaskSpec) -> str:

@@ -65,10 +65,7 @@ class Strategy:
         return view.top_k(self, prepared, round)
 
     def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
-        """The best `round.most` of these bags; bags whose score is not finite are dropped and counted.
-
-        Raises BadInput unless `score` gives float64 (n,).
-        """
+        """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
         with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
             score = self.score(embedded, prepared, round)
         if score.shape != embedded.index.shape or score.dtype != np.float64:

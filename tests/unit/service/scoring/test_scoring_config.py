@@ -182,7 +182,7 @@ def test_a_precision_that_is_not_there_is_told() -> None:
 
 
 def test_what_was_set_up_is_said() -> None:
-    assert ScoringConfig().line == ""
-    assert ScoringConfig(precision="bfloat16", frozen=True).line == "bfloat16, frozen"
+    assert ScoringConfig().suffix == ""
+    assert ScoringConfig(precision="bfloat16", frozen=True).suffix == " (bfloat16, frozen)"
     with NegativeSampler(shared_bag_set(9, 5), CASES["shared"]()[2], k=1, options=how(channels_last=True)) as sampler:
         assert sampler._service.describe().endswith("(channels_last)")

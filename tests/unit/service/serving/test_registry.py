@@ -152,11 +152,11 @@ def test_a_task_nobody_registered_is_told(tasks: TaskRegistry) -> None:
         ask(tasks, task="other#1")
 
 
-def test_more_shards_than_blocks_are_told(tasks: TaskRegistry) -> None:
-    assert shards_for(tasks.newest, FleetConfig(shards=8, block=8), 2) == 8
+def test_more_shards_than_blocks_are_told(specs: ShardSpecs) -> None:
+    assert shards_for(specs.newest, FleetConfig(shards=8, block=8), 2) == 8
     with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
-        shards_for(tasks.newest, FleetConfig(shards=9, block=8), 2)
+        shards_for(specs.newest, FleetConfig(shards=9, block=8), 2)
 
 
-def test_where_no_shards_are_asked_for_none_is_without_a_block(tasks: TaskRegistry) -> None:
-    assert [shards_for(tasks.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]
+def test_where_no_shards_are_asked_for_none_is_without_a_block(specs: ShardSpecs) -> None:
+    assert [shards_for(specs.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]

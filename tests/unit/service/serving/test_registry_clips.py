@@ -68,11 +68,12 @@ def test_a_model_that_does_not_fit_is_told(given: dict[str, Any], payload: Paylo
 
 def test_a_task_over_clips_has_its_model_and_its_clips(tmp_path: Path) -> None:
     where = build(write_folder(tmp_path / "audioset", 20), tmp_path / "table")
-    tasks = TaskRegistry(ShardSpecs(where, FleetConfig(block=4), 2), {})
+    specs = ShardSpecs(where, FleetConfig(block=4), 2)
+    tasks = TaskRegistry(specs, {})
     model = {"name": "small_attention", **STATED}
     request = {"protocol": PROTOCOL, "model": model, "strategy": {"name": "badge"}, "target": LABELS[HIGH], "k": 3}
     told = tasks.register(parse(TaskSpec, request))
-    spec = tasks.shard_spec(tasks.round(RoundSpec(told["task"], 0)).entry)
+    spec = specs.make(tasks.round(RoundSpec(told["task"], 0)).entry.spec)
     assert (told["bags"], told["positives"]) == (12, 8)
     embedded = spec.model.eval().embed(spec.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
     assert embedded.logits.shape == (4, 2)
