@@ -52,7 +52,14 @@ class SamplerState:
 
     def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
         """Continue from a `state`; raises BadInput if it is none, or one of a pool of other than `pool` bags."""
-        self.previous = _previous(state, pool)
+        if not isinstance(state, Mapping) or "previous" not in state:
+            raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
+        previous = None if state["previous"] is None else np.array(state["previous"], dtype=np.int64)
+        if previous is not None and len(previous) and not 0 <= previous.min() <= previous.max() < pool:
+            raise BadInput(
+                f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
+            )
+        self.previous = previous
         self.scores = ScoreTable.from_state(state["kept"], pool) if state.get("kept") else None
 
     def fold(self, scored: Selection, round: Round) -> Selection:
@@ -88,17 +95,3 @@ class PendingSelection:
             if timeout_s is None or error.args:  # the model's own
                 raise
             raise TimeoutError(f"no selection within {timeout_s:g} s") from None
-
-
-def _previous(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: tensors, arrays and numbers
-    """The last selection in a sampler's `state_dict`."""
-    if not isinstance(state, Mapping) or "previous" not in state:
-        raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
-    if state["previous"] is None:
-        return None
-    previous: Index = np.array(state["previous"], dtype=np.int64)
-    if len(previous) and not 0 <= previous.min() <= previous.max() < pool:
-        raise BadInput(
-            f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
-        )
-    return previous

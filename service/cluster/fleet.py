@@ -32,7 +32,7 @@ _TICK_S, _GET_S = 0.2, 10.0
 
 
 class RayFleet(Fleet):
-    """The scorers in one round, until its deadline."""
+    """The scorers in one round, until its deadline; Ray restarts one that dies where the cluster has room."""
 
     def __init__(self, group: ScorerGroup, limits: Limits, weights: WeightsRef) -> None:
         self._group, self._limits, self._weights = group, limits, weights

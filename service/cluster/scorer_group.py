@@ -47,14 +47,14 @@ class ScorerFactory:
 
     def replace(self, number: int, node: str | None = None) -> ScorerHandle:
         """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
-        where = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
-        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", where)
+        scheduling = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
+        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", scheduling)
 
-    def _start(self, number: int, tag: str, where: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
+    def _start(self, number: int, tag: str, scheduling: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
         cpus, gpus = self.resources
         actor = ray.remote(Scorer).options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
-            scheduling_strategy=where,
+            scheduling_strategy=scheduling,
         )  # fmt: skip
         return actor.remote(number, cpus)
 

@@ -45,6 +45,7 @@ class LocalService(Service):
 
     def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
         self._limits, self._device, self._spec = limits, device, spec
+        self._shares_instances = spec.shares_instances
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         models = [copy.deepcopy(spec.model).to(device) for _ in range(spec.shards)]
         self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
@@ -52,11 +53,8 @@ class LocalService(Service):
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Future[Selection]:
         """Queue the round."""
-        return self._coordinator.submit(self._run, task, round, snapshot)
-
-    def _run(self, task: Task, round: Round, snapshot: Snapshot) -> Selection:
-        fleet = LocalFleet(self._shards, snapshot)
-        return select(fleet, task, round, self._limits, shares_instances=self._spec.shares_instances)
+        fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
+        return self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")

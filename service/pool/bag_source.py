@@ -65,7 +65,7 @@ class BagSource:
         positions = range(blocks.start * block, min(blocks.stop * block, len(self)))
         return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, positions, budget)), blocks
 
-    @property
+    @functools.cached_property
     def shared_instances(self) -> BagSet | None:
         """The bags as views of a table of instances, if an instance is in more than one of them, else None."""
         if isinstance(self.dataset, BagSet) and self.collate is None and self.dataset.shares_instances:

@@ -88,16 +88,18 @@ class BlockEmbedder:
         embedded = self._embedded.get((part, block, _computed(spec)))
         if embedded is not None or not Need.NOTHING < spec.need < Need.GRADIENT:
             return embedded
-        deeper = (EmbeddingSpec(Need.GRADIENT, label, spec.target) for label in ("pseudo", "known"))
-        with_gradient = (self._embedded.get((part, block, other)) for other in deeper)
-        return next((Embedded(one.index, one.logits, one.features) for one in with_gradient if one is not None), None)
+        for label in ("pseudo", "known"):
+            deeper = self._embedded.get((part, block, EmbeddingSpec(Need.GRADIENT, label, spec.target)))
+            if deeper is not None:
+                return Embedded(deeper.index, deeper.logits, deeper.features)
+        return None
 
     def _embed(self, snapshot: Snapshot, key: tuple[Part, int], index: Index, spec: EmbeddingSpec) -> Embedded:
         if spec.need == Need.NOTHING:
             empty = np.zeros((len(index), 0), dtype=np.float32)
             return Embedded(index, empty, empty)
         source = self.data.source(key[0])
-        bags = source.shared_instances if key[0] == "pool" else None
+        bags = source.shared_instances if snapshot.features is not None and key[0] == "pool" else None
         if bags is not None and snapshot.features is not None:
             embedded = self.runner.embed_known(bags, index, spec, snapshot.features)
         else:

@@ -1,6 +1,5 @@
 """The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
 
-import hashlib
 from collections.abc import Callable, Hashable
 
 import numpy as np
@@ -13,7 +12,7 @@ from negsift.common.models.adapt import AdaptedModule, Embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embed import EncodedBags, to_numpy
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Snapshot
-from negsift.common.weights import load_snapshot
+from negsift.common.weights import load_snapshot, weights_digest
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
@@ -81,12 +80,8 @@ class ModelRunner:
 def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
     """A digest of all weights that features depend on, and of the pool's version."""
     after_features = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
-    digest = hashlib.blake2b(digest_size=16)
-    for name, array in snapshot.weights.items():
-        if not name.startswith(after_features):
-            digest.update(f"{name}{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return f"{digest.hexdigest()}@{snapshot.pool_version}"
+    backbone = {name: array for name, array in snapshot.weights.items() if not name.startswith(after_features)}
+    return f"{weights_digest(backbone)}@{snapshot.pool_version}"
 
 
 def to_device(batch: Batch, device: torch.device, config: ScoringConfig) -> Batch:

@@ -37,8 +37,8 @@ class ShardCache:
             self._shards.put(digest, kept)
         spec, shard = kept
         others = [other for _, other in self._shards.values() if other is not shard]
-        for other in others:
-            other.rest(keep=sum(one.budget.used_bytes for one in others) <= spec.cache_bytes // 2)
+        for resting in others:
+            resting.rest(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
         shard.budget.limit_bytes = spec.cache_bytes - sum(other.budget.used_bytes for other in others)
 
     def shard_for(self, digest: str, snapshot: Snapshot, item: WorkItem) -> Shard:

@@ -29,5 +29,5 @@ def attach(
     """
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 
-    wanted = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
-    return AttachedService(name, model, head, target_label, task).sampler(wanted)
+    choice = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
+    return AttachedService(name, model, head, target_label, task).sampler(choice)

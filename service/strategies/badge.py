@@ -24,7 +24,6 @@ class Badge(Strategy):
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""
         points = view.points(PointsSpec(self.embedding_spec(round)))
-        wanted = SeedingSpec(round.k, round.seed, round.epoch, self.first == "random")
-        if self.engine == "exact":
-            return points.picked(d2_sample(points.pool, wanted))
-        return points.picked(ENGINES[self.engine](points.gathered, wanted))
+        spec = SeedingSpec(round.k, round.seed, round.epoch, self.first == "random")
+        exact = self.engine == "exact"
+        return points.picked(d2_sample(points.pool, spec) if exact else ENGINES[self.engine](points.gathered, spec))
