@@ -106,18 +106,19 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     """Scorers and a coordinator on the Ray cluster; raises BadInput for resources that it doesn't have."""
     connect(config.dashboard)
     resources = total_resources()
-    spec, tag = replace(spec, shards=shard_count(resources, config)), uuid.uuid4().hex[:6]
+    spec = replace(spec, shards=shard_count(resources, config))
     cpus, gpus = scorer_resources(resources, config, spec.shards)
+    tag = uuid.uuid4().hex[:6]
     factory = ScorerFactory((cpus, gpus), tag)
     group = ScorerGroup.start(factory, spec.shards)
     reference = SpecRef(tag, [put(spec, "the pool")])
     group.await_start(config.start_s, reference)
+    name = f"coordinator-{tag}"
     actor = ray.remote(CoordinatorActor).options(
-        name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
+        name=name, num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
-    bags, options = f"{len(spec.pool):,} bags", config.scoring.suffix
-    line = f"{spec.shards} Ray scorers of {bags}, {device} each; coordinator-{tag}{options}"
+    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; {name}{config.scoring.suffix}"
     return RayService(coordinator, group, reference, line, config.deadline_s)

@@ -32,7 +32,9 @@ class ShardData:
         """The shard's blocks of one part, of the pool those of `subset` only; they will be read next."""
         if part == "positives":
             return self.positive_blocks
-        size, total, blocks, runs = self.block, len(self.pool), self.pool_blocks, [self.pool_blocks]
+        size, total = self.block, len(self.pool)
+        blocks: Sequence[int] = self.pool_blocks
+        runs = [self.pool_blocks]
         if subset is not None:
             chosen = subset.blocks(total, size)
             blocks = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()

@@ -30,7 +30,7 @@ class KvStore(MutableMapping[str, bytes]):
         return iter([key.decode().removeprefix(self._prefix) for key in keys])
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return sum(1 for _ in self)
 
     def clear(self) -> None:
         """Delete all records at once."""
