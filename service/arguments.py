@@ -22,10 +22,7 @@ def resolve_pool(pool: BagDataset | str | Path, label: str | None) -> BagDataset
 
 
 def resolve_positives(positives: BagDataset | str | Path | None, label: str | None) -> BagDataset:
-    """The dataset itself, an empty one for None, or the bags positive for `label` of the table at a path or URI.
-
-    Raises BadInput for anything else, and for a path without `label`.
-    """
+    """The dataset, empty for None, or a table's bags positive for `label`, without which a path raises BadInput."""
     if positives is None:
         return ()
     if not isinstance(positives, (str, Path)):
@@ -40,11 +37,8 @@ def require_dataset(dataset: object, name: str) -> None:
     """Raise BadInput unless `dataset` is a map-style dataset."""
     sized = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
     if isinstance(dataset, (str, bytes, Mapping)) or not sized:
-        raise BadInput(
-            f"{name} of type {type(dataset).__name__}",
-            "a map-style dataset of bags, with len() and [i], or the path of a bag table",
-            "wrap it in a torch Dataset",
-        )
+        expected = "a map-style dataset of bags, with len() and [i], or the path of a bag table"
+        raise BadInput(f"{name} of type {type(dataset).__name__}", expected, "wrap it in a torch Dataset")
 
 
 def resolve_strategy(strategy: object) -> Strategy:

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,14 +15,13 @@ from negsift.common.errors import BadInput
 from negsift.common.models.adapt import as_embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.common.round_policy import RoundPolicy
-from negsift.common.types import PoolVersion, Selection
+from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
 from negsift.service.arguments import resolve_policy, resolve_pool, resolve_positives, resolve_strategy
 from negsift.service.config import FleetConfig
 from negsift.service.pool.bag_source import BagSource, Collate
-from negsift.service.pool.versions import at_version, for_version, pool_version_of
 from negsift.service.protocols import Service
-from negsift.service.sampler_state import PendingSelection, SamplerState
+from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.start import start_service
@@ -35,16 +33,15 @@ log = logging.getLogger(__name__)
 class NegativeSampler:
     """Picks k bags of `pool` an epoch, on shards in this process (`fleet="local"`) or on Ray actors (`"ray"`).
 
-    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are
-    the training bags negative or positive for `target_label`. `positives` is needed by strategies that learn
-    from them. `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear
-    layer is `head`; it is copied, never changed. `strategy` is a name or an object. `k` may be left out for
-    `full`. `policy` says when rounds are held and how much each scores; `random_rounds`, `staleness`,
-    `candidates`, `rescore` and `every` are shortcuts for its fields. `options` says where scoring happens;
-    `fleet` and `shards` replace its `kind` and `shards`.
+    `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are the
+    training bags negative or positive for `target_label`. `positives` is needed by strategies that learn from them.
+    `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear layer is `head`; it is
+    copied, never changed. `strategy` is a name or an object. `k` may be left out for `full`. `policy` says when rounds
+    are held and how much each scores; `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are shortcuts
+    for its fields. `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
-    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier
-    scores), and on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
+    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier scores), and
+    on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
 
     Raises BadInput (or a subclass) for anything unusable, before any work is done.
     """
@@ -80,7 +77,7 @@ class NegativeSampler:
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(resolve_pool(pool, target_label), collate, ragged)
         positive_bags = BagSource(resolve_positives(positives, target_label), collate, ragged)
-        self._pool, self._positives = PoolHandle(bags.dataset, pool_version_of(bags.dataset)), len(positive_bags)
+        self._pool, self._positives = PoolHandle(bags.dataset), len(positive_bags)
         self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
         self._state = SamplerState()
         self._require_fit()
@@ -96,7 +93,7 @@ class NegativeSampler:
     def over(cls, service: Service, pool: BagDataset, task: Task) -> Self:
         """A sampler of `pool` whose rounds are run by another program's service."""
         sampler = cls.__new__(cls)
-        sampler._pool, sampler._task = PoolHandle(pool, pool_version_of(pool)), task
+        sampler._pool, sampler._task = PoolHandle(pool), task
         sampler._state = SamplerState()
         sampler._positives = 1  # the service knows their number, and refuses the task if there are none
         sampler._require_fit()
@@ -113,10 +110,7 @@ class NegativeSampler:
         target: int = 1,
         policy: RoundPolicy | None = None,
     ) -> "NegativeSampler":
-        """Another sampler on the same shards, for another run or strategy over the same pool and architecture.
-
-        It ends with this one; closing it does nothing.
-        """
+        """A sampler for another run or strategy on the same shards; it ends with this one, closing it does nothing."""
         other = copy.copy(self)
         other._task = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
         other._state, other._owns_service = SamplerState(), False
@@ -126,8 +120,8 @@ class NegativeSampler:
     def select(self, weights: Weights, epoch: int) -> Selection:
         """The negatives for `epoch`, scored with `weights` (a state dict of tensors or arrays).
 
-        Raises BadWeights if they don't fit the model or aren't finite, ServiceError if the round can't be
-        finished, and what the model or the pool raises, unchanged.
+        Raises BadWeights if they don't fit the model or aren't finite, ServiceError if the round can't be finished,
+        and what the model or the pool raises, unchanged.
         """
         return self.submit(weights, epoch).result()
 
@@ -141,8 +135,7 @@ class NegativeSampler:
             raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
         version = epoch if version is None else version
         check_version(version, epoch, self._task.policy.staleness)
-        snapshot = for_version(take_snapshot(weights, version), self._pool.version)
-        state = self._state
+        snapshot, state = self._pool.snapshot(take_snapshot(weights, version)), self._state
         round = self._task.round(epoch, self._pool.version, state.previous, scores_kept=state.scores is not None)
         return PendingSelection(state, self._service.begin(self._task, round, snapshot), round)
 
@@ -157,8 +150,7 @@ class NegativeSampler:
         Siblings use it, too; a round under way ends with the version it began with. Positions stay what they
         are. Raises BadInput where the pool is no table.
         """
-        self._pool.bags = at_version(self.pool, version)
-        self._pool.version = pool_version_of(self.pool)
+        self._pool.refresh(version)
         return self._pool.version.version
 
     def state_dict(self) -> dict[str, Any]:  # Any: tensors and numbers
@@ -172,10 +164,7 @@ class NegativeSampler:
         self._state.load(state, len(self.pool))
 
     def close(self, finish: bool = True) -> None:
-        """Free the shards; a round under way is finished first, or given up unless `finish`.
-
-        Closing twice is allowed.
-        """
+        """Free the shards, if not done yet; a round under way is finished first, or given up unless `finish`."""
         if self._owns_service:
             self._service.close(finish)
             self._owns_service, self._pool.closed = False, True
@@ -192,12 +181,3 @@ class NegativeSampler:
         """Raise BadInput if the task can't be served by this pool and these positives."""
         require_positives(self._task.strategy, self._positives)
         self._task.size(len(self.pool))
-
-
-@dataclass
-class PoolHandle:
-    """The pool and its version now, and whether the shards are closed; siblings share it."""
-
-    bags: BagDataset
-    version: PoolVersion
-    closed: bool = False

@@ -1,25 +1,49 @@
 """What a sampler's later selections depend on besides weights, and the selection under way that changes it."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from negsift.common.arrays import Index
+from negsift.common.data.protocols import BagDataset
+from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Pending
-from negsift.common.types import Round, Selection
+from negsift.common.types import PoolVersion, Round, Selection, Snapshot
 from negsift.service.selection.score_table import ScoreTable
 
 
+class PoolHandle:
+    """The pool and its version now, and whether the shards are closed; siblings share it."""
+
+    closed = False
+
+    def __init__(self, bags: BagDataset) -> None:
+        self.bags = bags
+        self.version = PoolVersion(bags.version if isinstance(bags, TableBags) else 0, len(bags))
+
+    def refresh(self, version: int | None) -> None:
+        """Take another version of the table, by default the newest; raises BadInput where the pool is no table."""
+        if not isinstance(self.bags, TableBags):
+            raise BadInput("a pool that is no bag table", "one given by its path or URI", "make one with `pool build`")
+        self.bags = self.bags.at(version)
+        self.version = PoolVersion(self.bags.version, len(self.bags))
+
+    def snapshot(self, weights: Snapshot) -> Snapshot:
+        """The weights for this version of the pool, under a digest that also differs between versions."""
+        version = self.version.version
+        return replace(weights, digest=f"{weights.digest}@{version}", pool_version=version) if version else weights
+
+
+@dataclass
 class SamplerState:
     """The last selection and, with `rescore`, the scores kept; a checkpoint holds all of it."""
 
-    def __init__(self) -> None:
-        self.previous: Index | None = None
-        self.scores: ScoreTable | None = None
+    previous: Index | None = None
+    scores: ScoreTable | None = None
 
     def state(self) -> dict[str, Any]:  # Any: tensors, which torch.load takes with weights_only=True
         """A copy of everything."""
@@ -28,7 +52,14 @@ class SamplerState:
 
     def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
         """Continue from a `state`; raises BadInput if it is none, or one of a pool of other than `pool` bags."""
-        self.previous = _previous(state, pool)
+        if not isinstance(state, Mapping) or "previous" not in state:
+            raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
+        previous = None if state["previous"] is None else np.array(state["previous"], dtype=np.int64)
+        if previous is not None and len(previous) and not 0 <= previous.min() <= previous.max() < pool:
+            raise BadInput(
+                f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
+            )
+        self.previous = previous
         self.scores = ScoreTable.from_state(state["kept"], pool) if state.get("kept") else None
 
     def fold(self, scored: Selection, round: Round) -> Selection:
@@ -36,8 +67,8 @@ class SamplerState:
         before = (self.scores or ScoreTable.empty(round.pool.bags)).resized(round.pool.bags)
         self.scores = before.updated(scored.index, scored.score, scored.version)
         index, score, ages = self.scores.best(round.k, scored.version)
-        account = dataclasses.replace(scored.account, ages=ages, considered=self.scores.considered)
-        return dataclasses.replace(scored, index=index, score=score, weight=np.ones(round.k), account=account)
+        account = replace(scored.account, ages=ages, considered=self.scores.considered)
+        return replace(scored, index=index, score=score, weight=np.ones(round.k), account=account)
 
 
 class PendingSelection:
@@ -50,8 +81,11 @@ class PendingSelection:
     def result(self, timeout_s: float | None = None) -> Selection:
         """Wait for the selection. Raises TimeoutError after `timeout_s`, and can be called again then."""
         if self._selection is None:
-            self._selection = self._finish(self._wait(timeout_s))
-            self._state.previous = self._selection.index
+            selection = self._wait(timeout_s)
+            if self._round.all_scores:
+                selection = self._state.fold(selection, self._round)
+            self._selection = replace(selection, staleness=self._round.epoch - selection.version)
+            self._state.previous = selection.index
         return self._selection
 
     def _wait(self, timeout_s: float | None) -> Selection:
@@ -61,22 +95,3 @@ class PendingSelection:
             if timeout_s is None or error.args:  # the model's own
                 raise
             raise TimeoutError(f"no selection within {timeout_s:g} s") from None
-
-    def _finish(self, selection: Selection) -> Selection:
-        if self._round.all_scores:
-            selection = self._state.fold(selection, self._round)
-        return dataclasses.replace(selection, staleness=self._round.epoch - selection.version)
-
-
-def _previous(state: Mapping[str, Any], pool: int) -> Index | None:  # Any: tensors, arrays and numbers
-    """The last selection in a sampler's `state_dict`."""
-    if not isinstance(state, Mapping) or "previous" not in state:
-        raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give that")
-    if state["previous"] is None:
-        return None
-    previous: Index = np.array(state["previous"], dtype=np.int64)
-    if len(previous) and not 0 <= previous.min() <= previous.max() < pool:
-        raise BadInput(
-            f"a state with position {previous.max()}", f"positions in a pool of {pool}", "give this pool's state"
-        )
-    return previous

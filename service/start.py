@@ -17,7 +17,12 @@ log = logging.getLogger(__name__)
 
 def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
     """The service for one pool, ready to run rounds; raises BadInput if it shall run on Ray and Ray isn't installed."""
-    warn_of_empty_shards(config.shards or 0, len(spec.pool), config.block)
+    shards, bags, blocks = config.shards or 0, len(spec.pool), block_count(len(spec.pool), config.block)
+    if shards > blocks:  # some get no block; they do nothing, and no harm
+        log.warning(
+            "%d shards for %s bags in %d blocks of %d: %d of them stay empty; lower shards or fleet.block",
+            shards, f"{bags:,}", blocks, config.block, shards - blocks,
+        )  # fmt: skip
     if config.on_ray:
         if importlib.util.find_spec("ray") is None:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
@@ -26,13 +31,3 @@ def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
         return start_ray_service(spec, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return LocalService(spec, config.gather_limits, device)
-
-
-def warn_of_empty_shards(shards: int, bags: int, block: int) -> None:
-    """Log how many of `shards` get no block; they do nothing, and no harm."""
-    blocks = block_count(bags, block)
-    if shards > blocks:
-        log.warning(
-            "%d shards for %s bags in %d blocks of %d: %d of them stay empty; lower shards or fleet.block",
-            shards, f"{bags:,}", blocks, block, shards - blocks,
-        )  # fmt: skip

@@ -12,10 +12,7 @@ _ROOM = 1 << 16
 
 
 def top_k(index: Index, score: Floats, k: int) -> Index:
-    """Rows of the k largest scores, best first; ties go to the smaller index. All rows if k exceeds them.
-
-    One pass in runs skips rows below the k-th score so far, so only the best rows are ever sorted.
-    """
+    """Rows of the k largest scores, best first, ties to the smaller index; only the best rows are ever sorted."""
     rows, floor = np.zeros(0, dtype=np.int64), -np.inf
     for start in range(0, len(score) if k > 0 else 0, _RUN):
         run = score[start : start + _RUN]
@@ -40,10 +37,7 @@ def _best(index: Index, score: Floats, k: int) -> Index:
 
 
 def merge(parts: Iterable[Candidates], k: int) -> Candidates:
-    """The best k of all parts, whatever their order; counts are added up.
-
-    Rows below the k-th score so far are dropped as parts come, so the memory is that of some 2·k candidates.
-    """
+    """The best k of all parts, whatever their order, and the sums of their counts; keeps some 2·k rows at a time."""
     kept, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
     for part in parts:
         seen, dropped, new = seen + part.seen, dropped + part.dropped, np.flatnonzero(part.score >= floor)

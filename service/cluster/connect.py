@@ -3,7 +3,6 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -19,11 +18,7 @@ _PROBE_S = 60.0
 
 
 def connect(dashboard: bool = False) -> None:
-    """Join the cluster in `RAY_ADDRESS`, else start Ray on this machine; nothing if already connected.
-
-    The cluster's nodes get this program's negsift, unless a job brought it. Raises BadInput where no cluster
-    answers at that address.
-    """
+    """Join the cluster in `RAY_ADDRESS`, else start Ray here, unless connected; raises BadInput if none answers."""
     if ray.is_initialized():
         return
     if os.environ.get("RAY_ADDRESS"):
@@ -47,10 +42,7 @@ def require_cluster(purpose: str) -> None:
 
 
 def require_importable() -> None:
-    """Raise BadInput if workers of the cluster can't import negsift, with the reason.
-
-    A worker that can't only logs it; the actor that should start there is reported as unavailable.
-    """
+    """Raise BadInput, with the reason, if workers can't import negsift; Ray only calls their actors unavailable."""
 
     def import_scorer() -> None:  # within a function, so that Ray sends its code and not its name
         import negsift.service.cluster.scorer  # noqa: F401  # the import is the test
@@ -68,14 +60,10 @@ def require_importable() -> None:
 
 
 def _join(address: str) -> None:
+    """Join the cluster there; its nodes get this program's negsift, unless a job has brought it."""
     require_answer(address)
+    environment = None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [str(_PACKAGE)]}
     try:
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=_environment())
+        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
     except ConnectionError as error:
         raise no_cluster(address, str(error).splitlines()[0]) from error
-
-
-def _environment() -> dict[str, Any] | None:  # Any: Ray's form of an environment
-    """negsift as a package for workers; None within a job, which has brought it along."""
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    return None if in_job else {"py_modules": [str(_PACKAGE)]}

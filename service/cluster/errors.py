@@ -3,41 +3,25 @@
 from typing import TypeVar
 
 import ray
-from ray import ObjectRef
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnschedulableError,
-    GetTimeoutError,
-    NodeDiedError,
-    ObjectLostError,
-    ObjectStoreFullError,
-    OutOfDiskError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray import ObjectRef, exceptions
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from negsift.common.errors import ServiceError
 
 T = TypeVar("T")
 
 TRANSIENT = (
-    RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError, OutOfMemoryError, GetTimeoutError,
-    ActorUnschedulableError,
+    RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError, exceptions.WorkerCrashedError,
+    exceptions.OutOfMemoryError, exceptions.GetTimeoutError, exceptions.ActorUnschedulableError,
 )  # fmt: skip
 """A process or a node is gone, or an answer was lost with it: the call can be repeated."""
-_FULL = (ObjectStoreFullError, OutOfDiskError)
+_FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 
 
 def reason_to_repeat(error: RayError, name: str) -> str:
-    """The reason for which a call to `name` is to be repeated.
-
-    Raises ServiceError where repeating is no use, and what the user's own code raised, unchanged.
-    """
+    """Why a call to `name` is to be repeated; raises ServiceError if that is no use, and the user's own errors."""
     cause = error.cause if isinstance(error, RayTaskError) else error
-    if isinstance(cause, ActorDiedError):
+    if isinstance(cause, exceptions.ActorDiedError):
         raise ServiceError(f"{name} is gone for good ({cause})", "start the sampler again") from error
     if isinstance(cause, _FULL):
         raise _full(f"the answer of {name}") from error
@@ -55,18 +39,17 @@ def put(value: T, name: str) -> ObjectRef[T]:
 
 
 def get(reference: ObjectRef[T], timeout_s: float | None, name: str, remedy: str) -> T:
-    """The value of a reference that the actor `name` answers with.
+    """The answer of the actor `name`.
 
-    Raises TimeoutError after `timeout_s`, ServiceError with `remedy` if the actor is gone, and what was raised
-    in it, unchanged.
+    Raises TimeoutError after `timeout_s`, ServiceError with `remedy` if it is gone, and its own errors, unchanged.
     """
     try:
         return ray.get(reference, timeout=timeout_s)
-    except GetTimeoutError:
+    except exceptions.GetTimeoutError:
         raise TimeoutError from None
     except RayTaskError as error:
         raise error.cause from error
-    except (RayActorError, ObjectLostError) as error:
+    except (RayActorError, exceptions.ObjectLostError) as error:
         raise ServiceError(f"{name} is gone ({error})", remedy) from error
 
 

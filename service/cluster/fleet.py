@@ -1,13 +1,10 @@
-"""The fleet on Ray: all scorers asked at once, and the failover decisions about lost, hung and slow ones carried out.
-
-Ray restarts a scorer that dies where the cluster has room.
-"""
+"""The fleet on Ray: asks all scorers at once, and carries out what failover decides on lost, hung and slow ones."""
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import ray
 from ray import ObjectRef
@@ -28,32 +25,22 @@ from negsift.service.scoring.shard_spec import WorkItem
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+Awaited = WorkItem | Literal["late call", "probe"]
+"""A call for an item, a call of an earlier request that was finished without it, or a sign of life."""
+
 _TICK_S, _GET_S = 0.2, 10.0
 
 
 class RayFleet(Fleet):
-    """The scorers in one round, until its deadline."""
+    """The scorers in one round, until its deadline; Ray restarts one that dies where the cluster has room."""
 
     def __init__(self, group: ScorerGroup, limits: Limits, weights: WeightsRef) -> None:
         self._group, self._limits, self._weights = group, limits, weights
         self._until = time.monotonic() + limits.round_s
-        self._recovery: RecoveryCounts | None = None
+        self.shards, self.version = len(group.scorers), weights.version
+        moved = group.settle(limits.round_s, weights.spec)
+        self.recovery = RecoveryCounts(moved=moved, coordinator=group.coordinator_restarts())
         self._taken_over: TakenOver = {}
-
-    @property
-    def shards(self) -> int:
-        """The number of scorers."""
-        return len(self._group.scorers)
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-        return self._weights.version
-
-    @property
-    def recovery(self) -> RecoveryCounts:
-        """The failures recovered from so far in this round."""
-        return self._recovery or RecoveryCounts()
 
     def share_features(self, features: InstanceFeatures) -> None:
         """Put the features of the pool's instances into the object store, for the rest of the round."""
@@ -65,9 +52,6 @@ class RayFleet(Fleet):
         Raises ServiceError if an answer is missing at the round's deadline or a scorer can't be restarted; an
         exception of the model or the pool is raised at once, unchanged.
         """
-        if self._recovery is None:
-            moved = self._group.settle(self._limits.round_s, self._weights.spec)
-            self._recovery = RecoveryCounts(moved=moved, coordinator=self._group.coordinator_restarts())
         late = {number: since for number, (_, since) in self._group.late.items()}
         tracker = RequestTracker[T](self.shards, self._limits, late, self._taken_over)
         run = RequestRun(self._group, tracker, self._weights, request)
@@ -78,7 +62,7 @@ class RayFleet(Fleet):
                     raise self._overdue(tracker)
         finally:
             self._group.late |= run.still_running()
-            self._recovery += run.recovery
+            self.recovery += run.recovery
         self._taken_over = tracker.taken_over
         return tracker.answers
 
@@ -98,12 +82,9 @@ class RequestRun(Generic[T]):
     ) -> None:
         self._group, self._tracker, self._weights = group, tracker, weights
         self._name, self._request = type(request).__name__, [put(request, f"the request {type(request).__name__}")]
-        self._calls: dict[ObjectRef[Reply[T]], tuple[int, WorkItem]] = {}
-        self._late: dict[ObjectRef[Any], int] = {}  # Any: the answer of an earlier request, which nobody wants
-        self._probes: dict[ObjectRef[dict[str, object]], int] = {}
-        for number, state in enumerate(tracker.scorers):
-            if state.late:
-                self._late[group.late[number][0]] = number
+        self._awaited: dict[ObjectRef[Any], tuple[int, Awaited]] = {  # Any: the answer of a call or of a probe
+            reference: (number, "late call") for number, (reference, _) in group.late.items()
+        }
         self._counts = RecoveryCounts()
 
     @property
@@ -115,79 +96,58 @@ class RequestRun(Generic[T]):
         """Carry out the actions due, then wait a moment for answers."""
         for action in self._tracker.next(now):
             self._act(action)
-        waiting = [*self._calls, *self._late, *self._probes]
-        for reference in ray.wait(waiting, timeout=_TICK_S)[0] if waiting else ():
+        for reference in ray.wait(list(self._awaited), timeout=_TICK_S)[0] if self._awaited else ():
             self._take(reference, time.monotonic())
 
     def still_running(self) -> Mapping[int, tuple[ObjectRef[Any], float]]:  # Any: as above
         """By scorer: calls nobody waits for any more, and since when they run."""
-        numbers = {reference: number for reference, (number, _) in self._calls.items()} | self._late
-        return {number: (reference, self._tracker.scorers[number].since) for reference, number in numbers.items()}
+        calls = [(number, answer) for answer, (number, awaited) in self._awaited.items() if awaited != "probe"]
+        return {number: (answer, self._tracker.scorers[number].since) for number, answer in calls}
 
     def _act(self, action: Action) -> None:
         scorer, name = self._group.scorers[action.scorer], f"scorer-{action.scorer}"
         if isinstance(action, Call):
             item, call = action.item, scorer.ask.options(name=f"{name}.{self._name}")
-            self._calls[call.remote(self._weights, self._request, item)] = action.scorer, item
-            self._count(retries=int(action.again))
+            self._awaited[call.remote(self._weights, self._request, item)] = action.scorer, item
+            self._counts += RecoveryCounts(retries=int(action.again))
             if item.shard != action.scorer:
                 log.warning("%s takes over part %d of %d of scorer-%d", name, item.part + 1, item.parts, item.shard)
         elif isinstance(action, Kill):
             log.warning("%s hangs and is restarted", name)
-            self._count(hung=1)
+            self._counts += RecoveryCounts(hung=1)
             ray.kill(scorer, no_restart=False)
         else:
-            self._probes[scorer.status.remote()] = action.scorer
+            self._awaited[scorer.status.remote()] = action.scorer, "probe"
 
-    def _take(self, reference: ObjectRef[Any], now: float) -> None:  # Any: of one of the three kinds
-        if reference in self._calls:
-            self._take_answer(reference, now)
-        elif reference in self._late:
-            self._take_late(reference, now)
+    def _take(self, reference: ObjectRef[Any], now: float) -> None:  # Any: as above
+        number, awaited = self._awaited.pop(reference)
+        if awaited == "late call":
+            self._group.late.pop(number)
+        try:
+            answer = ray.get(reference, timeout=_GET_S)
+        except RayError as error:
+            if awaited == "late call" and isinstance(error, RayTaskError):  # nobody waits for what it raised
+                self._tracker.caught_up(number)
+            else:
+                self._report_loss(number, error, now)
+            return
+        if awaited == "probe":
+            self._tracker.back(number)
+            return
+        self._note_home(number, answer)
+        if isinstance(awaited, WorkItem):
+            self._tracker.answered(number, awaited, answer.answer, now)
         else:
-            self._take_probe(reference, now)
+            self._tracker.caught_up(number)
 
-    def _take_answer(self, reference: ObjectRef[Reply[T]], now: float) -> None:
-        number, item = self._calls.pop(reference)
-        try:
-            reply = ray.get(reference, timeout=_GET_S)
-        except RayError as error:
-            self._lost(number, error, now)
-            return
-        self._seen(number, reply)
-        self._tracker.answered(number, item, reply.answer, now)
-
-    def _take_late(self, reference: ObjectRef[Any], now: float) -> None:  # Any: as above
-        number = self._late.pop(reference)
-        self._group.late.pop(number, None)
-        try:
-            self._seen(number, ray.get(reference, timeout=_GET_S))
-        except RayTaskError:  # what a call that nobody waits for raises is of no interest
-            pass
-        except RayError as error:
-            self._lost(number, error, now)
-            return
-        self._tracker.caught_up(number)
-
-    def _take_probe(self, reference: ObjectRef[dict[str, object]], now: float) -> None:
-        number = self._probes.pop(reference)
-        try:
-            ray.get(reference, timeout=_GET_S)
-        except RayError as error:
-            self._lost(number, error, now)
-            return
-        self._tracker.back(number)
-
-    def _lost(self, number: int, error: RayError, now: float) -> None:
+    def _report_loss(self, number: int, error: RayError, now: float) -> None:
         reason = reason_to_repeat(error, f"scorer-{number}")
         if self._tracker.scorers[number].down_since is None:
             log.warning("scorer-%d is lost: %s", number, reason)
         self._tracker.lost(number, reason, now)
 
-    def _seen(self, number: int, reply: Reply[Any]) -> None:  # Any: as above
-        """Note a scorer's incarnation and node."""
-        self._count(restarts=int(self._group.incarnations.get(number, reply.incarnation) != reply.incarnation))
+    def _note_home(self, number: int, reply: Reply[T]) -> None:
+        """Note the scorer's incarnation and node, and count a restart."""
+        restarted = self._group.incarnations.get(number, reply.incarnation) != reply.incarnation
+        self._counts += RecoveryCounts(restarts=int(restarted))
         self._group.incarnations[number], self._group.nodes[number] = reply.incarnation, reply.node
-
-    def _count(self, **counts: int) -> None:
-        self._counts += RecoveryCounts(**counts)

@@ -15,10 +15,9 @@ from negsift.service.cluster.resources import describe_cluster
 
 @dataclass(frozen=True)
 class RayPending:
-    """The answer of the actor `name`, which `read` makes into a selection.
+    """The answer of the actor `name`, which `read` makes into a selection; an error if it isn't there at `until`.
 
-    Without an answer at `until` (monotonic seconds; None: no limit) it is an error. `weights` keeps the
-    reference alive for as long as the round may need it.
+    `until` is in monotonic seconds, None: no limit. `weights` keeps their reference alive while the round may need it.
     """
 
     answer: ObjectRef[Any]  # Any: what `read` takes

@@ -11,28 +11,26 @@ from negsift.service.config import FleetConfig
 
 def total_resources() -> Mapping[str, float]:
     """All resources of the cluster by name."""
-    resources: Mapping[str, float] = ray.cluster_resources()
-    return resources
-
-
-def free_resources() -> Mapping[str, float]:
-    """The resources that nobody uses now."""
-    resources: Mapping[str, float] = ray.available_resources()
-    return resources
+    return dict(ray.cluster_resources())
 
 
 def nodes() -> Sequence[Mapping[str, Any]]:  # Any: Ray's record of a node
     """All nodes that the cluster has had, the lost ones included."""
-    records: Sequence[Mapping[str, Any]] = ray.nodes()
-    return records
+    return list(ray.nodes())
 
 
 def describe_cluster() -> str:
     """The nodes alive and the resources free, for messages."""
-    known, free = nodes(), free_resources()
+    known = nodes()
     alive = sum(node["Alive"] for node in known)
     gone = f", {len(known) - alive} gone" if len(known) > alive else ""
-    return f"the cluster has {alive} nodes{gone}, {free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free"
+    return f"the cluster has {alive} nodes{gone}, {describe_free()}"
+
+
+def describe_free() -> str:
+    """The CPUs and GPUs that nobody uses now, for messages."""
+    free: Mapping[str, float] = ray.available_resources()
+    return f"{free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free"
 
 
 def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
@@ -41,18 +39,21 @@ def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
 
 
 def scorer_resources(resources: Mapping[str, float], config: FleetConfig, shards: int) -> tuple[float, float]:
-    """CPUs and GPUs of each scorer: those asked for, else an even share of the cluster's, at most one of each.
+    """CPUs and GPUs a scorer: those asked for, or BadInput if they aren't there, else an even share, at most 1 each."""
+    return (
+        _share_of("CPU", config.cpus_per_shard, resources, shards),
+        _share_of("GPU", config.gpus_per_shard, resources, shards),
+    )
 
-    Raises BadInput if the cluster has less than was asked for.
-    """
-    asked = {"CPU": config.cpus_per_shard, "GPU": config.gpus_per_shard}
-    for kind, each in asked.items():
-        if each is not None and each * shards > resources.get(kind, 0.0):
-            raise BadInput(
-                f"{shards} scorers of {each:g} {kind} each on a cluster with {resources.get(kind, 0.0):g}",
-                f"at most {resources.get(kind, 0.0):g} {kind} in all",
-                f"lower --set fleet.{kind.lower()}s_per_shard or --set fleet.shards, or add nodes",
-            )
-    even = {kind: min(1.0, int(1000 * resources.get(kind, 0.0) / shards) / 1000) for kind in asked}
-    cpus, gpus = (even[kind] if each is None else each for kind, each in asked.items())
-    return cpus, gpus
+
+def _share_of(kind: str, asked: float | None, resources: Mapping[str, float], shards: int) -> float:
+    total = resources.get(kind, 0.0)
+    if asked is None:
+        return min(1.0, int(1000 * total / shards) / 1000)
+    if asked * shards > total:
+        raise BadInput(
+            f"{shards} scorers of {asked:g} {kind} each on a cluster with {total:g}",
+            f"at most {total:g} {kind} in all",
+            f"lower --set fleet.{kind.lower()}s_per_shard or --set fleet.shards, or add nodes",
+        )
+    return asked

@@ -1,7 +1,6 @@
 """A scorer: shards in a process of their own. A plain class, which the scorer group makes into actors.
 
-Calls carry references to the weights and to what shards are made from, so a restarted scorer can't answer with
-old ones, and needs nothing that was in its memory.
+Calls carry references to the weights and to the spec, so a restarted scorer needs nothing that was in its memory.
 """
 
 import os
@@ -26,10 +25,7 @@ _FETCH_S = 120.0
 
 @dataclass(frozen=True)
 class SpecRef:
-    """A ShardSpec in the object store, and a digest that identifies it.
-
-    The reference is in a list, here and below, so that Ray doesn't fetch its value wherever it passes.
-    """
+    """A ShardSpec in the object store by digest; in a list, here and below, so that Ray doesn't fetch it on the way."""
 
     digest: str
     reference: Sequence[ObjectRef[ShardSpec]]

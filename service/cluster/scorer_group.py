@@ -1,7 +1,7 @@
 """The scorers of one service on Ray: how they are made, what is known of them, and how they use nodes that join late.
 
-A scorer moves between two rounds: another one starts on the new node while the old one continues, and takes its
-place at the first round that finds it ready.
+A scorer moves between rounds: another one starts on the new node, and takes its place at the first round that finds
+it ready.
 """
 
 import logging
@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from negsift.common.errors import ServiceError
 from negsift.service.cluster.connect import require_importable
-from negsift.service.cluster.resources import free_resources, nodes
+from negsift.service.cluster.resources import describe_free, nodes
 from negsift.service.cluster.scorer import Scorer, SpecRef
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
@@ -47,14 +47,14 @@ class ScorerFactory:
 
     def replace(self, number: int, node: str | None = None) -> ScorerHandle:
         """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
-        where = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
-        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", where)
+        scheduling = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
+        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", scheduling)
 
-    def _start(self, number: int, tag: str, where: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
+    def _start(self, number: int, tag: str, scheduling: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
         cpus, gpus = self.resources
         actor = ray.remote(Scorer).options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
-            scheduling_strategy=where,
+            scheduling_strategy=scheduling,
         )  # fmt: skip
         return actor.remote(number, cpus)
 
@@ -94,11 +94,8 @@ class ScorerGroup:
 
     @classmethod
     def find(cls, factory: ScorerFactory, shards: int) -> Self:
-        """The scorers that another process started.
-
-        They are found by name: handles among a coordinator's arguments would make Ray warn, as an error, that
-        the coordinator can't be restarted without them.
-        """
+        """The scorers that another process started, found by name."""
+        # With handles among a coordinator's arguments Ray would warn, as an error, that it can't be restarted.
         return cls(factory, [factory.find(number) for number in range(shards)])
 
     def await_start(self, limit_s: float, spec: SpecRef | None = None) -> None:
@@ -111,7 +108,11 @@ class ScorerGroup:
         ready, missing = ray.wait(builds, num_returns=len(builds), timeout=limit_s)
         if missing:
             self.kill()
-            raise _not_started(len(missing), len(builds), limit_s)
+            raise ServiceError(
+                f"{len(missing)} of {len(builds)} scorers not started within {limit_s:g} s; "
+                f"the cluster has {describe_free()}",
+                "stop another service, lower --set fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
+            )
         try:
             ray.get(ready)
         except RayTaskError as error:
@@ -170,15 +171,6 @@ class ScorerGroup:
         self.incarnations.pop(number, None)
         self.late.pop(number, None)
         return True
-
-
-def _not_started(missing: int, scorers: int, limit_s: float) -> ServiceError:
-    free = free_resources()
-    return ServiceError(
-        f"{missing} of {scorers} scorers not started within {limit_s:g} s; the cluster has "
-        f"{free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free",
-        "stop another service, lower --set fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
-    )
 
 
 def _home(answer: ObjectRef[dict[str, object]]) -> str | None:

@@ -113,12 +113,12 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     group = ScorerGroup.start(factory, spec.shards)
     reference = SpecRef(tag, [put(spec, "the pool")])
     group.await_start(config.start_s, reference)
+    name = f"coordinator-{tag}"
     actor = ray.remote(CoordinatorActor).options(
-        name=f"coordinator-{tag}", num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
+        name=name, num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
     )
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
-    options = f" ({config.scoring.line})" if config.scoring.line else ""
-    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; coordinator-{tag}{options}"
+    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; {name}{config.scoring.suffix}"
     return RayService(coordinator, group, reference, line, config.deadline_s)

@@ -80,10 +80,7 @@ class ScorerState:
 
 
 def slow_after_s(durations: Sequence[float], scorers: int) -> float | None:
-    """The seconds after which a call is slow: three times the median of those done, and at least 5 s.
-
-    None while fewer than half of the scorers are done.
-    """
+    """Seconds after which a call is slow: 3 medians of those done, at least 5; None while fewer than half are done."""
     return max(_SLOW_FACTOR * median(durations), _SLOW_LEAST_S) if 2 * len(durations) >= scorers else None
 
 

@@ -27,20 +27,9 @@ T = TypeVar("T")
 class LocalFleet(Fleet):
     """Shards of this process in one round, asked one after another."""
 
-    recovery = RecoveryCounts()
-
     def __init__(self, shards: Sequence[Shard], snapshot: Snapshot) -> None:
         self._shards, self._snapshot = shards, snapshot
-
-    @property
-    def shards(self) -> int:
-        """The number of shards."""
-        return len(self._shards)
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-        return self._snapshot.version
+        self.shards, self.version, self.recovery = len(shards), snapshot.version, RecoveryCounts()
 
     def ask(self, request: ShardRequest[T]) -> Sequence[T]:
         """The answers of all shards, in the order of their numbers."""
@@ -64,20 +53,16 @@ class LocalService(Service):
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Future[Selection]:
         """Queue the round."""
-        return self._coordinator.submit(self._run, task, round, snapshot)
-
-    def _run(self, task: Task, round: Round, snapshot: Snapshot) -> Selection:
-        fleet = LocalFleet(self._shards, snapshot)
-        return select(fleet, task, round, self._limits, shares_instances=self._shares_instances)
+        fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
+        return self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
 
     def describe(self) -> str:
         """The number of shards and bags, the device, and the options that change how bags are scored."""
-        options = f" ({self._spec.scoring.line})" if self._spec.scoring.line else ""
-        bags = f"{len(self._spec.pool):,} bags"
-        return f"{self._spec.shards} shards of {bags} in this process, on {self._device}{options}"
+        shards, bags, options = self._spec.shards, len(self._spec.pool), self._spec.scoring.suffix
+        return f"{shards} shards of {bags:,} bags in this process, on {self._device}{options}"
 
     def close(self, finish: bool = True) -> None:
         """Finish the rounds begun, or only the blocks being embedded unless `finish`, and end the threads."""

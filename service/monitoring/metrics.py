@@ -5,7 +5,7 @@ Ray exports the metrics as `ray_negsift_…`, counters with `_total` appended.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
@@ -50,13 +50,13 @@ class ServiceMetrics:
 
     def round(self, task: str, selection: Selection, stats: RoundStats) -> None:
         """A round that is finished, already part of its task's stats."""
-        account = selection.account
-        counts = {"rounds": 1, "bags_scored": account.scored, "bags_dropped": account.dropped}
-        for name, count in {**counts, "retries": account.recovery.retries}.items():
+        account, recoveries = selection.account, asdict(selection.account.recovery)
+        retries = recoveries.pop("retries")  # these are calls, the others shards
+        counts = {"rounds": 1, "bags_scored": account.scored, "bags_dropped": account.dropped, "retries": retries}
+        for name, count in counts.items():
             self._count(name, count, task=task)
-        for field in fields(account.recovery):
-            if field.name != "retries":  # these are calls, not shards
-                self._count("repaired_shards", getattr(account.recovery, field.name), task=task, kind=field.name)
+        for kind, count in recoveries.items():
+            self._count("repaired_shards", count, task=task, kind=kind)
         for stage, seconds in account.seconds.items():
             self._count("stage_seconds", seconds, task=task, stage=stage)
         shown: dict[str, float] = {

@@ -74,7 +74,6 @@ class RoundStats:
         last = self.last
         return {
             "rounds": self.rounds, "scored": self.scored, "seconds": self.seconds, "epoch": self.epoch,
-            "version": None if last is None else last.version, "behind": self.behind,
-            "wait_s": self.lags.wait_s, "publish_s": self.lags.publish_s, "overlap": self.overlap,
-            "covered": self.covered,
+            "version": None if last is None else last.version, "behind": self.behind, "wait_s": self.lags.wait_s,
+            "publish_s": self.lags.publish_s, "overlap": self.overlap, "covered": self.covered,
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """All bags of a round as points: where a selection among them runs, and what it selected in the bags' own units."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from negsift.common.account import Traffic
@@ -20,8 +20,7 @@ from negsift.service.points.bag_points import Grid, PointsMeasure
 class GatherLimits:
     """What the coordinator may gather: at most `gather_bytes` of embeddings.
 
-    Points for k-means++ are gathered if they take at most `held_bytes`, which saves rounds of messages and
-    changes nothing else; otherwise they stay on their shards.
+    Points for k-means++ that take more than `held_bytes` stay on their shards. Gathering saves messages, nothing else.
     """
 
     gather_bytes: int = 4 << 30
@@ -45,7 +44,8 @@ class SharedPoints:
     @cached_property
     def pool(self) -> PointPool:
         """Where to select: in the coordinator if the points fit there, else on the shards, with the same picks."""
-        return LocalPool(ShardRows(self.gathered)) if self._fits else self._shards
+        fits = self._size_bytes <= min(self._limits.held_bytes, self._limits.gather_bytes)
+        return LocalPool(ShardRows(self.gathered)) if fits else self._shards
 
     @cached_property
     def gathered(self) -> Points:
@@ -64,16 +64,16 @@ class SharedPoints:
         return Moments.total(part.below for part in self._parts)
 
     def picked(self, seeding: Seeding, left_out: float = 0.0) -> Picked:
-        """The selected bags with squared distances in the bags' own units, and the cost of all rounds."""
+        """The selected bags with squared distances in the bags' own units, and the cost of all rounds.
+
+        The round that measured the points is one more; gathered points are sent once, whatever the seeding asks.
+        """
         seen, dropped = sum(part.seen for part in self._parts), sum(part.dropped for part in self._parts)
         candidates = Candidates(seeding.index, seeding.score * self._grid.square, seen, dropped)
-        return Picked(candidates, seeding.filled, self._traffic(seeding.traffic), left_out)
-
-    def _traffic(self, seeding: Traffic) -> Traffic:
-        """With the round that measured the points; gathered points are sent once, whatever the seeding asks."""
-        if "gathered" not in self.__dict__:
-            return Traffic(seeding.rounds + 1, seeding.passes, seeding.points, seeding.size_bytes)
-        return Traffic(2, seeding.passes, self._count, self._count * self._grid.point_bytes)
+        traffic = replace(seeding.traffic, rounds=seeding.traffic.rounds + 1)
+        if "gathered" in self.__dict__:
+            traffic = Traffic(2, traffic.passes, self._count, self._size_bytes)
+        return Picked(candidates, seeding.filled, traffic, left_out)
 
     @property
     def _count(self) -> int:
@@ -82,7 +82,3 @@ class SharedPoints:
     @property
     def _size_bytes(self) -> int:
         return self._count * self._grid.point_bytes
-
-    @property
-    def _fits(self) -> bool:
-        return self._size_bytes <= min(self._limits.held_bytes, self._limits.gather_bytes)

@@ -52,8 +52,10 @@ class BagSource:
         if self.collate is not None:
             collated: Batch = self.collate(items)
             return collated
-        bags = [as_bag(item, int(position)) for item, position in zip(items, index, strict=True)]
-        return self._lay_out(bags, index)
+        bags = [self._fitting_bag(item, int(position)) for item, position in zip(items, index, strict=True)]
+        if not self.ragged:
+            return torch.stack(bags)
+        return BagBatch(torch.cat(bags), np.array([len(bag) for bag in bags], dtype=np.int64))
 
     def share(self, share: tuple[int, int], block: int, budget: DecodingBudget) -> tuple["BagSource", range]:
         """The blocks of share `share[0]` of `share[1]` and a source for them; a table's bags stay within `budget`."""
@@ -63,25 +65,20 @@ class BagSource:
         positions = range(blocks.start * block, min(blocks.stop * block, len(self)))
         return dataclasses.replace(self, dataset=RowGroupStream(self.dataset.row_index, positions, budget)), blocks
 
-    @property
+    @functools.cached_property
     def shared_instances(self) -> BagSet | None:
         """The bags as views of a table of instances, if an instance is in more than one of them, else None."""
-        plain = isinstance(self.dataset, BagSet) and self.collate is None
-        return self.dataset if plain and isinstance(self.dataset, BagSet) and self.dataset.shares_instances else None
+        if isinstance(self.dataset, BagSet) and self.collate is None and self.dataset.shares_instances:
+            return self.dataset
+        return None
 
     @functools.cached_property
     def _first(self) -> Tensor:
         """The bag whose shape all other bags must fit, whichever block they are in."""
         return as_bag(self.dataset[0], 0)
 
-    def _lay_out(self, bags: Sequence[Tensor], index: Index) -> BagBatch | Tensor:
-        for bag, position in zip(bags, index, strict=True):
-            self._require_shape(bag, int(position))
-        if not self.ragged:
-            return torch.stack(list(bags))
-        return BagBatch(torch.cat(list(bags)), np.array([len(bag) for bag in bags], dtype=np.int64))
-
-    def _require_shape(self, bag: Tensor, position: int) -> None:
+    def _fitting_bag(self, item: object, position: int) -> Tensor:
+        bag = as_bag(item, position)
         first, other_instances = self._first, bag.shape[1:] != self._first.shape[1:]
         if other_instances or (not self.ragged and bag.shape != first.shape):
             raise BadData(
@@ -89,6 +86,7 @@ class BagSource:
                 "instances of one shape" if self.ragged else "bags of one shape",
                 "repair the item" if other_instances else "give collate=, or a BagClassifier for ragged bags",
             )
+        return bag
 
 
 def as_bag(item: object, position: int) -> Tensor:
@@ -98,8 +96,7 @@ def as_bag(item: object, position: int) -> Tensor:
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
-            f"{form} as item {position}",
-            "a tensor (instances, ...), or a tuple beginning with one",
+            f"{form} as item {position}", "a tensor (instances, ...), or a tuple beginning with one",
             "give collate= for bags of your own form",
-        )
+        )  # fmt: skip
     return bag

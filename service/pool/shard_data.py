@@ -19,10 +19,7 @@ Part = Literal["pool", "positives"]
 
 @dataclass(frozen=True)
 class ShardData:
-    """A shard's blocks of the pool and of the positives, each of `block` bags.
-
-    `share` is (number of the shard, number of shards).
-    """
+    """A shard's blocks of `block` bags of pool and positives; `share` is (its number, the number of shards)."""
 
     pool: BagSource
     positives: BagSource
@@ -35,16 +32,14 @@ class ShardData:
         """The shard's blocks of one part, of the pool those of `subset` only; they will be read next."""
         if part == "positives":
             return self.positive_blocks
-        if subset is None:
-            return self._announced(self.pool_blocks, [self.pool_blocks])
-        chosen = subset.blocks(len(self.pool), self.block)
-        own: list[int] = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
-        return self._announced(own, [range(block, block + 1) for block in own])
-
-    def _announced(self, blocks: Sequence[int], runs: Sequence[range]) -> Sequence[int]:
-        """The same blocks, after a stream of row groups has learnt which positions come next."""
+        size, total = self.block, len(self.pool)
+        blocks: Sequence[int] = self.pool_blocks
+        runs = [self.pool_blocks]
+        if subset is not None:
+            chosen = subset.blocks(total, size)
+            blocks = chosen[(chosen >= self.pool_blocks.start) & (chosen < self.pool_blocks.stop)].tolist()
+            runs = [range(block, block + 1) for block in blocks]
         if isinstance(self.pool.dataset, RowGroupStream):
-            size, total = self.block, len(self.pool)
             self.pool.dataset.expect([range(run.start * size, min(run.stop * size, total)) for run in runs])
         return blocks
 

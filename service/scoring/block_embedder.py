@@ -88,9 +88,11 @@ class BlockEmbedder:
         embedded = self._embedded.get((part, block, _computed(spec)))
         if embedded is not None or not Need.NOTHING < spec.need < Need.GRADIENT:
             return embedded
-        deeper = (EmbeddingSpec(Need.GRADIENT, label, spec.target) for label in ("pseudo", "known"))
-        with_gradient = (self._embedded.get((part, block, other)) for other in deeper)
-        return next((Embedded(one.index, one.logits, one.features) for one in with_gradient if one is not None), None)
+        for label in ("pseudo", "known"):
+            deeper = self._embedded.get((part, block, EmbeddingSpec(Need.GRADIENT, label, spec.target)))
+            if deeper is not None:
+                return Embedded(deeper.index, deeper.logits, deeper.features)
+        return None
 
     def _embed(self, snapshot: Snapshot, key: tuple[Part, int], index: Index, spec: EmbeddingSpec) -> Embedded:
         if spec.need == Need.NOTHING:

@@ -14,10 +14,7 @@ _AHEAD = 32
 def map_blocks(
     threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int]
 ) -> Iterator[T]:
-    """`work(block)` of every block, in order, begun at most 32 blocks ahead of the one that is taken.
-
-    A terminal shows a bar for shard `share[0]` of `share[1]` once this takes over a second.
-    """
+    """`work(block)` of each block in order, at most 32 begun ahead; a terminal shows a bar for shard `share`."""
     label = f"scoring, shard {share[0] + 1} of {share[1]}"
     pending: deque[Future[T]] = deque()
     with tqdm(total=len(blocks), desc=label, disable=None, leave=False, unit="block", delay=1) as bar:

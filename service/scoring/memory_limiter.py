@@ -1,7 +1,6 @@
 """Memory for embedding: where a block finds too little, fewer blocks are embedded at once, down to one.
 
-A block is never cut: in a batch of another size its numbers would differ in the last bit, and with them
-the picks.
+A block is never cut: in a batch of another size its numbers would differ in the last bit, and with them the picks.
 """
 
 import logging

@@ -12,10 +12,7 @@ from negsift.service.scoring.scoring_config import ScoringConfig
 
 
 def prepare_model(model: Embedder, config: ScoringConfig) -> Embedder:
-    """The same model in the layout that `config` asks for, and compiled if it asks for that.
-
-    Raises BadInput where no compiler is found.
-    """
+    """The same model, laid out and compiled as `config` asks; raises BadInput where no compiler is found."""
     if config.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     if config.compile:

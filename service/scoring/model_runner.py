@@ -1,6 +1,5 @@
 """The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
 
-import hashlib
 from collections.abc import Callable, Hashable
 
 import numpy as np
@@ -13,7 +12,7 @@ from negsift.common.models.adapt import AdaptedModule, Embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embed import EncodedBags, to_numpy
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Snapshot
-from negsift.common.weights import load_snapshot
+from negsift.common.weights import load_snapshot, weights_digest
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
@@ -45,36 +44,28 @@ class ModelRunner:
         """The embeddings of the source's bags at `index`, a whole block, which `key` identifies."""
         with torch.inference_mode():
             if not self._config.split:
-                return self._model.embed(self._to_device(source.batch(index)), index, spec)
-            encoded = self._cached(key, lambda: self._encode(self._to_device(source.batch(index)), len(index)))
+                return self._model.embed(to_device(source.batch(index), self.device, self._config), index, spec)
+            encoded = self._cached(key, lambda: self._encode(source.batch(index), len(index)))
             return self._model.answer(encoded, index, spec)
 
     def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
         """The embeddings of bags whose instances' features are known."""
+        assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
         features_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self._bag_classifier.pool(features_MD, bags.sizes[index], index, spec)
+            return self._model.pool(features_MD, bags.sizes[index], index, spec)
 
     def features(self, images: Tensor, key: Hashable) -> Array:
         """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            return to_numpy(
-                self._cached(key, lambda: self._encode(self._to_device(BagBatch(images, sizes)), len(images))).features
-            )
-
-    @property
-    def _bag_classifier(self) -> BagClassifier:
-        assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
-        return self._model
+            encoded = self._cached(key, lambda: self._encode(BagBatch(images, sizes), len(images)))
+            return to_numpy(encoded.features)
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
-        half = self._config.precision == "bfloat16"
+        on_device, half = to_device(batch, self.device, self._config), self._config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            return self._model.encode(batch, count).wide()
-
-    def _to_device(self, batch: Batch) -> Batch:
-        return to_device(batch, self.device, self._config)
+            return self._model.encode(on_device, count).wide()
 
     def _cached(self, key: Hashable, make: Callable[[], EncodedBags]) -> EncodedBags:
         if not self._config.frozen:
@@ -89,12 +80,8 @@ class ModelRunner:
 def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
     """A digest of all weights that features depend on, and of the pool's version."""
     after_features = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
-    digest = hashlib.blake2b(digest_size=16)
-    for name, array in snapshot.weights.items():
-        if not name.startswith(after_features):
-            digest.update(f"{name}{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return f"{digest.hexdigest()}@{snapshot.pool_version}"
+    backbone = {name: array for name, array in snapshot.weights.items() if not name.startswith(after_features)}
+    return f"{weights_digest(backbone)}@{snapshot.pool_version}"
 
 
 def to_device(batch: Batch, device: torch.device, config: ScoringConfig) -> Batch:

@@ -77,8 +77,8 @@ class MeasurePoints(ShardRequest[PointsMeasure]):
     spec: PointsSpec
 
     def run(self, shard: Shard, snapshot: Snapshot) -> PointsMeasure:
-        """See `Shard.measure_points`."""
-        return shard.measure_points(snapshot, self.spec)
+        """The shard keeps its points for queries."""
+        return shard.points(snapshot, self.spec).measured
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class QueryPoints(ShardRequest[T]):
     query: PointQuery[T]
 
     def run(self, shard: Shard, snapshot: Snapshot) -> T:
-        """See `Shard.query_points`."""
-        return shard.query_points(snapshot, self.spec, self.grid, self.query)
+        """The answer of the shard's points."""
+        return self.query.answer(shard.points(snapshot, self.spec).rows(self.grid, shard.point_backend))
 
 
 @dataclass(frozen=True)
@@ -107,19 +107,11 @@ class EncodeInstances(ShardRequest[InstanceFeatures]):
 
 
 class Fleet(Protocol):
-    """All shards in one round, with its weights, wherever the shards are."""
+    """All shards in one round, wherever they are: their number, the version of the weights, and the failures so far."""
 
-    @property
-    def shards(self) -> int:
-        """The number of shards."""
-
-    @property
-    def version(self) -> int:
-        """The version of the weights."""
-
-    @property
-    def recovery(self) -> RecoveryCounts:
-        """The failures recovered from so far in this round."""
+    shards: int
+    version: int
+    recovery: RecoveryCounts
 
     def ask(self, request: ShardRequest[T]) -> Sequence[T]:
         """The answers of all shards in the order of their numbers; a shard taken over may answer in parts.

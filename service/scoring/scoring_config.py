@@ -10,11 +10,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Ways to score more cheaply.
-
-    All but `frozen` and `pinned` change scores in their last bits, and so may change the picks. Shards and
-    fleets still make no difference.
-    """
+    """Cheaper scoring. All but `frozen` and `pinned` change scores in the last bits, maybe picks; shards never do."""
 
     precision: str = knob("float32", "the backbone's, in scoring: float32 or bfloat16; the head stays in float32")
     channels_last: bool = knob(False, "images laid out with their channels last")
@@ -33,8 +29,8 @@ class ScoringConfig:
         return self.frozen or self.precision != "float32"
 
     @property
-    def line(self) -> str:
-        """The options that differ from their defaults, in words; empty if none do."""
-        switches = ("channels_last", "compile", "pinned", "frozen")
-        options = [self.precision, *(name for name in switches if getattr(self, name))]
-        return ", ".join(options if self.precision != "float32" else options[1:])
+    def suffix(self) -> str:
+        """The options that differ from their defaults, in brackets after a blank; empty if none do."""
+        options = [name for name in ("channels_last", "compile", "pinned", "frozen") if getattr(self, name)]
+        options = options if self.precision == "float32" else [self.precision, *options]
+        return f" ({', '.join(options)})" if options else ""

@@ -12,9 +12,8 @@ from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.models.adapt import Embedder
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
-from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.kmeanspp.torch_backend import TorchBackend
-from negsift.service.points.bag_points import BagPoints, Grid, PointsMeasure, PointsSpec
+from negsift.service.points.bag_points import BagPoints, PointsSpec
 from negsift.service.pool.shard_data import Part, ShardData
 from negsift.service.scoring.block_embedder import BlockEmbedder
 from negsift.service.scoring.block_map import map_blocks
@@ -39,15 +38,12 @@ class Shard:
         runner = ModelRunner(model, scoring, budget)
         self._embedder, self._threads = BlockEmbedder(data, runner, budget), threads
         on_gpu = runner.device.type == "cuda"
-        self._point_backend = functools.partial(TorchBackend, device=runner.device) if on_gpu else None
+        self.point_backend = functools.partial(TorchBackend, device=runner.device) if on_gpu else None
         self._points: tuple[tuple[str, PointsSpec], BagPoints] | None = None
         self._best: tuple[str, Candidates] | None = None
 
     def for_data(self, snapshot: Snapshot, data: ShardData) -> "Shard":
-        """A shard of other blocks on this one's model and threads, for as long as this one has these weights.
-
-        A block gives the same numbers on any shard.
-        """
+        """A shard of other blocks on this one's model and threads, for as long as this one has these weights."""
         self.load(snapshot)
         other = copy.copy(self)
         other._embedder = self._embedder.for_data(data.at(snapshot.pool_version))
@@ -60,13 +56,9 @@ class Shard:
         return len(self._embedder.data.pool_blocks)
 
     @property
-    def kept_bytes(self) -> int:
-        """The memory of the embeddings and features it keeps."""
-        return self._embedder.budget.used_bytes
-
-    def limit_cache(self, cache_bytes: int) -> None:
-        """Keep embeddings within `cache_bytes` from now on."""
-        self._embedder.budget.limit_bytes = cache_bytes
+    def budget(self) -> ByteBudget:
+        """The memory of the embeddings and features it keeps, and its limit."""
+        return self._embedder.budget
 
     def rest(self, keep: bool) -> None:
         """Free memory while another shard is asked: points and scores, and kept embeddings unless `keep`."""
@@ -117,20 +109,13 @@ class Shard:
         first = self._embedder.block(snapshot, "pool", blocks[0], spec) if len(blocks) else None
         return first.size_bytes // len(first.index) if first else 0
 
-    def measure_points(self, snapshot: Snapshot, spec: PointsSpec) -> PointsMeasure:
-        """The extent of this shard's bags as points, which are kept for queries."""
-        return self._bag_points(snapshot, spec).measured
-
-    def query_points(self, snapshot: Snapshot, spec: PointsSpec, grid: Grid, query: PointQuery[T]) -> T:
-        """The answer to `query` of this shard's points on the grid."""
-        return query.answer(self._bag_points(snapshot, spec).rows(grid, self._point_backend))
-
     def encode_instances(self, snapshot: Snapshot, subset: BlockSubset | None, also: Index | None) -> InstanceFeatures:
         """The features of this shard's share of the instances in the bags of `subset` and in the blocks of `also`."""
         self.load(snapshot)
         return self._embedder.instances(self._embedder.data.pool_index(subset, also), self._threads)
 
-    def _bag_points(self, snapshot: Snapshot, spec: PointsSpec) -> BagPoints:
+    def points(self, snapshot: Snapshot, spec: PointsSpec) -> BagPoints:
+        """This shard's bags as points, kept until others are asked for."""
         self.load(snapshot)
         key = snapshot.digest, spec
         if self._points is None or self._points[0] != key:
@@ -139,9 +124,8 @@ class Shard:
             def embed(block: int) -> Embedded:
                 return self._embedder.block(snapshot, "pool", block, spec.embedding, keep=False)
 
-            data = self._embedder.data
+            data, limit_bytes = self._embedder.data, self._embedder.budget.limit_bytes
             blocks = data.blocks("pool", spec.subset)
-            limit_bytes = self._embedder.budget.limit_bytes
             self._points = key, BagPoints(self._map(embed, blocks), data.bags(blocks), spec, limit_bytes)
         return self._points[1]
 

@@ -26,8 +26,8 @@ class ShardCache:
     def prepare(self, digest: str, fetch: Callable[[], ShardSpec]) -> None:
         """Have the shard of the spec called `digest` ready, made from what `fetch` gives if it isn't kept.
 
-        All shards together keep as many embeddings as one may: the other shards give theirs up, the least
-        recently used first, until half of that is free.
+        All shards together keep as many embeddings as one may: the others give theirs up, the least recently used
+        first, until half of that is free.
         """
         kept = self._shards.get(digest)
         if kept is None:
@@ -37,15 +37,12 @@ class ShardCache:
             self._shards.put(digest, kept)
         spec, shard = kept
         others = [other for _, other in self._shards.values() if other is not shard]
-        for other in others:
-            other.rest(keep=sum(one.kept_bytes for one in others) <= spec.cache_bytes // 2)
-        shard.limit_cache(spec.cache_bytes - sum(other.kept_bytes for other in others))
+        for resting in others:
+            resting.rest(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
+        shard.budget.limit_bytes = spec.cache_bytes - sum(other.budget.used_bytes for other in others)
 
     def shard_for(self, digest: str, snapshot: Snapshot, item: WorkItem) -> Shard:
-        """The shard that answers for an item: this scorer's own, or one made for a part of another scorer's shard.
-
-        The latter are kept, with their points, until a request comes with other weights.
-        """
+        """The shard for an item: this scorer's own, or one for a part of another's, kept until other weights come."""
         request = digest, snapshot.digest
         self._taken_over = {key: shard for key, shard in self._taken_over.items() if key[:2] == request}
         kept = self._shards.get(digest)
@@ -63,7 +60,7 @@ class ShardCache:
         shards = [shard for _, shard in self._shards.values()]
         return {
             "shards": len(shards), "blocks": shards[-1].blocks if shards else 0,
-            "kept_bytes": sum(shard.kept_bytes for shard in shards), "memory_bytes": resident_bytes(),
+            "kept_bytes": sum(shard.budget.used_bytes for shard in shards), "memory_bytes": resident_bytes(),
         }  # fmt: skip
 
 

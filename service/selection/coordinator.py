@@ -9,11 +9,11 @@ from negsift.common.arrays import Index
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.stage_timer import StageTimer
-from negsift.common.types import Candidates, Embedded, InstanceFeatures, Need, Picked, Round, Selection
+from negsift.common.types import Candidates, InstanceFeatures, Need, Round, Selection
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.requests import EncodeInstances, Fleet
 from negsift.service.selection.pool_view import FleetView
-from negsift.service.selection.task import Task
+from negsift.service.selection.task import Task, lacking_scores
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.top_k import top_k
 
@@ -43,17 +43,12 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
     if fleet.recovery.any:
         log.warning("epoch %d: recovered on the way, the picks are the same: %s", round.epoch, fleet.recovery)
     chosen = picked.candidates
-    account = _account(fleet, strategy, round, picked, timer)
-    return Selection(chosen.index, chosen.score, np.ones(len(chosen.index)), fleet.version, account=account)
-
-
-def _account(fleet: Fleet, strategy: Strategy, round: Round, picked: Picked, timer: StageTimer) -> Account:
-    seen = picked.candidates.seen
-    return Account(
-        scored=seen if strategy.need else 0, dropped=picked.candidates.dropped, filled=picked.filled,
+    account = Account(
+        scored=chosen.seen if strategy.need else 0, dropped=chosen.dropped, filled=picked.filled,
         traffic=picked.traffic, left_out=picked.left_out, seconds=timer.seconds, pool_version=round.pool.version,
-        recovery=fleet.recovery, considered=seen,
+        recovery=fleet.recovery, considered=chosen.seen,
     )  # fmt: skip
+    return Selection(chosen.index, chosen.score, np.ones(len(chosen.index)), fleet.version, account=account)
 
 
 def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:
@@ -61,7 +56,12 @@ def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:
         return {}
     spec = strategy.embedding_spec(round)
     positives = view.embed_positives(spec)
-    _require_finite(positives)
+    not_finite = int((~positives.finite).sum())
+    if not_finite:
+        raise BadInput(
+            f"{not_finite} of {len(positives.index)} positive bags not finite", "finite logits and features",
+            "look for NaN in the positives",
+        )  # fmt: skip
     if not strategy.learns_from_negatives:
         return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
     return strategy.prepare(positives, view.embed_pool(spec, _in_use(round)))
@@ -76,22 +76,8 @@ def _in_use(round: Round) -> Index:
     return positions[top_k(positions, keys, max(round.k, 1))]
 
 
-def _require_finite(positives: Embedded) -> None:
-    not_finite = int((~positives.finite).sum())
-    if not_finite:
-        raise BadInput(
-            f"{not_finite} of {len(positives.index)} positive bags not finite",
-            "finite logits and features",
-            "look for NaN in the positives",
-        )
-
-
 def _require_enough(candidates: Candidates, round: Round) -> None:
     if candidates.dropped:
         log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
     if len(candidates.index) != round.k and not round.all_scores:
-        raise BadInput(
-            f"{len(candidates.index)} bags with finite scores of {candidates.seen}",
-            f"{round.k} at least",
-            "look for NaN in the pool's bags, or lower k",
-        )
+        raise lacking_scores(len(candidates.index), candidates.seen, round.k)

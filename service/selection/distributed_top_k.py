@@ -35,8 +35,7 @@ def distributed_top_k(fleet: Fleet, strategy: Strategy, prepared: Prepared, roun
     floor = _floor(samples, round.most)
     if any(sample.may_lack(floor) for sample in samples):
         missing = fleet.ask(TopK(strategy, prepared, round, replace(first, floor=floor)))
-        known = np.sort(best.index)
-        whole = merge([best, *(_without(sample.rows, known) for sample in missing)], round.most)
+        whole = merge([best, *(_without(sample.rows, best.index) for sample in missing)], round.most)
         best = replace(whole, seen=best.seen, dropped=best.dropped)
         rows, rounds = rows + _row_count(missing), 2
     return Picked(best, traffic=Traffic(rounds, 0, rows, _ROW_BYTES * rows))
@@ -52,7 +51,7 @@ def first_rows(k: int, shards: int) -> int:
 
 def _floor(samples: Sequence[TopKSample], k: int) -> Floor:
     """A row that at least k rows reach, itself included; below every row if there are fewer."""
-    columns = zip(*((one.rows.score, one.rows.index, one.weight) for one in samples), strict=True)
+    columns = zip(*((sample.rows.score, sample.rows.index, sample.weight) for sample in samples), strict=True)
     score, index, weight = (np.concatenate(column) for column in columns)
     order = np.lexsort((index, -score))
     place = int(np.searchsorted(np.cumsum(weight[order]), k))
@@ -60,9 +59,8 @@ def _floor(samples: Sequence[TopKSample], k: int) -> Floor:
 
 
 def _without(rows: Candidates, known: Index) -> Candidates:
-    """The rows whose index is not among `known`, which is ascending."""
-    place = np.searchsorted(known, rows.index)
-    new = known[np.minimum(place, len(known) - 1)] != rows.index if len(known) else np.ones(len(place), dtype=np.bool_)
+    """The rows whose index is not among `known`."""
+    new = ~np.isin(rows.index, known)
     return Candidates(rows.index[new], rows.score[new], rows.seen, rows.dropped)
 
 

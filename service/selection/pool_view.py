@@ -30,10 +30,7 @@ class FleetView(PoolView):
             return distributed_top_k(self._fleet, strategy, prepared, round)
 
     def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
-        """The embeddings of all bags, or of those at `index`, in ascending order of index.
-
-        Raises ServiceError if those of all bags take more than the coordinator may gather.
-        """
+        """Embeddings of all bags or those at `index`, by index; raises ServiceError for more than may be gathered."""
         if index is not None:
             return self._embed(Embed("pool", spec, index=index))
         with self._timer.stage("score"):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from negsift.common.account import Ages
 from negsift.common.arrays import Floats, Index
 from negsift.common.errors import BadInput
+from negsift.service.selection.task import lacking_scores
 from negsift.service.top_k import top_k
 
 
@@ -53,16 +54,10 @@ class ScoreTable:
         return new
 
     def best(self, k: int, version: int) -> tuple[Index, Floats, Ages]:
-        """The k bags of the highest scores, best first, their scores, and the scores' ages at weights of `version`.
-
-        Raises BadInput if fewer than k bags have a score.
-        """
+        """The k best bags, best first, their scores and ages at weights of `version`; raises BadInput for fewer."""
         scored = np.flatnonzero(np.isfinite(self.score))
         if len(scored) < k:
-            raise BadInput(
-                f"{len(scored)} bags with finite scores of {len(self.score)}", f"{k} at least",
-                "look for NaN in the pool's bags, or lower k",
-            )  # fmt: skip
+            raise lacking_scores(len(scored), len(self.score), k)
         rows = scored[top_k(scored, self.score[scored], k)]
         ages = np.maximum(version - self.version.astype(np.int64), 0)
         oldest = int(ages[scored].max(initial=0))

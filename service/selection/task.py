@@ -55,10 +55,9 @@ class Task:
             raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
         if not isinstance(self.k, (int, np.integer)) or not 0 <= self.k <= pool:
             raise BadInput(
-                f"{self.k!r} negatives asked for",
-                f"a whole number between 0 and {pool}, the size of the pool",
+                f"{self.k!r} negatives asked for", f"a whole number between 0 and {pool}, the size of the pool",
                 "lower k (raise --set sampling.ratio), enlarge the pool, or use strategy.name=full",
-            )
+            )  # fmt: skip
         return int(self.k)
 
     def round(self, epoch: int, pool: PoolVersion, previous: Index | None, scores_kept: bool) -> Round:
@@ -84,6 +83,13 @@ def require_whole(name: str, number: object) -> None:
     """Raise BadInput unless `number` is an integer; None, say, would seed differently in every process."""
     if not isinstance(number, (int, np.integer)):
         raise BadInput(f"{name}={number!r}", "a whole number", f"correct {name}=")
+
+
+def lacking_scores(finite: int, bags: int, k: int) -> BadInput:
+    """The error of `bags` bags of which too few have finite scores."""
+    return BadInput(
+        f"{finite} bags with finite scores of {bags}", f"{k} at least", "look for NaN in the pool's bags, or lower k"
+    )
 
 
 def check_version(version: int, epoch: int, staleness: int | None) -> None:

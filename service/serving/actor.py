@@ -1,7 +1,7 @@
-"""A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers it owns.
+"""A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers that end with it.
 
-The coordinator owns the scorers, so that nothing is left once it is gone. A detached one outlives the program
-that started it; a restarted one reads its tasks from Ray's key-value store, and makes new scorers.
+A detached one outlives the program that started it; a restarted one reads its tasks from Ray's key-value store, and
+makes new scorers.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +34,7 @@ from negsift.service.selection.coordinator import select
 from negsift.service.serving.fair_queue import FairQueue
 from negsift.service.serving.kv_store import KvStore
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, Wire, answer_of, error_of, parse
-from negsift.service.serving.registry import RegisteredTask, TaskRegistry, TaskRound
+from negsift.service.serving.registry import TaskRegistry, TaskRound
 from negsift.service.serving.shard_specs import ShardSpecs
 
 _SPECS = 16
@@ -60,13 +61,14 @@ class ServiceActor:
     def __init__(self, spec: ServiceSpec, identity: str) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         self._spec, self._records = spec, KvStore(identity)
-        self._tasks = TaskRegistry(ShardSpecs(Location.of(spec.pool), spec.config, spec.shards), self._records)
+        self._specs = ShardSpecs(Location.of(spec.pool), spec.config, spec.shards)
+        self._tasks = TaskRegistry(self._specs, self._records)
         factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}")
         self._group = ScorerGroup.start(factory, spec.shards)
         cpus, gpus = spec.resources
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
         self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name)
-        self._shard_specs = LruCache[str, SpecRef](_SPECS)
+        self._spec_refs = LruCache[str, SpecRef](_SPECS)
         self._shards: Sequence[Wire] = []
         self._since, self._busy = time.time(), 0
         self._used = time.monotonic() + spec.config.start_s  # the program that starts it may take so long to ask
@@ -101,7 +103,7 @@ class ServiceActor:
         """What the service is, keeps and does."""
         if not self._busy:
             await asyncio.to_thread(self._ask_shards)
-        spec, newest, idle_s = self._spec, self._tasks.newest, max(0.0, time.monotonic() - self._used)
+        spec, newest, idle_s = self._spec, self._specs.newest, max(0.0, time.monotonic() - self._used)
         return {
             "name": spec.name, "pool": spec.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
             "newest": newest.version, "bags": newest.rows, "targets": list(newest.classes),
@@ -144,11 +146,11 @@ class ServiceActor:
         begun, entry, round = time.monotonic(), task_round.entry, task_round.round
         references: WeightsRefs = weights if isinstance(weights, list) else [ray.put(weights)]
         digest = f"{self._digest(references)}@{round.pool.version}"
-        spec = self._shard_specs.get_or_make(entry.spec_digest, lambda: self._put_spec(entry))
-        fleet = RayFleet(
-            self._group, self._limits,
-            WeightsRef(task_round.version, digest, references, spec, round.pool.version),
-        )  # fmt: skip
+        spec = self._spec_refs.get_or_make(
+            entry.spec_digest, lambda: SpecRef(entry.spec_digest, [ray.put(self._specs.make(entry.spec))])
+        )
+        weights_ref = WeightsRef(task_round.version, digest, references, spec, round.pool.version)
+        fleet = RayFleet(self._group, self._limits, weights_ref)
         lags = Lags(begun - came, time.monotonic() - came)
         selection = select(fleet, entry.task, round, self._spec.config.gather_limits, shares_instances=False)
         entry.stats.add(selection, round.epoch, round.pool.bags, lags)
@@ -163,9 +165,6 @@ class ServiceActor:
             raise ServiceError(
                 f"weights that can't be had ({type(error).__name__})", "keep the reference until the answer is there"
             ) from error
-
-    def _put_spec(self, task: RegisteredTask) -> SpecRef:
-        return SpecRef(task.spec_digest, [ray.put(self._tasks.shard_spec(task))])
 
     def _ask_shards(self) -> None:
         """Note the status of the scorers that answer in time."""
@@ -190,8 +189,6 @@ def _statuses(answers: Sequence[ObjectRef[Wire]]) -> list[Wire]:
     """The statuses of scorers; one that is being restarted has none."""
     statuses = []
     for answer in answers:
-        try:
+        with suppress(RayActorError):
             statuses.append(ray.get(answer))
-        except RayActorError:
-            continue
     return statuses

@@ -24,10 +24,10 @@ def attach(
 ) -> NegativeSampler:
     """A NegativeSampler whose rounds are run by the service called `name`, on the cluster in RAY_ADDRESS.
 
-    The arguments are NegativeSampler's; `task` is this run's name in the service. Weights stay this program's
-    own. Closing the sampler leaves the service as it was. Raises BadInput where there is no such service.
+    The arguments are NegativeSampler's; `task` is this run's name in the service. Weights stay this program's own.
+    Closing the sampler leaves the service as it was. Raises BadInput where there is no such service.
     """
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 
-    wanted = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
-    return AttachedService(name, model, head, target_label, task).sampler(wanted)
+    choice = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
+    return AttachedService(name, model, head, target_label, task).sampler(choice)

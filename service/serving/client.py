@@ -1,5 +1,6 @@
 """A client of a pool's service, for programs that have torch: rounds of a NegativeSampler, run there."""
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import ray
@@ -26,7 +27,7 @@ class AttachedService(Service):
     """Rounds run by another program's service; every task of this client is a task of its own there."""
 
     def __init__(self, name: str, model: nn.Module, head: str | None, label: str | None, task: str) -> None:
-        self._name, self._label, self._task = name, label, task
+        self._described, self._label, self._task = f"service {name!r}", label, task
         self._actor = find(name)
         self._model = carry_model(as_embedder(model, head))
         self._registered: list[tuple[Task, str]] = []
@@ -53,7 +54,7 @@ class AttachedService(Service):
 
     def describe(self) -> str:
         """The service's name."""
-        return f"attached to service {self._name!r}"
+        return f"attached to {self._described}"
 
     def close(self, finish: bool = True) -> None:
         """Remove the tasks; the service continues."""
@@ -66,20 +67,15 @@ class AttachedService(Service):
         for known, name in self._registered:
             if known is task:
                 return name
-        number, policy = len(self._registered), task.policy
+        number = len(self._registered)
         request = {
             "protocol": PROTOCOL, "task": f"{self._task}-{number}" if self._task and number else self._task,
             "model": self._model, "strategy": carry_strategy(task.strategy), "target": self._label, "k": task.k,
-            "seed": task.seed, "column": task.target, "random_rounds": policy.random_rounds,
-            "staleness": policy.staleness, "candidates": policy.candidates, "every": policy.every,
+            "seed": task.seed, "column": task.target, **asdict(replace(task.policy, rescore=None)),
         }  # fmt: skip
         name = str(self._call(self._actor.register.remote(request))["task"])
         self._registered.append((task, name))
         return name
-
-    @property
-    def _described(self) -> str:
-        return f"service {self._name!r}"
 
     def _call(self, answer: ObjectRef[Wire]) -> Wire:
         try:

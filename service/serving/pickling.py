@@ -53,7 +53,7 @@ def carry_strategy(strategy: Strategy) -> dict[str, Any] | bytes:  # Any: number
 @contextmanager
 def _by_value(objects: Sequence[object]) -> Iterator[None]:
     """In this block the user's own modules that define these objects are pickled by value."""
-    names = {kind.__module__ for one in objects for kind in type(one).__mro__}
+    names = {kind.__module__ for value in objects for kind in type(value).__mro__}
     own = [sys.modules[name] for name in sorted(names) if name in sys.modules and _is_own(name)]
     fresh = [module for module in own if module.__name__ not in cloudpickle.list_registry_pickle_by_value()]
     for module in fresh:

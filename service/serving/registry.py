@@ -1,21 +1,17 @@
 """The tasks of a pool's service: what each run registered, and what is known of its rounds. No Ray in it."""
 
-import dataclasses
 import hashlib
 import json
 import pickle
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field, replace
 
 from negsift.common.data.table.bags import TableBags
-from negsift.common.data.table.manifest import Manifest
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.lru_cache import LruCache
 from negsift.common.types import PoolVersion, Round
 from negsift.service.monitoring.round_stats import RoundStats
-from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.serving.protocol import RoundSpec, TaskSpec, Wire
 from negsift.service.serving.shard_specs import ShardSpecs
@@ -24,36 +20,19 @@ from negsift.service.serving.unpickling import make_embedder, make_task_strategy
 _MOST_HELD = 256
 
 
-class RecordStore(Protocol):
-    """Where registrations outlive the coordinator's process."""
-
-    def put(self, name: str, record: bytes) -> None:
-        """Keep a record under a name."""
-
-    def get(self, name: str) -> bytes | None:
-        """The record, if there is one."""
-
-    def remove(self, name: str) -> None:
-        """Delete a record."""
-
-    def names(self) -> list[str]:
-        """The names of all records."""
-
-
 @dataclass
 class RegisteredTask:
-    """A task and its past. `token` tells its registration from an earlier one of the same name.
-
-    `spec_digest` identifies what its shards are made from; `version` is that of its last weights.
-    """
+    """A task and its past; `token` differs from that of an earlier registration under the same name."""
 
     spec: TaskSpec
     token: str
     task: Task
     pool: TableBags
     spec_digest: str
-    stats: RoundStats
+    """Identifies what the task's shards are made from."""
+    stats: RoundStats = field(default_factory=RoundStats)
     version: int | None = None
+    """That of its last weights."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +46,9 @@ class TaskRound:
 
 
 class TaskRegistry:
-    """Registers tasks, and turns requests into rounds."""
+    """Registers tasks, and turns requests into rounds; registrations outlive this process in `records`."""
 
-    def __init__(self, specs: ShardSpecs, records: RecordStore) -> None:
+    def __init__(self, specs: ShardSpecs, records: MutableMapping[str, bytes]) -> None:
         self._specs, self._records = specs, records
         # Programs may die without a word, so tasks are dropped by last use; the records still know them.
         self._tasks = LruCache[str, RegisteredTask](_MOST_HELD)
@@ -80,9 +59,9 @@ class TaskRegistry:
         if "#" in name:
             raise BadInput(f"task {name!r}", "a name without #", "choose another")
         pool_version = self._specs.pool(spec.target, spec.pool_version).version
-        spec = dataclasses.replace(spec, task=name, pool_version=pool_version)
+        spec = replace(spec, task=name, pool_version=pool_version)
         entry = self._enter(spec, token)
-        self._records.put(name, pickle.dumps((spec, token)))
+        self._records[name] = pickle.dumps((spec, token))
         return {
             "task": f"{name}#{token}", "pool": self._specs.location.name, "bags": len(entry.pool),
             "positives": len(self._specs.positives(spec.target, pool_version)), "pool_version": pool_version,
@@ -93,14 +72,10 @@ class TaskRegistry:
         name, _, token = task.partition("#")
         if name in self.names and self._entry(name).token == token:
             self._tasks.pop(name)
-            self._records.remove(name)
+            del self._records[name]
 
     def round(self, request: RoundSpec) -> TaskRound:
-        """The round requested.
-
-        Raises BadInput if the task is unknown or registered again by another program, or if the weights' version
-        doesn't fit.
-        """
+        """The round requested; raises BadInput if its task is unknown or another program's, or its version no use."""
         name, _, token = request.task.partition("#")
         entry = self._entry(name)
         if token != entry.token:
@@ -114,7 +89,10 @@ class TaskRegistry:
             )  # fmt: skip
         pool = self._specs.pool(entry.spec.target, request.pool_version or entry.spec.pool_version)
         bags = PoolVersion(pool.version, len(pool))
-        round = _asked(entry.task, request).round(request.epoch, bags, request.previous, scores_kept=True)
+        task = entry.task
+        if request.part is not None:  # all scores of a part of the pool are wanted, not the best k
+            task = replace(task, policy=replace(task.policy, candidates=None, rescore=request.part))
+        round = task.round(request.epoch, bags, request.previous, scores_kept=True)
         entry.version = version
         return TaskRound(name, entry, round, version)
 
@@ -124,23 +102,14 @@ class TaskRegistry:
         entry = self._entry(name)
         pool = self._specs.pool(entry.spec.target, version)
         if token == entry.token:
-            entry.spec = dataclasses.replace(entry.spec, pool_version=pool.version)
-            self._records.put(name, pickle.dumps((entry.spec, token)))
+            entry.spec = replace(entry.spec, pool_version=pool.version)
+            self._records[name] = pickle.dumps((entry.spec, token))
         return {"pool_version": pool.version, "bags": len(pool)}
-
-    def shard_spec(self, task: RegisteredTask) -> ShardSpec:
-        """What the shards of a task are made from."""
-        return self._specs.make(task.spec)
-
-    @property
-    def newest(self) -> Manifest:
-        """The newest version of the table."""
-        return self._specs.newest
 
     @property
     def names(self) -> list[str]:
         """The names of all tasks."""
-        return sorted({name for name, _ in self._tasks.items()} | set(self._records.names()))
+        return sorted({name for name, _ in self._tasks.items()} | set(self._records))
 
     def status(self) -> Iterator[Wire]:
         """A record a task."""
@@ -167,16 +136,9 @@ class TaskRegistry:
         task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)
         task.size(len(pool))
         make_embedder(spec.model, pool.manifest.payload)  # so that a model that can't be made is an error now
-        entry = RegisteredTask(spec, token, task, pool, _digest(spec), RoundStats())
+        entry = RegisteredTask(spec, token, task, pool, _digest(spec))
         self._tasks.put(spec.task, entry)
         return entry
-
-
-def _asked(task: Task, request: RoundSpec) -> Task:
-    """The task, or with `part` one that gives all scores of a part of the pool."""
-    if request.part is None:
-        return task
-    return dataclasses.replace(task, policy=dataclasses.replace(task.policy, candidates=None, rescore=request.part))
 
 
 def _digest(spec: TaskSpec) -> str:

@@ -41,9 +41,8 @@ def strategy_options(strategy: Strategy) -> dict[str, Any] | None:  # Any: numbe
     """The name and options that make a strategy of the table again; None for one that isn't in it."""
     for name, kind in STRATEGIES.items():
         if type(strategy) is kind:
-            return {"name": name} | {
-                key: value for key, value in dataclasses.asdict(strategy).items() if takes(kind, key)
-            }
+            options = dataclasses.asdict(strategy).items()
+            return {"name": name, **{key: value for key, value in options if takes(kind, key)}}
     return None
 
 

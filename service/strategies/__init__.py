@@ -72,4 +72,4 @@ def make_strategy(config: StrategyConfig) -> Strategy:
 
 def takes(kind: type[Strategy], key: str) -> bool:
     """Whether a strategy has this key; the label only matters to those that look at gradients."""
-    return key in {each.name for each in fields(kind)} and (key != "label" or kind.need == Need.GRADIENT)
+    return key in {field.name for field in fields(kind)} and (key != "label" or kind.need == Need.GRADIENT)

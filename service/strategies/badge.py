@@ -32,6 +32,5 @@ class Badge(Strategy):
         """Centres in the order drawn; a bag's score is its squared distance to the centres before it."""
         points = view.points(PointsSpec(self.embedding_spec(round)))
         spec = SeedingSpec(round.k, round.seed, round.epoch, self.first == "random")
-        if self.engine == "exact":
-            return points.picked(d2_sample(points.pool, spec))
-        return points.picked(ENGINES[self.engine](points.gathered, spec))
+        exact = self.engine == "exact"
+        return points.picked(d2_sample(points.pool, spec) if exact else ENGINES[self.engine](points.gathered, spec))

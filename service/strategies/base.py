@@ -65,19 +65,14 @@ class Strategy:
         return view.top_k(self, prepared, round)
 
     def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
-        """The best `round.most` of these bags; bags whose score is not finite are dropped and counted.
-
-        Raises BadInput unless `score` gives float64 (n,).
-        """
+        """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
         with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
             score = self.score(embedded, prepared, round)
         if score.shape != embedded.index.shape or score.dtype != np.float64:
             raise BadInput(
                 f"scores {score.dtype}{score.shape} from {type(self).__name__}",
-                f"float64{embedded.index.shape}, one score a bag",
-                "correct its score method",
-            )
-        finite = np.isfinite(score)
-        index, seen, dropped = embedded.index[finite], len(score), int((~finite).sum())
-        rows = top_k(index, score[finite], round.most)
-        return Candidates(index[rows], score[finite][rows], seen, dropped)
+                f"float64{embedded.index.shape}, one score a bag", "correct its score method",
+            )  # fmt: skip
+        finite = np.flatnonzero(np.isfinite(score))
+        rows = finite[top_k(embedded.index[finite], score[finite], round.most)]
+        return Candidates(embedded.index[rows], score[rows], len(score), len(score) - len(finite))

@@ -25,25 +25,25 @@ class ClusterMargin(Strategy):
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Bags in the order of the turns; a bag's score is its margin's.
 
-        The paper clusters the pool's embeddings once; here weights change every epoch, so only the
-        candidates are clustered, anew: average linkage into k clusters.
+        The paper clusters the pool's embeddings once; here weights change every epoch, so only the candidates are
+        clustered, every time: average linkage into k clusters.
         """
-        best = view.top_k(Margin(), {}, replace(round, k=self.keep * round.k))
-        found = best.candidates
-        if len(found.index) > _MOST_CANDIDATES:
+        picked = view.top_k(Margin(), {}, replace(round, k=self.keep * round.k))
+        best = picked.candidates
+        if len(best.index) > _MOST_CANDIDATES:
             raise BadInput(
-                f"{len(found.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower --set strategy.keep or k"
+                f"{len(best.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower --set strategy.keep or k"
             )
-        if not len(found.index):
-            return best
-        order = np.argsort(found.index)
-        features = view.embed_pool(self.embedding_spec(round), found.index[order]).features
+        if not len(best.index):
+            return picked
+        order = np.argsort(best.index)
+        features = view.embed_pool(self.embedding_spec(round), best.index[order]).features
         finite = np.isfinite(features).all(1)
-        index, score = found.index[order][finite], found.score[order][finite]
+        index, score = best.index[order][finite], best.score[order][finite]
         key = stream_key(round.seed, "cluster-margin", round.epoch)
         rows = turns(clusters(features[finite], round.k), uniform_keys(key, index))[: round.k]
-        dropped = found.dropped + int((~finite).sum())
-        return replace(best, candidates=Candidates(index[rows], score[rows], found.seen, dropped))
+        dropped = best.dropped + int((~finite).sum())
+        return replace(picked, candidates=Candidates(index[rows], score[rows], best.seen, dropped))
 
 
 def clusters(features: Array, count: int) -> Index:

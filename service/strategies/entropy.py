@@ -5,7 +5,7 @@ import numpy as np
 from negsift.common.arrays import Floats
 from negsift.common.types import Embedded, Round
 from negsift.service.strategies.base import Prepared, Strategy
-from negsift.service.strategies.uncertainty import binary_uncertainty, log_probs
+from negsift.service.strategies.uncertainty import uncertainty
 
 
 class Entropy(Strategy):
@@ -13,8 +13,4 @@ class Entropy(Strategy):
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """-Σ p log p; with two classes -|z_1 - z_0|, the same ranking."""
-        binary = binary_uncertainty(embedded.logits)
-        if binary is not None:
-            return binary
-        logs = log_probs(embedded.logits)
-        return np.asarray(-(np.exp(logs) * logs).sum(axis=1), dtype=np.float64)
+        return uncertainty(embedded.logits, lambda logs: -(np.exp(logs) * logs).sum(axis=1))

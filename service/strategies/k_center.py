@@ -15,8 +15,7 @@ class KCenter(Strategy):
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Centres in order; a bag's score is its squared distance to the centres before it.
 
-        The core-set paper begins with the labelled bags; all of a negative pool are as good as
-        labelled, so it begins with the longest features here.
+        The paper begins with the labelled bags. All of a negative pool are as good as labelled, so the longest begin.
         """
         points = view.points(PointsSpec(self.embedding_spec(round), of="features"))
         return points.picked(farthest_first(points.pool, SeedingSpec(round.k, round.seed, round.epoch)))

@@ -51,6 +51,23 @@ def test_a_gpu_asked_for_where_there_is_none_is_reported() -> None:
         scorer_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
 
 
+class Faulty(Fine):
+    """A model with a bug in it."""
+
+    def forward(self, bags: Tensor) -> Tensor:
+        raise KeyError("a bug of the user's")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_an_exception_of_the_model_propagates_unchanged() -> None:
+    model = Faulty()
+    with (
+        NegativeSampler(POOL, model, strategy="entropy", k=5, shards=1, fleet="ray") as sampler,
+        pytest.raises(KeyError, match="a bug of the user's"),
+    ):
+        sampler.select(model.state_dict(), 0)
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_bad_weights_and_bags_give_the_errors_of_local_shards() -> None:
     model = Fine()

@@ -182,8 +182,8 @@ def test_an_unknown_precision_is_reported() -> None:
 
 
 def test_the_scoring_options_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    assert ScoringConfig().line == ""
-    assert ScoringConfig(precision="bfloat16", frozen=True).line == "bfloat16, frozen"
+    assert ScoringConfig().suffix == ""
+    assert ScoringConfig(precision="bfloat16", frozen=True).suffix == " (bfloat16, frozen)"
     with (
         caplog.at_level("INFO"),
         NegativeSampler(vectors([3] * 9), vector_model(), k=1, options=how(channels_last=True)),

@@ -18,18 +18,9 @@ from tests.unit.tables import as_table, random_bags, third_positive, write
 TASK = {"model": {"name": "linear"}, "strategy": {"name": "entropy"}, "task": "mine", "target": "bird", "k": 5}
 
 
-class Shelf(dict[str, bytes]):
-    """Records in memory."""
-
-    put, remove = dict.__setitem__, dict.pop
-
-    def names(self) -> list[str]:
-        return list(self)
-
-
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> dict[str, bytes]:
+    return {}
 
 
 @pytest.fixture
@@ -39,7 +30,7 @@ def specs(tmp_path: Path) -> ShardSpecs:
 
 
 @pytest.fixture
-def tasks(specs: ShardSpecs, shelf: Shelf) -> TaskRegistry:
+def tasks(specs: ShardSpecs, shelf: dict[str, bytes]) -> TaskRegistry:
     return TaskRegistry(specs, shelf)
 
 
@@ -88,7 +79,9 @@ def test_tasks_of_one_target_and_architecture_share_shards(tasks: TaskRegistry) 
     assert len(set(stocks)) == 3
 
 
-def test_a_new_coordinator_knows_the_tasks_of_the_old(tasks: TaskRegistry, specs: ShardSpecs, shelf: Shelf) -> None:
+def test_a_new_coordinator_knows_the_tasks_of_the_old(
+    tasks: TaskRegistry, specs: ShardSpecs, shelf: dict[str, bytes]
+) -> None:
     name = register(tasks)["task"]
     again = TaskRegistry(specs, shelf)
     assert ask(again, task=name).round == ask(tasks, task=name).round
@@ -159,11 +152,11 @@ def test_an_unregistered_task_is_reported(tasks: TaskRegistry) -> None:
         ask(tasks, task="other#1")
 
 
-def test_more_shards_than_blocks_are_reported(tasks: TaskRegistry) -> None:
-    assert shards_for(tasks.newest, FleetConfig(shards=8, block=8), 2) == 8
+def test_more_shards_than_blocks_are_reported(specs: ShardSpecs) -> None:
+    assert shards_for(specs.newest, FleetConfig(shards=8, block=8), 2) == 8
     with pytest.raises(BadInput, match="9 shards for 60 bags in 8 blocks of 8; expected at most 8"):
-        shards_for(tasks.newest, FleetConfig(shards=9, block=8), 2)
+        shards_for(specs.newest, FleetConfig(shards=9, block=8), 2)
 
 
-def test_where_no_shards_are_asked_for_none_is_without_a_block(tasks: TaskRegistry) -> None:
-    assert [shards_for(tasks.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]
+def test_where_no_shards_are_asked_for_none_is_without_a_block(specs: ShardSpecs) -> None:
+    assert [shards_for(specs.newest, FleetConfig(block=8), room) for room in (2, 64)] == [2, 8]

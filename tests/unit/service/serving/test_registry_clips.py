@@ -21,7 +21,6 @@ from negsift.service.serving.registry import TaskRegistry
 from negsift.service.serving.shard_specs import ShardSpecs
 from tests.unit.clip_tables import LABELS, build
 from tests.unit.clips import HIGH, write_folder
-from tests.unit.service.serving.test_registry import Shelf
 
 PAYLOAD = Payload("audio", "float16", (64, 32), SoundFormat(16_000, 1.0))
 STATED = {"mean": -4.0, "std": 3.5}
@@ -69,11 +68,12 @@ def test_a_model_that_does_not_fit_is_reported(given: dict[str, Any], payload: P
 
 def test_a_task_over_clips_has_its_model_and_its_clips(tmp_path: Path) -> None:
     where = build(write_folder(tmp_path / "audioset", 20), tmp_path / "table")
-    tasks = TaskRegistry(ShardSpecs(where, FleetConfig(block=4), 2), Shelf())
+    specs = ShardSpecs(where, FleetConfig(block=4), 2)
+    tasks = TaskRegistry(specs, {})
     model = {"name": "small_attention", **STATED}
     request = {"protocol": PROTOCOL, "model": model, "strategy": {"name": "badge"}, "target": LABELS[HIGH], "k": 3}
     answer = tasks.register(parse(TaskSpec, request))
-    spec = tasks.shard_spec(tasks.round(RoundSpec(answer["task"], 0)).entry)
+    spec = specs.make(tasks.round(RoundSpec(answer["task"], 0)).entry.spec)
     assert (answer["bags"], answer["positives"]) == (12, 8)
     embedded = spec.model.eval().embed(spec.pool.batch(np.arange(4)), np.arange(4), EmbeddingSpec(Need.GRADIENT))
     assert embedded.logits.shape == (4, 2)
