@@ -32,8 +32,7 @@ from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.report import ReportedRun
-from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}

@@ -46,12 +46,12 @@ class RunFolder:
 
         The dotted keys in `free` may differ, because they do not change the result.
         """
-        earlier = self.config
-        if earlier is None:
+        if self.config is None:
             self._require_writable()
             self._require_no_folders()
             return False
-        differing = _differences(_flat(earlier), _flat(json.loads(json.dumps(config)))) - set(free)
+        earlier, now = flat(self.config), flat(json.loads(json.dumps(config)))
+        differing = {key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key)} - set(free)
         if differing:
             raise BadInput(
                 f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
@@ -66,8 +66,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
-        text = json.dumps(_without_nan(content), indent=2) + "\n"
-        self._write(name, lambda path: path.write_text(text))
+        self._write(name, lambda path: path.write_text(json.dumps(_without_nan(content), indent=2) + "\n"))
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
@@ -152,15 +151,13 @@ def _remove(path: Path) -> None:
         return  # a folder that can't be written has no partial file
 
 
-def _flat(values: Json, prefix: str = "") -> Json:
-    flat: Json = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _differences(one: Json, other: Json) -> set[str]:
-    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON
+    """The values of nested objects by dotted key."""
+    values: Json = {}
+    for name, value in nested.items():
+        key = f"{prefix}{name}"
+        values |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return values
 
 
 def _without_nan(value: Any) -> Any:  # Any: JSON

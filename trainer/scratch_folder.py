@@ -6,7 +6,6 @@ import shutil
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -22,9 +21,7 @@ class ScratchFolder:
     def error(self) -> Exception | None:
         """The error that a worker recorded, if any."""
         file = self.path / "error"
-        if not file.exists():
-            return None
-        error: Exception = pickle.loads(file.read_bytes())
+        error: Exception | None = pickle.loads(file.read_bytes()) if file.exists() else None
         return error
 
     def record(self, error: Exception) -> None:
@@ -44,7 +41,5 @@ class ScratchFolder:
         self.path.mkdir(parents=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -26,9 +26,8 @@ from ray.util.queue import Queue
 from negsift.common.errors import Interrupted, ServiceError
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.run_spec import RunSpec
 from negsift.trainer.scratch_folder import ScratchFolder
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.worker_group import TorchWorkerGroup
 
 _RESTARTS = 3
@@ -93,7 +92,7 @@ def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Qu
         logger.handlers = [QueueHandler(lines)]
     try:
         spec, config, seed = ray.get(job[0])
-        return fit(spec.trainer(config, seed, group))
+        return fit(Trainer(spec, config, seed, group))
     except Exception as error:
         scratch.record(error)
         raise
