@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from torch import nn
@@ -68,9 +67,9 @@ class Runner:
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""
         if config not in self._splits:
-            self._splits[config] = load_split(config)
-            log.info(describe_split(config, self._splits[config]))
-            dropped = dropped_instances(self._splits[config])
+            split = self._splits[config] = load_split(config)
+            log.info(describe_split(config, split))
+            dropped = dropped_instances(split)
             if dropped:
                 log.info("%d left out, all listed in the report; the first: %s", len(dropped), dropped[0])
         return self._splits[config]
@@ -81,10 +80,9 @@ class Runner:
         return self._splits.get(config) or load_split(config)
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
-        strategy = make_strategy(config.strategy)
+        strategy, policy = make_strategy(config.strategy), config.sampling.policy
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        policy = config.sampling.policy
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
         pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
@@ -97,9 +95,7 @@ class Runner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for sampler in self._samplers.values():
             sampler.close(finish=kind is None)
 
@@ -122,11 +118,11 @@ def model_for(bags: LabelledBags, config: RunConfig) -> nn.Module:
             return make_vector_model(config.model, payload.shape[0], config.seed)
         if bags.form is None:
             return make_model(config.model, (payload.shape[0], payload.shape[1], payload.shape[2]), config.seed)
-        return make_clip_model(config.model, bags.form, config.seed)
-    if isinstance(bags, ClipSet):
-        return make_clip_model(config.model, bags.form, config.seed)
-    assert isinstance(bags, BagSet)  # there is no other kind
-    return make_model(config.model, bags.instances.images.shape[1:], config.seed)
+    if isinstance(bags, BagSet):
+        return make_model(config.model, bags.instances.images.shape[1:], config.seed)
+    assert isinstance(bags, TableSet | ClipSet)  # there is no other kind
+    assert bags.form is not None
+    return make_clip_model(config.model, bags.form, config.seed)
 
 
 def describe_split(config: DataConfig, split: Split) -> str:

@@ -15,9 +15,8 @@ STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
 
 _EPOCH = (
-    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries"),
-    *("considered", "oldest"),
-    *("overlap", "coverage"),
+    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries", "considered"),
+    *("oldest", "overlap", "coverage"),
     *(f"seconds.{stage}" for stage in STAGES),
 )
 _SUMMARY = (
@@ -71,8 +70,8 @@ class ReportedRun:
 
     def highest(self, key: str) -> float:
         """The maximum of a number over the epochs; NaN if it is absent in all of them."""
-        known = [epoch.values[key] for epoch in self.epochs if not math.isnan(epoch.values[key])]
-        return max(known, default=math.nan)
+        values = (epoch.values[key] for epoch in self.epochs)
+        return max((value for value in values if not math.isnan(value)), default=math.nan)
 
     def result(self, key: str) -> float:
         """A number of the summary; NaN without a summary."""
