@@ -33,10 +33,7 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model and augmentation don't fit, before any data is read.
-
-    A bag table is checked once it is open.
-    """
+    """Raise BadInput if dataset, model and augmentation don't fit; a bag table is checked once it is open."""
     if config.data.name not in DATASETS:
         raise UnknownName("dataset", config.data.name, DATASETS)
     clips = config.data.name in CLIPS

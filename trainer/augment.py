@@ -30,10 +30,6 @@ class MixupDraws:
     partner: Index
     share: Floats
 
-    def take(self, places: Index) -> "MixupDraws":
-        """The draws at `places`."""
-        return MixupDraws(self.partner[places], self.share[places])
-
 
 def draw_mixup(order: Index, size: int, config: AugmentConfig, key: tuple[int, int]) -> MixupDraws:
     """For each clip of `order`, with probability `mixup`, a partner among `size` clips. `key` is (seed, epoch).
@@ -73,7 +69,9 @@ class AugmentedBatches:
         size = min(self.batches.size, len(self.batches.order) - start)
 
         def part(places: Index) -> TrainingBatch:
-            rows, mixup = self.batches.order[start + places], draws.take(start + places)
+            places_in_order = start + places
+            rows = self.batches.order[places_in_order]
+            mixup = MixupDraws(draws.partner[places_in_order], draws.share[places_in_order])
             feats_NTF = mix(clips, rows, mixup)
             label = mixup.share * clips.label[rows] + (1 - mixup.share) * clips.label[mixup.partner]
             weight = self.batches.epoch_set.weight[rows]

@@ -6,7 +6,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,25 +130,24 @@ class RunFolder:
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         path = self.path / name
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with ExitStack() as undo:  # also on Ctrl-C no partial file may stay
-            undo.callback(_remove, unfinished)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write(unfinished)
-                os.replace(unfinished, path)
-            except OSError as error:
-                found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
-                remedy = "free some space or choose another --out"
-                raise BadInput(found, "a writable folder with free space", remedy) from error
-            undo.pop_all()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_at_once(path, write)
+        except OSError as error:
+            found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
+            remedy = "free some space or choose another --out"
+            raise BadInput(found, "a writable folder with free space", remedy) from error
 
 
-def _remove(path: Path) -> None:
+def write_at_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name and rename it; even after Ctrl-C it is complete or absent."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # a folder that can't be written has no partial file
+        write(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        with suppress(OSError):  # a folder that can't be written has no partial file
+            unfinished.unlink(missing_ok=True)
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON

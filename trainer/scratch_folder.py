@@ -1,6 +1,5 @@
 """A folder for Ray Train's own files while a run lasts, and for the error that ends the run."""
 
-import os
 import pickle
 import shutil
 import traceback
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 import torch
+
+from negsift.trainer.folder import write_at_once
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ class ScratchFolder:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
             return
         error.add_note("".join(traceback.format_exception(error)))
-        unfinished = self.path / f".error.{os.getpid()}"
-        unfinished.write_bytes(pickle.dumps(error))
-        unfinished.replace(self.path / "error")
+        write_at_once(self.path / "error", lambda path: path.write_bytes(pickle.dumps(error)))
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.path, ignore_errors=True)  # left behind by a run that was killed

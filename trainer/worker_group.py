@@ -62,17 +62,14 @@ class TorchWorkerGroup(WorkerGroup):
 
     def on_rank0(self, work: Callable[[], T]) -> T:
         """As in the base class; the result must be picklable."""
-        placeholder = NegsiftError("rank 0 sent no result")
-        outcomes: list[T | NegsiftError] = [_outcome(work) if self.rank == 0 else placeholder]
+        outcomes: list[T | NegsiftError] = [NegsiftError("rank 0 sent no result")]
+        if self.rank == 0:
+            try:
+                outcomes = [work()]
+            except NegsiftError as error:
+                outcomes = [error]
         dist.broadcast_object_list(outcomes, device=torch.device("cpu"))
         (outcome,) = outcomes
         if isinstance(outcome, NegsiftError):
             raise outcome
         return outcome
-
-
-def _outcome(work: Callable[[], T]) -> T | NegsiftError:
-    try:
-        return work()
-    except NegsiftError as error:
-        return error

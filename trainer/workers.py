@@ -53,12 +53,10 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
         try:
             result = _torch_trainer(work, config.training.workers, scratch).fit()
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
-            raise Interrupted(folder.saved(_saved_epochs(folder))) from None
+            raise Interrupted(_saved(folder)) from None
         except TrainingFailedError as error:
-            reason = str(error).strip().splitlines()[-1]
-            saved = folder.saved(_saved_epochs(folder))
-            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {reason}"
-            raise ServiceError(found, saved) from error
+            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {str(error).strip().splitlines()[-1]}"
+            raise ServiceError(found, _saved(folder)) from error
         if scratch.error is not None:
             raise scratch.error
     assert isinstance(result, Result)  # `fit` is typed with an older class of that name
@@ -98,9 +96,9 @@ def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Qu
         raise
 
 
-def _saved_epochs(folder: RunFolder) -> int:
+def _saved(folder: RunFolder) -> str:
     state = folder.load()
-    return 0 if state is None else len(state["progress"]["history"])
+    return folder.saved(0 if state is None else len(state["progress"]["history"]))
 
 
 class _Relay(logging.Handler):

@@ -1,12 +1,12 @@
 """Renders the report page and writes it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 
 from negsift.common.errors import BadData
+from negsift.trainer.folder import write_at_once
 from negsift.trainer.report import plots, remarks, table
 from negsift.trainer.report.comparison import compare
 from negsift.trainer.report.figure import PALETTE
@@ -23,8 +23,13 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     self-contained, and appears complete or not at all. Raises BadData if there is no run, or if a run's files are
     damaged.
     """
-    runs = read_runs(folder)
-    return _write_at_once(folder / "report.html", _render(runs, bags))
+    path, page = folder / "report.html", _render(read_runs(folder), bags)
+    try:
+        write_at_once(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8", errors="replace"))
+    except OSError as error:
+        expected, remedy = "a writable folder with free space", "correct its permissions or free some space"
+        raise BadData(f"{path} not writable ({error})", expected, remedy) from None
+    return path
 
 
 def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
@@ -46,16 +51,3 @@ def _title(runs: Sequence[ReportedRun]) -> str:
     data = sorted({run.settings.get("data.name", run.name) for run in runs})
     targets = sorted({run.settings.get("data.target", "—") for run in runs})
     return f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets")
-
-
-def _write_at_once(path: Path, text: str) -> Path:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(unfinished, path)
-    except OSError as error:
-        expected, remedy = "a writable folder with free space", "correct its permissions or free some space"
-        raise BadData(f"{path} not writable ({error})", expected, remedy) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path

@@ -15,10 +15,7 @@ _REMEDY = "repair or delete that file, or delete the run's folder and run it aga
 
 @dataclass(frozen=True)
 class JsonRecord:
-    """A JSON object and its `place`, file and line. Dotted keys address nested objects.
-
-    Every method raises BadData for a value of another type.
-    """
+    """A JSON object and its `place`, file and line. Keys are dotted; a value of another type raises BadData."""
 
     values: Mapping[str, Any]  # Any: JSON
     place: str
