@@ -92,7 +92,9 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
          f"{task['overlap']:.0%}", f"{task['covered']:.0%}"]
         for task in status["tasks"]
     ]  # fmt: skip
-    return "\n".join([*head, *table(_SHARDS, shards), *(table(_TASKS, tasks) or ["no tasks"])])
+    of_shards = "shard node pid memory pools embeddings"
+    of_tasks = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"
+    return "\n".join([*head, *table(of_shards, shards), *(table(of_tasks, tasks) or ["no tasks"])])
 
 
 def table(head: str, rows: Sequence[Sequence[object]]) -> list[str]:
@@ -106,7 +108,3 @@ def table(head: str, rows: Sequence[Sequence[object]]) -> list[str]:
 
 def _mb(size_bytes: float) -> str:
     return f"{size_bytes / 2**20:,.0f} MiB"
-
-
-_SHARDS = "shard node pid memory pools embeddings"
-_TASKS = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"

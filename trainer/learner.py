@@ -15,7 +15,7 @@ from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key
 from negsift.trainer.config import TrainingConfig
-from negsift.trainer.loader import BatchShare, TrainingBatch
+from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.worker_group import WorkerGroup
 
 
@@ -36,11 +36,6 @@ class Learner:
         self._role = f"train/{self._group.rank}" if self._group.rank else "train"  # so that ranks differ in dropout
         betas = (config.beta1, config.beta2)
         self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
-
-    @property
-    def share(self) -> BatchShare:
-        """This worker's part of every batch."""
-        return BatchShare(self._group.rank, self._group.size)
 
     def train(self, batches: Iterable[TrainingBatch], epoch: int) -> float:
         """One pass over the batches; returns the mean loss of a bag over all workers.

@@ -37,12 +37,13 @@ class Progress:
         before, self.selection = self.selection, selection
         self.picked[selection.index] = True
         account = selection.account if fresh else Account()
-        line = {"epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked)}
-        line |= {"scored": account.scored, "dropped": account.dropped, "filled": account.filled}
-        line |= {"considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen}
-        line |= {"retries": account.recovery.retries, "version": selection.version}
-        line |= {"staleness": epoch - selection.version}
-        line |= {"overlap": _overlap(before, selection), "coverage": float(self.picked.mean())}
+        line = {
+            "epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked),
+            "scored": account.scored, "dropped": account.dropped, "filled": account.filled,
+            "considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen,
+            "retries": account.recovery.retries, "version": selection.version, "staleness": epoch - selection.version,
+            "overlap": _overlap(before, selection), "coverage": float(self.picked.mean()),
+        }  # fmt: skip
         self.history.append(line)
         return line
 

@@ -17,7 +17,7 @@ from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
+from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
 from negsift.trainer.rank0 import Rank0Folder, Rank0Sampler
@@ -55,6 +55,7 @@ class Trainer:
         self._split, self._facts, self._seed = spec.split, spec.facts, seed
         self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
         self._learner = Learner(spec.model, self._training, seed, group)
+        self._share = BatchShare(group.rank, group.size)
         self._sampler, self._folder = Rank0Sampler(group, spec.sampler), Rank0Folder(spec.folder.path, group)
         self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
         self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
@@ -90,7 +91,7 @@ class Trainer:
         with self._timer.stage("train"):
             bags = epoch_set(self._split.positives, self._split.pool, selection)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training.weighted)
-            batches = EpochBatches(bags, order, self._training.batch, self._learner.share)
+            batches = EpochBatches(bags, order, self._training.batch, self._share)
             augmented = AugmentedBatches(batches, self._augment, (self._seed, epoch))
             return self._learner.train(augmented if self._augment.enabled else batches, epoch)
 

@@ -97,9 +97,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(undisturbed: Path, tm
     process = start(tmp_path / "run")
     read_until(process, "epoch  1")
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 130
-    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command resumes the run\n", told)
+    assert re.fullmatch(r"negsift: interrupted; \d epochs are saved in .*the same command resumes the run\n", output)
     assert main(command(tmp_path / "run")[3:]) == 0
     assert results(tmp_path / "run") == results(undisturbed)
 
@@ -120,14 +120,14 @@ def test_a_folder_that_holds_runs_is_not_made_one(undisturbed: Path, capsys: pyt
     assert "the folders undisturbed in" in capsys.readouterr().err
 
 
-def test_a_measure_that_is_undefined_is_said_to_be() -> None:
+def test_a_measure_that_is_undefined_is_reported_as_such() -> None:
     summary = {"strategy": "random", "best_epoch": 0, "test": {"ap": 1.0, "roc_auc": None}}
     assert "ROC-AUC undefined at epoch 0" in describe(summary | {"last": summary["test"]})
 
 
 def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
-    found = {path.name for path in undisturbed.iterdir()}
-    assert found == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
     assert len((undisturbed / "metrics.jsonl").read_text().splitlines()) == 6
     assert pq.read_table(undisturbed / "selections" / "epoch=0003.parquet").column_names == [
         "index", "bag_id", "score", "weight",
@@ -216,9 +216,9 @@ def test_a_run_may_be_resumed_on_another_fleet(undisturbed: Path) -> None:
 def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(command(tmp_path / "file" / "run")[3:]) == 2
-    told = capsys.readouterr()
-    assert re.search("(not writable|no folder); expected a writable folder", told.err)
-    assert "positive bags" not in told.out  # before any data is read
+    output = capsys.readouterr()
+    assert re.search("(not writable|no folder); expected a writable folder", output.err)
+    assert "positive bags" not in output.out  # before any data is read
 
 
 def test_a_full_disk_is_bad_input_and_leaves_nothing_half_written(
@@ -254,16 +254,18 @@ def test_a_module_with_a_rooms_name_is_not_in_the_way(tmp_path: Path) -> None:
 
 def test_a_run_stops_when_validation_has_not_improved_for_so_many_epochs(tmp_path: Path) -> None:
     assert main(command(tmp_path / "run", "training.epochs=30", "training.patience=2")[3:]) == 0
-    found = [json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    precisions = [
+        json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["best_epoch"] == found.index(max(found)) == len(found) - 3
-    assert (summary["epochs_run"], summary["val"]["ap"]) == (len(found), max(found))
+    assert summary["best_epoch"] == precisions.index(max(precisions)) == len(precisions) - 3
+    assert (summary["epochs_run"], summary["val"]["ap"]) == (len(precisions), max(precisions))
 
 
 def test_a_reader_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
     line = f"{shlex.join(command(tmp_path / 'run', '--set', 'training.epochs=2'))} | head -n 1"
-    told = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False).stderr
-    assert "Traceback" not in told
+    output = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert "Traceback" not in output
     assert (tmp_path / "run" / "summary.json").exists()
 
 

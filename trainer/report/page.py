@@ -13,8 +13,6 @@ from negsift.trainer.report.figure import PALETTE
 from negsift.trainer.report.pictures import BagLookup, show_bags
 from negsift.trainer.report.runs import ReportedRun, read_runs
 
-TEMPLATE = "page.html.jinja"
-
 
 def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     """Write `folder`/report.html about the run in `folder`, or about all runs below it, and return its path.
@@ -35,7 +33,7 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
 def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
-    return pages.get_template(TEMPLATE).render(
+    return pages.get_template("page.html.jinja").render(
         title=_title(runs),
         runs=runs,
         comparisons=compare(runs),

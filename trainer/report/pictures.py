@@ -80,11 +80,11 @@ def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
         return []
     chosen = read_selection(group.shown, epochs[-1])
     bags = _pictures(chosen, pool, group.shown)
-    where = f"epoch {chosen.epoch} of {group.shown.name}"
+    origin = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
         unscored = tuple(replace(bag, score="") for bag in bags[:SHOWN])
-        return [PictureRow(group.label, f"picked without scores, {where}", unscored)]
-    parts = [(f"ranked first, {where}", bags[:SHOWN]), (f"ranked last, {where}", bags[SHOWN:])]
+        return [PictureRow(group.label, f"picked without scores, {origin}", unscored)]
+    parts = [(f"ranked first, {origin}", bags[:SHOWN]), (f"ranked last, {origin}", bags[SHOWN:])]
     return [PictureRow(group.label, caption, part) for caption, part in parts if part]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from negsift.common.errors import BadData
-from negsift.trainer.report.records import JsonRecord, read_lines, read_object
+from negsift.trainer.report.records import read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
@@ -112,7 +112,8 @@ def _read_epochs(path: Path) -> tuple[EpochMetrics, ...]:
     if not (path / "metrics.jsonl").exists():
         return ()
     records = {record.whole("epoch"): record for record in read_lines(path / "metrics.jsonl")}
-    return tuple(EpochMetrics(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
+    values = {number: {key: record.number(key) for key in _EPOCH} for number, record in records.items()}
+    return tuple(EpochMetrics(number, values[number]) for number in sorted(values))
 
 
 def _read_summary(path: Path) -> RunSummary | None:
@@ -121,8 +122,4 @@ def _read_summary(path: Path) -> RunSummary | None:
     record = read_object(path / "summary.json")
     dropped, versions = record.texts("dropped_instances"), dict(record.leaves("versions"))
     machine = versions.pop("machine", "")
-    return RunSummary(_numbers(record, _SUMMARY), dropped, versions, machine)
-
-
-def _numbers(record: JsonRecord, keys: tuple[str, ...]) -> dict[str, float]:
-    return {key: record.number(key) for key in keys}
+    return RunSummary({key: record.number(key) for key in _SUMMARY}, dropped, versions, machine)

@@ -44,7 +44,7 @@ def test_whatever_stops_a_write_leaves_the_old_file_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_a_disk_that_fills_up_while_the_checkpoint_is_written_is_told_as_such(
+def test_a_disk_that_fills_up_while_the_checkpoint_is_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, _: object) -> None:

@@ -56,8 +56,8 @@ def epoch_line(epoch: int, ap: float | None) -> dict[str, Any]:
 def summary_of(test_ap: float) -> dict[str, Any]:
     both = {"ap": test_ap, "roc_auc": 0.9}
     bags = {"positive": K, "pool": POOL, "k": K, "trained": 36, "scored": 60}
-    said: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
-    return said | {
+    summary: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
+    return summary | {
         "bags": bags,
         "dropped_instances": [],
         "versions": {"torch": "2.11", "git": "abc1234", "machine": "2 cores"},
@@ -184,12 +184,12 @@ def test_best_of_each_ranked_column_is_marked(sweep: Path) -> None:
 
 
 def test_headline_names_the_best_and_random(sweep: Path) -> None:
-    said = headline(compare(read_runs(sweep)))
-    assert "badge has the highest test AP, 0.810\u00a0±\u00a00.015" in said
-    assert "random has 0.720\u00a0±\u00a00.012" in said
+    text = headline(compare(read_runs(sweep)))
+    assert "badge has the highest test AP, 0.810\u00a0±\u00a00.015" in text
+    assert "random has 0.720\u00a0±\u00a00.012" in text
 
 
-def test_headline_owns_up_to_a_gain_within_its_error(tmp_path: Path) -> None:
+def test_headline_admits_a_gain_within_its_error(tmp_path: Path) -> None:
     runs = read_runs(make_sweep(tmp_path, ["random", "margin"]))
     assert "these runs do not distinguish them" in headline(compare(runs))
 
@@ -289,13 +289,13 @@ def test_run_that_has_only_begun_is_shown(tmp_path: Path) -> None:
     assert "unfinished before the first epoch" in text_of(tmp_path)
 
 
-def test_repeated_runs_are_told(tmp_path: Path) -> None:
+def test_repeated_runs_are_a_warning(tmp_path: Path) -> None:
     for name in ("one", "copy"):
         make_run(tmp_path / name)
     assert "seed included: 1." in warnings(read_runs(tmp_path))[0]
 
 
-def test_metrics_that_are_null_are_told_and_left_out(tmp_path: Path) -> None:
+def test_metrics_that_are_null_are_counted_and_left_out(tmp_path: Path) -> None:
     path = make_run(tmp_path)
     (path / "metrics.jsonl").write_text(json.dumps(epoch_line(0, None)) + "\n" + json.dumps(epoch_line(1, 0.5)) + "\n")
     assert "Epochs without a validation AP (undefined or not finite): 1." in warnings(read_runs(tmp_path))[0]
@@ -337,7 +337,7 @@ def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("config", "lines", "said"),
+    ("config", "lines", "text"),
     [
         ({}, {}, ""),
         ({"sampling__candidates": 8}, {"considered": 12, "scored": 12}, "12 of 20 bags considered in a round"),
@@ -349,14 +349,14 @@ def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -
         ({"fleet__scoring": {"frozen": True}}, {}, "frozen"),
     ],
 )
-def test_cheaper_scoring_is_told(tmp_path: Path, config: dict[str, Any], lines: dict[str, int], said: str) -> None:
+def test_cheaper_scoring_is_described(tmp_path: Path, config: dict[str, Any], lines: dict[str, int], text: str) -> None:
     path = make_run(tmp_path / "a", **config)
-    told = [epoch_line(epoch, 0.5) | (lines if epoch else {}) for epoch in range(3)]
-    (path / "metrics.jsonl").write_text("".join(json.dumps(line | {"fresh": True}) + "\n" for line in told[1:]))
-    assert dict(facts(read_runs(tmp_path))).get("scoring", "") == said
+    records = [epoch_line(epoch, 0.5) | (lines if epoch else {}) for epoch in range(3)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line | {"fresh": True}) + "\n" for line in records[1:]))
+    assert dict(facts(read_runs(tmp_path))).get("scoring", "") == text
     make_run(tmp_path / "b", seed=1)
     both = dict(facts(read_runs(tmp_path))).get("scoring", "")
-    assert both == (f"{said} (1 of 2 runs)" if said else "")
+    assert both == (f"{text} (1 of 2 runs)" if text else "")
 
 
 def refuse(run: ReportedRun) -> Split:
@@ -445,16 +445,16 @@ def test_same_folder_gives_the_same_page(sweep: Path) -> None:
     assert (sweep / "report.html").read_text() == text_of(sweep)
 
 
-def test_means_are_spoken_of_only_where_there_are_several_runs(tmp_path: Path) -> None:
+def test_means_are_mentioned_only_where_there_are_several_runs(tmp_path: Path) -> None:
     assert not re.search("mean over runs|over runs", text_of(make_run(tmp_path / "one")), re.IGNORECASE)
     assert "mean over runs" in text_of(make_sweep(tmp_path / "all"))
 
 
-def test_the_machine_is_told_apart_from_the_versions(tmp_path: Path) -> None:
+def test_the_machine_is_separate_from_the_versions(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     other = make_run(tmp_path / "b", seed=1)
-    said = summary_of(0.8)
-    change(other / "summary.json", versions=said["versions"] | {"machine": "8 cores"})
+    summary = summary_of(0.8)
+    change(other / "summary.json", versions=summary["versions"] | {"machine": "8 cores"})
     text = text_of(tmp_path)
     assert "<dt>machine</dt><dd>2 cores / 8 cores</dd>" in text
     assert "different versions" not in text
