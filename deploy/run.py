@@ -1,4 +1,4 @@
-"""From a configuration to a finished run: the one place that wires data, model, service and trainer."""
+"""From a configuration to a finished run and its report: the one place that wires data, model, service and trainer."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.report import ReportedRun
+from negsift.trainer.report import ReportedRun, write_report
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
@@ -145,3 +145,24 @@ def _facts(config: RunConfig, split: Split) -> Json:
         "seed": config.seed, "workers": config.training.workers, "dropped_instances": dropped_instances(split),
         "versions": versions(),
     }  # fmt: skip
+
+
+def train(config: RunConfig, out: Path) -> str:
+    """Train to the end in the folder `out`, or go on there; gives the result and the report's path, to be read."""
+    with Runner() as runner:
+        summary = runner.run(config, out)
+    return f"{describe(summary)}\n{write_report(out, runner.bags_of)}"
+
+
+def describe(summary: Json) -> str:
+    """A run's result in one line."""
+    test, last = summary["test"], summary["last"]
+    return (
+        f"{summary['strategy']}: test AP {_number(test['ap'])}, ROC-AUC {_number(test['roc_auc'])} at epoch "
+        f"{summary['best_epoch']}, the best in validation (last: {_number(last['ap'])}, {_number(last['roc_auc'])})"
+    )
+
+
+def _number(value: float | None) -> str:
+    """Four digits; a measure that isn't defined on the test bags is NaN, or null once it is in a file."""
+    return "undefined" if value is None or value != value else f"{value:.4f}"

@@ -57,11 +57,8 @@ class Progress:
 
     def seconds(self) -> dict[str, float]:
         """Seconds by stage, over all epochs."""
-        totals: dict[str, float] = {}
-        for line in self.history:
-            for stage, spent in line["seconds"].items():
-                totals[stage] = totals.get(stage, 0.0) + spent
-        return totals
+        stages = dict.fromkeys(stage for line in self.history for stage in line["seconds"])
+        return {stage: sum(line["seconds"].get(stage, 0.0) for line in self.history) for stage in stages}
 
     def state_dict(self) -> Json:
         """The progress as tensors, numbers, lists and dicts."""

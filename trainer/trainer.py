@@ -20,9 +20,8 @@ from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
-from negsift.trainer.rank0 import Rank0Folder, Rank0Sampler
 from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
-from negsift.trainer.worker_group import WorkerGroup
+from negsift.trainer.worker_group import Rank0Folder, Rank0Sampler, WorkerGroup
 
 log = logging.getLogger(__name__)
 

@@ -33,8 +33,10 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
 def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
+    data = sorted({run.settings.get("data.name", run.name) for run in runs})
+    targets = sorted({run.settings.get("data.target", "—") for run in runs})
     return pages.get_template("page.html.jinja").render(
-        title=_title(runs),
+        title=f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets"),
         runs=runs,
         comparisons=compare(runs),
         palette=PALETTE,
@@ -43,9 +45,3 @@ def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
         table=table,
         show_bags=lambda comparison: show_bags(comparison, bags),
     )
-
-
-def _title(runs: Sequence[ReportedRun]) -> str:
-    data = sorted({run.settings.get("data.name", run.name) for run in runs})
-    targets = sorted({run.settings.get("data.target", "—") for run in runs})
-    return f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets")

@@ -89,19 +89,16 @@ def _group_row(group: RunGroup, comparison: Comparison) -> Row:
         value = estimate(column.take(run) for run in group.finished)
         best = column.ranked and value.count > 0 and value.mean >= _best(column, comparison)
         cells.append(Cell(value.text(column.digits), best and len(comparison.groups) > 1))
+    baseline = comparison.baseline(group)
+    gain = paired_gain(group, baseline).text(3, "+") if baseline and baseline is not group else "—"
     note = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
     note = note if group.finished == group.runs else f"{len(group.finished)} of {note}"
-    return Row(group.label, group_style(group), note, (cells[0], _gain(group, comparison), *cells[1:]))
+    return Row(group.label, group_style(group), note, (cells[0], Cell(gain), *cells[1:]))
 
 
 def _best(column: Column, comparison: Comparison) -> float:
     means = [estimate(column.take(run) for run in group.finished).mean for group in comparison.groups]
     return max(mean for mean in means if not math.isnan(mean))
-
-
-def _gain(group: RunGroup, comparison: Comparison) -> Cell:
-    baseline = comparison.baseline(group)
-    return Cell(paired_gain(group, baseline).text(3, "+") if baseline and baseline is not group else "—")
 
 
 def _run_row(run: ReportedRun, group: RunGroup) -> Row:
