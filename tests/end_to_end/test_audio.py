@@ -86,7 +86,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
         ("data.target=Beep", "class 'Beep'.*High tone, beep"),
         ("data.audio.classes=forty", "data.audio.classes 'forty'.*audioset40"),
         ("data.audio.train_set=unbalanced", "neither unbalanced_train_segments.csv"),
-        ("data.audio.frames=16", "clips of 16 frames.*32 or more"),
+        ("data.audio.frames=16", "clips of 16 frames.*at least 32 of each"),
         ("data.audio.stats=x", "stats='x'"),
         ("data.root=nowhere", "no folder nowhere"),
         ("model.name=simple_cnn", "model for clips 'simple_cnn'.*psla, small_attention"),
