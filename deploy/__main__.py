@@ -1,8 +1,6 @@
 """`python -m deploy COMMAND` in a checkout: the same as `negsift COMMAND`."""
 
-import sys
-
 from negsift.deploy.main import run
 
 if __name__ == "__main__":
-    sys.exit(run())
+    raise SystemExit(run())

@@ -48,33 +48,33 @@ def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
             if not ready:
                 log.warning("no part of the clips made on the cluster for %d s: the rest is made here", _PATIENCE_S)
                 break
-            yield from _arrived(ready[0])
+            part = _arrived(ready[0])
+            if part is not None:
+                yield part
         for reference in waiting:
             ray.cancel(reference, force=True)
     finally:
         mark.unlink(missing_ok=True)
 
 
-def _arrived(reference: Any) -> Iterator[int]:  # Any: ray.ObjectRef
+def _arrived(reference: Any) -> int | None:  # Any: ray.ObjectRef
     """The part that was made, if it was."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     try:
         part: int | None = ray.get(reference)
+        return part
     except RayTaskError as error:
         raise error.cause from error
     except RayError as error:  # lost with its worker or node
         log.warning("a part of the clips is made here, a worker was lost: %s", str(error).splitlines()[0])
-        return
-    if part is not None:
-        yield part
+        return None
 
 
 def make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
     """The part once it is made; None on a node that doesn't see `mark`'s folder or the clips."""
-    first = part * plan.size
-    recordings = plan.recordings[first : first + plan.size]
+    recordings = plan.recordings[part * plan.size :][: plan.size]
     if not mark.exists() or not all(recording.path.exists() for recording in recordings):
         return None
     before = torch.get_num_threads()

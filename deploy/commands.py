@@ -69,7 +69,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
-    from negsift.deploy.train import train  # not before the settings are known to be usable
+    from negsift.deploy.run import train  # not before the settings are known to be usable
 
     print(train(config, arguments.out or default_folder(config)))
 

@@ -13,10 +13,7 @@ from negsift.trainer.config import METRICS
 
 DEFAULT = RunConfig("")
 PARTS: dict[str, tuple[str, Callable[[], Mapping[str, str]]]] = {
-    "recipes": (
-        "of `train`",
-        lambda: {name: f"{_first_line(make)}{_changes(make())}" for name, make in RECIPES.items()},
-    ),
+    "recipes": ("of `train`", lambda: {name: _first_line(make) + _changes(make()) for name, make in RECIPES.items()}),
     "strategies": ("strategy.name", lambda: {name: _first_line(kind) for name, kind in STRATEGIES.items()}),
     "datasets": ("data.name", lambda: DATASETS),
     "models": ("model.name", lambda: MODELS | VECTOR_MODELS | CLIP_MODELS),
@@ -28,7 +25,7 @@ PARTS: dict[str, tuple[str, Callable[[], Mapping[str, str]]]] = {
 }
 
 
-def catalogue(part: str | None = None) -> str:
+def catalogue(part: str | None) -> str:
     """One table or, without a name, all; raises UnknownName."""
     if part is not None and part not in PARTS:
         raise UnknownName("part of the list", part, PARTS)

@@ -4,6 +4,8 @@ import errno
 import os
 import sys
 
+from negsift.common.errors import BadInput, Interrupted, ServiceError
+
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 LESS = "give less data, smaller images (data.image_size) or a machine with more"
 
@@ -16,19 +18,12 @@ def run() -> int:
 def main(words: list[str]) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
     try:
-        return _run(words)
-    except KeyboardInterrupt:
-        return exit_with("interrupted; nothing was being trained", EXIT_INTERRUPTED)
+        from negsift.deploy.commands import run_command  # imported here: Ctrl-C during it is handled like any other
 
-
-def _run(words: list[str]) -> int:
-    """The imports are here so that Ctrl-C during them is handled like any other."""
-    from negsift.common.errors import BadInput, Interrupted, ServiceError
-    from negsift.deploy.commands import run_command
-
-    try:
         run_command(words)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        return exit_with("interrupted; nothing was being trained", EXIT_INTERRUPTED)
     except BadInput as error:
         return exit_with(error, EXIT_INPUT)
     except ServiceError as error:

@@ -45,9 +45,9 @@ def _print_table(place: str, verified: bool = False) -> None:
     from negsift.common.data.table.manifest import read_manifest
     from negsift.common.data.table.statistics import count_bags, describe_table, verify
 
-    where = Location.of(place)
-    manifest = read_manifest(where)
-    print(describe_table(where, manifest, count_bags(where, manifest)))
+    location = Location.of(place)
+    manifest = read_manifest(location)
+    print(describe_table(location, manifest, count_bags(location, manifest)))
     if verified:
-        verify(where, manifest)
+        verify(location, manifest)
         print("every byte is as it was written")

@@ -33,10 +33,7 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model and augmentation don't fit, before any data is read.
-
-    A bag table is checked once it is open.
-    """
+    """Raise BadInput if dataset, model and augmentation don't fit; a bag table is checked once it is open."""
     if config.data.name not in DATASETS:
         raise UnknownName("dataset", config.data.name, DATASETS)
     clips = config.data.name in CLIPS
@@ -57,12 +54,8 @@ def default_folder(config: RunConfig) -> Path:
 def digits() -> RunConfig:
     """Bags of handwritten digits, embedded; seconds on a laptop."""
     data = DataConfig(name="digits", target="8", bag_size=3, val_share=0.25)
-    return RunConfig(
-        "digits",
-        data=data,
-        sampling=SamplingConfig(ratio=2.0),
-        training=TrainingConfig(epochs=20, batch=16, patience=20),
-    )
+    training = TrainingConfig(epochs=20, batch=16, patience=20)
+    return RunConfig("digits", data=data, sampling=SamplingConfig(ratio=2.0), training=training)
 
 
 def cifar10() -> RunConfig:
@@ -95,10 +88,9 @@ def audio_demo() -> RunConfig:
 
 def audio_scenes() -> RunConfig:
     """Clips in AudioSet's form, in data.root, on a CPU: a small attention CNN over 64 mel bands."""
-    audio = AudioConfig(classes="all", mels=64)
     return RunConfig(
         "audio-scenes",
-        data=DataConfig(name="audioset", val_share=0.15, audio=audio),
+        data=DataConfig(name="audioset", val_share=0.15, audio=AudioConfig(classes="all", mels=64)),
         model=ModelConfig(name="small_attention"),
         sampling=SamplingConfig(ratio=0.6),
         training=TrainingConfig(epochs=60, batch=16, patience=30, lr=2e-3, evaluation_batch=32),

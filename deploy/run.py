@@ -1,9 +1,8 @@
-"""From a configuration to a finished run: the one place that wires data, model, service and trainer."""
+"""From a configuration to a finished run and its report: the one place that wires data, model, service and trainer."""
 
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from torch import nn
@@ -31,9 +30,8 @@ from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.report import ReportedRun
-from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.report import ReportedRun, write_report
+from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
@@ -69,9 +67,9 @@ class Runner:
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""
         if config not in self._splits:
-            self._splits[config] = load_split(config)
-            log.info(describe_split(config, self._splits[config]))
-            dropped = dropped_instances(self._splits[config])
+            split = self._splits[config] = load_split(config)
+            log.info(describe_split(config, split))
+            dropped = dropped_instances(split)
             if dropped:
                 log.info("%d left out, all listed in the report; the first: %s", len(dropped), dropped[0])
         return self._splits[config]
@@ -82,10 +80,9 @@ class Runner:
         return self._splits.get(config) or load_split(config)
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
-        strategy = make_strategy(config.strategy)
+        strategy, policy = make_strategy(config.strategy), config.sampling.policy
         k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
         shared = (config.data, config.model, config.fleet)
-        policy = config.sampling.policy
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
         pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
@@ -98,9 +95,7 @@ class Runner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for sampler in self._samplers.values():
             sampler.close(finish=kind is None)
 
@@ -123,11 +118,11 @@ def model_for(bags: LabelledBags, config: RunConfig) -> nn.Module:
             return make_vector_model(config.model, payload.shape[0], config.seed)
         if bags.form is None:
             return make_model(config.model, (payload.shape[0], payload.shape[1], payload.shape[2]), config.seed)
-        return make_clip_model(config.model, bags.form, config.seed)
-    if isinstance(bags, ClipSet):
-        return make_clip_model(config.model, bags.form, config.seed)
-    assert isinstance(bags, BagSet)  # there is no other kind
-    return make_model(config.model, bags.instances.images.shape[1:], config.seed)
+    if isinstance(bags, BagSet):
+        return make_model(config.model, bags.instances.images.shape[1:], config.seed)
+    assert isinstance(bags, TableSet | ClipSet)  # there is no other kind
+    assert bags.form is not None
+    return make_clip_model(config.model, bags.form, config.seed)
 
 
 def describe_split(config: DataConfig, split: Split) -> str:
@@ -150,3 +145,24 @@ def _facts(config: RunConfig, split: Split) -> Json:
         "seed": config.seed, "workers": config.training.workers, "dropped_instances": dropped_instances(split),
         "versions": versions(),
     }  # fmt: skip
+
+
+def train(config: RunConfig, out: Path) -> str:
+    """Train to the end in the folder `out`, or go on there; gives the result and the report's path, to be read."""
+    with Runner() as runner:
+        summary = runner.run(config, out)
+    return f"{describe(summary)}\n{write_report(out, runner.bags_of)}"
+
+
+def describe(summary: Json) -> str:
+    """A run's result in one line."""
+    test, last = summary["test"], summary["last"]
+    return (
+        f"{summary['strategy']}: test AP {_number(test['ap'])}, ROC-AUC {_number(test['roc_auc'])} at epoch "
+        f"{summary['best_epoch']}, the best in validation (last: {_number(last['ap'])}, {_number(last['roc_auc'])})"
+    )
+
+
+def _number(value: float | None) -> str:
+    """Four digits; a measure that isn't defined on the test bags is NaN, or null once it is in a file."""
+    return "undefined" if value is None or value != value else f"{value:.4f}"

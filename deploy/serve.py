@@ -22,18 +22,15 @@ def add_serve_commands(commands: Any) -> None:  # Any: argparse keeps its type p
     up.add_argument("pool", metavar="POOL", help="folder or URI of a bag table")
     up.add_argument("--name", help="the service's name (the table's)")
     for key in ("shards", "gpus_per_shard"):
-        option = f"--{key.replace('_', '-')}"
-        up.add_argument(
-            option, dest="set", action="append", type=f"{key}={{}}".format, metavar="N", help=f"the same as {key}=N"
-        )
+        option, spell = f"--{key.replace('_', '-')}", f"{key}={{}}".format
+        up.add_argument(option, dest="set", action="append", type=spell, metavar="N", help=f"the same as {key}=N")
     up.add_argument("--detached", action="store_true", help="leave it running when this command ends")
     up.add_argument("--idle-minutes", type=float, default=0.0, metavar="N", help="end it when unused for N (0: never)")
     up.take_settings("keys")
     up.set_defaults(do=_up)
-    for name, do, line in (
-        ("status", _status, "shards, nodes, memory, versions, tasks, rounds, lags"), ("down", _down, "end one"),
-    ):  # fmt: skip
-        other = below.add_parser(name, help=line)
+    status = below.add_parser("status", help="shards, nodes, memory, versions, tasks, rounds, lags")
+    down = below.add_parser("down", help="end one")
+    for other, do in ((status, _status), (down, _down)):
         other.add_argument("name", nargs="?", metavar="NAME", help="the service (the only one)")
         other.set_defaults(do=do)
 
@@ -84,22 +81,20 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
         f"{up}; {running}; coordinator {_mb(status['memory_bytes'])}",
     ]
     shards = [
-        [
-            shard["name"], shard["node"][:8], shard["pid"], _mb(shard["memory_bytes"]), shard["shards"],
-            _mb(shard["kept_bytes"]),
-        ]
+        [shard["name"], shard["node"][:8], shard["pid"], _mb(shard["memory_bytes"]), shard["shards"],
+         _mb(shard["kept_bytes"])]
         for shard in status["shards"]
     ]  # fmt: skip
     tasks = [
-        [
-            task["task"], task["target"] or "-", task["strategy"], task["model"][:6], task["pool_version"],
-            task["rounds"], task["epoch"], "-" if task["version"] is None else task["version"], task["behind"],
-            f"{task['seconds']:.2f} s", f"{task['wait_s']:.2f} s", f"{task['publish_s']:.2f} s",
-            f"{task['overlap']:.0%}", f"{task['covered']:.0%}",
-        ]
+        [task["task"], task["target"] or "-", task["strategy"], task["model"][:6], task["pool_version"],
+         task["rounds"], task["epoch"], "-" if task["version"] is None else task["version"], task["behind"],
+         f"{task['seconds']:.2f} s", f"{task['wait_s']:.2f} s", f"{task['publish_s']:.2f} s",
+         f"{task['overlap']:.0%}", f"{task['covered']:.0%}"]
         for task in status["tasks"]
     ]  # fmt: skip
-    return "\n".join([*head, *table(_SHARDS, shards), *(table(_TASKS, tasks) or ["no tasks"])])
+    of_shards = "shard node pid memory pools embeddings"
+    of_tasks = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"
+    return "\n".join([*head, *table(of_shards, shards), *(table(of_tasks, tasks) or ["no tasks"])])
 
 
 def table(head: str, rows: Sequence[Sequence[object]]) -> list[str]:
@@ -113,7 +108,3 @@ def table(head: str, rows: Sequence[Sequence[object]]) -> list[str]:
 
 def _mb(size_bytes: float) -> str:
     return f"{size_bytes / 2**20:,.0f} MiB"
-
-
-_SHARDS = "shard node pid memory pools embeddings"
-_TASKS = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"

@@ -7,14 +7,13 @@ from negsift.common.errors import BadInput
 from negsift.service.config import FleetConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json
-from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 
 
 def trained(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
     """Train to the end, with `config.training.workers` workers, and return the summary."""
     if config.training.workers == 1:
-        return fit(spec.trainer(config, seed))
+        return fit(Trainer(spec, config, seed))
     from negsift.trainer.workers import train_together  # imported here, as below: one worker needs no Ray
 
     return train_together(spec, config, seed)

@@ -7,37 +7,22 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from negsift.common.data.table.bags import TableBags
-    from negsift.common.data.table.build import build_table
-    from negsift.common.data.table.sources.source import BuildConfig
-    from negsift.common.models.bag import BagClassifier
-    from negsift.common.models.pooling import make_pooling
-    from negsift.common.round_policy import RoundPolicy
-    from negsift.common.types import Embedded, Need, Round, Selection
-    from negsift.service.config import FleetConfig
-    from negsift.service.sampler import NegativeSampler
-    from negsift.service.scoring.scoring_config import ScoringConfig
-    from negsift.service.serving.attach import attach
-    from negsift.service.strategies.base import Prepared, Strategy
-
-__all__ = [
-    "BagClassifier",
-    "BuildConfig",
-    "Embedded",
-    "FleetConfig",
-    "Need",
-    "NegativeSampler",
-    "Prepared",
-    "Round",
-    "RoundPolicy",
-    "ScoringConfig",
-    "Selection",
-    "Strategy",
-    "TableBags",
-    "attach",
-    "build_table",
-    "make_pooling",
-]
+    from negsift.common.data.table.bags import TableBags as TableBags
+    from negsift.common.data.table.build import build_table as build_table
+    from negsift.common.data.table.sources.source import BuildConfig as BuildConfig
+    from negsift.common.models.bag import BagClassifier as BagClassifier
+    from negsift.common.models.pooling import make_pooling as make_pooling
+    from negsift.common.round_policy import RoundPolicy as RoundPolicy
+    from negsift.common.types import Embedded as Embedded
+    from negsift.common.types import Need as Need
+    from negsift.common.types import Round as Round
+    from negsift.common.types import Selection as Selection
+    from negsift.service.config import FleetConfig as FleetConfig
+    from negsift.service.sampler import NegativeSampler as NegativeSampler
+    from negsift.service.scoring.scoring_config import ScoringConfig as ScoringConfig
+    from negsift.service.serving.attach import attach as attach
+    from negsift.service.strategies.base import Prepared as Prepared
+    from negsift.service.strategies.base import Strategy as Strategy
 
 _HOMES = {
     "BagClassifier": "common.models.bag",
@@ -57,6 +42,7 @@ _HOMES = {
     "build_table": "common.data.table.build",
     "make_pooling": "common.models.pooling",
 }
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -30,10 +30,6 @@ class MixupDraws:
     partner: Index
     share: Floats
 
-    def take(self, places: slice | Index) -> "MixupDraws":
-        """The draws at `places`."""
-        return MixupDraws(self.partner[places], self.share[places])
-
 
 def draw_mixup(order: Index, size: int, config: AugmentConfig, key: tuple[int, int]) -> MixupDraws:
     """For each clip of `order`, with probability `mixup`, a partner among `size` clips. `key` is (seed, epoch).
@@ -42,9 +38,9 @@ def draw_mixup(order: Index, size: int, config: AugmentConfig, key: tuple[int, i
     """
     random = generator(key[0], "mixup", key[1])
     mixed = random.random(len(order)) < config.mixup
-    share = random.beta(config.mixup_alpha, config.mixup_alpha, len(order))
-    partner = random.integers(0, size, len(order))
-    return MixupDraws(np.where(mixed, partner, order).astype(np.int64), np.where(mixed, share, 1.0))
+    share = np.where(mixed, random.beta(config.mixup_alpha, config.mixup_alpha, len(order)), 1.0)
+    partner = np.where(mixed, random.integers(0, size, len(order)), order).astype(np.int64)
+    return MixupDraws(partner, share)
 
 
 @dataclass(frozen=True)
@@ -70,32 +66,30 @@ class AugmentedBatches:
         return (self._batch(clips, draws, start) for start in self.batches.starts)
 
     def _batch(self, clips: ClipSet, draws: MixupDraws, start: int) -> TrainingBatch:
-        places_in_order = slice(start, start + self.batches.size)
-        batch_rows, batch_draws = self.batches.order[places_in_order], draws.take(places_in_order)
+        size = min(self.batches.size, len(self.batches.order) - start)
 
         def part(places: Index) -> TrainingBatch:
-            rows, mixup = batch_rows[places], batch_draws.take(places)
+            places_in_order = start + places
+            rows = self.batches.order[places_in_order]
+            mixup = MixupDraws(draws.partner[places_in_order], draws.share[places_in_order])
             feats_NTF = mix(clips, rows, mixup)
             label = mixup.share * clips.label[rows] + (1 - mixup.share) * clips.label[mixup.partner]
-            weight = torch.from_numpy(self.batches.epoch_set.weight[rows]).float()
-            kept = self._unmasked(start, (len(batch_rows), *feats_NTF.shape[1:]))[places]
-            return TrainingBatch(torch.where(kept, feats_NTF, 0.0), torch.from_numpy(label).float(), weight)
+            weight = self.batches.epoch_set.weight[rows]
+            unmasked = self._unmasked(start, (size, *feats_NTF.shape[1:]))[places]
+            feats_NTF = torch.where(unmasked, feats_NTF, 0.0)
+            return TrainingBatch(feats_NTF, torch.from_numpy(label).float(), torch.from_numpy(weight).float())
 
-        return self.batches.share.part(len(batch_rows), part)
+        return self.batches.share.part(size, part)
 
     def _unmasked(self, start: int, shape: tuple[int, ...]) -> Tensor:
         """Where the masks of a whole batch leave the features; each worker's share is a part of the same draws."""
-        # torchaudio draws from torch's global generator.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # torchaudio draws from torch's global generator
             torch.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
             return mask(torch.ones(shape), self.config) > 0
 
 
 def mix(clips: ClipSet, rows: Index, draws: MixupDraws) -> Tensor:
-    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, where x1 and x2 are waveforms minus their means, λ the share.
-
-    Where λ is 1, the cached features are used.
-    """
+    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, of waveforms minus their means and shares λ; cached if λ is 1."""
     feats_NTF = clips.gather(rows).float()
     mixed = np.flatnonzero(draws.share < 1)
     if len(mixed):
@@ -108,13 +102,12 @@ def mix(clips: ClipSet, rows: Index, draws: MixupDraws) -> Tensor:
 
 def mask(feats_NTF: Tensor, config: AugmentConfig) -> Tensor:
     """torchaudio's SpecAugment: one stripe of each kind per clip, filled with 0 before normalisation, as in PSLA."""
-    feats_NFT = feats_NTF.transpose(1, 2)
+    masked_NFT = feats_NTF.transpose(1, 2)
     if config.freq_mask:
-        feats_NFT = FrequencyMasking(config.freq_mask, iid_masks=True)(feats_NFT)
+        masked_NFT = FrequencyMasking(config.freq_mask, iid_masks=True)(masked_NFT)
     if config.time_mask:
-        feats_NFT = TimeMasking(config.time_mask, iid_masks=True)(feats_NFT)
-    masked: Tensor = feats_NFT.transpose(1, 2)
-    return masked
+        masked_NFT = TimeMasking(config.time_mask, iid_masks=True)(masked_NFT)
+    return masked_NFT.transpose(1, 2)
 
 
 def _centred(waves: NDArray[np.int16]) -> Tensor:

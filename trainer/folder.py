@@ -6,7 +6,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,12 @@ class RunFolder:
 
         The dotted keys in `free` may differ, because they do not change the result.
         """
-        earlier = self.config
-        if earlier is None:
+        if self.config is None:
             self._require_writable()
             self._require_no_folders()
             return False
-        differing = _differences(_flat(earlier), _flat(json.loads(json.dumps(config)))) - set(free)
+        earlier, now = flat(self.config), flat(json.loads(json.dumps(config)))
+        differing = {key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key)} - set(free)
         if differing:
             raise BadInput(
                 f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
@@ -66,8 +66,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
-        text = json.dumps(_without_nan(content), indent=2) + "\n"
-        self._write(name, lambda path: path.write_text(text))
+        self._write(name, lambda path: path.write_text(json.dumps(_without_nan(content), indent=2) + "\n"))
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
@@ -131,36 +130,33 @@ class RunFolder:
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         path = self.path / name
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with ExitStack() as undo:  # also on Ctrl-C no partial file may stay
-            undo.callback(_remove, unfinished)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write(unfinished)
-                os.replace(unfinished, path)
-            except OSError as error:
-                found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
-                remedy = "free some space or choose another --out"
-                raise BadInput(found, "a writable folder with free space", remedy) from error
-            undo.pop_all()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_at_once(path, write)
+        except OSError as error:
+            found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
+            remedy = "free some space or choose another --out"
+            raise BadInput(found, "a writable folder with free space", remedy) from error
 
 
-def _remove(path: Path) -> None:
+def write_at_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name and rename it; even after Ctrl-C it is complete or absent."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # a folder that can't be written has no partial file
+        write(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        with suppress(OSError):  # a folder that can't be written has no partial file
+            unfinished.unlink(missing_ok=True)
 
 
-def _flat(values: Json, prefix: str = "") -> Json:
-    flat: Json = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _differences(one: Json, other: Json) -> set[str]:
-    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON
+    """The values of nested objects by dotted key."""
+    values: Json = {}
+    for name, value in nested.items():
+        key = f"{prefix}{name}"
+        values |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return values
 
 
 def _without_nan(value: Any) -> Any:  # Any: JSON

@@ -15,7 +15,7 @@ from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key
 from negsift.trainer.config import TrainingConfig
-from negsift.trainer.loader import BatchShare, TrainingBatch
+from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.worker_group import WorkerGroup
 
 
@@ -37,11 +37,6 @@ class Learner:
         betas = (config.beta1, config.beta2)
         self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
-    @property
-    def share(self) -> BatchShare:
-        """This worker's part of every batch."""
-        return BatchShare(self._group.rank, self._group.size)
-
     def train(self, batches: Iterable[TrainingBatch], epoch: int) -> float:
         """One pass over the batches; returns the mean loss of a bag over all workers.
 
@@ -54,8 +49,7 @@ class Learner:
         for group in self._optimiser.param_groups:
             group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0.0
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream_key(self._seed, self._role, epoch) >> 1)
             for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1):
                 count = len(batch.label) if batch.bag_count is None else batch.bag_count
@@ -66,10 +60,7 @@ class Learner:
         return loss
 
     def score(self, bags: LabelledBags) -> Floats:
-        """The score of every bag, the difference of its two logits, (n,). Rank 0 computes it.
-
-        Raises BadInput if a score is not finite.
-        """
+        """The difference of each bag's two logits, (n,), from rank 0. Raises BadInput if one is not finite."""
         return self._group.on_rank0(lambda: self._score(bags))
 
     def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
@@ -84,8 +75,8 @@ class Learner:
     def _score(self, bags: LabelledBags) -> Floats:
         self.model.eval()
         size, parts = self._config.evaluation_batch, []
-        starts = range(0, len(bags), size)
         with torch.inference_mode():
+            starts = range(0, len(bags), size)
             for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
                 index = np.arange(start, min(start + size, len(bags)))
                 # The difference in float64: two large logits would cancel in float32.
@@ -105,7 +96,6 @@ class Learner:
         losses = cross_entropy(logits.float(), target, reduction="none")
         loss = (losses * weight).mean()
         self._optimiser.zero_grad()
-        # Tensor.backward is untyped, and calls this.
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss)  # Tensor.backward is untyped, and calls this
         self._optimiser.step()
         return float(loss.detach())

@@ -69,7 +69,7 @@ class EpochBatches:
     share: BatchShare = field(default_factory=BatchShare)
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
+        return len(self.starts)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         return (self._part(self.order[start : start + self.size]) for start in self.starts)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from negsift.common.account import Account
-from negsift.common.arrays import Floats, Index
 from negsift.common.types import Selection
 from negsift.trainer.folder import Json
 from negsift.trainer.metrics import Metrics
@@ -38,15 +37,13 @@ class Progress:
         before, self.selection = self.selection, selection
         self.picked[selection.index] = True
         account = selection.account if fresh else Account()
-        line = {"epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked)}
-        line |= {"scored": account.scored, "dropped": account.dropped, "filled": account.filled}
-        line |= {"considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen}
-        line |= {
-            "retries": account.recovery.retries,
-            "version": selection.version,
-            "staleness": epoch - selection.version,
-        }
-        line |= {"overlap": _overlap(before, selection), "coverage": float(self.picked.mean())}
+        line = {
+            "epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked),
+            "scored": account.scored, "dropped": account.dropped, "filled": account.filled,
+            "considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen,
+            "retries": account.recovery.retries, "version": selection.version, "staleness": epoch - selection.version,
+            "overlap": _overlap(before, selection), "coverage": float(self.picked.mean()),
+        }  # fmt: skip
         self.history.append(line)
         return line
 
@@ -60,34 +57,26 @@ class Progress:
 
     def seconds(self) -> dict[str, float]:
         """Seconds by stage, over all epochs."""
-        totals: dict[str, float] = {}
-        for line in self.history:
-            for stage, spent in line["seconds"].items():
-                totals[stage] = totals.get(stage, 0.0) + spent
-        return totals
+        stages = dict.fromkeys(stage for line in self.history for stage in line["seconds"])
+        return {stage: sum(line["seconds"].get(stage, 0.0) for line in self.history) for stage in stages}
 
     def state_dict(self) -> Json:
         """The progress as tensors, numbers, lists and dicts."""
         last = self.selection
-        arrays = None if last is None else [last.index, last.score, last.weight]
         return {
             "picked": torch.tensor(self.picked), "history": self.history, "best_weights": self.best_weights,
-            "best_epoch": self.best_epoch, "version": None if last is None else last.version,
-            "selection": None if arrays is None else [torch.tensor(array) for array in arrays],
+            "best_epoch": self.best_epoch, "version": last and last.version,
+            "selection": last and [torch.tensor(array) for array in (last.index, last.score, last.weight)],
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: Json) -> Self:
         """The progress that `state_dict` wrote."""
-        selection = None if state["selection"] is None else _selection(state["selection"], state["version"])
+        selection = None
+        if state["selection"] is not None:
+            index, score, weight = (tensor.numpy() for tensor in state["selection"])
+            selection = Selection(index, score, weight, state["version"])
         return cls(state["picked"].numpy(), state["history"], state["best_weights"], state["best_epoch"], selection)
-
-
-def _selection(arrays: list[Tensor], version: int) -> Selection:
-    index: Index = arrays[0].numpy()
-    score: Floats = arrays[1].numpy()
-    weight: Floats = arrays[2].numpy()
-    return Selection(index, score, weight, version)
 
 
 def _overlap(before: Selection | None, now: Selection) -> float | None:

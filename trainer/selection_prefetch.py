@@ -4,7 +4,7 @@ With a staleness of n, the selection for epoch e is scored with the weights of e
 of epoch 0), while the epochs in between train.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,8 @@ class SelectionPrefetch:
     def request(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
         """Submit the selections of later epochs that may use `weights`, those of `epoch`, without waiting."""
         last = min(epoch + self._config.staleness, self._epochs - 1)
-        missing = [later for later in range(epoch + 1, last + 1) if self._is_missing(later)]
+        later_rounds = (later for later in range(epoch + 1, last + 1) if later % self._config.every == 0)
+        missing = [later for later in later_rounds if later not in self._prefetched]
         # Training changes the weights in place while the selection is being made.
         copies = {name: value.detach().clone() for name, value in weights.items()} if missing else {}
         for later in missing:
@@ -71,9 +72,6 @@ class SelectionPrefetch:
             self._sampler.load_state_dict(as_arrays(selection["sampler"]))
             self._submit(selection["epoch"], selection["version"], selection["weights"])
 
-    def _is_missing(self, epoch: int) -> bool:
-        return epoch % self._config.every == 0 and epoch not in self._prefetched
-
     def _submit(self, epoch: int, version: int, weights: Mapping[str, Tensor]) -> None:
         state = self._sampler.state_dict()
         pending = self._sampler.submit(weights, epoch, version)
@@ -82,21 +80,14 @@ class SelectionPrefetch:
 
 def as_tensors(state: Json) -> Json:
     """A sampler's state with a tensor in place of each array. It is a copy, since arrays from Ray are read-only."""
-    return {name: _as_tensor(value) for name, value in state.items()}
+    return _mapped(state, lambda value: torch.tensor(value) if isinstance(value, np.ndarray) else value)
 
 
 def as_arrays(state: Json) -> Json:
     """The inverse of `as_tensors`."""
-    return {name: _as_array(value) for name, value in state.items()}
+    return _mapped(state, lambda value: value.numpy() if isinstance(value, Tensor) else value)
 
 
-def _as_tensor(value: Any) -> Any:  # Any: as in Json
-    if isinstance(value, dict):
-        return as_tensors(value)
-    return torch.tensor(value) if isinstance(value, np.ndarray) else value
-
-
-def _as_array(value: Any) -> Any:  # Any: as in Json
-    if isinstance(value, dict):
-        return as_arrays(value)
-    return value.numpy() if isinstance(value, Tensor) else value
+def _mapped(state: Json, convert: Callable[[Any], Any]) -> Json:  # Any: as in Json
+    items = state.items()
+    return {name: _mapped(value, convert) if isinstance(value, dict) else convert(value) for name, value in items}

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
@@ -15,20 +17,21 @@ from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
+from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
 from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
+from negsift.trainer.worker_group import Rank0Folder, Rank0Sampler, WorkerGroup
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RunResources:
-    """What a run works with; `facts` are copied into its summary."""
+class RunSpec:
+    """What a run is made from, in a form that can be sent to its workers; `facts` are copied into its summary."""
 
     split: Split
-    learner: Learner
+    model: nn.Module
     sampler: Sampler
     folder: RunFolder
     facts: Json
@@ -44,13 +47,17 @@ class TrainerConfig:
 
 
 class Trainer:
-    """One run. Its state is saved after every epoch, and a new Trainer on the same folder resumes it."""
+    """One run, on one worker of `group`. Its state is saved after every epoch, and a new Trainer resumes it."""
 
-    def __init__(self, resources: RunResources, config: TrainerConfig, seed: int) -> None:
-        self._resources, self._seed = resources, seed
+    def __init__(self, spec: RunSpec, config: TrainerConfig, seed: int, group: WorkerGroup | None = None) -> None:
+        group = group or WorkerGroup()
+        self._split, self._facts, self._seed = spec.split, spec.facts, seed
         self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
-        self._progress = Progress(np.zeros(len(resources.split.pool), dtype=np.bool_))
-        self._prefetch = SelectionPrefetch(resources.sampler, self._sampling, self._training.epochs)
+        self._learner = Learner(spec.model, self._training, seed, group)
+        self._share = BatchShare(group.rank, group.size)
+        self._sampler, self._folder = Rank0Sampler(group, spec.sampler), Rank0Folder(spec.folder.path, group)
+        self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
+        self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
         self._timer = StageTimer()
         self._saved = 0
         self._resume()
@@ -58,7 +65,7 @@ class Trainer:
     @property
     def saved(self) -> str:
         """What is saved after an interruption, as a sentence."""
-        return self._resources.folder.saved(self._saved)
+        return self._folder.saved(self._saved)
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left to train; they end early once validation stops improving."""
@@ -71,7 +78,7 @@ class Trainer:
 
         Selections for the next `sampling.staleness` epochs are requested as well, and made while this epoch trains.
         """
-        weights, selection = self._resources.learner.model.state_dict(), self._progress.selection
+        weights, selection = self._learner.model.state_dict(), self._progress.selection
         with self._timer.stage("select"):
             if epoch % self._sampling.every == 0 or selection is None:
                 selection = self._prefetch.choose(epoch, weights)
@@ -80,20 +87,17 @@ class Trainer:
 
     def train(self, epoch: int, selection: Selection) -> float:
         """One pass over all positives and the chosen negatives; returns the mean loss."""
-        split, config, learner = self._resources.split, self._training, self._resources.learner
         with self._timer.stage("train"):
-            bags = epoch_set(split.positives, split.pool, selection)
-            order = epoch_order(bags.bags.label, self._seed, epoch, config.weighted)
-            batches = EpochBatches(bags, order, config.batch, learner.share)
-            if self._augment.enabled:
-                return learner.train(AugmentedBatches(batches, self._augment, (self._seed, epoch)), epoch)
-            return learner.train(batches, epoch)
+            bags = epoch_set(self._split.positives, self._split.pool, selection)
+            order = epoch_order(bags.bags.label, self._seed, epoch, self._training.weighted)
+            batches = EpochBatches(bags, order, self._training.batch, self._share)
+            augmented = AugmentedBatches(batches, self._augment, (self._seed, epoch))
+            return self._learner.train(augmented if self._augment.enabled else batches, epoch)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
         with self._timer.stage("evaluate"):
-            val = self._resources.split.val
-            return bag_metrics(self._resources.learner.score(val), val.label)
+            return self._score(self._split.val)
 
     def record(self, epoch: int, selection: Selection, loss: float, val: Metrics) -> None:
         """Record the epoch and save everything, so that a killed run resumes after this epoch."""
@@ -101,36 +105,35 @@ class Trainer:
         scoring = dict(selection.account.seconds) if fresh else {}
         seconds = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
         line = self._progress.record(epoch, selection, fresh, loss=loss, val=val, seconds=seconds)
-        self._progress.keep_if_best(epoch, val, self._resources.learner.model.state_dict())
-        folder = self._resources.folder
+        self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
-        folder.write_selection(epoch, selection, self._resources.split.pool.bag_id(selection.index))
-        folder.write_metrics(self._progress.history)
-        folder.save(self._state())
+        self._folder.write_selection(epoch, selection, self._split.pool.bag_id(selection.index))
+        self._folder.write_metrics(self._progress.history)
+        self._folder.save(self._state())
         self._saved = self._progress.next_epoch
         log.info(epoch_line(line))
 
     def finish(self) -> Json:
         """Test the last and the best weights, and write and return the summary."""
-        progress, learner, test = self._progress, self._resources.learner, self._resources.split.test
-        last = bag_metrics(learner.score(test), test.label)
-        learner.model.load_state_dict(progress.best_weights)
-        best = bag_metrics(learner.score(test), test.label)
-        summary = dict(self._resources.facts)
-        summary |= {"epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch}
-        summary |= {"val": progress.history[progress.best_epoch]["val"], "test": best, "last": last}
-        summary |= {"bags": self._bags(), "seconds": progress.seconds()}
-        summary["staleness"] = max(line["staleness"] for line in progress.history if line["fresh"])
-        self._resources.folder.write_json("summary.json", summary)
+        progress, history = self._progress, self._progress.history
+        last = self._score(self._split.test)
+        self._learner.model.load_state_dict(progress.best_weights)
+        trained = sum(len(self._split.positives) + line["chosen"] for line in history)
+        summary = self._facts | {
+            "epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch,
+            "val": history[progress.best_epoch]["val"], "test": self._score(self._split.test), "last": last,
+            "bags": {
+                "positive": len(self._split.positives), "pool": len(self._split.pool), "k": history[-1]["chosen"],
+                "trained": trained, "scored": sum(line["scored"] for line in history),
+            },
+            "seconds": progress.seconds(),
+            "staleness": max(line["staleness"] for line in history if line["fresh"]),
+        }  # fmt: skip
+        self._folder.write_json("summary.json", summary)
         return summary
 
-    def _bags(self) -> dict[str, int]:
-        split, history = self._resources.split, self._progress.history
-        trained = sum(len(split.positives) + line["chosen"] for line in history)
-        return {
-            "positive": len(split.positives), "pool": len(split.pool), "k": history[-1]["chosen"],
-            "trained": trained, "scored": sum(line["scored"] for line in history),
-        }  # fmt: skip
+    def _score(self, bags: LabelledBags) -> Metrics:
+        return bag_metrics(self._learner.score(bags), bags.label)
 
     def _stalled(self) -> bool:
         since_best = self._progress.next_epoch - 1 - self._progress.best_epoch
@@ -138,24 +141,21 @@ class Trainer:
 
     def _state(self) -> Json:
         return {
-            "progress": self._progress.state_dict(), "learner": self._resources.learner.state_dict(),
-            "sampler": as_tensors(self._resources.sampler.state_dict()), "ahead": self._prefetch.state(),
+            "progress": self._progress.state_dict(), "learner": self._learner.state_dict(),
+            "sampler": as_tensors(self._sampler.state_dict()), "ahead": self._prefetch.state(),
         }  # fmt: skip
 
     def _resume(self) -> None:
-        state = self._resources.folder.load()
+        state = self._folder.load()
         if state is None:
             return
         self._progress = Progress.from_state(state["progress"])
-        if len(self._progress.picked) != len(self._resources.split.pool):
-            raise BadInput(
-                f"a checkpoint of a pool of {len(self._progress.picked)} bags",
-                f"{len(self._resources.split.pool)}",
-                "the data has changed: choose another --out",
-            )
-        self._resources.learner.load_state_dict(state["learner"])
+        if len(self._progress.picked) != len(self._split.pool):
+            found, remedy = f"a checkpoint of a pool of {len(self._progress.picked)} bags", "choose another --out"
+            raise BadInput(found, f"{len(self._split.pool)}", f"the data has changed: {remedy}")
+        self._learner.load_state_dict(state["learner"])
         self._prefetch.resume(state["ahead"])
-        self._resources.sampler.load_state_dict(as_arrays(state["sampler"]))
+        self._sampler.load_state_dict(as_arrays(state["sampler"]))
         self._saved = self._progress.next_epoch
         log.info("resuming after epoch %d", self._saved - 1)
 

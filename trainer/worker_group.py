@@ -4,8 +4,10 @@ Rank 0 selects, validates, records and saves; the other ranks get its results an
 the rest itself, so all of them know the state of the run and make the same decisions.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +15,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from negsift.common.errors import NegsiftError
+from negsift.common.protocols import Pending, Sampler
+from negsift.common.types import Selection
+from negsift.common.weights import Weights
+from negsift.trainer.folder import Json, RunFolder
 
 T = TypeVar("T")
 
@@ -62,8 +68,12 @@ class TorchWorkerGroup(WorkerGroup):
 
     def on_rank0(self, work: Callable[[], T]) -> T:
         """As in the base class; the result must be picklable."""
-        placeholder = NegsiftError("rank 0 sent no result")
-        outcomes: list[T | NegsiftError] = [_outcome(work) if self.rank == 0 else placeholder]
+        outcomes: list[T | NegsiftError] = [NegsiftError("rank 0 sent no result")]
+        if self.rank == 0:
+            try:
+                outcomes = [work()]
+            except NegsiftError as error:
+                outcomes = [error]
         dist.broadcast_object_list(outcomes, device=torch.device("cpu"))
         (outcome,) = outcomes
         if isinstance(outcome, NegsiftError):
@@ -71,8 +81,53 @@ class TorchWorkerGroup(WorkerGroup):
         return outcome
 
 
-def _outcome(work: Callable[[], T]) -> T | NegsiftError:
-    try:
-        return work()
-    except NegsiftError as error:
-        return error
+@dataclass(frozen=True)
+class Rank0Sampler:
+    """A sampler that only rank 0 calls."""
+
+    group: WorkerGroup
+    sampler: Sampler
+
+    def select(self, weights: Weights, epoch: int) -> Selection:
+        """Rank 0's selection."""
+        return self.group.on_rank0(lambda: self.sampler.select(weights, epoch))
+
+    def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
+        """Rank 0's pending selection."""
+        submitted: list[Pending] = []
+        self.group.on_rank0(lambda: submitted.append(self.sampler.submit(weights, epoch, version)))
+        return Rank0Pending(self.group, submitted)
+
+    def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
+        """The sampler's state; only that of rank 0 is current, and only that is saved."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
+        """Continue from a `state_dict`."""
+        self.sampler.load_state_dict(state)
+
+
+@dataclass(frozen=True)
+class Rank0Pending:
+    """A pending selection that only rank 0 has; `submitted` is empty on the other ranks."""
+
+    group: WorkerGroup
+    submitted: list[Pending]
+
+    def result(self, timeout_s: float | None = None) -> Selection:
+        """Wait for the selection."""
+        return self.group.on_rank0(lambda: self.submitted[0].result(timeout_s))
+
+
+@dataclass(frozen=True)
+class Rank0Folder(RunFolder):
+    """A run's folder that only rank 0 reads and writes."""
+
+    group: WorkerGroup = field(default_factory=WorkerGroup)
+
+    def load(self) -> Json | None:
+        """Rank 0's checkpoint."""
+        return self.group.on_rank0(lambda: RunFolder.load(self))
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        self.group.on_rank0(lambda: RunFolder._write(self, name, write))

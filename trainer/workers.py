@@ -8,14 +8,20 @@ epoch.
 import functools
 import logging
 import os
+import pickle
+import shutil
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
+from typing import Self
 
 import ray
+import torch
 from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import TrainingFailedError
@@ -25,10 +31,8 @@ from ray.util.queue import Queue
 
 from negsift.common.errors import Interrupted, ServiceError
 from negsift.trainer.fit import fit
-from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.scratch_folder import ScratchFolder
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.folder import Json, RunFolder, write_at_once
+from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.worker_group import TorchWorkerGroup
 
 _RESTARTS = 3
@@ -37,6 +41,38 @@ _WAIT_S = 24 * 3600
 """How long the other ranks wait for rank 0 to select or validate. Ray notices its loss by itself."""
 Job = tuple[RunSpec, TrainerConfig, int]
 """A run, its trainer's configuration and its seed."""
+
+
+@dataclass(frozen=True)
+class ScratchFolder:
+    """A folder for Ray Train's own files and a worker's error, which all workers see; it is removed at the end."""
+
+    path: Path
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that a worker recorded, if any."""
+        file = self.path / "error"
+        error: Exception | None = pickle.loads(file.read_bytes()) if file.exists() else None
+        return error
+
+    def record(self, error: Exception) -> None:
+        """Write down an error that a restart would repeat.
+
+        Other RuntimeErrors than lack of GPU memory are ignored: torch raises them when another worker is lost.
+        """
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+            return
+        error.add_note("".join(traceback.format_exception(error)))
+        write_at_once(self.path / "error", lambda path: path.write_bytes(pickle.dumps(error)))
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self.path, ignore_errors=True)  # left behind by a run that was killed
+        self.path.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
@@ -54,12 +90,10 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
         try:
             result = _torch_trainer(work, config.training.workers, scratch).fit()
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
-            raise Interrupted(folder.saved(_saved_epochs(folder))) from None
+            raise Interrupted(_saved(folder)) from None
         except TrainingFailedError as error:
-            reason = str(error).strip().splitlines()[-1]
-            saved = folder.saved(_saved_epochs(folder))
-            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {reason}"
-            raise ServiceError(found, saved) from error
+            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {str(error).strip().splitlines()[-1]}"
+            raise ServiceError(found, _saved(folder)) from error
         if scratch.error is not None:
             raise scratch.error
     assert isinstance(result, Result)  # `fit` is typed with an older class of that name
@@ -93,15 +127,15 @@ def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Qu
         logger.handlers = [QueueHandler(lines)]
     try:
         spec, config, seed = ray.get(job[0])
-        return fit(spec.trainer(config, seed, group))
+        return fit(Trainer(spec, config, seed, group))
     except Exception as error:
         scratch.record(error)
         raise
 
 
-def _saved_epochs(folder: RunFolder) -> int:
+def _saved(folder: RunFolder) -> str:
     state = folder.load()
-    return 0 if state is None else len(state["progress"]["history"])
+    return folder.saved(0 if state is None else len(state["progress"]["history"]))
 
 
 class _Relay(logging.Handler):

@@ -26,8 +26,7 @@ from negsift.service.config import FleetConfig
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.run_spec import RunSpec
-from negsift.trainer.trainer import TrainerConfig
+from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.workers import train_together
 from tests.cluster.moments import die_once
 from tests.cluster.serving import LIMIT_S, await_line, outside, program
@@ -74,7 +73,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
     folder = tmp_path_factory.mktemp("runs") / "alone"
     spec = run_spec(folder, abs, shards=1)
     with spec.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
-        return folder, fit(spec.trainer(schedule(1), 5))
+        return folder, fit(Trainer(spec, schedule(1), 5))
 
 
 def test_two_workers_give_the_run_of_one_though_one_is_killed(alone: tuple[Path, Json], tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ import pytest
 from negsift.common.data.config import DataConfig
 from negsift.common.overrides import updated
 from negsift.deploy.main import main
-from negsift.deploy.run import Runner
-from negsift.deploy.train import describe
+from negsift.deploy.run import Runner, describe
 from negsift.trainer.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
@@ -120,14 +119,14 @@ def test_a_folder_that_holds_runs_is_not_made_one(undisturbed: Path, capsys: pyt
     assert "the folders undisturbed in" in capsys.readouterr().err
 
 
-def test_a_measure_that_is_undefined_is_said_to_be() -> None:
+def test_a_measure_that_is_undefined_is_reported_as_such() -> None:
     summary = {"strategy": "random", "best_epoch": 0, "test": {"ap": 1.0, "roc_auc": None}}
     assert "ROC-AUC undefined at epoch 0" in describe(summary | {"last": summary["test"]})
 
 
 def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
-    found = {path.name for path in undisturbed.iterdir()}
-    assert found == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {"config.json", "metrics.jsonl", "selections", "checkpoint", "summary.json", "report.html"}
     assert len((undisturbed / "metrics.jsonl").read_text().splitlines()) == 6
     assert pq.read_table(undisturbed / "selections" / "epoch=0003.parquet").column_names == [
         "index", "bag_id", "score", "weight",
@@ -254,10 +253,12 @@ def test_a_module_with_a_rooms_name_is_not_in_the_way(tmp_path: Path) -> None:
 
 def test_a_run_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
     assert main(command(tmp_path / "run", "training.epochs=30", "training.patience=2")[3:]) == 0
-    found = [json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    precisions = [
+        json.loads(line)["val"]["ap"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["best_epoch"] == found.index(max(found)) == len(found) - 3
-    assert (summary["epochs_run"], summary["val"]["ap"]) == (len(found), max(found))
+    assert summary["best_epoch"] == precisions.index(max(precisions)) == len(precisions) - 3
+    assert (summary["epochs_run"], summary["val"]["ap"]) == (len(precisions), max(precisions))
 
 
 def test_a_reader_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def test_a_run_continues_with_the_table_version_it_began_with(source: Path) -> N
     source.write_text(CSV.replace("\nb", "\nc"))
     assert main(["pool", "build", pool, "--append", "--from", str(source)]) == 0
     shutil.copytree(out, again)
-    for made in ("summary.json", "metrics.jsonl", "checkpoint/last.pt", "selections/epoch=0002.parquet"):
-        (Path(again) / made).unlink()
+    for name in ("summary.json", "metrics.jsonl", "checkpoint/last.pt", "selections/epoch=0002.parquet"):
+        (Path(again) / name).unlink()
     assert main([*words, "fleet.shards=3", "--out", again]) == 0
     assert picks(again) == picked
     assert main([*words, "--out", larger]) == 0

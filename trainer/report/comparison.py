@@ -11,10 +11,8 @@ import numpy as np
 
 from negsift.trainer.report.runs import ReportedRun
 
-BASELINE = "random"
-
 K = TypeVar("K", bound=Hashable)
-
+BASELINE = "random"
 _NOT_A_SETTING = {"recipe", "seed", "strategy.name"}
 
 
@@ -30,9 +28,9 @@ class Estimate:
         """`0.912 ± 0.008`, or `—` without runs; whole numbers that are all equal have no error."""
         if not self.count:
             return "—"
+        mean = f"{self.mean:{sign},.{digits}f}".replace("-", "−")
         no_error = math.isnan(self.error) or (digits == 0 and self.error == 0)
-        error = "" if no_error else f"\u00a0±\u00a0{self.error:,.{digits}f}"
-        return f"{self.mean:{sign},.{digits}f}".replace("-", "−") + error
+        return mean if no_error else f"{mean}\u00a0±\u00a0{self.error:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,7 @@ class Comparison:
         """The random group with the setting of `group`, or else the only random group; None if there is none."""
         random = [other for other in self.groups if other.strategy == BASELINE]
         same = [other for other in random if other.setting == group.setting]
-        usable = same or (random if len(random) == 1 else [])
-        return usable[0] if usable else None
+        return same[0] if same else random[0] if len(random) == 1 else None
 
 
 def estimate(values: Iterable[float]) -> Estimate:
@@ -111,7 +108,7 @@ def compare(runs: Sequence[ReportedRun]) -> tuple[Comparison, ...]:
     names = _name_groups(runs)
     numbers = {name: number for number, name in enumerate(sorted(set(names.values())))}
     comparisons = []
-    for members in _grouped(runs, lambda run: _values(run, data)).values():
+    for members in _grouped(runs, lambda run: tuple(run.settings.get(key, "—") for key in data)).values():
         parts = _grouped(members, lambda run: names[run.path])
         groups = [RunGroup(*name, numbers[name], tuple(part)) for name, part in parts.items()]
         values = {key.removeprefix("data."): members[0].settings.get(key, "—") for key in data}
@@ -132,8 +129,7 @@ def _name_groups(runs: Sequence[ReportedRun]) -> dict[Path, tuple[str, str]]:
     for strategy, part in _grouped(runs, lambda run: run.strategy).items():
         keys = [key for key in differing(part) if key not in _NOT_A_SETTING and not key.startswith("data.")]
         for run in part:
-            values = zip(keys, _values(run, keys), strict=True)
-            names[run.path] = (strategy, ", ".join(f"{key}={value}" for key, value in values))
+            names[run.path] = (strategy, ", ".join(f"{key}={run.settings.get(key, '—')}" for key in keys))
     return names
 
 
@@ -142,10 +138,6 @@ def _grouped(runs: Iterable[ReportedRun], key: Callable[[ReportedRun], K]) -> di
     for run in runs:
         groups[key(run)].append(run)
     return groups
-
-
-def _values(run: ReportedRun, keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(run.settings.get(key, "—") for key in keys)
 
 
 def _rank(group: RunGroup) -> tuple[float, str]:

@@ -3,11 +3,13 @@
 import io
 import re
 from dataclasses import dataclass
+from typing import Self
 from xml.etree import ElementTree
 
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -35,8 +37,6 @@ DASHES = ("", "6 2.5", "1.5 2", "7 2 1.5 2")
 
 _COLOURS = 6
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
-_NAMESPACE = re.compile(r"\{.*\}")
-_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Plot:
     note: str
     svg: Markup
 
+    @classmethod
+    def of(cls, figure: Figure, title: str, note: str, label: str) -> Self:
+        """The figure as a plot; `label` is its text for screen readers."""
+        return cls(title, note, to_svg(figure, label))
+
 
 def group_style(group: RunGroup) -> LineStyle:
     """The style of a group, the same in all plots and tables; random is grey."""
@@ -95,21 +100,16 @@ def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -
     axes.tick_params(colors=ink, labelsize=9, length=0, pad=5)
     axes.grid(axis="y", color=grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
     axes.set_xlabel(x_title, color=ink, fontsize=9)
     axes.set_title(y_title, color=ink, fontsize=9, loc="left")
     return figure, axes
 
 
-def whole_numbers(axes: Axes) -> None:
-    """Put the ticks of the x axis at whole numbers."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
-
-
-def whole_counts(axes: Axes) -> None:
-    """Put the ticks of the y axis at whole numbers, and only a few."""
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+def whole_ticks(axis: Axis, most: int) -> None:
+    """Put the ticks of an axis at whole numbers, with at most `most` intervals between them."""
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=most, min_n_ticks=1))
 
 
 def draw_line(axes: Axes, x: Floats, y: Floats, style: LineStyle) -> None:
@@ -118,20 +118,15 @@ def draw_line(axes: Axes, x: Floats, y: Floats, style: LineStyle) -> None:
     axes.plot(x, y, color=style.ink, linestyle=style.pattern, linewidth=1.8, marker=marker, markersize=5)
 
 
-def draw_band(axes: Axes, x: Floats, low: Floats, high: Floats, style: LineStyle) -> None:
-    """Shade the band between two lines."""
-    axes.fill([*x, *x[::-1]], [*low, *high[::-1]], color=style.ink, alpha=0.14, linewidth=0)
-
-
 def to_svg(figure: Figure, label: str) -> Markup:
     """The figure as an `<svg>` that scales with its column; `label` is its text for screen readers."""
     _set_margins(figure)
     for artist in figure.findobj():
         artist.set_clip_on(False)  # nothing is drawn outside the axes, and clip paths would be half of the file
-    stream = io.StringIO()
+    stream, no_metadata = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
     # The text stays text, and the page sets its font.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label, "font.sans-serif": ["DejaVu Sans"]}):
-        figure.savefig(stream, format="svg", metadata=_NO_METADATA)
+        figure.savefig(stream, format="svg", metadata=no_metadata)
     svg = ElementTree.fromstring(stream.getvalue())
     for element in svg.iter():
         _adapt(element)
@@ -154,18 +149,17 @@ def _set_margins(figure: Figure) -> None:
 def _adapt(element: ElementTree.Element) -> None:
     """Make an element fit into the page, where matplotlib has no settings for it.
 
-    Colours become CSS variables, numbers get two decimals. Ids of groups are removed, because they repeat from plot
-    to plot, and so are namespaces, which HTML does not need.
+    Colours become CSS variables, numbers get two decimals. Ids of groups, which repeat from plot to plot, and
+    namespaces, which HTML does not need, are removed.
     """
-    element.tag, element.tail = _NAMESPACE.sub("", element.tag), None
+    element.tag, element.tail = element.tag.rpartition("}")[2], None
     element.text = element.text if element.tag == "text" else None
     attributes, element.attrib = element.attrib, {}
     for name, value in attributes.items():
-        # matplotlib writes six decimals.
-        rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", value)
         if (element.tag, name) != ("g", "id"):
+            rounded = re.sub(r"(\d\.\d\d)\d+", r"\1", value)  # matplotlib writes six decimals
             themed = re.sub("#[0-9a-f]{6}", lambda match: _VARIABLES.get(match[0], match[0]), rounded)
-            element.set(_NAMESPACE.sub("", name), themed)
+            element.set(name.rpartition("}")[2], themed)
 
 
 def _number(value: float) -> str:

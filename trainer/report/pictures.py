@@ -1,10 +1,8 @@
 """Pictures of the bags that a run's last selection ranked first and last."""
 
-import base64
-import dataclasses
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +16,8 @@ from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput
 from negsift.trainer.report.comparison import Comparison, RunGroup
 from negsift.trainer.report.runs import ReportedRun
-from negsift.trainer.report.selections import ChosenBags, read_bag_ids, read_selection, scored_epochs, selected_epochs
-from negsift.trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, picture_clip
+from negsift.trainer.report.selections import ChosenBags, read_selection, scored_epochs, selected_epochs
+from negsift.trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, data_uri, picture_clip
 
 BagLookup = Callable[[ReportedRun], Split]
 
@@ -82,11 +80,11 @@ def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
         return []
     chosen = read_selection(group.shown, epochs[-1])
     bags = _pictures(chosen, pool, group.shown)
-    where = f"epoch {chosen.epoch} of {group.shown.name}"
+    origin = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
-        unscored = tuple(dataclasses.replace(bag, score="") for bag in bags[:SHOWN])
-        return [PictureRow(group.label, f"picked without scores, {where}", unscored)]
-    parts = [(f"ranked first, {where}", bags[:SHOWN]), (f"ranked last, {where}", bags[SHOWN:])]
+        unscored = tuple(replace(bag, score="") for bag in bags[:SHOWN])
+        return [PictureRow(group.label, f"picked without scores, {origin}", unscored)]
+    parts = [(f"ranked first, {origin}", bags[:SHOWN]), (f"ranked last, {origin}", bags[SHOWN:])]
     return [PictureRow(group.label, caption, part) for caption, part in parts if part]
 
 
@@ -94,24 +92,24 @@ def _pictures(chosen: ChosenBags, pool: LabelledBags, run: ReportedRun) -> tuple
     """The first and the last SHOWN bags. Raises BadData if the data has other bags than those that were picked."""
     count = len(chosen.index)
     ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
-    names = read_bag_ids(run, chosen.epoch)
     inside = chosen.index.max(initial=-1) < len(pool)
-    if not inside or pool.bag_id(chosen.index[ranks]) != [names[rank] for rank in ranks]:
+    if not inside or pool.bag_id(chosen.index[ranks]) != [chosen.bag_id[rank] for rank in ranks]:
         remedy = "set data.root to the data that the run was trained on"
         raise BadData(f"other bags in the data than those that {run.name} picked", "the run's bags", remedy)
-    return tuple(_picture(chosen, pool, rank, names[rank]) for rank in ranks)
+    return tuple(_picture(chosen, pool, rank) for rank in ranks)
 
 
-def _picture(chosen: ChosenBags, pool: LabelledBags, rank: int, bag_id: str) -> BagPicture:
+def _picture(chosen: ChosenBags, pool: LabelledBags, rank: int) -> BagPicture:
+    position, bag_id, score = int(chosen.index[rank]), chosen.bag_id[rank], f"{chosen.score[rank]:.4g}"
     if isinstance(pool, ClipSet):
-        clip, score = picture_clip(pool, int(chosen.index[rank])), f"{chosen.score[rank]:.4g}"
-        return BagPicture(_data_uri(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
-    images, names = _images(pool, int(chosen.index[rank]))
+        clip = picture_clip(pool, position)
+        return BagPicture(_png(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
+    images, names = _images(pool, position)
     pixels = _side_by_side([_thumbnail(image) for image in images[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))
     more = f", first {MOST_INSTANCES} of {len(images)}" if len(images) > MOST_INSTANCES else ""
     size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-    return BagPicture(_data_uri(pixels), *size, bag_id, f"{chosen.score[rank]:.4g}{more}", names)
+    return BagPicture(_png(pixels), *size, bag_id, f"{score}{more}", names)
 
 
 def _images(pool: LabelledBags, position: int) -> tuple[_Pixels, str]:
@@ -140,7 +138,7 @@ def _side_by_side(pictures: Sequence[_Pixels]) -> _Pixels:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def _data_uri(pixels: _Pixels) -> str:
+def _png(pixels: _Pixels) -> str:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_uri("image/png", stream)

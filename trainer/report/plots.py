@@ -8,18 +8,7 @@ import numpy as np
 
 from negsift.common.arrays import Floats
 from negsift.trainer.report.comparison import Comparison, RunGroup, estimate
-from negsift.trainer.report.figure import (
-    LegendEntry,
-    LineStyle,
-    Plot,
-    draw_band,
-    draw_line,
-    group_style,
-    panel,
-    to_svg,
-    whole_counts,
-    whole_numbers,
-)
+from negsift.trainer.report.figure import LegendEntry, LineStyle, Plot, draw_line, group_style, panel, whole_ticks
 from negsift.trainer.report.runs import EpochMetrics, ReportedRun
 from negsift.trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
 
@@ -70,14 +59,12 @@ def selection_plots(comparison: Comparison) -> tuple[Plot, ...]:
 def pick_plots(comparison: Comparison) -> tuple[Plot, ...]:
     """A histogram for each group of how often the pool's bags were picked."""
     most = max((len(run.epochs) for group in comparison.groups for run in group.runs), default=0)
-    drawn = [_picks(group, most) for group in comparison.groups]
-    return tuple(plot for plot in drawn if plot is not None)
+    return tuple(plot for group in comparison.groups if (plot := _picks(group, most)))
 
 
 def score_plots(comparison: Comparison) -> tuple[Plot, ...]:
     """For each group that scores, histograms of the chosen bags' scores in its first, middle and last such epoch."""
-    drawn = [_scores(group) for group in comparison.groups]
-    return tuple(plot for plot in drawn if plot is not None)
+    return tuple(plot for group in comparison.groups if (plot := _scores(group)))
 
 
 def stage_plot(comparison: Comparison) -> Plot:
@@ -89,15 +76,15 @@ def stage_plot(comparison: Comparison) -> Plot:
     axes.set_ylim(len(groups) - 0.3, -0.7)
     for row, group in enumerate(groups):
         left = 0.0
-        for entry, seconds in zip(STAGE_KEYS, _stages(group.finished or group.runs), strict=True):
+        by_stage = np.mean([_stages(run) for run in group.finished or group.runs], axis=0)
+        for entry, seconds in zip(STAGE_KEYS, by_stage, strict=True):
             axes.barh(row, seconds, 0.36, left, color=entry.style.ink, linewidth=0)
             left += seconds
-        label = re.sub(
-            r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s"
-        )  # matplotlib warns about characters that its font lacks
+        # matplotlib warns about characters that its font lacks.
+        label = re.sub(r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s")
         axes.text(0, row - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
     note = "Mean over runs." if comparison.several else ""
-    return Plot("Seconds by stage", note, to_svg(figure, f"Seconds by stage {comparison.title}"))
+    return Plot.of(figure, "Seconds by stage", note, f"Seconds by stage {comparison.title}")
 
 
 def curve(runs: Sequence[ReportedRun], value: Callable[[EpochMetrics], float]) -> Curve:
@@ -112,11 +99,12 @@ def curve(runs: Sequence[ReportedRun], value: Callable[[EpochMetrics], float]) -
 def _by_epoch(comparison: Comparison, key: str, title: str, y_title: str) -> Plot:
     figure, axes = panel("epoch", y_title)
     for group in comparison.groups:
-        line = curve(group.runs, lambda epoch: epoch.values[key])
-        draw_band(axes, line.x, line.mean - line.error, line.mean + line.error, group_style(group))
-        draw_line(axes, line.x, line.mean, group_style(group))
-    whole_numbers(axes)
-    return Plot(title, MEAN if comparison.several else "", to_svg(figure, f"{title} {comparison.title}"))
+        line, style = curve(group.runs, lambda epoch: epoch.values[key]), group_style(group)
+        low, high = line.mean - line.error, line.mean + line.error
+        axes.fill([*line.x, *line.x[::-1]], [*low, *high[::-1]], color=style.ink, alpha=0.14, linewidth=0)
+        draw_line(axes, line.x, line.mean, style)
+    whole_ticks(axes.xaxis, 7)
+    return Plot.of(figure, title, MEAN if comparison.several else "", f"{title} {comparison.title}")
 
 
 def _by_seconds(comparison: Comparison) -> Plot:
@@ -125,28 +113,26 @@ def _by_seconds(comparison: Comparison) -> Plot:
     for group in comparison.groups:
         spent = curve(group.runs, lambda epoch: epoch.values["seconds.total"])
         line = curve(group.runs, lambda epoch: epoch.values["val.ap"])
-        if not spent.mean.sum() > 0:
-            continue
-        seconds = np.array([spent.mean[spent.x <= number].sum() for number in line.x])
-        draw_line(axes, seconds, line.mean, group_style(group))
+        if spent.mean.sum() > 0:
+            seconds = np.array([spent.mean[spent.x <= number].sum() for number in line.x])
+            draw_line(axes, seconds, line.mean, group_style(group))
     note = "The same means against the clock: equal epochs are not equal cost."
-    return Plot(title, note, to_svg(figure, f"{title} {comparison.title}"))
+    return Plot.of(figure, title, note, f"{title} {comparison.title}")
 
 
 def _picks(group: RunGroup, most: int) -> Plot | None:
     runs = [counts for run in group.runs if (counts := _times_picked(run, most)) is not None]
     if not runs:
         return None
-    # At most 30 bars.
-    width = max(1, -(-(most + 1) // 30))
+    width = max(1, -(-(most + 1) // 30))  # at most 30 bars
     bags = np.mean(runs, axis=0)
     bars = np.add.reduceat(bags, np.arange(0, most + 1, width))
     figure, axes = panel("times picked", "bags of the pool", 2.8, 2.0)
     axes.bar(np.arange(len(bars)) * width, bars, 0.8 * width, color=group_style(group).ink, align="center", linewidth=0)
-    whole_numbers(axes)
-    whole_counts(axes)
+    whole_ticks(axes.xaxis, 7)
+    whole_ticks(axes.yaxis, 5)
     never = f"{bags[0] / bags.sum():.0%} of the pool never picked." if bags.sum() else ""
-    return Plot(group.label, never, to_svg(figure, f"How often bags were picked by {group.label}"))
+    return Plot.of(figure, group.label, never, f"How often bags were picked by {group.label}")
 
 
 def _times_picked(run: ReportedRun, most: int) -> Floats | None:
@@ -156,8 +142,7 @@ def _times_picked(run: ReportedRun, most: int) -> Floats | None:
         return None
     times = np.unique(np.concatenate(picks), return_counts=True)[1]
     counts = np.bincount(times, minlength=most + 1).astype(np.float64)
-    pool = max(epoch.values["pool"] for epoch in run.epochs)
-    counts[0] = max(0.0, pool - len(times))
+    counts[0] = max(0.0, run.highest("pool") - len(times))
     return counts
 
 
@@ -166,26 +151,21 @@ def _scores(group: RunGroup) -> Plot | None:
     if not scored:
         return None
     shown = sorted({scored[0], scored[len(scored) // 2], scored[-1]})
-    selections = [read_selection(group.shown, epoch) for epoch in shown]
-    scores = [chosen.score[np.isfinite(chosen.score)] for chosen in selections]
+    selected = [read_selection(group.shown, epoch).score for epoch in shown]
+    scores = [score[np.isfinite(score)] for score in selected]
     edges = np.histogram_bin_edges(np.concatenate(scores), bins=16)
     figure, axes = panel("score", "chosen bags", 2.8, 2.0)
-    for values, entry in zip(scores, SCORE_KEYS[-len(selections) :], strict=True):
-        bags = np.histogram(values, edges)[0]
-        axes.stairs(bags, edges, color=entry.style.ink, linestyle=entry.style.pattern, linewidth=1.6)
+    for values, entry in zip(scores, SCORE_KEYS[-len(shown) :], strict=True):
+        bags, style = np.histogram(values, edges)[0], entry.style
+        axes.stairs(bags, edges, color=style.ink, linestyle=style.pattern, linewidth=1.6)
     axes.locator_params(axis="x", nbins=4)
-    whole_counts(axes)
-    epochs = ", ".join(str(chosen.epoch) for chosen in selections)
-    note = f"Epochs {epochs} of {group.shown.name}."
-    return Plot(group.label, note, to_svg(figure, f"Scores of the bags chosen by {group.label}"))
+    whole_ticks(axes.yaxis, 5)
+    note = f"Epochs {', '.join(map(str, shown))} of {group.shown.name}."
+    return Plot.of(figure, group.label, note, f"Scores of the bags chosen by {group.label}")
 
 
-def _stages(runs: Sequence[ReportedRun]) -> list[float]:
-    """Mean seconds in the order of STAGE_KEYS; selection time outside its stages counts as other selecting."""
-    return [float(part) for part in np.mean([_stages_of(run) for run in runs], axis=0)]
-
-
-def _stages_of(run: ReportedRun) -> list[float]:
+def _stages(run: ReportedRun) -> list[float]:
+    """Seconds in the order of STAGE_KEYS; selection time outside its stages counts as other selecting."""
     left = run.total("seconds.select")
     parts = []
     for stage in ("score", "merge", "prepare"):

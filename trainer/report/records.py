@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from negsift.common.errors import BadData
+from negsift.trainer.folder import flat
 
 _REMEDY = "repair or delete that file, or delete the run's folder and run it again"
 
 
 @dataclass(frozen=True)
 class JsonRecord:
-    """A JSON object and its `place`, file and line. Dotted keys address nested objects.
-
-    Every method raises BadData for a value of another type.
-    """
+    """A JSON object and its `place`, file and line. Keys are dotted; a value of another type raises BadData."""
 
     values: Mapping[str, Any]  # Any: JSON
     place: str
@@ -50,7 +48,8 @@ class JsonRecord:
         value = self._find(key) if key else self.values
         if value is not None and not isinstance(value, Mapping):
             raise self.fault(f"{key}={value!r}", "an object")
-        return _flatten(value or {}, "")
+        values = flat(value or {})
+        return {name: text if isinstance(text, str) else json.dumps(text) for name, text in values.items()}
 
     def fault(self, found: str, expected: str) -> BadData:
         """A BadData about this record."""
@@ -59,11 +58,9 @@ class JsonRecord:
     def _find(self, key: str) -> object:
         value: object = self.values
         for part in key.split("."):
-            if value is None:
-                return None
-            if not isinstance(value, Mapping):
+            if value is not None and not isinstance(value, Mapping):
                 raise self.fault(f"{value!r} on the way to {key}", "an object")
-            value = value.get(part)
+            value = value and value.get(part)
         return value
 
 
@@ -94,13 +91,3 @@ def _parse(text: str, path: Path, lines_before: int) -> JsonRecord:
     if not isinstance(values, dict):
         raise record.fault(f"a {type(values).__name__}", "an object")
     return record
-
-
-def _flatten(values: Mapping[str, Any], prefix: str) -> dict[str, str]:  # Any: JSON
-    leaves: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            leaves |= _flatten(value, f"{prefix}{name}.")
-        else:
-            leaves[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
-    return leaves

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from negsift.common.errors import BadData
-from negsift.trainer.report.records import JsonRecord, read_lines, read_object
+from negsift.trainer.report.records import read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
 
 _EPOCH = (
-    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries"),
-    *("considered", "oldest"),
-    *("overlap", "coverage"),
+    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries", "considered"),
+    *("oldest", "overlap", "coverage"),
     *(f"seconds.{stage}" for stage in STAGES),
 )
 _SUMMARY = (
@@ -71,8 +70,8 @@ class ReportedRun:
 
     def highest(self, key: str) -> float:
         """The maximum of a number over the epochs; NaN if it is absent in all of them."""
-        known = [epoch.values[key] for epoch in self.epochs if not math.isnan(epoch.values[key])]
-        return max(known, default=math.nan)
+        values = (epoch.values[key] for epoch in self.epochs)
+        return max((value for value in values if not math.isnan(value)), default=math.nan)
 
     def result(self, key: str) -> float:
         """A number of the summary; NaN without a summary."""
@@ -113,7 +112,8 @@ def _read_epochs(path: Path) -> tuple[EpochMetrics, ...]:
     if not (path / "metrics.jsonl").exists():
         return ()
     records = {record.whole("epoch"): record for record in read_lines(path / "metrics.jsonl")}
-    return tuple(EpochMetrics(number, _numbers(records[number], _EPOCH)) for number in sorted(records))
+    values = {number: {key: record.number(key) for key in _EPOCH} for number, record in records.items()}
+    return tuple(EpochMetrics(number, values[number]) for number in sorted(values))
 
 
 def _read_summary(path: Path) -> RunSummary | None:
@@ -122,8 +122,4 @@ def _read_summary(path: Path) -> RunSummary | None:
     record = read_object(path / "summary.json")
     dropped, versions = record.texts("dropped_instances"), dict(record.leaves("versions"))
     machine = versions.pop("machine", "")
-    return RunSummary(_numbers(record, _SUMMARY), dropped, versions, machine)
-
-
-def _numbers(record: JsonRecord, keys: tuple[str, ...]) -> dict[str, float]:
-    return {key: record.number(key) for key in keys}
+    return RunSummary({key: record.number(key) for key in _SUMMARY}, dropped, versions, machine)

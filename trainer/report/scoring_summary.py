@@ -4,11 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
+from negsift.trainer.report.comparison import estimate
 from negsift.trainer.report.runs import ReportedRun
-
-_DEFAULTS = {"precision": "float32", "channels_last": "false", "compile": "false", "frozen": "false"}
 
 
 def scoring_summary(runs: Sequence[ReportedRun]) -> str:
@@ -38,11 +35,12 @@ def _part(run: ReportedRun) -> str:
 
 
 def _switches(run: ReportedRun) -> Sequence[str]:
-    values = {key: run.settings.get(f"fleet.scoring.{key}", default) for key, default in _DEFAULTS.items()}
-    switched_on = [key.replace("_", " ") for key in list(_DEFAULTS)[1:] if values[key] == "true"]
-    return switched_on if values["precision"] == "float32" else [values["precision"], *switched_on]
+    precision = run.settings.get("fleet.scoring.precision", "float32")
+    switches = ("channels_last", "compile", "frozen")
+    switched_on = [key.replace("_", " ") for key in switches if run.settings.get(f"fleet.scoring.{key}") == "true"]
+    return switched_on if precision == "float32" else [precision, *switched_on]
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else 0.0
+    mean = estimate(values)
+    return mean.mean if mean.count else 0.0

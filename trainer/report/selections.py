@@ -16,30 +16,27 @@ from negsift.trainer.report.runs import ReportedRun
 
 @dataclass(frozen=True)
 class ChosenBags:
-    """The bags picked for `epoch`, best first: `index` (k,), `score` (k,)."""
+    """The bags picked for `epoch`, best first: `index` (k,), `score` (k,), and their ids (k,)."""
 
     epoch: int
     index: Index
     score: Floats
+    bag_id: list[str]
 
 
 def read_selection(run: ReportedRun, epoch: int) -> ChosenBags:
     """The selection made for `epoch`. Raises BadData for a missing or damaged file."""
-    table = _read(_file(run, epoch), ["index", "score"])
-    return ChosenBags(epoch, table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64))
-
-
-def read_bag_ids(run: ReportedRun, epoch: int) -> tuple[str, ...]:
-    """The ids of the bags picked for `epoch`, best first. Raises BadData for a missing or damaged file."""
-    return tuple(str(name) for name in _read(_file(run, epoch), ["bag_id"])["bag_id"].to_pylist())
+    table = _read(_file(run, epoch), ["index", "score", "bag_id"])
+    index, score = table["index"].to_numpy().astype(np.int64), table["score"].to_numpy().astype(np.float64)
+    return ChosenBags(epoch, index, score, [str(name) for name in table["bag_id"].to_pylist()])
 
 
 def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
     """The positions of the bags that each epoch was trained on; an epoch without a selection repeats the last."""
     last: Index | None = None
     for epoch in run.epochs:
-        if _file(run, epoch.number).exists():
-            last = _read(_file(run, epoch.number), ["index"])["index"].to_numpy()
+        path = _file(run, epoch.number)
+        last = _read(path, ["index"])["index"].to_numpy() if path.exists() else last
         if last is not None:
             yield last
 

@@ -16,7 +16,7 @@ from negsift.common.data.audioset.clips import ClipSet
 CLIP_WIDTH, CLIP_HEIGHT = 300, 96
 _MOST_COLUMNS = 500
 _PERCENTILES = 5, 99.5
-_COLOURS = "magma"
+_MP3_RATES = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,18 @@ def colour(feats_TF: NDArray[np.float32]) -> NDArray[np.uint8]:
     picture_FT = trimmed_TF.reshape(-1, step, trimmed_TF.shape[1]).mean(1).T[::-1]
     low, high = np.percentile(picture_FT, _PERCENTILES)
     shares = np.clip((picture_FT - low) / max(float(high - low), 1e-6), 0, 1)
-    pixels: NDArray[np.uint8] = matplotlib.colormaps[_COLOURS](shares, bytes=True)
+    pixels: NDArray[np.uint8] = matplotlib.colormaps["magma"](shares, bytes=True)
     return pixels
 
 
 def encode_sound(wave: NDArray[np.int16], sample_rate: int) -> str:
     """The samples as a data URI: MP3 (about 40 kB for 10 s) if it supports the sample rate, else FLAC."""
-    stream, kind = io.BytesIO(), "MP3" if sample_rate in _MP3_RATES else "FLAC"
-    floats = wave.astype(np.float32) / FULL_SCALE
-    soundfile.write(stream, floats, sample_rate, format=kind)
-    return f"data:audio/{_TYPES[kind]};base64,{base64.b64encode(stream.getvalue()).decode()}"
+    kind, media_type = ("MP3", "audio/mpeg") if sample_rate in _MP3_RATES else ("FLAC", "audio/flac")
+    stream = io.BytesIO()
+    soundfile.write(stream, wave.astype(np.float32) / FULL_SCALE, sample_rate, format=kind)
+    return data_uri(media_type, stream)
 
 
-_MP3_RATES = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}
-_TYPES = {"MP3": "mpeg", "FLAC": "flac"}
+def data_uri(media_type: str, content: io.BytesIO) -> str:
+    """The content as a URI that holds it."""
+    return f"data:{media_type};base64,{base64.b64encode(content.getvalue()).decode()}"

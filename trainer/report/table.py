@@ -57,7 +57,7 @@ def group_rows(comparison: Comparison) -> tuple[Row, ...]:
 
 
 def run_rows(comparison: Comparison) -> tuple[Row, ...]:
-    """One row for each run, also for unfinished ones."""
+    """One row for each run, also for unfinished ones; the first cell is the best validation AP."""
     return tuple(_run_row(run, group) for group in comparison.groups for run in group.runs)
 
 
@@ -79,7 +79,7 @@ def state(run: ReportedRun) -> str:
     """How many epochs a finished run has, or where an unfinished run stopped."""
     count = len(run.epochs)
     if run.summary:
-        return f"{count} epochs" if count != 1 else "1 epoch"
+        return f"{count} epoch{'s' if count != 1 else ''}"
     return f"unfinished after epoch {run.epochs[-1].number}" if count else "unfinished before the first epoch"
 
 
@@ -89,24 +89,16 @@ def _group_row(group: RunGroup, comparison: Comparison) -> Row:
         value = estimate(column.take(run) for run in group.finished)
         best = column.ranked and value.count > 0 and value.mean >= _best(column, comparison)
         cells.append(Cell(value.text(column.digits), best and len(comparison.groups) > 1))
-    return Row(group.label, group_style(group), _count(group), (cells[0], _gain(group, comparison), *cells[1:]))
-
-
-def _count(group: RunGroup) -> str:
-    runs = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
-    return runs if group.finished == group.runs else f"{len(group.finished)} of {runs}"
+    baseline = comparison.baseline(group)
+    gain = paired_gain(group, baseline).text(3, "+") if baseline and baseline is not group else "—"
+    note = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
+    note = note if group.finished == group.runs else f"{len(group.finished)} of {note}"
+    return Row(group.label, group_style(group), note, (cells[0], Cell(gain), *cells[1:]))
 
 
 def _best(column: Column, comparison: Comparison) -> float:
     means = [estimate(column.take(run) for run in group.finished).mean for group in comparison.groups]
     return max(mean for mean in means if not math.isnan(mean))
-
-
-def _gain(group: RunGroup, comparison: Comparison) -> Cell:
-    baseline = comparison.baseline(group)
-    if baseline is None or baseline is group:
-        return Cell("—")
-    return Cell(paired_gain(group, baseline).text(3, "+"))
 
 
 def _run_row(run: ReportedRun, group: RunGroup) -> Row:

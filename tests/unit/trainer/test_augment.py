@@ -47,18 +47,18 @@ def masked_stripe(row: np.ndarray) -> tuple[int, int]:
 
 def test_mixtures_are_those_of_a_loop(clips: ClipSet) -> None:
     rows, mixture = np.array([3, 0, 5]), MixupDraws(np.array([4, 0, 9]), np.array([0.3, 1.0, 0.6]))
-    found = mix(clips, rows, mixture)
-    for at, (row, partner, share) in enumerate(zip(rows, mixture.partner, mixture.share, strict=True)):
+    feats = mix(clips, rows, mixture)
+    for place, (row, partner, share) in enumerate(zip(rows, mixture.partner, mixture.share, strict=True)):
         one, other = (clips.waveforms(np.array([which]))[0] / 32768 for which in (row, partner))
         wave = share * (one - one.mean()) + (1 - share) * (other - other.mean())
         expected = log_mel(torch.from_numpy((wave - wave.mean())[None]).float(), SMALL)[0]
-        torch.testing.assert_close(found[at], expected, rtol=2e-3, atol=5e-3)
+        torch.testing.assert_close(feats[place], expected, rtol=2e-3, atol=5e-3)
 
 
 def test_clips_that_are_not_mixed_are_the_cached_ones(clips: ClipSet) -> None:
     rows = np.arange(5)
-    found = mix(clips, rows, MixupDraws(rows, np.ones(5)))
-    np.testing.assert_array_equal(found, clips.gather(rows).float())
+    feats = mix(clips, rows, MixupDraws(rows, np.ones(5)))
+    np.testing.assert_array_equal(feats, clips.gather(rows).float())
 
 
 def test_half_of_the_clips_are_mixed_in_beta_shares() -> None:
@@ -78,14 +78,14 @@ def test_labels_are_mixed_as_the_waveforms_are(clips: ClipSet) -> None:
         share * clips.label[row] + (1 - share) * clips.label[partner]
         for row, partner, share in zip(order, mixture.partner, mixture.share, strict=True)
     ]
-    found = torch.cat([batch.label for batch in epoch(clips)])
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
-    assert 0 < float(found.min() + found.max()) <= 1.0
+    labels = torch.cat([batch.label for batch in epoch(clips)])
+    np.testing.assert_allclose(labels.numpy(), expected, rtol=1e-6)
+    assert 0 < float(labels.min() + labels.max()) <= 1.0
 
 
 def test_weights_are_those_of_the_first_clip(clips: ClipSet) -> None:
-    found = torch.cat([batch.weight for batch in epoch(clips)])
-    np.testing.assert_allclose(found.numpy(), np.linspace(2, 1, len(clips)), rtol=1e-6)
+    weights = torch.cat([batch.weight for batch in epoch(clips)])
+    np.testing.assert_allclose(weights.numpy(), np.linspace(2, 1, len(clips)), rtol=1e-6)
 
 
 def test_each_clip_has_one_mask_of_each_kind_of_pslas_widths() -> None:
@@ -105,7 +105,7 @@ def test_masks_are_those_of_the_definition() -> None:
     """f ~ U(0, F), start ~ U(0, 128 - f), both rounded down; the same draws, a clip at a time."""
     feats = torch.randn(6, 100, 40)
     torch.manual_seed(3)
-    found = mask(feats, AugmentConfig(freq_mask=20, time_mask=50))
+    masked = mask(feats, AugmentConfig(freq_mask=20, time_mask=50))
     torch.manual_seed(3)
     expected = feats.clone()
     for axis, most in ((2, 20), (1, 50)):
@@ -113,7 +113,7 @@ def test_masks_are_those_of_the_definition() -> None:
         for clip in range(6):
             first = int(start[clip] * (feats.shape[axis] - width[clip]))
             expected[clip].narrow(axis - 1, first, int(width[clip])).zero_()
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(masked, expected, rtol=0, atol=0)
 
 
 def test_an_epoch_is_a_function_of_seed_and_epoch_alone(clips: ClipSet) -> None:
@@ -152,6 +152,6 @@ def test_bags_other_than_clips_are_reported() -> None:
         list(AugmentedBatches(EpochBatches(EpochSet(bag_set([2, 2]), np.ones(2)), np.arange(2), 2), BOTH, (0, 0)))
 
 
-def test_nothing_is_wanted_by_default() -> None:
+def test_nothing_is_augmented_by_default() -> None:
     assert not AugmentConfig().enabled
     assert all(config.enabled for config in (MIXUP, AugmentConfig(freq_mask=1), AugmentConfig(time_mask=1)))

@@ -38,7 +38,7 @@ def test_workers_gradients_and_losses_average_to_the_batchs(workers: int, size: 
     for name, value in whole.items():
         mean = torch.stack([gradients[name] for gradients, _ in parts]).mean(0)
         torch.testing.assert_close(mean, value, rtol=1e-4, atol=1e-6)
-    assert np.mean([each for _, each in parts]) == pytest.approx(loss, rel=1e-5)
+    assert np.mean([loss_of_part for _, loss_of_part in parts]) == pytest.approx(loss, rel=1e-5)
 
 
 def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -53,9 +53,9 @@ def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: 
         for share in (BatchShare(), BatchShare(0, 2), BatchShare(1, 2))
     )
     for batch, *shares in zip(whole, *parts, strict=True):
-        divided_bags = torch.cat([torch.as_tensor(each.bags) for each in shares])
+        divided_bags = torch.cat([torch.as_tensor(part.bags) for part in shares])
         torch.testing.assert_close(divided_bags, torch.as_tensor(batch.bags), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(torch.cat([each.label for each in shares]), batch.label, rtol=0, atol=0)
+        torch.testing.assert_close(torch.cat([part.label for part in shares]), batch.label, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: 
 def test_scorers_have_what_workers_leave(
     have: dict[str, float], workers: int, fleet: FleetConfig, expected: tuple[int, float, float]
 ) -> None:
-    found = divided(have, workers, fleet)
-    assert (found.shards, found.cpus_per_shard, found.gpus_per_shard) == expected
-    assert found.kind == "ray"
+    remaining = divided(have, workers, fleet)
+    assert (remaining.shards, remaining.cpus_per_shard, remaining.gpus_per_shard) == expected
+    assert remaining.kind == "ray"
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,13 @@ def test_soft_labels_are_binary_cross_entropy() -> None:
 
 def test_soft_labels_of_0_and_1_train_as_hard_ones() -> None:
     hard = torch.tensor([0, 1, 1, 0, 0, 1])
-    found = []
+    states = []
     for label in (hard, hard.float()):
         learner = Learner(vector_model(), TrainingConfig(), 0)
         learner.train([batch(label)] * 3, 0)
-        found.append(learner.model.state_dict())
-    for name in found[0]:
-        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-5, atol=1e-6)
+        states.append(learner.model.state_dict())
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name], rtol=1e-5, atol=1e-6)
 
 
 def test_mixed_precision_changes_nothing_without_a_gpu() -> None:
@@ -88,16 +88,16 @@ def test_unusable_settings_are_reported(change: dict[str, float]) -> None:
 
 def test_an_epoch_set_gives_its_bags_in_order() -> None:
     bags = bag_set([1, 2, 3])
-    found = list(EpochBatches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
-    assert [len(each.label) for each in found] == [2, 1]
-    np.testing.assert_array_equal(torch.cat([each.weight for each in found]), [2.0, 0.0, 1.0])
+    batches = list(EpochBatches(EpochSet(bags, np.arange(3.0)), np.array([2, 0, 1]), 2))
+    assert [len(part.label) for part in batches] == [2, 1]
+    np.testing.assert_array_equal(torch.cat([part.weight for part in batches]), [2.0, 0.0, 1.0])
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "resnet18"])
 def test_a_frozen_backbone_is_unchanged_while_the_head_learns(name: str) -> None:
     model, bags = make_model(ModelConfig(name), SHAPE, seed=0), bag_set([3] * 6)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    given = TrainingBatch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))
-    Learner(model, TrainingConfig(freeze=True), 0).train([given] * 2, 0)
+    training_batch = TrainingBatch(bags.gather(np.arange(6)), torch.tensor([0, 1, 1, 0, 1, 0]), torch.ones(6))
+    Learner(model, TrainingConfig(freeze=True), 0).train([training_batch] * 2, 0)
     changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"head"}

@@ -24,17 +24,17 @@ def test_an_unwritable_selection_is_kept_without_a_warning() -> None:
     arrays = np.arange(3), np.zeros(3), np.ones(3)
     for array in arrays:
         array.flags.writeable = False
-    held = Progress(np.zeros(5, dtype=np.bool_), selection=Selection(*arrays, 0)).state_dict()
-    assert held["selection"][0].tolist() == [0, 1, 2]
-    assert Progress.from_state(held).selection is not None
+    state = Progress(np.zeros(5, dtype=np.bool_), selection=Selection(*arrays, 0)).state_dict()
+    assert state["selection"][0].tolist() == [0, 1, 2]
+    assert Progress.from_state(state).selection is not None
 
 
 @pytest.mark.parametrize(("size", "batches"), [(1, 7), (2, 4), (7, 1), (50, 1)])
 def test_batches_know_how_many_they_are(size: int, batches: int) -> None:
     bags = bag_set([2] * 7)
-    found = EpochBatches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
-    assert len(found) == len(list(found)) == batches
-    assert sum(len(batch.bags) for batch in found) == 7
+    batches_of_epoch = EpochBatches(EpochSet(bags, np.ones(7)), np.random.default_rng(0).permutation(7), size)
+    assert len(batches_of_epoch) == len(list(batches_of_epoch)) == batches
+    assert sum(len(batch.bags) for batch in batches_of_epoch) == 7
 
 
 def test_weighted_order_draws_both_labels_equally_often() -> None:

@@ -56,8 +56,8 @@ def epoch_line(epoch: int, ap: float | None) -> dict[str, Any]:
 def summary_of(test_ap: float) -> dict[str, Any]:
     both = {"ap": test_ap, "roc_auc": 0.9}
     bags = {"positive": K, "pool": POOL, "k": K, "trained": 36, "scored": 60}
-    said: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
-    return said | {
+    summary: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
+    return summary | {
         "bags": bags,
         "dropped_instances": [],
         "versions": {"torch": "2.11", "git": "abc1234", "machine": "2 cores"},
@@ -192,12 +192,12 @@ def test_best_of_each_ranked_column_is_marked(sweep: Path) -> None:
 
 
 def test_headline_names_the_best_and_random(sweep: Path) -> None:
-    said = headline(compare(read_runs(sweep)))
-    assert "badge has the highest test AP, 0.810\u00a0±\u00a00.015" in said
-    assert "random has 0.720\u00a0±\u00a00.012" in said
+    text = headline(compare(read_runs(sweep)))
+    assert "badge has the highest test AP, 0.810\u00a0±\u00a00.015" in text
+    assert "random has 0.720\u00a0±\u00a00.012" in text
 
 
-def test_headline_owns_up_to_a_gain_within_its_error(tmp_path: Path) -> None:
+def test_headline_admits_a_gain_within_its_error(tmp_path: Path) -> None:
     runs = read_runs(make_sweep(tmp_path, ["random", "margin"]))
     assert "these runs do not distinguish them" in headline(compare(runs))
 
@@ -342,7 +342,7 @@ def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("config", "lines", "said"),
+    ("config", "lines", "text"),
     [
         ({}, {}, ""),
         ({"sampling__candidates": 8}, {"considered": 12, "scored": 12}, "12 of 20 bags considered in a round"),
@@ -354,16 +354,16 @@ def test_selection_made_without_scores_is_not_called_a_ranking(tmp_path: Path) -
         ({"fleet__scoring": {"frozen": True}}, {}, "frozen"),
     ],
 )
-def test_cheaper_scoring_is_reported(tmp_path: Path, config: dict[str, Any], lines: dict[str, int], said: str) -> None:
+def test_cheaper_scoring_is_reported(tmp_path: Path, config: dict[str, Any], lines: dict[str, int], text: str) -> None:
     path = make_run(tmp_path / "a", **config)
     lines_written = [epoch_line(epoch, 0.5) | (lines if epoch else {}) for epoch in range(3)]
     (path / "metrics.jsonl").write_text(
         "".join(json.dumps(line | {"fresh": True}) + "\n" for line in lines_written[1:])
     )
-    assert dict(facts(read_runs(tmp_path))).get("scoring", "") == said
+    assert dict(facts(read_runs(tmp_path))).get("scoring", "") == text
     make_run(tmp_path / "b", seed=1)
     both = dict(facts(read_runs(tmp_path))).get("scoring", "")
-    assert both == (f"{said} (1 of 2 runs)" if said else "")
+    assert both == (f"{text} (1 of 2 runs)" if text else "")
 
 
 def refuse(run: ReportedRun) -> Split:
@@ -460,8 +460,8 @@ def test_means_are_spoken_of_only_where_there_are_several_runs(lone: str, sweep:
 def test_the_machine_is_listed_apart_from_the_versions(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     other = make_run(tmp_path / "b", seed=1)
-    said = summary_of(0.8)
-    change(other / "summary.json", versions=said["versions"] | {"machine": "8 cores"})
+    summary = summary_of(0.8)
+    change(other / "summary.json", versions=summary["versions"] | {"machine": "8 cores"})
     text = text_of(tmp_path)
     assert "<dt>machine</dt><dd>2 cores / 8 cores</dd>" in text
     assert "different versions" not in text

@@ -35,9 +35,9 @@ def test_sounds_are_files_that_browsers_play(rate: int, kind: str, tolerance: fl
     wave = np.rint(sound(1.0, rate=rate) * 32_768).astype(np.int16)
     source = encode_sound(wave, rate)
     assert source.startswith(f"data:audio/{kind};base64,")
-    samples, found = soundfile.read(io.BytesIO(decoded(source)))
-    assert found == rate
-    spectra = [np.abs(np.fft.rfft(each[:rate], rate)) for each in (samples, wave / 32_768)]
+    samples, rate_of_file = soundfile.read(io.BytesIO(decoded(source)))
+    assert rate_of_file == rate
+    spectra = [np.abs(np.fft.rfft(samples_of_sound[:rate], rate)) for samples_of_sound in (samples, wave / 32_768)]
     assert spectra[0].argmax() == spectra[1].argmax() == 440
     assert spectra[0].max() == pytest.approx(spectra[1].max(), rel=tolerance)
 
@@ -61,10 +61,10 @@ def test_silence_has_a_picture() -> None:
 
 def test_a_clip_is_shown_with_its_tags_without_its_padding(split: Split) -> None:
     assert isinstance(split.pool, ClipSet)
-    found = picture_clip(split.pool, 0)
-    assert found.tags == split.pool.instances.tag_names(int(split.pool.rows[0]))
-    assert found.pixels.shape == (32, 98, 4)
-    assert all(name in ("Low tone", "Noise") for name in found.tags.split(", "))
+    picture = picture_clip(split.pool, 0)
+    assert picture.tags == split.pool.instances.tag_names(int(split.pool.rows[0]))
+    assert picture.pixels.shape == (32, 98, 4)
+    assert all(name in ("Low tone", "Noise") for name in picture.tags.split(", "))
 
 
 def test_the_report_shows_and_plays_the_chosen_clips(split: Split, tmp_path: Path) -> None:
