@@ -15,9 +15,8 @@ Weights = Mapping[str, Tensor | NDArray[np.generic]]
 
 
 def take_snapshot(weights: Weights, version: int) -> Snapshot:
-    """A copy of `weights`, which later training steps do not change.
-
-    Raises BadWeights for anything but a state dict, and if a floating-point entry is not finite.
+    """A copy of `weights`, which later training steps do not change. Raises BadWeights for anything but a state dict,
+    and if a floating-point entry is not finite.
     """
     if not isinstance(weights, Mapping):
         raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "pass model.state_dict()")

@@ -1,7 +1,5 @@
-"""Synthesised clips, written as FLAC files in AudioSet's form, so that audio needs no download.
-
-A clip is noise with none to three of five kinds of short events at random times. Its tags name the events but not
-their times: weak labels.
+"""Synthesised clips, written as FLAC files in AudioSet's form, so that audio needs no download. A clip is noise with
+none to three of five kinds of short events at random times. Its tags name the events but not their times: weak labels.
 """
 
 import os

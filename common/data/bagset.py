@@ -37,9 +37,8 @@ Batch = BagBatch | Tensor | Sequence[object] | Mapping[str, object]
 
 @dataclass(frozen=True)
 class BagSet:
-    """Bags as rows of an instance table: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.
-
-    `label` (n,) is 0 or 1. A bag's id is the set's `name` with the bag's `number` (n,).
+    """Bags as rows of an instance table: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`. `label` (n,) is 0
+    or 1. A bag's id is the set's `name` with the bag's `number` (n,).
     """
 
     instances: Instances

@@ -1,5 +1,4 @@
 """Loads the datasets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
-
 `load` returns either training and test instances, training and test clips, or bags that are already split.
 """
 

@@ -13,9 +13,8 @@ _LEVELS = 16
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
-    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, each pixel repeated f = image_size / 8 times.
-
-    Raises BadInput for an image size that is not a multiple of 8.
+    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, each pixel repeated f = image_size / 8 times. Raises
+    BadInput for an image size that is not a multiple of 8.
     """
     factor, rest = divmod(config.image_size, 8)
     if rest:

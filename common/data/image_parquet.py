@@ -19,9 +19,8 @@ from negsift.common.errors import BadData
 
 def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> Instances:
     """All files as one table of images (3, side, side); `classes` are the default for files without class names.
-
-    Undecodable images are dropped and listed. Raises BadData for other columns or labels, and if more than half of
-    the images are dropped.
+    Undecodable images are dropped and listed. Raises BadData for other columns or labels, and if more than half of the
+    images are dropped.
     """
     tables = [_read_table(path) for path in paths]
     classes = _class_names(tables[0]) or classes

@@ -23,10 +23,9 @@ from negsift.common.errors import BadData, BadInput
 
 @dataclass(frozen=True)
 class Instances:
-    """Images (M, C, H, W) uint8 with labels (M,), and the names of the classes.
-
-    With a `path` the images are memory-mapped from that file on first use, and only the path is pickled.
-    `dropped` has a line for each image that could not be decoded, with the reason.
+    """Images (M, C, H, W) uint8 with labels (M,), and the names of the classes. With a `path` the images are
+    memory-mapped from that file on first use, and only the path is pickled. `dropped` has a line for each image that
+    could not be decoded, with the reason.
     """
 
     labels: NDArray[np.int64]
@@ -56,9 +55,8 @@ class Instances:
 
 
 def decode_once(kind: str, sources: Iterable[Path], decode: Callable[[], Instances], **parameters: object) -> Instances:
-    """The result of `decode`, from the cache if the same sources were decoded with the same parameters before.
-
-    A damaged cache entry is decoded again. Raises BadInput if the cache can't be written.
+    """The result of `decode`, from the cache if the same sources were decoded with the same parameters before. A
+    damaged cache entry is decoded again. Raises BadInput if the cache can't be written.
     """
     folder = cache_folder() / f"{kind}-{_fingerprint(sources, parameters)}"
     table = _open(folder)

@@ -33,10 +33,9 @@ class HeadInputs(threading.local):
 
 
 class AdaptedModule(nn.Module):
-    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`.
-
-    A single logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be
-    bags (N, D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
+    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`. A single
+    logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be bags (N,
+    D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
     """
 
     def __init__(self, module: nn.Module, head: str | None = None) -> None:
@@ -62,10 +61,9 @@ class AdaptedModule(nn.Module):
         return self.module.load_state_dict(state_dict, strict, assign)
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags.
-
-        Raises BadModel for an output of any other form than one row of logits for each bag, and for gradients of a
-        head whose outputs are neither the bag logits nor average to them.
+        """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags. Raises BadModel
+        for an output of any other form than one row of logits for each bag, and for gradients of a head whose outputs
+        are neither the bag logits nor average to them.
         """
         logits, inputs = self._run(bags, len(index))
         inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])

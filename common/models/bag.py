@@ -14,10 +14,9 @@ from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class BagClassifier(nn.Module):
-    """Maps bags to bag logits (N, K). Their softmax is the bag's probability, so the loss is cross-entropy.
-
-    `encoder` maps instances (M, ...) to features (M, D), `head` maps features to logits (M, K). A batch is a
-    BagBatch, or a tensor (N, n, ...) of bags of equal size; any other form raises BadData.
+    """Maps bags to bag logits (N, K). Their softmax is the bag's probability, so the loss is cross-entropy. `encoder`
+    maps instances (M, ...) to features (M, D), `head` maps features to logits (M, K). A batch is a BagBatch, or a
+    tensor (N, n, ...) of bags of equal size; any other form raises BadData.
     """
 
     def __init__(self, encoder: nn.Module, head: nn.Linear, pooling: Pooling) -> None:
@@ -48,9 +47,8 @@ class BagClassifier(nn.Module):
         return self.pool(encoded.features, encoded.sizes, index, spec)
 
     def pool(self, feats_MD: Tensor, sizes: Index, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed`, given the features of the bags' instances end to end and the bags' sizes (n,).
-
-        So an instance that is in many bags is encoded once. Gradients are in closed form, computed in float64.
+        """The result of `embed`, given the features of the bags' instances end to end and the bags' sizes (n,). So an
+        instance that is in many bags is encoded once. Gradients are in closed form, computed in float64.
         """
         feats_NnD, mask_Nn = pad_bags(feats_MD, sizes)
         logits_NnK, _ = pad_bags(self.head(feats_MD), sizes)

@@ -9,9 +9,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def use_channels_last(model: M) -> M:
-    """Lay out all four-dimensional weights of `model` channels last, in place.
-
-    Like `model.to(memory_format=torch.channels_last)`, for which torch has no type stub.
+    """Lay out all four-dimensional weights of `model` channels last, in place. Like
+    `model.to(memory_format=torch.channels_last)`, for which torch has no type stub.
     """
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.ndim == 4:

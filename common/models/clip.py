@@ -30,10 +30,9 @@ class Standardise(nn.Module):
 
 
 class ClipClassifier(nn.Module):
-    """Maps log-mel clips (N, frames, mels) to logits (N, K); for one class K is 2, with logits (0, log p/(1-p)).
-
-    Their softmax is (1 - p, p), so cross-entropy is PSLA's binary cross-entropy of the clamped p. `encoder` maps
-    standardised clips to time steps (N, T, D). A batch of any other form than a tensor raises BadData.
+    """Maps log-mel clips (N, frames, mels) to logits (N, K); for one class K is 2, with logits (0, log p/(1-p)). Their
+    softmax is (1 - p, p), so cross-entropy is PSLA's binary cross-entropy of the clamped p. `encoder` maps standardised
+    clips to time steps (N, T, D). A batch of any other form than a tensor raises BadData.
     """
 
     def __init__(self, form: ClipForm, encoder: nn.Module, head: AttentionHead) -> None:
@@ -53,9 +52,8 @@ class ClipClassifier(nn.Module):
         return feats_NTD.to(self.standardise.mean.dtype)
 
     def embed(self, clips: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D).
-
-        Raises BadModel for gradients of more than one class.
+        """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D). Raises BadModel
+        for gradients of more than one class.
         """
         return self.answer(self.encode(clips, len(index)), index, spec)
 

@@ -44,10 +44,8 @@ def gradient_labels(logits_NK: Tensor, spec: EmbeddingSpec) -> Tensor:
 
 
 def linear_gradient(logits_NK: Tensor, feats_ND: Tensor, label_N: Tensor) -> Gradient:
-    """(p - e_y) ⊗ h in factors.
-
-    For two classes the second column of p - e_y is minus the first, so one column √2 (p_0 - [y = 0]) has the same
-    inner products.
+    """(p - e_y) ⊗ h in factors. For two classes the second column of p - e_y is minus the first, so one column √2 (p_0
+    - [y = 0]) has the same inner products.
     """
     left = residual(logits_NK.double().softmax(1), label_N)
     left = left[:, :1] * 2**0.5 if left.shape[1] == 2 else left

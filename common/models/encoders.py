@@ -36,9 +36,8 @@ class Normalise(nn.Module):
 
 
 def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
-    """PyTorch's CIFAR tutorial network without its last layer, for images (C, H, W), and its 84 features.
-
-    Raises BadInput for images smaller than 16x16.
+    """PyTorch's CIFAR tutorial network without its last layer, for images (C, H, W), and its 84 features. Raises
+    BadInput for images smaller than 16x16.
     """
     channels, height, width = shape
     rows, columns = ((height - 4) // 2 - 4) // 2, ((width - 4) // 2 - 4) // 2
@@ -68,9 +67,8 @@ ENCODERS: dict[str, Callable[[tuple[int, int, int]], tuple[nn.Module, int]]] = {
 
 
 def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> BagClassifier:
-    """The classifier of two classes that `config` names, for instances of `shape` (C, H, W).
-
-    Its weights are random and depend on `seed` only; the global generator stays as it was. Raises UnknownName.
+    """The classifier of two classes that `config` names, for instances of `shape` (C, H, W). Its weights are random and
+    depend on `seed` only; the global generator stays as it was. Raises UnknownName.
     """
     if config.name not in MODELS:
         raise UnknownName("model", config.name, MODELS)

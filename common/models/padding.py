@@ -9,7 +9,6 @@ from negsift.common.arrays import Index
 
 def pad_bags(values_MF: Tensor, sizes: Index) -> tuple[Tensor, Tensor]:
     """Bags (N, n, F), where n is the largest size, and the mask (N, n), 1.0 for real instances and 0.0 for padding.
-
     Bags of equal size are a view; smaller ones are padded with zeros, which every reader must mask.
     """
     longest = int(sizes.max()) if len(sizes) else 0

@@ -42,9 +42,8 @@ class Psla(nn.Module):
 
 
 class BandNorm(nn.Module):
-    """Subtracts each mel band's mean over time and divides by its deviation, which removes stationary noise.
-
-    Frames with equal values in all bands are silence or padding: they are ignored, and become 0.
+    """Subtracts each mel band's mean over time and divides by its deviation, which removes stationary noise. Frames
+    with equal values in all bands are silence or padding: they are ignored, and become 0.
     """
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -57,10 +56,9 @@ class BandNorm(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Five convolutions, the last one over the whole frequency axis: (N, frames, mels) to (N, frames / 256, 128).
-
-    Each sixteen steps are reduced to their maximum. A mean would lose an event of half a second, and attention over
-    fewer steps learns faster.
+    """Five convolutions, the last one over the whole frequency axis: (N, frames, mels) to (N, frames / 256, 128). Each
+    sixteen steps are reduced to their maximum. A mean would lose an event of half a second, and attention over fewer
+    steps learns faster.
     """
 
     def __init__(self, form: ClipForm) -> None:
@@ -88,11 +86,9 @@ CLIP_ENCODERS: dict[str, tuple[Callable[[ClipForm], nn.Module], int]] = {
 
 
 def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int = 1) -> ClipClassifier:
-    """The classifier of clips that `config` names.
-
-    Its weights depend on `seed` only, or are read from the file `config.weights`; the global generator stays as it
-    was. Raises UnknownName for a model, BadInput for clips that are too small, BadWeights for a file that does not
-    fit.
+    """The classifier of clips that `config` names. Its weights depend on `seed` only, or are read from the file
+    `config.weights`; the global generator stays as it was. Raises UnknownName for a model, BadInput for clips that are
+    too small, BadWeights for a file that does not fit.
     """
     if config.name not in CLIP_MODELS:
         raise UnknownName("model for clips", config.name, CLIP_MODELS)

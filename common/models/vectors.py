@@ -28,7 +28,6 @@ VECTOR_ENCODERS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {"linear": 
 
 def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifier:
     """The classifier of two classes that `config` names, for instances of `width` features, which are not normalised.
-
     Its weights are random and depend on `seed` only; the global generator stays as it was. Raises UnknownName.
     """
     if config.name not in VECTOR_MODELS:

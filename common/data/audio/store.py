@@ -103,10 +103,9 @@ that it could not make are made here."""
 
 
 class ClipStore:
-    """The complete cache: `features` and `waveforms` of clips by their number among the recordings.
-
-    `number` (n,) are the clips that could be decoded; `dropped` has the reason for each other one. Only the plan is
-    pickled; another process maps the files again.
+    """The complete cache: `features` and `waveforms` of clips by their number among the recordings. `number` (n,) are
+    the clips that could be decoded; `dropped` has the reason for each other one. Only the plan is pickled; another
+    process maps the files again.
     """
 
     def __init__(self, plan: CachePlan) -> None:
@@ -153,7 +152,6 @@ class ClipStore:
 
 def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: int | None = None) -> ClipStore:
     """The cache of these recordings; missing parts are made by `workers` processes, by default one for each core.
-
     Raises BadInput if the cache can't be written.
     """
     try:

@@ -1,6 +1,5 @@
-"""Reads clip lists from parquet files as on Hugging Face (agkphysics/AudioSet).
-
-The columns are video_id, audio {bytes}, labels, and optionally human_labels.
+"""Reads clip lists from parquet files as on Hugging Face (agkphysics/AudioSet). The columns are video_id, audio
+{bytes}, labels, and optionally human_labels.
 """
 
 import logging
@@ -21,7 +20,6 @@ _FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"
 
 def read_parquet(paths: Sequence[Path]) -> ClipList:
     """The rows of some files, in order; display names come from `human_labels`. Rows without labels are left out.
-
     Raises BadData for other columns, a row without an id, and a repeated id.
     """
     segments, recordings, names, unlabelled = [], [], dict[str, str](), 0

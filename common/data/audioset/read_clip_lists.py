@@ -14,9 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
-    """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files.
-
-    Raises BadData if there is neither, or no clip of a list.
+    """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files. Raises BadData if
+    there is neither, or no clip of a list.
     """
     if not root.is_dir():
         raise BadData(f"no folder {root}", "the folder of the clips", "correct --set data.root")

@@ -28,9 +28,8 @@ class Segment:
 
 
 def read_segments(path: Path) -> list[Segment]:
-    """The segments in file order. The separator is a comma, tab, semicolon or bar; a heading is allowed.
-
-    Raises BadData, naming the line, for a malformed line and for a segment that is listed twice.
+    """The segments in file order. The separator is a comma, tab, semicolon or bar; a heading is allowed. Raises
+    BadData, naming the line, for a malformed line and for a segment that is listed twice.
     """
     lines = enumerate(read_lines(path), 1)
     kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]

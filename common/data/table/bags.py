@@ -93,10 +93,9 @@ class TableBags:
 
 
 def open_pool(where: str | Path | Location, label: str | None = None) -> TableBags:
-    """The newest version's training bags that are negative for `label`; unlabeled bags are left out.
-
-    `label` may be None for a table without labels. Raises BadData for files that differ from the manifest and
-    where no bag is left, UnknownName for a label that no bag has, BadInput for a missing label.
+    """The newest version's training bags that are negative for `label`; unlabeled bags are left out. `label` may be
+    None for a table without labels. Raises BadData for files that differ from the manifest and where no bag is left,
+    UnknownName for a label that no bag has, BadInput for a missing label.
     """
     return open_bags(where, [BagFilter(label)])[0]
 

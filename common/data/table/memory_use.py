@@ -20,10 +20,9 @@ def row_group_bytes(payload: Payload, group: RowGroup) -> int:
 
 
 def streaming_bytes(index: RowIndex) -> int:
-    """Memory to stream a table's bags when no row group stays in memory.
-
-    One row group more than `TRANSIENT_GROUPS` is counted, for the encoded bytes while they are taken apart. Where
-    bags refer to an instance table, that table is counted whole.
+    """Memory to stream a table's bags when no row group stays in memory. One row group more than `TRANSIENT_GROUPS` is
+    counted, for the encoded bytes while they are taken apart. Where bags refer to an instance table, that table is
+    counted whole.
     """
     payload, groups = index.manifest.payload, [group for file in index.manifest.files for group in file.groups]
     # Row groups differ in size; any of them may be one of the transient ones.

@@ -25,7 +25,6 @@ class RowGroupReader:
 
     def read(self, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
         """A column of the row group at (file, group in it), `rows` rows at a time to limit the memory for decoding.
-
         Raises BadData, before the first row, if the group's bytes differ from those that were written.
         """
         file, group = self._manifest.files[place[0]], self._manifest.group(place)

@@ -31,9 +31,8 @@ IN_USE: WeakValueDictionary[str, DecodedRowGroup] = WeakValueDictionary()
 
 
 class RowGroupCache:
-    """Files of at most `limit_bytes`, counted over all processes; 0 turns the cache off.
-
-    Files that were not used for a day are removed to make room.
+    """Files of at most `limit_bytes`, counted over all processes; 0 turns the cache off. Files that were not used for a
+    day are removed to make room.
     """
 
     def __init__(self, payload: Payload, limit_bytes: int) -> None:

@@ -33,9 +33,8 @@ class LoadedRowGroup:
 
 
 class RowGroupStream:
-    """The bags at `span` of positions, for threads that ask for runs of them in ascending order.
-
-    With an empty span any bags may be asked for, and nothing is read ahead until `expect` names what comes.
+    """The bags at `span` of positions, for threads that ask for runs of them in ascending order. With an empty span any
+    bags may be asked for, and nothing is read ahead until `expect` names what comes.
     """
 
     def __init__(self, row_index: RowIndex, span: range, budget: DecodingBudget) -> None:

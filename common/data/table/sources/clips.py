@@ -30,9 +30,8 @@ _CLIPS, _SHOWN = 32, 3
 
 
 def open_clips(source: Path, config: BuildConfig) -> Source:
-    """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file.
-
-    Raises BadData for a source without clips, or with more than half of them missing or undecodable.
+    """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file. Raises BadData for
+    a source without clips, or with more than half of them missing or undecodable.
     """
     clip_lists = _clip_lists(source, config)
     root = source.parent if source.is_file() else source

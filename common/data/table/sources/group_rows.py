@@ -12,10 +12,9 @@ from negsift.common.errors import BadData
 
 
 def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Table]:
-    """Tables of complete bags, from batches of (table with a row for each instance, features (M, D)).
-
-    The last bag of a batch may continue in the next one, so it is kept back until then. Raises BadData where the
-    rows of a bag disagree on its labels, split or group.
+    """Tables of complete bags, from batches of (table with a row for each instance, features (M, D)). The last bag of a
+    batch may continue in the next one, so it is kept back until then. Raises BadData where the rows of a bag disagree
+    on its labels, split or group.
     """
     rest: tuple[pa.Table, Features] | None = None
     for table, feats_MD in batches:

@@ -1,6 +1,5 @@
-"""Bags of encoded images, with their bytes unchanged, cut from a shuffle of all classes.
-
-So one table serves every target.
+"""Bags of encoded images, with their bytes unchanged, cut from a shuffle of all classes. So one table serves every
+target.
 """
 
 import itertools
@@ -19,9 +18,8 @@ _BAGS = 256
 
 
 def open_images(source: Path, config: BuildConfig) -> Source:
-    """Bags of `config.bag_size` images, or with `config.views` bags that refer to an instance table.
-
-    Raises BadData for a source without classes, or with more than half of its images undecodable.
+    """Bags of `config.bag_size` images, or with `config.views` bags that refer to an instance table. Raises BadData for
+    a source without classes, or with more than half of its images undecodable.
     """
     images = encoded_images(source, config)
     if config.views:

@@ -59,9 +59,8 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table.
-
-    Bags that refer to an instance table need `images` to be consumed first.
+    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table. Bags
+    that refer to an instance table need `images` to be consumed first.
     """
 
     payload: Payload
@@ -71,10 +70,9 @@ class Source:
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name.
-
-    Text is split at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled.
-    Raises BadData for other types.
+    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name. Text is split
+    at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled. Raises BadData
+    for other types.
     """
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

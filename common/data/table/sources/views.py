@@ -16,9 +16,8 @@ _BAGS, _IMAGES = 1 << 14, 1 << 10
 
 
 def open_views(source: Path, images: Sequence[EncodedImage], config: BuildConfig) -> Source:
-    """Bags of row numbers, with every image in `config.views` bags.
-
-    With one view they are the same bags as those that `open_images` makes without views.
+    """Bags of row numbers, with every image in `config.views` bags. With one view they are the same bags as those that
+    `open_images` makes without views.
     """
     payload = Payload("instance_rows", "uint8", (3, config.image_size, config.image_size))
     dropped, row_of = list[str](), dict[int, int]()
