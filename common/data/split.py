@@ -26,7 +26,7 @@ class Split:
 
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
-    """The bags for `config.target`. A stratified share of the training bags is set aside for validation. LabelledBags
+    """The bags for `config.target`. A stratified share of the training bags is set aside for validation. Bags
     and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises UnknownName
     for an unknown class, BadData for a class without instances, BadInput for too few bags of a kind.
     """

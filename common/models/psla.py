@@ -15,10 +15,10 @@ from torchvision.models import efficientnet_b2
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.attention import AttentionHead
-from negsift.common.models.channels_last import use_channels_last
 from negsift.common.models.checkpoint import load_weights
 from negsift.common.models.clip import ClipClassifier
 from negsift.common.models.config import CLIP_MODELS, ModelConfig
+from negsift.common.models.encoders import use_channels_last
 from negsift.common.rng import stream_key
 
 _SHRINK = 32
@@ -93,10 +93,8 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
     if config.name not in CLIP_MODELS:
         raise UnknownName("model for clips", config.name, CLIP_MODELS)
     if min(form.frames, form.mels) < _SHRINK:
-        raise BadInput(
-            f"clips of {form.frames} frames x {form.mels} mel bands", f"at least {_SHRINK} of each",
-            "raise --set data.audio.mels or data.audio.frames",
-        )  # fmt: skip
+        found = f"clips of {form.frames} frames x {form.mels} mel bands"
+        raise BadInput(found, f"at least {_SHRINK} of each", "raise --set data.audio.mels or data.audio.frames")
     make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)

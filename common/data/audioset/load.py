@@ -9,10 +9,9 @@ import numpy as np
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.audio.store import build_store
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
-from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.audioset.read_clip_lists import read_clip_lists
-from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData
 

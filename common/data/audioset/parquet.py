@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.clip_list import ClipList
-from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.clip_files import ClipFiles, find_file, index_folder
-from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.parquet import read_parquet
-from negsift.common.data.audioset.segments import read_segments
+from negsift.common.data.audioset.segments import ClipList, read_segments
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)

@@ -1,10 +1,12 @@
 """AudioSet's segment lists: lines `YTID, start_seconds, end_seconds, "mid,mid"`, after comment lines with #."""
 
+import functools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.text import fields, read_lines
 from negsift.common.errors import BadData
 
@@ -25,6 +27,28 @@ class Segment:
     def name(self) -> str:
         """The id with the start in ms, which distinguishes segments of one video; the id alone without a start."""
         return self.id if self.start_s is None else f"{self.id}_{round(self.start_s * 1000)}"
+
+
+@dataclass(frozen=True)
+class ClipList:
+    """Segments with their recordings, the `missing` ones with a remark, and display `names` by mid if stated."""
+
+    segments: tuple[Segment, ...]
+    recordings: tuple[Recording, ...]
+    missing: tuple[tuple[Segment, str], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self, number: int) -> str:
+        """A clip's id and the place of its recording."""
+        recording = self.recordings[number]
+        row = "" if recording.row is None else f", row {recording.row}"
+        return f"{self.ids[number]} ({recording.path.name}{row})"
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """The id of each clip, with the segment's start added if some video has several segments."""
+        plain = [segment.id for segment in self.segments]
+        return plain if len(set(plain)) == len(plain) else [segment.name for segment in self.segments]
 
 
 def read_segments(path: Path) -> list[Segment]:
