@@ -66,12 +66,8 @@ def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _require_finite(name: str, array: NDArray[np.generic]) -> None:
-    if not np.issubdtype(array.dtype, np.floating):
-        return
-    bad = int(array.size - np.isfinite(array).sum())
+    bad = array.size - np.isfinite(array).sum() if np.issubdtype(array.dtype, np.floating) else 0
     if bad:
-        raise BadWeights(
-            f"{bad} of {array.size} values of {name!r} not finite",
-            "finite weights",
-            "training diverged: lower the learning rate or resume from an earlier checkpoint",
-        )
+        found = f"{bad} of {array.size} values of {name!r} not finite"
+        remedy = "training diverged: lower the learning rate or resume from an earlier checkpoint"
+        raise BadWeights(found, "finite weights", remedy)

@@ -79,11 +79,8 @@ def _parse_density(density: str, size: int) -> tuple[int, int]:
 def _mix(ones: Index, zeros: Index, size: int, counts: Index) -> list[Index]:
     fillers = size - counts
     if fillers.sum() > len(zeros):
-        raise BadData(
-            f"{len(zeros)} negative instances",
-            f"at least {fillers.sum()} to fill the positive bags",
-            "choose a denser --set data.density or a smaller --set data.bag_size",
-        )
+        remedy = "choose a denser --set data.density or a smaller --set data.bag_size"
+        raise BadData(f"{len(zeros)} negative instances", f"at least {fillers.sum()} to fill the positive bags", remedy)
     positives = np.split(ones, np.cumsum(counts)[:-1])
     negatives = np.split(zeros[: fillers.sum()], np.cumsum(fillers)[:-1])
     mixed = [np.concatenate(pair) for pair in zip(positives, negatives, strict=True)]

@@ -13,12 +13,7 @@ from negsift.common.data.split import Split, split_bags
 from negsift.common.data.table import split as table_split
 from negsift.common.errors import UnknownName
 
-Load = (
-    Callable[[DataConfig], tuple[Instances, Instances]]
-    | Callable[[DataConfig], tuple[Clips, Clips]]
-    | Callable[[DataConfig], Split]
-)
-
+Load = Callable[[DataConfig], tuple[Instances, Instances] | tuple[Clips, Clips] | Split]
 LOADERS: dict[str, Load] = {
     "audio-demo": audio_demo.load,
     "audioset": audioset.load,

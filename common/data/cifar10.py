@@ -28,11 +28,9 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     column `img` or `image`) or the official python batches. With `data.download=true` torchvision downloads the
     batches if there is neither. Raises BadData if no file is found or one is damaged, BadInput for other image sizes.
     """
-    if config.root is None:
-        raise BadData("no data.root", "the folder of CIFAR-10", "add --set data.root=FOLDER")
+    root = config.folder("the folder of CIFAR-10")
     if config.image_size != SIDE:
         raise BadInput(f"data.image_size={config.image_size} with cifar10", f"{SIDE}", "leave data.image_size alone")
-    root = Path(config.root).expanduser()
     if config.download and not (_parquet(root, "train") or _batches(root, "train")):
         _download(root)
     train, test = _load_part(root, "train"), _load_part(root, "test")
@@ -48,12 +46,11 @@ def _load_part(root: Path, part: str) -> Instances:
     missing = set(_BATCHES[part]) - {path.name for path in batches}
     if not missing:
         return decode_once("cifar10", batches, lambda: _read_batches(batches), part=part)
-    nothing = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
-    raise BadData(
-        f"no {', '.join(sorted(missing))} beside {batches[0]}" if batches else nothing,
-        "the folder of CIFAR-10, in parquet or all python batches",
-        "correct --set data.root, or add --set data.download=true when online",
-    )
+    found = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
+    if batches:
+        found = f"no {', '.join(sorted(missing))} beside {batches[0]}"
+    remedy = "correct --set data.root, or add --set data.download=true when online"
+    raise BadData(found, "the folder of CIFAR-10, in parquet or all python batches", remedy)
 
 
 def _parquet(root: Path, part: str) -> list[Path]:

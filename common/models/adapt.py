@@ -107,11 +107,8 @@ class AdaptedModule(nn.Module):
             raise BadModel(found, "one call for each batch", "name another with head=")
         rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
         if rows not in (count, count * instances):
-            raise BadModel(
-                f"{rows} rows through the head for {count} bags of {instances}",
-                "one row for each bag or each instance",
-                "name another with head=",
-            )
+            found = f"{rows} rows through the head for {count} bags of {instances}"
+            raise BadModel(found, "one row for each bag or each instance", "name another with head=")
         return logits, inputs
 
     def _require_linear(self, inputs_NnD: Tensor, logits: Tensor) -> None:
@@ -132,9 +129,8 @@ class AdaptedModule(nn.Module):
 def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpec) -> Embedded:
     single = logits.shape[1] == 1
     logits_NK = torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if single else logits
-    if spec.need < Need.GRADIENT:
-        return pack(index, logits_NK, feats_ND, None)
-    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))
+    wanted = spec.need == Need.GRADIENT
+    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec)) if wanted else None
     return pack(index, logits_NK, feats_ND, gradient)
 
 

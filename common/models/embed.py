@@ -35,11 +35,8 @@ def gradient_labels(logits_NK: Tensor, spec: EmbeddingSpec) -> Tensor:
     if spec.label == "pseudo":
         return logits_NK.argmax(1)
     if logits_NK.shape[1] != 2:
-        raise BadInput(
-            f"label=known with {logits_NK.shape[1]} classes",
-            "two classes, of which one is the negative class",
-            "use label=pseudo",
-        )
+        found = f"label=known with {logits_NK.shape[1]} classes"
+        raise BadInput(found, "two classes, of which one is the negative class", "use label=pseudo")
     return torch.full((len(logits_NK),), 1 - spec.target, dtype=torch.long, device=logits_NK.device)
 
 

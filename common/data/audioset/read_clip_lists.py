@@ -26,10 +26,8 @@ def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     parts = _parquet(root, part, "train"), _parquet(root, "eval", "test", "eval")
     if all(parts):
         return read_parquet(parts[0]), read_parquet(parts[1])
-    raise BadData(
-        f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}",
-        "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set",
-    )  # fmt: skip
+    found = f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}"
+    raise BadData(found, "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set")
 
 
 def read_clip_list(path: Path) -> ClipList:

@@ -56,7 +56,8 @@ def read_segments(path: Path) -> list[Segment]:
     BadData, naming the line, for a malformed line and for a segment that is listed twice.
     """
     lines = enumerate(read_lines(path), 1)
-    kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]
+    # No id contains #.
+    kept = [(number, line) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not kept:
         raise BadData(f"{path} without a segment", _FORM, "download it again")
     # The last line: the first one may be a heading.
@@ -71,11 +72,6 @@ def read_segments(path: Path) -> list[Segment]:
             raise BadData(f"{segment.name} a second time in {path}, line {number}", "each segment once", "remove one")
         segments[segment.id, segment.start_s] = segment
     return list(segments.values())
-
-
-def _is_comment(line: str) -> bool:
-    """Whether a line begins with #, which no id contains."""
-    return line.lstrip().startswith("#")
 
 
 def _separator(path: Path, number: int, line: str) -> str:

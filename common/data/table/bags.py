@@ -63,8 +63,7 @@ class TableBags:
 
     def bag_id(self, index: Index) -> list[str]:
         """The ids of the bags at `index`, in that order."""
-        index, names = np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
-        rows = self.row_index
+        rows, index, names = self.row_index, np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
         groups = rows.groups_of(index)
         for group in np.unique(groups):
             file, number = self.manifest.groups[group]

@@ -37,13 +37,5 @@ class ByteRangeFile:
         """The position."""
         return self._position
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
     def close(self) -> None:
         """Does nothing."""

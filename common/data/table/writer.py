@@ -120,19 +120,16 @@ def _require_empty(location: Location) -> None:
     others = location.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        raise BadInput(
-            f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}",
-            "an empty folder or a new one", "choose another",
-        )  # fmt: skip
+        found = f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}"
+        raise BadInput(found, "an empty folder or a new one", "choose another")
 
 
 def _previous(location: Location, payload: Payload, append: bool) -> Manifest | None:
     """The newest version, to which bags are appended; None for a new table."""
     known = versions(location)
     if known and not append:
-        raise BadInput(
-            f"a bag table at {location.name} (version {known[-1]})", "an empty folder", "add --append or choose another"
-        )
+        found = f"a bag table at {location.name} (version {known[-1]})"
+        raise BadInput(found, "an empty folder", "add --append or choose another")
     if not known:
         _require_empty(location)
         return None

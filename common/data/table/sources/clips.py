@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from negsift.common.data.audio.decode import read_sound
@@ -23,6 +22,7 @@ from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_cl
 from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.tabular_files import parquet_schema
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,7 @@ def is_audioset(source: Path) -> bool:
         return any(source.glob("*_segments.csv")) or (first is not None and is_audioset(first))
     if source.suffix != ".parquet":
         return source.name.endswith("_segments.csv")
-    try:
-        schema = pq.read_schema(source)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{source} unreadable ({error})", "a parquet file", "repair it") from None
+    schema = parquet_schema(source)
     return "audio" in schema.names and pa.types.is_struct(schema.field("audio").type)
 
 
