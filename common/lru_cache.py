@@ -10,9 +10,8 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """At most `limit` entries, in order of last use; one entry more removes the least recently used one.
-
-    `get`, `get_or_make` and `put` count as use; `in`, `values` and `items` do not. Threads may share a cache.
+    """At most `limit` entries, in order of last use; one entry more removes the least recently used one. `get`,
+    `get_or_make` and `put` count as use; `in`, `values` and `items` do not. Threads may share a cache.
     """
 
     def __init__(self, limit: int) -> None:

@@ -15,9 +15,8 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def override(config: T, settings: Iterable[str]) -> T:
-    """The config with every `a.b=value` of `settings` applied, in order.
-
-    Raises BadInput for a malformed setting or a value of the wrong type, UnknownName for a key.
+    """The config with every `a.b=value` of `settings` applied, in order. Raises BadInput for a malformed setting or a
+    value of the wrong type, UnknownName for a key.
     """
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
@@ -32,9 +31,8 @@ def override(config: T, settings: Iterable[str]) -> T:
 
 
 def updated(config: T, stored: Mapping[str, Any], prefix: str = "") -> T:  # Any: JSON
-    """The config with values as `to_dict` writes them in place of its own; what isn't stored stays.
-
-    Raises UnknownName for a key, BadInput for a value of another type; keys in messages begin with `prefix`.
+    """The config with values as `to_dict` writes them in place of its own; what isn't stored stays. Raises UnknownName
+    for a key, BadInput for a value of another type; keys in messages begin with `prefix`.
     """
     return _merged(config, stored, prefix, _from_json)
 

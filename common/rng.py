@@ -1,7 +1,5 @@
-"""Random numbers as pure functions of (seed, role, epoch), and of a bag's index.
-
-A generator is made where it is used and not kept, so that nothing depends on the number of shards, on the order of
-arrival, or on interruptions.
+"""Random numbers as pure functions of (seed, role, epoch), and of a bag's index. A generator is made where it is used
+and not kept, so that nothing depends on the number of shards, on the order of arrival, or on interruptions.
 """
 
 import hashlib
@@ -27,7 +25,6 @@ def generator(seed: int, role: str, epoch: int = 0) -> np.random.Generator:
 
 def uniform_keys(key: int, index: NDArray[np.int64], shift: NDArray[np.uint64] | None = None) -> NDArray[np.float64]:
     """One number in (0, 1] for each index: a hash of (key, index), or of (key + shift, index); the shape of `index`.
-
     The hash is splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014). The top 53 bits are used, which float64
     holds exactly.
     """

@@ -25,9 +25,9 @@ class RoundPolicy:
     every: int = knob(1, "epochs between rounds", least=1)
 
     def __post_init__(self) -> None:
-        for name, least in (("random_rounds", 0), ("staleness", 0), ("candidates", 1), ("rescore", 1), ("every", 1)):
-            value = getattr(self, name)
-            missing = value is None and name in ("staleness", "candidates", "rescore")
+        for option in fields(RoundPolicy):
+            name, value, least = option.name, getattr(self, option.name), int(option.metadata["bounds"].least)
+            missing = value is None and option.default is None
             if not missing and (not isinstance(value, (int, np.integer)) or value < least):
                 raise BadInput(f"{name}={value!r}", f"a whole number of at least {least}", f"correct {name}=")
         if self.candidates and self.rescore:

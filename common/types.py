@@ -1,6 +1,5 @@
-"""The values that cross between rooms: frozen, and checked once, at birth.
-
-Axes: n bags, K classes, D features, R gradient factors.
+"""The values that cross between rooms: frozen, and checked once, at birth. Axes: n bags, K classes, D features, R
+gradient factors.
 """
 
 import enum
@@ -27,11 +26,9 @@ class Need(enum.IntEnum):
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
-    """What to compute of every bag.
-
-    `label` is the class the gradient is taken for: `pseudo`, the predicted one (eq. 4 of Shah et
-    al.), or `known`, the negative class that every bag of a negative pool has. `target` is the
-    positive class's column.
+    """What to compute of every bag. `label` is the class the gradient is taken for: `pseudo`, the predicted one (eq. 4
+    of Shah et al.), or `known`, the negative class that every bag of a negative pool has. `target` is the positive
+    class's column.
     """
 
     need: Need
@@ -41,9 +38,8 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True)
 class Gradient:
-    """Last-layer gradients in factors: bag b's gradient is `left[b] ⊗ right[b]`, (n, R) and (n, G).
-
-    Inner products are (left·left')(right·right'); the product matrix is never built.
+    """Last-layer gradients in factors: bag b's gradient is `left[b] ⊗ right[b]`, (n, R) and (n, G). Inner products are
+    (left·left')(right·right'); the product matrix is never built.
     """
 
     left: Floats
@@ -67,9 +63,8 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Embedded:
-    """What one forward pass says of bags: `index` (n,), `logits` (n, K), `features` (n, D).
-
-    Levels that a strategy doesn't need are left empty: (n, 0), and None for the gradient.
+    """What one forward pass says of bags: `index` (n,), `logits` (n, K), `features` (n, D). Levels that a strategy
+    doesn't need are left empty: (n, 0), and None for the gradient.
     """
 
     index: Index
@@ -111,9 +106,8 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more.
-
-    `seen` counts the bags considered, `dropped` those left out since their score was not finite.
+    """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more. `seen` counts the bags
+    considered, `dropped` those left out since their score was not finite.
     """
 
     index: Index
@@ -186,10 +180,9 @@ class InstanceFeatures:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Weights of one version. `digest` identifies their content: equal digests give equal scores.
-
-    `features` are those of the pool's instances under these weights, where bags share instances.
-    `pool_version` is the version of the pool that they are for.
+    """Weights of one version. `digest` identifies their content: equal digests give equal scores. `features` are those
+    of the pool's instances under these weights, where bags share instances. `pool_version` is the version of the pool
+    that they are for.
     """
 
     version: int
@@ -201,10 +194,9 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a strategy chose: candidates, best first, and their cost.
-
-    `filled` of them were drawn after every point left coincided with a pick. `left_out` bounds the mean
-    probability, over all draws, of bags that the strategy didn't consider; 0 where it considered all.
+    """What a strategy chose: candidates, best first, and their cost. `filled` of them were drawn after every point left
+    coincided with a pick. `left_out` bounds the mean probability, over all draws, of bags that the strategy didn't
+    consider; 0 where it considered all.
     """
 
     candidates: Candidates
@@ -215,10 +207,8 @@ class Picked:
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen negatives, best first: `index` (k,), `score` (k,), `weight` (k,) for the loss.
-
-    `version` is that of the weights that scored; `staleness` counts epochs between them and the
-    epoch the selection is for.
+    """The chosen negatives, best first: `index` (k,), `score` (k,), `weight` (k,) for the loss. `version` is that of
+    the weights that scored; `staleness` counts epochs between them and the epoch the selection is for.
     """
 
     index: Index

@@ -15,9 +15,8 @@ Weights = Mapping[str, Tensor | NDArray[np.generic]]
 
 
 def take_snapshot(weights: Weights, version: int) -> Snapshot:
-    """A copy of `weights`, which later training steps do not change.
-
-    Raises BadWeights for anything but a state dict, and if a floating-point entry is not finite.
+    """A copy of `weights`, which later training steps do not change. Raises BadWeights for anything but a state dict,
+    and if a floating-point entry is not finite.
     """
     if not isinstance(weights, Mapping):
         raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "pass model.state_dict()")
@@ -67,12 +66,8 @@ def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _require_finite(name: str, array: NDArray[np.generic]) -> None:
-    if not np.issubdtype(array.dtype, np.floating):
-        return
-    bad = int(array.size - np.isfinite(array).sum())
+    bad = array.size - np.isfinite(array).sum() if np.issubdtype(array.dtype, np.floating) else 0
     if bad:
-        raise BadWeights(
-            f"{bad} of {array.size} values of {name!r} not finite",
-            "finite weights",
-            "training diverged: lower the learning rate or resume from an earlier checkpoint",
-        )
+        found = f"{bad} of {array.size} values of {name!r} not finite"
+        remedy = "training diverged: lower the learning rate or resume from an earlier checkpoint"
+        raise BadWeights(found, "finite weights", remedy)

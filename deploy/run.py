@@ -17,9 +17,8 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.models.config import ModelConfig
-from negsift.common.models.encoders import make_model
+from negsift.common.models.encoders import make_model, make_vector_model
 from negsift.common.models.psla import make_clip_model
-from negsift.common.models.vectors import make_vector_model
 from negsift.common.overrides import keys, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.recipes import RunConfig

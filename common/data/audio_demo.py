@@ -1,11 +1,7 @@
-"""Synthesised clips, written as FLAC files in AudioSet's form, so that audio needs no download.
-
-A clip is noise with none to three of five kinds of short events at random times. Its tags name the events but not
-their times: weak labels.
+"""Synthesised clips, written as FLAC files in AudioSet's form, so that audio needs no download. A clip is noise with
+none to three of five kinds of short events at random times. Its tags name the events but not their times: weak labels.
 """
 
-import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,19 +35,16 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
 def write_demo(root: Path, seed: int) -> None:
     """Write the lists, the class index and the clips; `root` appears complete or not at all."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=root.parent, prefix=".making-"))
-    try:
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".making-") as temporary:
+        unfinished = Path(temporary) / root.name
         for name, (folder, count) in _CLIPS.items():
-            (unfinished / folder).mkdir()
+            (unfinished / folder).mkdir(parents=True)
             lines = [_write_clip(unfinished / folder, seed, f"{folder}/{number}") for number in range(count)]
-            (unfinished / name).write_text(
-                "\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines, ""])
-            )
+            heading = "# YTID, start_seconds, end_seconds, positive_labels"
+            (unfinished / name).write_text("\n".join([heading, *lines, ""]))
         index = [f'{number},{_mid(name)},"{name}"' for number, name in enumerate(EVENTS)]
         (unfinished / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
-        os.rename(unfinished, root)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.rename(root)
 
 
 def _write_clip(folder: Path, seed: int, name: str) -> str:
@@ -76,21 +69,8 @@ def _sweep(times: Floats, low: float, high: float) -> Floats:
     return np.asarray(np.sin(2 * np.pi * (low * times + (high - low) / (2 * _EVENT_S) * times**2)))
 
 
-def _beep(times: Floats, random: np.random.Generator) -> Floats:
-    return np.asarray(np.sin(2 * np.pi * random.uniform(900, 1100) * times))
-
-
-def _hum(times: Floats, random: np.random.Generator) -> Floats:
-    pitch = random.uniform(90, 130)
+def _hum(times: Floats, pitch: float) -> Floats:
     return np.asarray(sum(np.sin(2 * np.pi * pitch * part * times) / part for part in range(1, 8)))
-
-
-def _rise(times: Floats, random: np.random.Generator) -> Floats:
-    return _sweep(times, random.uniform(300, 500), random.uniform(2500, 3500))
-
-
-def _fall(times: Floats, random: np.random.Generator) -> Floats:
-    return _sweep(times, random.uniform(2500, 3500), random.uniform(300, 500))
 
 
 def _rattle(times: Floats, random: np.random.Generator) -> Floats:
@@ -98,6 +78,10 @@ def _rattle(times: Floats, random: np.random.Generator) -> Floats:
 
 
 EVENTS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
-    "rise": _rise, "fall": _fall, "beep": _beep, "hum": _hum, "rattle": _rattle,
-}  # fmt: skip
+    "rise": lambda times, random: _sweep(times, random.uniform(300, 500), random.uniform(2500, 3500)),
+    "fall": lambda times, random: _sweep(times, random.uniform(2500, 3500), random.uniform(300, 500)),
+    "beep": lambda times, random: np.asarray(np.sin(2 * np.pi * random.uniform(900, 1100) * times)),
+    "hum": lambda times, random: _hum(times, random.uniform(90, 130)),
+    "rattle": _rattle,
+}
 """The kinds of events by name: each maps times in seconds (n,) to samples (n,)."""

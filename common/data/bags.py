@@ -17,9 +17,8 @@ from negsift.common.rng import generator
 
 @dataclass(frozen=True)
 class BagPlan:
-    """The instance rows of every bag: bag b is `rows[offsets[b]:offsets[b + 1]]`.
-
-    `positives` (n,) is the number of positive instances of each bag.
+    """The instance rows of every bag: bag b is `rows[offsets[b]:offsets[b + 1]]`. `positives` (n,) is the number of
+    positive instances of each bag.
     """
 
     rows: Index
@@ -57,10 +56,8 @@ def plan_bags(positive: NDArray[np.bool_], size: int, density: str, seed: int) -
 
 
 def positives_per_bag(total: int, size: int, density: str) -> Index:
-    """The number of positives of each positive bag; they sum to `total`.
-
-    For counts a..b there are floor(total / (a + … + b)) bags of each count. The remainder goes into bags of b, and
-    the rest of it into a last bag.
+    """The number of positives of each positive bag; they sum to `total`. For counts a..b there are floor(total / (a + …
+    + b)) bags of each count. The remainder goes into bags of b, and the rest of it into a last bag.
     """
     low, high = _parse_density(density, size)
     repeats, rest = divmod(total, sum(range(low, high + 1)))
@@ -82,11 +79,8 @@ def _parse_density(density: str, size: int) -> tuple[int, int]:
 def _mix(ones: Index, zeros: Index, size: int, counts: Index) -> list[Index]:
     fillers = size - counts
     if fillers.sum() > len(zeros):
-        raise BadData(
-            f"{len(zeros)} negative instances",
-            f"at least {fillers.sum()} to fill the positive bags",
-            "choose a denser --set data.density or a smaller --set data.bag_size",
-        )
+        remedy = "choose a denser --set data.density or a smaller --set data.bag_size"
+        raise BadData(f"{len(zeros)} negative instances", f"at least {fillers.sum()} to fill the positive bags", remedy)
     positives = np.split(ones, np.cumsum(counts)[:-1])
     negatives = np.split(zeros[: fillers.sum()], np.cumsum(fillers)[:-1])
     mixed = [np.concatenate(pair) for pair in zip(positives, negatives, strict=True)]

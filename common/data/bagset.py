@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from negsift.common.arrays import Index
@@ -37,9 +36,8 @@ Batch = BagBatch | Tensor | Sequence[object] | Mapping[str, object]
 
 @dataclass(frozen=True)
 class BagSet:
-    """Bags as rows of an instance table: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`.
-
-    `label` (n,) is 0 or 1. A bag's id is the set's `name` with the bag's `number` (n,).
+    """Bags as rows of an instance table: bag i is `rows[offsets[i]:offsets[i + 1]]` of `instances`. `label` (n,) is 0
+    or 1. A bag's id is the set's `name` with the bag's `number` (n,).
     """
 
     instances: Instances
@@ -109,10 +107,3 @@ class BagSet:
     def only(self, label: int) -> "BagSet":
         """The bags with `label`."""
         return self.subset(np.flatnonzero(self.label == label))
-
-
-def stack_bags(instances: Instances, bags: list[NDArray[np.int64]], label: Index, name: str) -> BagSet:
-    """A BagSet from one array of instance rows for each bag."""
-    offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in bags])]).astype(np.int64)
-    rows = np.concatenate(bags).astype(np.int64)
-    return BagSet(instances, rows, offsets, label, name, np.arange(len(bags), dtype=np.int64))

@@ -1,5 +1,4 @@
 """Loads the datasets by name. A new one is a module with `load(config)`, and a row here and in `config.DATASETS`.
-
 `load` returns either training and test instances, training and test clips, or bags that are already split.
 """
 
@@ -14,12 +13,7 @@ from negsift.common.data.split import Split, split_bags
 from negsift.common.data.table import split as table_split
 from negsift.common.errors import UnknownName
 
-Load = (
-    Callable[[DataConfig], tuple[Instances, Instances]]
-    | Callable[[DataConfig], tuple[Clips, Clips]]
-    | Callable[[DataConfig], Split]
-)
-
+Load = Callable[[DataConfig], tuple[Instances, Instances] | tuple[Clips, Clips] | Split]
 LOADERS: dict[str, Load] = {
     "audio-demo": audio_demo.load,
     "audioset": audioset.load,

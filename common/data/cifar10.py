@@ -1,19 +1,24 @@
 """CIFAR-10 (Krizhevsky 2009), from parquet files or python batches in `data.root`, or downloaded."""
 
 import http.client
+import pickle
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from negsift.common.data.cifar10_batches import read_batches
+import numpy as np
+from numpy.typing import NDArray
+
 from negsift.common.data.config import DataConfig
 from negsift.common.data.image_parquet import read_parquet
-from negsift.common.data.instances import Instances, decode_once
+from negsift.common.data.instances import Instances, decode_once, require_labels
 from negsift.common.errors import BadData, BadInput
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
-
 _BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
+_BROKEN = (pickle.UnpicklingError, OSError, EOFError, LookupError, AttributeError, TypeError, ValueError)
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
@@ -23,11 +28,9 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     column `img` or `image`) or the official python batches. With `data.download=true` torchvision downloads the
     batches if there is neither. Raises BadData if no file is found or one is damaged, BadInput for other image sizes.
     """
-    if config.root is None:
-        raise BadData("no data.root", "the folder of CIFAR-10", "add --set data.root=FOLDER")
+    root = config.folder("the folder of CIFAR-10")
     if config.image_size != SIDE:
         raise BadInput(f"data.image_size={config.image_size} with cifar10", f"{SIDE}", "leave data.image_size alone")
-    root = Path(config.root).expanduser()
     if config.download and not (_parquet(root, "train") or _batches(root, "train")):
         _download(root)
     train, test = _load_part(root, "train"), _load_part(root, "test")
@@ -42,13 +45,12 @@ def _load_part(root: Path, part: str) -> Instances:
         return decode_once("cifar10", parquet, lambda: read_parquet(parquet, CLASSES, SIDE), part=part)
     missing = set(_BATCHES[part]) - {path.name for path in batches}
     if not missing:
-        return decode_once("cifar10", batches, lambda: read_batches(batches, CLASSES, SIDE), part=part)
-    nothing = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
-    raise BadData(
-        f"no {', '.join(sorted(missing))} beside {batches[0]}" if batches else nothing,
-        "the folder of CIFAR-10, in parquet or all python batches",
-        "correct --set data.root, or add --set data.download=true when online",
-    )
+        return decode_once("cifar10", batches, lambda: _read_batches(batches), part=part)
+    found = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
+    if batches:
+        found = f"no {', '.join(sorted(missing))} beside {batches[0]}"
+    remedy = "correct --set data.root, or add --set data.download=true when online"
+    raise BadData(found, "the folder of CIFAR-10, in parquet or all python batches", remedy)
 
 
 def _parquet(root: Path, part: str) -> list[Path]:
@@ -57,6 +59,34 @@ def _parquet(root: Path, part: str) -> list[Path]:
 
 def _batches(root: Path, part: str) -> list[Path]:
     return sorted(path for name in _BATCHES[part] for path in root.rglob(name))
+
+
+def _read_batches(paths: Sequence[Path]) -> Instances:
+    """All batches, which are pickled dicts of pixels and labels, as one table."""
+    images, labels = (np.concatenate(part) for part in zip(*map(_read_batch, paths), strict=True))
+    return Instances(labels, CLASSES, in_memory=images)
+
+
+def _read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        with path.open("rb") as stream:
+            batch = BatchUnpickler(stream, encoding="bytes").load()
+        images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, SIDE, SIDE)
+        labels = np.asarray(batch[b"labels"], dtype=np.int64).reshape(len(images))
+    except _BROKEN as error:
+        raise BadData(f"{path} unreadable ({error})", "a CIFAR-10 python batch", "download it again") from None
+    return images, require_labels(labels, CLASSES, path)
+
+
+class BatchUnpickler(pickle.Unpickler):
+    """Creates numpy arrays and nothing else, because a downloaded pickle could run any code."""
+
+    def find_class(self, module: str, name: str) -> Any:  # Any: the base class's own
+        """The classes and functions that the batches need. Raises UnpicklingError for all others."""
+        arrays = module.split(".")[0] == "numpy" and name in ("_reconstruct", "_frombuffer", "ndarray", "dtype")
+        if arrays or (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it contains a {module}.{name}")
 
 
 def _download(root: Path) -> None:

@@ -1,9 +1,11 @@
 """The configuration of the data, and the datasets with a line each; `catalogue` has the functions that load them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from negsift.common.config import check_knobs, knob
 from negsift.common.data.audio.config import AudioConfig
+from negsift.common.errors import BadData
 
 DATASETS = {
     "audio-demo": "synthesised clips, written as FLAC files in AudioSet's form",
@@ -35,3 +37,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_knobs(self, "data")
+
+    def folder(self, expected: str) -> Path:
+        """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root."""
+        if self.root is None:
+            raise BadData("no data.root", expected, "add --set data.root=FOLDER")
+        return Path(self.root).expanduser()

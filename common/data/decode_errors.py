@@ -20,8 +20,5 @@ def require_mostly_decoded(kept: int, dropped: list[str], source: Path) -> None:
     if not kept and not dropped:
         raise BadData(f"no image in {source}", "at least one", "correct --set data.root")
     if len(dropped) > kept:
-        raise BadData(
-            f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})",
-            "at least half to decode",
-            "repair the files or point --set data.root elsewhere",
-        )
+        found = f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})"
+        raise BadData(found, "at least half to decode", "repair the files or point --set data.root elsewhere")

@@ -1,7 +1,6 @@
 """The 1,797 handwritten digits of scikit-learn (UCI, Alpaydin and Kaynak): the default, which needs no download."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -13,9 +12,8 @@ _LEVELS = 16
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
-    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, each pixel repeated f = image_size / 8 times.
-
-    Raises BadInput for an image size that is not a multiple of 8.
+    """1,198 training and 599 test digits, (M, 1, 8·f, 8·f) uint8, each pixel repeated f = image_size / 8 times. Raises
+    BadInput for an image size that is not a multiple of 8.
     """
     factor, rest = divmod(config.image_size, 8)
     if rest:
@@ -26,9 +24,5 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     labels = digits.target.astype(np.int64)
     # A fixed split: the test set must not depend on the seed of bags or of the run.
     train, test = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=0, stratify=labels)
-    return _part(images, labels, train), _part(images, labels, test)
-
-
-def _part(images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Instances:
-    classes = tuple(str(digit) for digit in range(10))
-    return Instances(labels[rows], classes, in_memory=np.ascontiguousarray(images[rows]))
+    table = Instances(labels, tuple("0123456789"), in_memory=images)
+    return table.subset(train), table.subset(test)

@@ -19,12 +19,11 @@ from negsift.common.errors import BadData
 
 def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> Instances:
     """All files as one table of images (3, side, side); `classes` are the default for files without class names.
-
-    Undecodable images are dropped and listed. Raises BadData for other columns or labels, and if more than half of
-    the images are dropped.
+    Undecodable images are dropped and listed. Raises BadData for other columns or labels, and if more than half of the
+    images are dropped.
     """
     tables = [_read_table(path) for path in paths]
-    classes = _class_names(tables[0]) or classes
+    classes = class_names(tables[0].schema, "label") or classes
     labels = np.concatenate([_labels(table, classes, path) for table, path in zip(tables, paths, strict=True)])
     places = [(path, row) for table, path in zip(tables, paths, strict=True) for row in range(len(table))]
     encoded = [item for table in tables for item in _encoded(table)]
@@ -67,9 +66,10 @@ def _labels(table: pa.Table, classes: tuple[str, ...], path: Path) -> NDArray[np
     return require_labels(table["label"].to_numpy().astype(np.int64), classes, path)
 
 
-def _class_names(table: pa.Table) -> tuple[str, ...]:
-    stored = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    return tuple(stored.get("info", {}).get("features", {}).get("label", {}).get("names") or ())
+def class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
+    """The names of the numbered classes in the column `label`, which the hub stores in the file's metadata."""
+    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    return tuple(stored.get("info", {}).get("features", {}).get(label, {}).get("names") or ())
 
 
 def _decode(encoded: bytes | None, side: int) -> NDArray[np.uint8]:

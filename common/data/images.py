@@ -27,16 +27,13 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     ignored. Undecodable images are dropped and listed. Raises BadData if more than half are dropped, for fewer than
     two classes, and for classes that differ between train/ and test/.
     """
-    if config.root is None:
-        raise BadData("no data.root", "a folder with a sub-folder for each class", "add --set data.root=FOLDER")
-    root = Path(config.root).expanduser()
+    root = config.folder("a folder with a sub-folder for each class")
     if (root / "train").is_dir() and (root / "test").is_dir():
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:
             odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
-            raise BadData(
-                f"class {odd} in only one of train/ and test/", "the same classes in both", "add or remove it"
-            )
+            found = f"class {odd} in only one of train/ and test/"
+            raise BadData(found, "the same classes in both", "add or remove it")
         return train, test
     table = _load_folder(root, config)
     counts = np.bincount(table.labels, minlength=len(table.classes))

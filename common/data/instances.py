@@ -23,10 +23,9 @@ from negsift.common.errors import BadData, BadInput
 
 @dataclass(frozen=True)
 class Instances:
-    """Images (M, C, H, W) uint8 with labels (M,), and the names of the classes.
-
-    With a `path` the images are memory-mapped from that file on first use, and only the path is pickled.
-    `dropped` has a line for each image that could not be decoded, with the reason.
+    """Images (M, C, H, W) uint8 with labels (M,), and the names of the classes. With a `path` the images are
+    memory-mapped from that file on first use, and only the path is pickled. `dropped` has a line for each image that
+    could not be decoded, with the reason.
     """
 
     labels: NDArray[np.int64]
@@ -38,11 +37,11 @@ class Instances:
     @property
     def images(self) -> NDArray[np.uint8]:
         """The pixels, (M, C, H, W)."""
-        if self.in_memory is None:
-            opened: NDArray[np.uint8] = np.load(str(self.path), mmap_mode="r")
-            object.__setattr__(self, "in_memory", opened)
-            return opened
-        return self.in_memory
+        if self.in_memory is not None:
+            return self.in_memory
+        opened: NDArray[np.uint8] = np.load(str(self.path), mmap_mode="r")
+        object.__setattr__(self, "in_memory", opened)
+        return opened
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         return self.__dict__ | ({"in_memory": None} if self.path else {})
@@ -56,9 +55,8 @@ class Instances:
 
 
 def decode_once(kind: str, sources: Iterable[Path], decode: Callable[[], Instances], **parameters: object) -> Instances:
-    """The result of `decode`, from the cache if the same sources were decoded with the same parameters before.
-
-    A damaged cache entry is decoded again. Raises BadInput if the cache can't be written.
+    """The result of `decode`, from the cache if the same sources were decoded with the same parameters before. A
+    damaged cache entry is decoded again. Raises BadInput if the cache can't be written.
     """
     folder = cache_folder() / f"{kind}-{_fingerprint(sources, parameters)}"
     table = _open(folder)
@@ -119,8 +117,6 @@ def _store(table: Instances, folder: Path) -> None:
             unfinished.rename(folder)
     except OSError as error:
         reason, size_mb = error.strerror or error, -(-pixels.nbytes // 2**20)
-        raise BadInput(
-            f"{folder.parent}, where decoded images are kept, not writable ({reason})",
-            f"a folder with {size_mb:,} MiB free",
-            "set the environment variable NEGSIFT_CACHE to one",
-        ) from error
+        found = f"{folder.parent}, where decoded images are kept, not writable ({reason})"
+        remedy = "set the environment variable NEGSIFT_CACHE to one"
+        raise BadInput(found, f"a folder with {size_mb:,} MiB free", remedy) from error

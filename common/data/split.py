@@ -1,6 +1,5 @@
 """Training, validation and test bags for one target class."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,17 +25,15 @@ class Split:
 
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
-    """The bags for `config.target`. A stratified share of the training bags is set aside for validation.
-
-    LabelledBags and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises
-    UnknownName for an unknown class, BadData for a class without instances, BadInput for too few bags of a kind.
+    """The bags for `config.target`. A stratified share of the training bags is set aside for validation. Bags
+    and split depend on `config.bag_seed` only, so that all runs of a comparison use the same bags. Raises UnknownName
+    for an unknown class, BadData for a class without instances, BadInput for too few bags of a kind.
     """
     target = class_number(config.target, train.classes)
     everything = _bags(train, target, config, "train")
     set_aside = _stratified(everything.label, config)
     rest = np.setdiff1d(np.arange(len(everything)), set_aside)
-    val = dataclasses.replace(everything.subset(set_aside), name=everything.name)
-    training = everything.subset(rest)
+    training, val = everything.subset(rest), everything.subset(set_aside)
     _require_kinds(training, val)
     return Split(training.only(1), training.only(0), val, _bags(test, target, config, "test"))
 
@@ -67,8 +64,5 @@ def _stratified(label: Index, config: DataConfig) -> Index:
 def _require_kinds(training: BagSet, val: BagSet) -> None:
     for kind, word in ((1, "positive"), (0, "negative")):
         if not (training.label == kind).any() or not (val.label == kind).any():
-            raise BadInput(
-                f"too few {word} bags to train and to validate on",
-                f"at least two {word} bags",
-                "give more instances, smaller bags (data.bag_size) or another data.val_share",
-            )
+            remedy = "give more instances, smaller bags (data.bag_size) or another data.val_share"
+            raise BadInput(f"too few {word} bags to train and to validate on", f"at least two {word} bags", remedy)

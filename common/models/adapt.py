@@ -33,10 +33,9 @@ class HeadInputs(threading.local):
 
 
 class AdaptedModule(nn.Module):
-    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`.
-
-    A single logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be
-    bags (N, D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
+    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`. A single
+    logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be bags (N,
+    D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
     """
 
     def __init__(self, module: nn.Module, head: str | None = None) -> None:
@@ -62,10 +61,9 @@ class AdaptedModule(nn.Module):
         return self.module.load_state_dict(state_dict, strict, assign)
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags.
-
-        Raises BadModel for an output of any other form than one row of logits for each bag, and for gradients of a
-        head whose outputs are neither the bag logits nor average to them.
+        """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags. Raises BadModel
+        for an output of any other form than one row of logits for each bag, and for gradients of a head whose outputs
+        are neither the bag logits nor average to them.
         """
         logits, inputs = self._run(bags, len(index))
         inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])
@@ -109,11 +107,8 @@ class AdaptedModule(nn.Module):
             raise BadModel(found, "one call for each batch", "name another with head=")
         rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
         if rows not in (count, count * instances):
-            raise BadModel(
-                f"{rows} rows through the head for {count} bags of {instances}",
-                "one row for each bag or each instance",
-                "name another with head=",
-            )
+            found = f"{rows} rows through the head for {count} bags of {instances}"
+            raise BadModel(found, "one row for each bag or each instance", "name another with head=")
         return logits, inputs
 
     def _require_linear(self, inputs_NnD: Tensor, logits: Tensor) -> None:
@@ -134,9 +129,8 @@ class AdaptedModule(nn.Module):
 def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpec) -> Embedded:
     single = logits.shape[1] == 1
     logits_NK = torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if single else logits
-    if spec.need < Need.GRADIENT:
-        return pack(index, logits_NK, feats_ND, None)
-    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))
+    wanted = spec.need == Need.GRADIENT
+    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec)) if wanted else None
     return pack(index, logits_NK, feats_ND, gradient)
 
 

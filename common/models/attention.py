@@ -32,9 +32,8 @@ class AttentionHead(nn.Module):
         return torch.einsum("nthk,nthk,h->nk", attention_NTHK, probs_NTHK, self.head_weight)
 
     def last_layer_gradient(self, feats_NTD: Tensor) -> Tensor:
-        """∂p/∂wC of the only class, for all heads, (N, H·D): w_h Σ_t a_ht (1 - C_ht) C_ht x_t.
-
-        Multiplied by ∂L/∂p it is the gradient embedding of eq. 4 of Shah et al. (arXiv 2309.13227) for θ_out = wC.
+        """∂p/∂wC of the only class, for all heads, (N, H·D): w_h Σ_t a_ht (1 - C_ht) C_ht x_t. Multiplied by ∂L/∂p it
+        is the gradient embedding of eq. 4 of Shah et al. (arXiv 2309.13227) for θ_out = wC.
         """
         attention_NTHK, probs_NTHK = self._heads(feats_NTD)
         slope_NTH = (attention_NTHK * probs_NTHK * (1 - probs_NTHK))[..., 0] * self.head_weight

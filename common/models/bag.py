@@ -8,16 +8,14 @@ from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, Batch
 from negsift.common.errors import BadData
 from negsift.common.models.embed import EncodedBags, general_gradient, gradient_labels, linear_gradient, pack
-from negsift.common.models.padding import pad_bags
 from negsift.common.models.pooling import Pooling
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class BagClassifier(nn.Module):
-    """Maps bags to bag logits (N, K). Their softmax is the bag's probability, so the loss is cross-entropy.
-
-    `encoder` maps instances (M, ...) to features (M, D), `head` maps features to logits (M, K). A batch is a
-    BagBatch, or a tensor (N, n, ...) of bags of equal size; any other form raises BadData.
+    """Maps bags to bag logits (N, K). Their softmax is the bag's probability, so the loss is cross-entropy. `encoder`
+    maps instances (M, ...) to features (M, D), `head` maps features to logits (M, K). A batch is a BagBatch, or a
+    tensor (N, n, ...) of bags of equal size; any other form raises BadData.
     """
 
     def __init__(self, encoder: nn.Module, head: nn.Linear, pooling: Pooling) -> None:
@@ -48,9 +46,8 @@ class BagClassifier(nn.Module):
         return self.pool(encoded.features, encoded.sizes, index, spec)
 
     def pool(self, feats_MD: Tensor, sizes: Index, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed`, given the features of the bags' instances end to end and the bags' sizes (n,).
-
-        So an instance that is in many bags is encoded once. Gradients are in closed form, computed in float64.
+        """The result of `embed`, given the features of the bags' instances end to end and the bags' sizes (n,). So an
+        instance that is in many bags is encoded once. Gradients are in closed form, computed in float64.
         """
         feats_NnD, mask_Nn = pad_bags(feats_MD, sizes)
         logits_NnK, _ = pad_bags(self.head(feats_MD), sizes)
@@ -75,3 +72,19 @@ def as_bag_batch(bags: Batch) -> BagBatch:
         expected = "a BagBatch, or a tensor (bags, instances, ...)"
         raise BadData(f"a batch of type {type(bags).__name__} for a BagClassifier", expected, "correct collate=")
     return BagBatch(bags.flatten(0, 1), np.full(len(bags), bags.shape[1], dtype=np.int64))
+
+
+def pad_bags(values_MF: Tensor, sizes: Index) -> tuple[Tensor, Tensor]:
+    """Bags (N, n, F) of instances end to end (M, F), n the largest size, and the mask (N, n), 1.0 for real instances.
+    Bags of equal size are a view; smaller ones are padded with zeros, which every reader must mask.
+    """
+    longest = int(sizes.max()) if len(sizes) else 0
+    if (sizes == longest).all():
+        shaped = values_MF.reshape(len(sizes), longest, *values_MF.shape[1:])
+        return shaped, torch.ones(shaped.shape[:2], dtype=values_MF.dtype, device=values_MF.device)
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # The place of every instance among N·n: scatter once instead of copying bag by bag.
+    place = torch.from_numpy(np.repeat(np.arange(len(sizes)) * longest, sizes) + within).to(values_MF.device)
+    padded = values_MF.new_zeros(len(sizes) * longest, *values_MF.shape[1:]).index_copy(0, place, values_MF)
+    mask = values_MF.new_zeros(len(sizes) * longest).index_fill(0, place, 1.0)
+    return padded.view(len(sizes), longest, *values_MF.shape[1:]), mask.view(len(sizes), longest)

@@ -17,10 +17,9 @@ _REMEDY = "give a state dict of this model, of PSLA or of efficientnet_b2, or le
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Copy the weights at `path` into `model`. Raises BadWeights if the file is unreadable or does not fit.
-
-    From the weights of an EfficientNet-B2 or the authors' PSLA a head of other classes is not taken: the model keeps
-    its own. Their stem has three colour channels, which are summed into one, as a grey picture would sum them.
+    """Copy the weights at `path` into `model`. Raises BadWeights if the file is unreadable or does not fit. From the
+    weights of an EfficientNet-B2 or the authors' PSLA a head of other classes is not taken: the model keeps its own.
+    Their stem has three colour channels, which are summed into one, as a grey picture would sum them.
     """
     weights, expected = _read(path), model.state_dict()
     from_authors = is_psla_checkpoint(weights)

@@ -30,10 +30,9 @@ class Standardise(nn.Module):
 
 
 class ClipClassifier(nn.Module):
-    """Maps log-mel clips (N, frames, mels) to logits (N, K); for one class K is 2, with logits (0, log p/(1-p)).
-
-    Their softmax is (1 - p, p), so cross-entropy is PSLA's binary cross-entropy of the clamped p. `encoder` maps
-    standardised clips to time steps (N, T, D). A batch of any other form than a tensor raises BadData.
+    """Maps log-mel clips (N, frames, mels) to logits (N, K); for one class K is 2, with logits (0, log p/(1-p)). Their
+    softmax is (1 - p, p), so cross-entropy is PSLA's binary cross-entropy of the clamped p. `encoder` maps standardised
+    clips to time steps (N, T, D). A batch of any other form than a tensor raises BadData.
     """
 
     def __init__(self, form: ClipForm, encoder: nn.Module, head: AttentionHead) -> None:
@@ -53,9 +52,8 @@ class ClipClassifier(nn.Module):
         return feats_NTD.to(self.standardise.mean.dtype)
 
     def embed(self, clips: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D).
-
-        Raises BadModel for gradients of more than one class.
+        """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D). Raises BadModel
+        for gradients of more than one class.
         """
         return self.answer(self.encode(clips, len(index)), index, spec)
 
@@ -71,7 +69,10 @@ class ClipClassifier(nn.Module):
         logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
         if spec.need < Need.GRADIENT:
             return pack(index, logits_NK, feats_ND, None)
-        self._require_binary()
+        if self.head.classes != 1:
+            expected = "one class, whose probability has one gradient"
+            remedy = "use a model of one class, or a strategy without gradients"
+            raise BadModel(f"gradients of {self.head.classes} classes at once", expected, remedy)
         slope_N = _loss_slope(probs_NK[:, 0].double(), gradient_labels(logits_NK, spec))
         right = to_numpy(self.head.last_layer_gradient(feats_NTD))
         return pack(index, logits_NK, feats_ND, Gradient(to_numpy(slope_N[:, None]).astype(np.float64), right))
@@ -84,14 +85,6 @@ class ClipClassifier(nn.Module):
     def _logits(self, probs_NK: Tensor) -> Tensor:
         logits_NK = probs_NK.log() - (-probs_NK).log1p()
         return torch.cat([torch.zeros_like(logits_NK), logits_NK], 1) if self.head.classes == 1 else logits_NK
-
-    def _require_binary(self) -> None:
-        if self.head.classes != 1:
-            raise BadModel(
-                f"gradients of {self.head.classes} classes at once",
-                "one class, whose probability has one gradient",
-                "use a model of one class, or a strategy without gradients",
-            )
 
 
 def _loss_slope(probs_N: Tensor, label_N: Tensor) -> Tensor:

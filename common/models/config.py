@@ -14,7 +14,7 @@ VECTOR_MODELS = {
     "linear": "a linear classifier of feature vectors",
     "mlp": "feature vectors through a hidden layer of 128",
 }
-"""Models of feature vectors; their factories are `vectors.VECTOR_ENCODERS`."""
+"""Models of feature vectors; their factories are `encoders.VECTOR_ENCODERS`."""
 CLIP_MODELS = {
     "psla": "EfficientNet-B2 and four-headed attention over 33 time steps, 7,711,694 parameters",
     "small_attention": "five convolutions and the same attention, for CPUs, about 230,000 parameters",

@@ -35,19 +35,14 @@ def gradient_labels(logits_NK: Tensor, spec: EmbeddingSpec) -> Tensor:
     if spec.label == "pseudo":
         return logits_NK.argmax(1)
     if logits_NK.shape[1] != 2:
-        raise BadInput(
-            f"label=known with {logits_NK.shape[1]} classes",
-            "two classes, of which one is the negative class",
-            "use label=pseudo",
-        )
+        found = f"label=known with {logits_NK.shape[1]} classes"
+        raise BadInput(found, "two classes, of which one is the negative class", "use label=pseudo")
     return torch.full((len(logits_NK),), 1 - spec.target, dtype=torch.long, device=logits_NK.device)
 
 
 def linear_gradient(logits_NK: Tensor, feats_ND: Tensor, label_N: Tensor) -> Gradient:
-    """(p - e_y) ⊗ h in factors.
-
-    For two classes the second column of p - e_y is minus the first, so one column √2 (p_0 - [y = 0]) has the same
-    inner products.
+    """(p - e_y) ⊗ h in factors. For two classes the second column of p - e_y is minus the first, so one column √2 (p_0
+    - [y = 0]) has the same inner products.
     """
     left = residual(logits_NK.double().softmax(1), label_N)
     left = left[:, :1] * 2**0.5 if left.shape[1] == 2 else left

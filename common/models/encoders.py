@@ -1,6 +1,7 @@
-"""Image models by name: SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al., arXiv 2309.13227."""
+"""Models of images (SimpleCNN and ResNet18, as in section 5.1.2 of Shah et al., arXiv 2309.13227) and of vectors."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,11 @@ from torchvision.models import resnet18
 
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.channels_last import use_channels_last
-from negsift.common.models.config import MODELS, ModelConfig
+from negsift.common.models.config import MODELS, VECTOR_MODELS, ModelConfig
 from negsift.common.models.pooling import make_pooling
 from negsift.common.rng import stream_key
 
+M = TypeVar("M", bound=nn.Module)
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _GREY = ((0.5,), (0.5,))
 
@@ -36,9 +37,8 @@ class Normalise(nn.Module):
 
 
 def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
-    """PyTorch's CIFAR tutorial network without its last layer, for images (C, H, W), and its 84 features.
-
-    Raises BadInput for images smaller than 16x16.
+    """PyTorch's CIFAR tutorial network without its last layer, for images (C, H, W), and its 84 features. Raises
+    BadInput for images smaller than 16x16.
     """
     channels, height, width = shape
     rows, columns = ((height - 4) // 2 - 4) // 2, ((width - 4) // 2 - 4) // 2
@@ -60,17 +60,28 @@ def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     return net, 512
 
 
+def linear(width: int) -> tuple[nn.Module, int]:
+    """The identity, and `width` features."""
+    return nn.Identity(), width
+
+
+def mlp(width: int, hidden: int = 128) -> tuple[nn.Module, int]:
+    """One hidden layer, and its `hidden` features."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU()), hidden
+
+
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], tuple[nn.Module, int]]] = {
     "simple_cnn": simple_cnn,
     "resnet18": resnet_18,
 }
 """The encoders of `MODELS`: from the shape of an instance (C, H, W) to the encoder and its feature size."""
+VECTOR_ENCODERS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {"linear": linear, "mlp": mlp}
+"""The encoders of `VECTOR_MODELS`: from the width of an instance to the encoder and its feature size."""
 
 
 def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> BagClassifier:
-    """The classifier of two classes that `config` names, for instances of `shape` (C, H, W).
-
-    Its weights are random and depend on `seed` only; the global generator stays as it was. Raises UnknownName.
+    """The classifier of two classes that `config` names, for instances of `shape` (C, H, W). Its weights are random and
+    depend on `seed` only; the global generator stays as it was. Raises UnknownName.
     """
     if config.name not in MODELS:
         raise UnknownName("model", config.name, MODELS)
@@ -82,6 +93,13 @@ def make_model(config: ModelConfig, shape: tuple[int, int, int], seed: int) -> B
     return use_channels_last(make_classifier(config, normalised, seed))
 
 
+def make_vector_model(config: ModelConfig, width: int, seed: int) -> BagClassifier:
+    """As `make_model`, for instances of `width` features, which are not normalised."""
+    if config.name not in VECTOR_MODELS:
+        raise UnknownName("model for feature vectors", config.name, VECTOR_MODELS)
+    return make_classifier(config, lambda: VECTOR_ENCODERS[config.name](width), seed)
+
+
 def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int]], seed: int) -> BagClassifier:
     """The classifier of two classes on the encoder that `make` returns with its feature size; weights by `seed`."""
     if config.weights is not None:
@@ -91,3 +109,14 @@ def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int
         encoder, size = make()
         pooling = make_pooling(config.pooling, size)
         return BagClassifier(encoder, nn.Linear(size, 2), pooling)
+
+
+def use_channels_last(model: M) -> M:
+    """Lay out all four-dimensional weights of `model` channels last, in place: convolutions are fastest in this layout.
+
+    Like `model.to(memory_format=torch.channels_last)`, for which torch has no type stub.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return model

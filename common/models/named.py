@@ -11,13 +11,11 @@ from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, ModelConfig
-from negsift.common.models.encoders import make_model
+from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS, ModelConfig
+from negsift.common.models.encoders import linear, make_model, mlp
 from negsift.common.models.pooling import make_pooling
 from negsift.common.models.psla import make_clip_model
 from negsift.common.overrides import updated
-
-FEATURE_MODELS = ("linear", "mlp")
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class NamedModel:
     std: float | None = knob(None, "standard deviation of the clips' log-mel", above=0)
 
     def __post_init__(self) -> None:
-        models = (*FEATURE_MODELS, *MODELS, *CLIP_MODELS)
+        models = (*VECTOR_MODELS, *MODELS, *CLIP_MODELS)
         for kind, name, known in (("model", self.name, models), ("pooling", self.pooling, POOLINGS)):
             if name not in known:
                 raise UnknownName(kind, name, known)
@@ -46,7 +44,7 @@ def named_model(values: Mapping[str, object], payload: Payload) -> BagClassifier
     BadInput for a model that does not fit the payload and for missing statistics, UnknownName.
     """
     config = updated(NamedModel(), values, "model.")
-    fitting: Collection[str] = {"features": FEATURE_MODELS, "audio": CLIP_MODELS}.get(payload.column, MODELS)
+    fitting: Collection[str] = {"features": VECTOR_MODELS, "audio": CLIP_MODELS}.get(payload.column, MODELS)
     if config.name not in fitting:
         raise BadInput(f"model {config.name!r} for a pool of {payload}", f"one of {', '.join(fitting)}", "name another")
     if config.name in CLIP_MODELS:
@@ -54,9 +52,8 @@ def named_model(values: Mapping[str, object], payload: Payload) -> BagClassifier
     if config.name in MODELS:
         channels, height, width = payload.shape
         return make_model(ModelConfig(config.name, config.pooling), (channels, height, width), 0)
-    width = payload.shape[0]
-    mlp = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU())
-    encoder, size = (mlp, config.hidden) if config.name == "mlp" else (nn.Identity(), width)
+    (width,) = payload.shape
+    encoder, size = mlp(width, config.hidden) if config.name == "mlp" else linear(width)
     return BagClassifier(encoder, nn.Linear(size, 2), make_pooling(config.pooling, size))
 
 

@@ -13,10 +13,9 @@ from negsift.common.models.config import POOLINGS
 
 
 class Pooling(nn.Module):
-    """Mean of logits, then softmax: `mean_softmax`. It is the base class of the other poolings.
-
-    `linear` means that bag logits are a weighted sum of instance logits, Σ_i w_i z_i. Then δ_i = w_i (p - e_y), and
-    the gradient is the single product (p - e_y) ⊗ Σ_i w_i h_i.
+    """Mean of logits, then softmax: `mean_softmax`. It is the base class of the other poolings. `linear` means that bag
+    logits are a weighted sum of instance logits, Σ_i w_i z_i. Then δ_i = w_i (p - e_y), and the gradient is the single
+    product (p - e_y) ⊗ Σ_i w_i h_i.
     """
 
     linear = True

@@ -15,10 +15,10 @@ from torchvision.models import efficientnet_b2
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.attention import AttentionHead
-from negsift.common.models.channels_last import use_channels_last
 from negsift.common.models.checkpoint import load_weights
 from negsift.common.models.clip import ClipClassifier
 from negsift.common.models.config import CLIP_MODELS, ModelConfig
+from negsift.common.models.encoders import use_channels_last
 from negsift.common.rng import stream_key
 
 _SHRINK = 32
@@ -42,9 +42,8 @@ class Psla(nn.Module):
 
 
 class BandNorm(nn.Module):
-    """Subtracts each mel band's mean over time and divides by its deviation, which removes stationary noise.
-
-    Frames with equal values in all bands are silence or padding: they are ignored, and become 0.
+    """Subtracts each mel band's mean over time and divides by its deviation, which removes stationary noise. Frames
+    with equal values in all bands are silence or padding: they are ignored, and become 0.
     """
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -57,10 +56,9 @@ class BandNorm(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Five convolutions, the last one over the whole frequency axis: (N, frames, mels) to (N, frames / 256, 128).
-
-    Each sixteen steps are reduced to their maximum. A mean would lose an event of half a second, and attention over
-    fewer steps learns faster.
+    """Five convolutions, the last one over the whole frequency axis: (N, frames, mels) to (N, frames / 256, 128). Each
+    sixteen steps are reduced to their maximum. A mean would lose an event of half a second, and attention over fewer
+    steps learns faster.
     """
 
     def __init__(self, form: ClipForm) -> None:
@@ -88,19 +86,15 @@ CLIP_ENCODERS: dict[str, tuple[Callable[[ClipForm], nn.Module], int]] = {
 
 
 def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int = 1) -> ClipClassifier:
-    """The classifier of clips that `config` names.
-
-    Its weights depend on `seed` only, or are read from the file `config.weights`; the global generator stays as it
-    was. Raises UnknownName for a model, BadInput for clips that are too small, BadWeights for a file that does not
-    fit.
+    """The classifier of clips that `config` names. Its weights depend on `seed` only, or are read from the file
+    `config.weights`; the global generator stays as it was. Raises UnknownName for a model, BadInput for clips that are
+    too small, BadWeights for a file that does not fit.
     """
     if config.name not in CLIP_MODELS:
         raise UnknownName("model for clips", config.name, CLIP_MODELS)
     if min(form.frames, form.mels) < _SHRINK:
-        raise BadInput(
-            f"clips of {form.frames} frames x {form.mels} mel bands", f"at least {_SHRINK} of each",
-            "raise --set data.audio.mels or data.audio.frames",
-        )  # fmt: skip
+        found = f"clips of {form.frames} frames x {form.mels} mel bands"
+        raise BadInput(found, f"at least {_SHRINK} of each", "raise --set data.audio.mels or data.audio.frames")
     make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)

@@ -32,9 +32,8 @@ def is_psla_checkpoint(weights: Mapping[str, Tensor]) -> bool:
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under our names, with the convolutions of each head joined into one matrix.
-
-    ImageNet's classifier is left out, and unknown names stay unchanged.
+    """The weights under our names, with the convolutions of each head joined into one matrix. ImageNet's classifier is
+    left out, and unknown names stay unchanged.
     """
     encoder = {
         name: value for name, value in weights.items() if "_fc." not in name and not name.startswith("attention.")
@@ -43,10 +42,9 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def use_authors_padding(encoder: nn.Module) -> None:
-    """Give our EfficientNet-B2 the BatchNorm constants and the padding that their weights were trained with.
-
-    Their padding is computed for pictures of 260 pixels. Of these, only the stem and the second stage halve an even
-    size, for which TensorFlow's "same" padding is at the end only.
+    """Give our EfficientNet-B2 the BatchNorm constants and the padding that their weights were trained with. Their
+    padding is computed for pictures of 260 pixels. Of these, only the stem and the second stage halve an even size, for
+    which TensorFlow's "same" padding is at the end only.
     """
     for place in ("features.0.0", "features.2.0.block.1.0"):
         conv = encoder.get_submodule(place)

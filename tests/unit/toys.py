@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Index
-from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.bagset import BagSet
 from negsift.common.data.instances import Instances
 from negsift.common.data.protocols import BagDataset
 from negsift.common.models.bag import BagClassifier
@@ -32,6 +32,13 @@ def images(count: int, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Instanc
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (count, *shape), dtype=np.uint8)
     return Instances(random.integers(0, 2, count), ("no", "yes"), in_memory=pixels)
+
+
+def stack_bags(instances: Instances, bags: list[Index], label: Index, name: str) -> BagSet:
+    """A BagSet from one array of instance rows for each bag."""
+    offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in bags])]).astype(np.int64)
+    rows = np.concatenate(bags).astype(np.int64)
+    return BagSet(instances, rows, offsets, label, name, np.arange(len(bags), dtype=np.int64))
 
 
 def bag_set(sizes: Sequence[int], seed: int = 0, label: int = 0) -> BagSet:

@@ -5,7 +5,6 @@ made with other parameters reads as None, and its owner makes it again.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
+from negsift.common.data.cache_folder import replacing
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,15 @@ class CachePart:
 def write_part(path: Path, part: CachePart, key: str) -> None:
     """Write the part atomically; `key` names the content and parameters that it was made from."""
     shape = part.values.shape[1:]
-    flat = pa.array(part.values.reshape(-1))
-    values = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
+    values = pa.FixedSizeListArray.from_arrays(pa.array(part.values.reshape(-1)), int(np.prod(shape)))
     metadata = {"key": key, "shape": json.dumps(shape), "dropped": json.dumps(dict(part.dropped))}
     table = pa.table({"number": part.number, "values": values}).replace_schema_metadata(metadata)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with (
+        replacing(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table, max_chunksize=max(1, len(table)))  # one chunk, so that reading needs no copy
-    os.replace(unfinished, path)
 
 
 def read_part(path: Path, key: str) -> CachePart | None:

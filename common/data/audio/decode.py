@@ -38,9 +38,8 @@ def _whole(mono: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int]:
-    """The first `seconds` of a clip in mono, and its sample rate; (n,), with 1 s more if there is more.
-
-    Raises BadData as `decode` does.
+    """The first `seconds` of a clip in mono, and its sample rate; (n,), with 1 s more if there is more. Raises BadData
+    as `decode` does.
     """
     if not encoded:
         raise _fault("an empty file")

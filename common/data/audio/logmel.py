@@ -14,10 +14,9 @@ SHIFT_MS, LENGTH_MS = 10.0, 25.0
 
 
 def log_mel(waves_NS: Tensor, config: AudioConfig) -> Tensor:
-    """Log-mel (N, frames, mels) of waveforms (N, S) in [-1, 1], not normalised; 10 s at 16 kHz give 998 frames.
-
-    Missing frames are filled with 0, as in PSLA. Normalisation maps 0 to +1.017 and silence to -2.47, so short
-    clips must be padded as waveforms.
+    """Log-mel (N, frames, mels) of waveforms (N, S) in [-1, 1], not normalised; 10 s at 16 kHz give 998 frames. Missing
+    frames are filled with 0, as in PSLA. Normalisation maps 0 to +1.017 and silence to -2.47, so short clips must be
+    padded as waveforms.
     """
     feats_NTF = _fbank(waves_NS - waves_NS.mean(1, keepdim=True), config)[:, : config.frames]
     return pad(feats_NTF, (0, 0, 0, config.frames - feats_NTF.shape[1]))

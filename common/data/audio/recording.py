@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from negsift.common.data.cache_folder import cache_folder
+from negsift.common.data.cache_folder import cache_folder, replacing
 
 # Hashing waits for the disk, often a network one, and not for the CPU.
 _READERS = 8
@@ -43,7 +43,8 @@ class RecordingReader:
 def digests(recordings: Sequence[Recording]) -> list[str]:
     """A hash of each clip's content. A file is read again only if its size or modification time has changed."""
     paths = sorted({recording.path for recording in recordings})
-    memo = cache_folder() / "digests" / f"{_hash(os.path.commonpath(paths).encode())}.json"
+    name = hashlib.blake2b(os.path.commonpath(paths).encode(), digest_size=8).hexdigest()
+    memo = cache_folder() / "digests" / f"{name}.json"
     known = _recall(memo)
     stamps = {path: [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
     fresh = [path for path in paths if known.get(str(path), [None])[:-1] != stamps[path]]
@@ -52,9 +53,8 @@ def digests(recordings: Sequence[Recording]) -> list[str]:
             hashed = tqdm(threads.map(_digest, fresh), "reading", len(fresh), disable=None, leave=False, unit="file")
             known |= {str(path): [*stamps[path], digest] for path, digest in zip(fresh, hashed, strict=True)}
         memo.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = memo.with_name(f".{memo.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps(known))
-        unfinished.replace(memo)
+        with replacing(memo) as unfinished:
+            unfinished.write_text(json.dumps(known))
     of_file = {path: known[str(path)][-1] for path in paths}
     return [f"{of_file[recording.path]}/{recording.row}" for recording in recordings]
 
@@ -88,7 +88,3 @@ def _digest(path: Path) -> str:
         return "unreadable"
     with stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()

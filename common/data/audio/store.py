@@ -103,10 +103,9 @@ that it could not make are made here."""
 
 
 class ClipStore:
-    """The complete cache: `features` and `waveforms` of clips by their number among the recordings.
-
-    `number` (n,) are the clips that could be decoded; `dropped` has the reason for each other one. Only the plan is
-    pickled; another process maps the files again.
+    """The complete cache: `features` and `waveforms` of clips by their number among the recordings. `number` (n,) are
+    the clips that could be decoded; `dropped` has the reason for each other one. Only the plan is pickled; another
+    process maps the files again.
     """
 
     def __init__(self, plan: CachePlan) -> None:
@@ -124,13 +123,11 @@ class ClipStore:
 
     def features(self, number: Index) -> NDArray[np.float16]:
         """Log-mel (n, frames, mels) of the clips with these numbers."""
-        feats: NDArray[np.float16] = self._gather("features", number)
-        return feats
+        return self._gather("features", number)
 
     def waveforms(self, number: Index) -> NDArray[np.int16]:
         """Samples (n, S) of the clips with these numbers."""
-        waves: NDArray[np.int16] = self._gather("waveforms", number)
-        return waves
+        return self._gather("waveforms", number)
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         return self.__dict__ | {"_parts": {}}
@@ -153,7 +150,6 @@ class ClipStore:
 
 def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: int | None = None) -> ClipStore:
     """The cache of these recordings; missing parts are made by `workers` processes, by default one for each core.
-
     Raises BadInput if the cache can't be written.
     """
     try:
@@ -165,10 +161,9 @@ def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: i
     except OSError as error:
         reason = str(error).strip().rpartition("\n")[2]  # torch puts a worker's traceback before its reason
         size_mb = len(recordings) * 2 * (config.samples + config.frames * config.mels) >> 20
-        raise BadInput(
-            f"{cache_folder()}, where decoded clips are kept, not writable ({reason})",
-            f"a folder with {size_mb + 1:,} MiB free", "set the environment variable NEGSIFT_CACHE to one",
-        ) from error  # fmt: skip
+        found = f"{cache_folder()}, where decoded clips are kept, not writable ({reason})"
+        remedy = "set the environment variable NEGSIFT_CACHE to one"
+        raise BadInput(found, f"a folder with {size_mb + 1:,} MiB free", remedy) from error
     return ClipStore(plan)
 
 

@@ -72,9 +72,8 @@ def _strings(values: object) -> tuple[str, ...]:
 
 
 def read_names(root: Path) -> dict[str, str]:
-    """Display names by mid, from `class_labels_indices.csv` in `root`, or of AudioSet40 without that file.
-
-    Raises BadData for a malformed line.
+    """Display names by mid, from `class_labels_indices.csv` in `root`, or of AudioSet40 without that file. Raises
+    BadData for a malformed line.
     """
     path = root / "class_labels_indices.csv"
     if not path.exists():
@@ -90,10 +89,9 @@ def read_names(root: Path) -> dict[str, str]:
 
 
 def read_vocabulary(root: Path, class_list: str, segments: Sequence[Segment], names: Mapping[str, str]) -> Vocabulary:
-    """The class list that `class_list` (data.audio.classes) names, given the training list's `segments`.
-
-    `names` are display names from the list itself; those of `class_labels_indices.csv` take precedence. Raises
-    UnknownName for a class that no segment has, or for an unknown `class_list`.
+    """The class list that `class_list` (data.audio.classes) names, given the training list's `segments`. `names` are
+    display names from the list itself; those of `class_labels_indices.csv` take precedence. Raises UnknownName for a
+    class that no segment has, or for an unknown `class_list`.
     """
     index, ontology = read_names(root), read_ontology(root)
     names = {**names, **index}

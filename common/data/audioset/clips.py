@@ -16,10 +16,8 @@ from negsift.common.data.audioset.classes import Vocabulary
 
 @dataclass(frozen=True)
 class Clips:
-    """The clips of a list, by id, with all their `tags` (mids) and their `number` in the store.
-
-    One table serves every target. `dropped` has a line for each clip that is missing or could not be decoded, with
-    the reason.
+    """The clips of a list, by id, with all their `tags` (mids) and their `number` in the store. One table serves every
+    target. `dropped` has a line for each clip that is missing or could not be decoded, with the reason.
     """
 
     ids: tuple[str, ...]

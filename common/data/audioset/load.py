@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.audio.store import build_store
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
-from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.audioset.read_clip_lists import read_clip_lists
-from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData
 
@@ -27,9 +25,7 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
     Hugging Face; `class_labels_indices.csv` and `ontology.json` are optional. Clips that are missing or can't be
     decoded are left out and listed. Raises BadData if these are more than half.
     """
-    if config.root is None:
-        raise BadData("no data.root", "the folder with AudioSet's lists and clips", "add --set data.root=FOLDER")
-    root = Path(config.root).expanduser()
+    root = config.folder("the folder with AudioSet's lists and clips")
     lists = read_clip_lists(root, config.audio.train_set)
     vocabulary = read_vocabulary(root, config.audio.classes, lists[0].segments, lists[0].names)
     _log_unknown(lists, vocabulary)
@@ -52,9 +48,11 @@ def _clips(clips: ClipList, vocabulary: Vocabulary, config: AudioConfig, name: s
     store = build_store([clips.recordings[number] for number in used], config)
     undecodable = [f"{clips.describe(used[number])}: {why}" for number, why in sorted(store.dropped.items())]
     missing = [f"{segment.name}: {remark}" for segment, remark in clips.missing if is_used(segment)]
-    dropped = (*missing, *undecodable)
+    dropped, kept = (*missing, *undecodable), len(store.number)
     _log_counts(name, len(used), len(missing), undecodable)
-    _require_mostly_usable(len(store.number), dropped, name)
+    if len(dropped) > kept:
+        found = f"{len(dropped)} of {kept + len(dropped)} {name} clips missing or undecodable (first: {dropped[0]})"
+        raise BadData(found, "at least half to be usable", "correct --set data.root, or repair the clips")
     ids, rows = clips.ids, np.array(used, dtype=np.int64)[store.number].tolist()
     order = sorted(range(len(rows)), key=lambda place: ids[rows[place]])
     tags = tuple(frozenset(clips.segments[rows[place]].tags) for place in order)
@@ -79,11 +77,3 @@ def _log_shared(train: ClipList, test: ClipList) -> None:
     if shared:
         names = ", ".join(shared[:_SHOWN])
         log.warning("%d clips are in both lists, so test results are too good (%s)", len(shared), names)
-
-
-def _require_mostly_usable(kept: int, dropped: Sequence[str], name: str) -> None:
-    if len(dropped) > kept:
-        raise BadData(
-            f"{len(dropped)} of {kept + len(dropped)} {name} clips missing or undecodable (first: {dropped[0]})",
-            "at least half to be usable", "correct --set data.root, or repair the clips",
-        )  # fmt: skip

@@ -1,6 +1,5 @@
-"""Reads clip lists from parquet files as on Hugging Face (agkphysics/AudioSet).
-
-The columns are video_id, audio {bytes}, labels, and optionally human_labels.
+"""Reads clip lists from parquet files as on Hugging Face (agkphysics/AudioSet). The columns are video_id, audio
+{bytes}, labels, and optionally human_labels.
 """
 
 import logging
@@ -11,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.clip_list import ClipList
-from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -21,7 +19,6 @@ _FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"
 
 def read_parquet(paths: Sequence[Path]) -> ClipList:
     """The rows of some files, in order; display names come from `human_labels`. Rows without labels are left out.
-
     Raises BadData for other columns, a row without an id, and a repeated id.
     """
     segments, recordings, names, unlabelled = [], [], dict[str, str](), 0

@@ -5,18 +5,16 @@ from pathlib import Path
 
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.clip_files import ClipFiles, find_file, index_folder
-from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.parquet import read_parquet
-from negsift.common.data.audioset.segments import read_segments
+from negsift.common.data.audioset.segments import ClipList, read_segments
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 
 
 def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
-    """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files.
-
-    Raises BadData if there is neither, or no clip of a list.
+    """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files. Raises BadData if
+    there is neither, or no clip of a list.
     """
     if not root.is_dir():
         raise BadData(f"no folder {root}", "the folder of the clips", "correct --set data.root")
@@ -28,10 +26,8 @@ def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     parts = _parquet(root, part, "train"), _parquet(root, "eval", "test", "eval")
     if all(parts):
         return read_parquet(parts[0]), read_parquet(parts[1])
-    raise BadData(
-        f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}",
-        "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set",
-    )  # fmt: skip
+    found = f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}"
+    raise BadData(found, "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set")
 
 
 def read_clip_list(path: Path) -> ClipList:

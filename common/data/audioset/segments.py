@@ -1,10 +1,12 @@
 """AudioSet's segment lists: lines `YTID, start_seconds, end_seconds, "mid,mid"`, after comment lines with #."""
 
+import functools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.text import fields, read_lines
 from negsift.common.errors import BadData
 
@@ -27,13 +29,35 @@ class Segment:
         return self.id if self.start_s is None else f"{self.id}_{round(self.start_s * 1000)}"
 
 
-def read_segments(path: Path) -> list[Segment]:
-    """The segments in file order. The separator is a comma, tab, semicolon or bar; a heading is allowed.
+@dataclass(frozen=True)
+class ClipList:
+    """Segments with their recordings, the `missing` ones with a remark, and display `names` by mid if stated."""
 
-    Raises BadData, naming the line, for a malformed line and for a segment that is listed twice.
+    segments: tuple[Segment, ...]
+    recordings: tuple[Recording, ...]
+    missing: tuple[tuple[Segment, str], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self, number: int) -> str:
+        """A clip's id and the place of its recording."""
+        recording = self.recordings[number]
+        row = "" if recording.row is None else f", row {recording.row}"
+        return f"{self.ids[number]} ({recording.path.name}{row})"
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """The id of each clip, with the segment's start added if some video has several segments."""
+        plain = [segment.id for segment in self.segments]
+        return plain if len(set(plain)) == len(plain) else [segment.name for segment in self.segments]
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """The segments in file order. The separator is a comma, tab, semicolon or bar; a heading is allowed. Raises
+    BadData, naming the line, for a malformed line and for a segment that is listed twice.
     """
     lines = enumerate(read_lines(path), 1)
-    kept = [(number, line) for number, line in lines if line.strip() and not _is_comment(line)]
+    # No id contains #.
+    kept = [(number, line) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not kept:
         raise BadData(f"{path} without a segment", _FORM, "download it again")
     # The last line: the first one may be a heading.
@@ -48,11 +72,6 @@ def read_segments(path: Path) -> list[Segment]:
             raise BadData(f"{segment.name} a second time in {path}, line {number}", "each segment once", "remove one")
         segments[segment.id, segment.start_s] = segment
     return list(segments.values())
-
-
-def _is_comment(line: str) -> bool:
-    """Whether a line begins with #, which no id contains."""
-    return line.lstrip().startswith("#")
 
 
 def _separator(path: Path, number: int, line: str) -> str:

@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class HashSplit:
-    """Moves a `share` of the training groups to each of the `splits`, decided by a hash of (seed, group_id).
-
-    A bag without a group is hashed by its bag_id. So groups stay whole, and appending bags changes no earlier one.
+    """Moves a `share` of the training groups to each of the `splits`, decided by a hash of (seed, group_id). A bag
+    without a group is hashed by its bag_id. So groups stay whole, and appending bags changes no earlier one.
     """
 
     splits: tuple[str, ...]
@@ -40,9 +39,8 @@ class HashSplit:
 
 @dataclass(frozen=True)
 class BagFilter:
-    """The labeled bags of one `split` that are negative for `label`, or `positive` for it.
-
-    Bags without a split count as training bags. `label=None` is negative for every bag.
+    """The labeled bags of one `split` that are negative for `label`, or `positive` for it. Bags without a split count
+    as training bags. `label=None` is negative for every bag.
     """
 
     label: str | None

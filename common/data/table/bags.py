@@ -63,8 +63,7 @@ class TableBags:
 
     def bag_id(self, index: Index) -> list[str]:
         """The ids of the bags at `index`, in that order."""
-        index, names = np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
-        rows = self.row_index
+        rows, index, names = self.row_index, np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
         groups = rows.groups_of(index)
         for group in np.unique(groups):
             file, number = self.manifest.groups[group]
@@ -93,10 +92,9 @@ class TableBags:
 
 
 def open_pool(where: str | Path | Location, label: str | None = None) -> TableBags:
-    """The newest version's training bags that are negative for `label`; unlabeled bags are left out.
-
-    `label` may be None for a table without labels. Raises BadData for files that differ from the manifest and
-    where no bag is left, UnknownName for a label that no bag has, BadInput for a missing label.
+    """The newest version's training bags that are negative for `label`; unlabeled bags are left out. `label` may be
+    None for a table without labels. Raises BadData for files that differ from the manifest and where no bag is left,
+    UnknownName for a label that no bag has, BadInput for a missing label.
     """
     return open_bags(where, [BagFilter(label)])[0]
 

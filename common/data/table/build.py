@@ -24,7 +24,6 @@ OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
 
 def build_table(where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False) -> Manifest:
     """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
-
     Raises BadData or BadInput for an unusable source or target folder; then no file is left behind.
     """
     opened = OPENERS[_kind(source, config)](source, config)

@@ -4,9 +4,8 @@ import pyarrow as pa
 
 
 class ByteRangeFile:
-    """`data` is the bytes from `start` on; `size` is the whole file's, by default the end of `data`.
-
-    Positions are those of the whole file.
+    """`data` is the bytes from `start` on; `size` is the whole file's, by default the end of `data`. Positions are
+    those of the whole file.
     """
 
     closed = False
@@ -37,14 +36,6 @@ class ByteRangeFile:
     def tell(self) -> int:
         """The position."""
         return self._position
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
 
     def close(self) -> None:
         """Does nothing."""

@@ -56,9 +56,8 @@ def _null_count(column: pa.Array, payload: Payload) -> int:
 def check_files(
     location: Location, files: Sequence[TableFile], payload: Payload
 ) -> list[tuple[TableFile, pq.FileMetaData]]:
-    """The files with their footers. Raises BadData if size, footer or schema of one differs from the manifest.
-
-    The content of row groups is checked when it is read, by `RowGroupReader`.
+    """The files with their footers. Raises BadData if size, footer or schema of one differs from the manifest. The
+    content of row groups is checked when it is read, by `RowGroupReader`.
     """
     with ThreadPoolExecutor(min(8, len(files)) or 1, thread_name_prefix="negsift-open") as threads:
         footers = threads.map(lambda file: check_file(location, file, payload), files)

@@ -48,9 +48,8 @@ class DecodedRowGroup:
 
 
 def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: int) -> DecodedRowGroup:
-    """A row group of `rows` bags and `instances` instances, from the parts of its payload column.
-
-    Raises BadData for an image or a clip that can't be decoded.
+    """A row group of `rows` bags and `instances` instances, from the parts of its payload column. Raises BadData for an
+    image or a clip that can't be decoded.
     """
     dtype, shape = payload.decoded
     values = _allocate((instances, *shape), dtype)
@@ -101,9 +100,8 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> Values:
 
 @functools.cache
 def _decoding_threads(process: int) -> ThreadPoolExecutor:
-    """A thread for each core of this process; the key makes a forked process start its own.
-
-    Each thread decodes whole clips, so that a clip's numbers do not depend on their number.
+    """A thread for each core of this process; the key makes a forked process start its own. Each thread decodes whole
+    clips, so that a clip's numbers do not depend on their number.
     """
     return block_workers(len(os.sched_getaffinity(process)), "negsift-decode-one")
 

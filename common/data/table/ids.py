@@ -20,9 +20,8 @@ def read_ids(location: Location, file: TableFile, groups: Sequence[int]) -> pa.C
 
 
 def require_unique_ids(location: Location, files: Sequence[TableFile]) -> None:
-    """Raise BadData naming an id that occurs twice in `files`.
-
-    Hashes are compared first, and ids only where hashes repeat: this takes 8 bytes a bag, and one file's ids.
+    """Raise BadData naming an id that occurs twice in `files`. Hashes are compared first, and ids only where hashes
+    repeat: this takes 8 bytes a bag, and one file's ids.
     """
     hashes = np.sort(np.concatenate([_hashes(_ids(location, file)) for file in files]))
     repeated_hashes = hashes[1:][hashes[1:] == hashes[:-1]]

@@ -72,9 +72,8 @@ class Location:
             self.fs.create_dir(self.path)
             return hidden, self.fs.open_output_stream(self.path_of(hidden))
         except (pa.ArrowException, OSError) as error:
-            raise BadInput(
-                f"{self.name}, which can't be written ({error})", "a writable folder with free space", "choose another"
-            ) from None
+            found = f"{self.name}, which can't be written ({error})"
+            raise BadInput(found, "a writable folder with free space", "choose another") from None
 
     def publish(self, hidden: str, file: str) -> None:
         """Give a finished file its name."""

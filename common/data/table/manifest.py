@@ -47,9 +47,8 @@ class TableFile:
 @dataclass(frozen=True)
 class Manifest:
     """One version of a table. `classes` are all labels of its bags and those that were declared when it was built.
-
-    `left_out` has a line for everything in the sources that did not become a bag, with the reason; `images` are
-    the files of the instance table.
+    `left_out` has a line for everything in the sources that did not become a bag, with the reason; `images` are the
+    files of the instance table.
     """
 
     version: int

@@ -20,10 +20,9 @@ def row_group_bytes(payload: Payload, group: RowGroup) -> int:
 
 
 def streaming_bytes(index: RowIndex) -> int:
-    """Memory to stream a table's bags when no row group stays in memory.
-
-    One row group more than `TRANSIENT_GROUPS` is counted, for the encoded bytes while they are taken apart. Where
-    bags refer to an instance table, that table is counted whole.
+    """Memory to stream a table's bags when no row group stays in memory. One row group more than `TRANSIENT_GROUPS` is
+    counted, for the encoded bytes while they are taken apart. Where bags refer to an instance table, that table is
+    counted whole.
     """
     payload, groups = index.manifest.payload, [group for file in index.manifest.files for group in file.groups]
     # Row groups differ in size; any of them may be one of the transient ones.
@@ -48,9 +47,7 @@ def require_budget(index: RowIndex, budget: DecodingBudget) -> int:
     """`streaming_bytes`; raises BadInput if the budget is smaller."""
     needed = streaming_bytes(index)
     if needed > budget.memory_bytes:
-        raise BadInput(
-            f"a budget of {budget.memory_bytes / 2**20:.0f} MiB for decoded bags",
-            f"at least {needed / 2**20:.0f} MiB for row groups of this size",
-            "raise --set fleet.pool_mb, or build the table with a smaller group_mb",
-        )
+        found = f"a budget of {budget.memory_bytes / 2**20:.0f} MiB for decoded bags"
+        remedy = "raise --set fleet.pool_mb, or build the table with a smaller group_mb"
+        raise BadInput(found, f"at least {needed / 2**20:.0f} MiB for row groups of this size", remedy)
     return needed

@@ -25,27 +25,21 @@ class RowGroupReader:
 
     def read(self, place: tuple[int, int], column: str, rows: int) -> Iterator[pa.Array]:
         """A column of the row group at (file, group in it), `rows` rows at a time to limit the memory for decoding.
-
         Raises BadData, before the first row, if the group's bytes differ from those that were written.
         """
         file, group = self._manifest.files[place[0]], self._manifest.group(place)
         data = self._location.read(file.name, group.start, group.size_bytes)
         if hashlib.sha256(data).hexdigest() != group.digest:
             fault = "truncated" if data.size < group.size_bytes else "changed"
-            raise BadData(
-                f"row group {place[1]} of {self._location.name}/{file.name} {fault}",
-                "the content that the manifest lists",
-                "restore the original file, or rebuild the table",
-            )
-        footer = self._footers.get_or_make(place[0], lambda: self._read_footer(place[0]))
+            found = f"row group {place[1]} of {self._location.name}/{file.name} {fault}"
+            remedy = "restore the original file, or rebuild the table"
+            raise BadData(found, "the content that the manifest lists", remedy)
+        footer = self._footers.get_or_make(place[0], lambda: check_file(self._location, file, self._manifest.payload))
         encoded = pa.PythonFile(ByteRangeFile(data, group.start, file.size_bytes), mode="r")
         # The bytes are in memory already, so pre-buffering would only copy them.
         with pq.ParquetFile(encoded, metadata=footer, pre_buffer=False) as opened:
             for batch in opened.iter_batches(rows, row_groups=[place[1]], columns=[column], use_threads=False):
                 yield batch.column(0)
-
-    def _read_footer(self, number: int) -> pq.FileMetaData:
-        return check_file(self._location, self._manifest.files[number], self._manifest.payload)
 
 
 def read_columns(

@@ -9,16 +9,14 @@ import logging
 import mmap
 import os
 import shutil
-import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from negsift.common.data.cache_folder import cache_folder
+from negsift.common.data.cache_folder import cache_folder, replacing
 from negsift.common.data.table.decoded_row_group import DecodedRowGroup, decoded_bytes
 from negsift.common.data.table.manifest import RowGroup
 from negsift.common.data.table.schema import Payload
@@ -31,9 +29,8 @@ IN_USE: WeakValueDictionary[str, DecodedRowGroup] = WeakValueDictionary()
 
 
 class RowGroupCache:
-    """Files of at most `limit_bytes`, counted over all processes; 0 turns the cache off.
-
-    Files that were not used for a day are removed to make room.
+    """Files of at most `limit_bytes`, counted over all processes; 0 turns the cache off. Files that were not used for a
+    day are removed to make room.
     """
 
     def __init__(self, payload: Payload, limit_bytes: int) -> None:
@@ -50,7 +47,9 @@ class RowGroupCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._make_room(size):
-                self._write(self._path(group), decoded)
+                with replacing(self._path(group)) as unfinished, unfinished.open("wb") as stream:
+                    stream.write(decoded.offsets.data)
+                    stream.write(np.ascontiguousarray(decoded.values).data)
                 decoded = self._map(group) or decoded
         except OSError as error:  # the cache is optional: a full or read-only disk must not end the run
             log.warning("decoded bags are no longer kept on disk (%s)", error)
@@ -93,13 +92,3 @@ class RowGroupCache:
         shape = "x".join(map(str, axes))
         clips = f"-{sound.features.replace('/', '-')}-{sound.sample_rate}-{sound.seconds}" if sound else ""
         return self._folder / f"{group.digest}-{dtype}-{shape}{clips}.bags"
-
-    def _write(self, path: Path, decoded: DecodedRowGroup) -> None:
-        handle, unfinished = tempfile.mkstemp(dir=self._folder, prefix=".making-")
-        with ExitStack() as undo:
-            undo.callback(Path(unfinished).unlink, missing_ok=True)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(decoded.offsets.data)
-                stream.write(np.ascontiguousarray(decoded.values).data)
-            os.replace(unfinished, path)
-            undo.pop_all()

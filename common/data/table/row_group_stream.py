@@ -33,9 +33,8 @@ class LoadedRowGroup:
 
 
 class RowGroupStream:
-    """The bags at `span` of positions, for threads that ask for runs of them in ascending order.
-
-    With an empty span any bags may be asked for, and nothing is read ahead until `expect` names what comes.
+    """The bags at `span` of positions, for threads that ask for runs of them in ascending order. With an empty span any
+    bags may be asked for, and nothing is read ahead until `expect` names what comes.
     """
 
     def __init__(self, row_index: RowIndex, span: range, budget: DecodingBudget) -> None:
@@ -114,17 +113,15 @@ class RowGroupStream:
                 if groups[number].done() and groups[number].exception():  # a repaired file can be read again
                     groups[number] = self._decoder.submit(self._load, number)
                 return groups[number]
-        future, size = self._decoder.submit(self._load, number), self._size(number)
+        manifest = self.row_index.manifest
+        size = row_group_bytes(manifest.payload, manifest.group(manifest.groups[number]))
+        future = self._decoder.submit(self._load, number)
         if size <= self._free_bytes:
             self._free_bytes -= size
             self.resident[number] = future
         else:
             self.transient[number] = future
         return future
-
-    def _size(self, number: int) -> int:
-        manifest = self.row_index.manifest
-        return row_group_bytes(manifest.payload, manifest.group(manifest.groups[number]))
 
     def _load(self, number: int) -> LoadedRowGroup:
         manifest = self.row_index.manifest

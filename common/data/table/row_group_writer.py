@@ -50,9 +50,8 @@ class RowGroupWriter:
         return tuple(self._files)
 
     def discard(self, listed: Collection[str]) -> None:
-        """Remove all files written so far, except those `listed` by a manifest.
-
-        Names are hashes of the content, so another writer may have published an identical file.
+        """Remove all files written so far, except those `listed` by a manifest. Names are hashes of the content, so
+        another writer may have published an identical file.
         """
         if self._sink:
             self._sink.discard()

@@ -24,9 +24,8 @@ from negsift.common.errors import BadData, BadInput, UnknownName
 
 @dataclass(frozen=True)
 class RowIndex:
-    """The rows that `filter` selects from one version of a table.
-
-    `masks[g]` has a bit for each row of row group g, as `np.packbits` writes them; a set bit is a selected row.
+    """The rows that `filter` selects from one version of a table. `masks[g]` has a bit for each row of row group g, as
+    `np.packbits` writes them; a set bit is a selected row.
     """
 
     location: Location
@@ -61,9 +60,8 @@ class RowIndex:
         return RowIndex(self.location, table, BagFilter(None), tuple(masks))
 
     def at(self, version: int | None) -> "RowIndex":
-        """The same selection in another version of the table, by default the newest.
-
-        Only files that this version does not have are read. Raises BadData as `select_rows` does.
+        """The same selection in another version of the table, by default the newest. Only files that this version does
+        not have are read. Raises BadData as `select_rows` does.
         """
         manifest = read_manifest(self.location, version)
         if manifest.version == self.manifest.version:
@@ -81,10 +79,9 @@ class RowIndex:
 def select_rows(
     where: str | Path | Location, filters: Sequence[BagFilter], version: int | None = None
 ) -> Sequence[RowIndex]:
-    """One index for each filter, all from one reading of a version, by default the newest.
-
-    All filters must have the same `hash_split`. Raises BadData for files that differ from the manifest and for
-    a filter that selects nothing, UnknownName for a label that no bag has, BadInput for a missing label.
+    """One index for each filter, all from one reading of a version, by default the newest. All filters must have the
+    same `hash_split`. Raises BadData for files that differ from the manifest and for a filter that selects nothing,
+    UnknownName for a label that no bag has, BadInput for a missing label.
     """
     location = Location.of(where)
     manifest = read_manifest(location, version)

@@ -57,7 +57,6 @@ class SoundFormat:
 @dataclass(frozen=True)
 class Payload:
     """The column that holds the bags' content, dtype and shape of one decoded instance, and for clips the `sound`.
-
     Raises UnknownName for a column, BadData for a dtype or shape that does not go with it.
     """
 

@@ -22,15 +22,13 @@ class HashingSink:
         """Pass `data` on; the number of its bytes."""
         self._hash.update(data)
         self._stream.write(data)
-        self.position += len(memoryview(data).cast("B"))
-        return len(memoryview(data).cast("B"))
+        size = memoryview(data).nbytes
+        self.position += size
+        return size
 
     def tell(self) -> int:
         """The number of bytes written so far."""
         return self.position
-
-    def flush(self) -> None:
-        """Does nothing: no bytes are kept back."""
 
     def cut(self) -> str:
         """The SHA-256 of all bytes since the last call."""

@@ -21,11 +21,9 @@ _EVALUATION = ("val", "test")
 
 
 def load(config: DataConfig) -> Split:
-    """The sets of the table in `data.root`, version `data.version`.
-
-    For each of validation and test that no bag is marked for, `data.val_share` of the training groups is set
-    aside. Only the positives are kept in memory. Raises BadInput without a table, UnknownName for a label,
-    BadData where a kind of bag is missing.
+    """The sets of the table in `data.root`, version `data.version`. For each of validation and test that no bag is
+    marked for, `data.val_share` of the training groups is set aside. Only the positives are kept in memory. Raises
+    BadInput without a table, UnknownName for a label, BadData where a kind of bag is missing.
     """
     if config.root is None:
         raise BadInput("no data.root", "the folder or URI of a bag table", "add --set data.root=FOLDER")

@@ -18,10 +18,9 @@ from negsift.common.data.table.manifest import Manifest
 
 @dataclass(frozen=True)
 class TableSet:
-    """A map-style dataset: bag i is bag `row[i]` of `tables[part[i]]`, and its label is `labels[part[i]]`.
-
-    `name` ends in `class` and the target's number; `form` is None unless the bags are clips. `in_memory` has all
-    bags if they are kept in memory, as those to train on are.
+    """A map-style dataset: bag i is bag `row[i]` of `tables[part[i]]`, and its label is `labels[part[i]]`. `name` ends
+    in `class` and the target's number; `form` is None unless the bags are clips. `in_memory` has all bags if they are
+    kept in memory, as those to train on are.
     """
 
     tables: tuple[TableBags, ...]

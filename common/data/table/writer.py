@@ -23,10 +23,9 @@ MOST_MB = 48  # of payload; with ids, labels and levels a row group stays below 
 
 
 class TableWriter:
-    """A context in which bags are added; when it ends without an error they become the table's next version.
-
-    With `append` the bags are added to the folder's table if there is one; without it the folder must be empty.
-    Raises BadInput for a folder that is in use, BadData for bags that do not fit the schema or the table.
+    """A context in which bags are added; when it ends without an error they become the table's next version. With
+    `append` the bags are added to the folder's table if there is one; without it the folder must be empty. Raises
+    BadInput for a folder that is in use, BadData for bags that do not fit the schema or the table.
     """
 
     def __init__(
@@ -43,9 +42,8 @@ class TableWriter:
         self._manifest: Manifest | None = None
 
     def add(self, bags: pa.Table) -> None:
-        """Append bags with `bag_id`, `labels`, the payload and any optional column.
-
-        Their `instance_rows` are row numbers among the images that this writer has added.
+        """Append bags with `bag_id`, `labels`, the payload and any optional column. Their `instance_rows` are row
+        numbers among the images that this writer has added.
         """
         self._bags.add(self._shifted(bags) if self._payload.views else bags)
         self._classes |= set(pc.unique(pc.list_flatten(bags["labels"])).to_pylist())
@@ -122,19 +120,16 @@ def _require_empty(location: Location) -> None:
     others = location.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        raise BadInput(
-            f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}",
-            "an empty folder or a new one", "choose another",
-        )  # fmt: skip
+        found = f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}"
+        raise BadInput(found, "an empty folder or a new one", "choose another")
 
 
 def _previous(location: Location, payload: Payload, append: bool) -> Manifest | None:
     """The newest version, to which bags are appended; None for a new table."""
     known = versions(location)
     if known and not append:
-        raise BadInput(
-            f"a bag table at {location.name} (version {known[-1]})", "an empty folder", "add --append or choose another"
-        )
+        found = f"a bag table at {location.name} (version {known[-1]})"
+        raise BadInput(found, "an empty folder", "add --append or choose another")
     if not known:
         _require_empty(location)
         return None

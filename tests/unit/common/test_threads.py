@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.bagset import BagSet
 from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model
 from negsift.common.threads import block_workers
 from negsift.service.config import FleetConfig
-from tests.unit.toys import assert_same, images, select
+from tests.unit.toys import assert_same, images, select, stack_bags
 
 
 @pytest.fixture(params=[1, 2])

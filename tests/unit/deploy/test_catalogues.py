@@ -10,10 +10,9 @@ from negsift.common.data.config import CLIPS, DATASETS
 from negsift.common.data.table.build import OPENERS
 from negsift.common.data.table.sources.source import SOURCES
 from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS
-from negsift.common.models.encoders import ENCODERS
+from negsift.common.models.encoders import ENCODERS, VECTOR_ENCODERS
 from negsift.common.models.pooling import make_pooling
 from negsift.common.models.psla import CLIP_ENCODERS
-from negsift.common.models.vectors import VECTOR_ENCODERS
 from negsift.trainer.config import METRICS
 from negsift.trainer.metrics import bag_metrics
 

@@ -13,16 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from negsift.common.data.audio.decode import read_sound
 from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
-from negsift.common.data.audioset.clip_list import ClipList
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
-from negsift.common.data.table.schema import COLUMNS, ENCODED, Payload, SoundFormat
+from negsift.common.data.audioset.segments import ClipList
+from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.tabular_files import parquet_schema
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,8 @@ _CLIPS, _SHOWN = 32, 3
 
 
 def open_clips(source: Path, config: BuildConfig) -> Source:
-    """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file.
-
-    Raises BadData for a source without clips, or with more than half of them missing or undecodable.
+    """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file. Raises BadData for
+    a source without clips, or with more than half of them missing or undecodable.
     """
     clip_lists = _clip_lists(source, config)
     root = source.parent if source.is_file() else source
@@ -41,8 +40,8 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     names = label_names(read_vocabulary(root, "all", segments, stated))
     sound = SoundFormat(config.sample_rate, float(config.seconds))
     dropped = [f"{segment.name}: {why}" for clips in clip_lists.values() for segment, why in clips.missing]
-    tables = _tables(clip_lists, names, config.seconds, dropped)
-    return Source(Payload("audio", "float16", (config.frames, config.mels), sound), tables, dropped)
+    payload = Payload("audio", "float16", (config.frames, config.mels), sound)
+    return Source(payload, _tables(clip_lists, names, payload, dropped), dropped)
 
 
 def is_audioset(source: Path) -> bool:
@@ -52,10 +51,7 @@ def is_audioset(source: Path) -> bool:
         return any(source.glob("*_segments.csv")) or (first is not None and is_audioset(first))
     if source.suffix != ".parquet":
         return source.name.endswith("_segments.csv")
-    try:
-        schema = pq.read_schema(source)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{source} unreadable ({error})", "a parquet file", "repair it") from None
+    schema = parquet_schema(source)
     return "audio" in schema.names and pa.types.is_struct(schema.field("audio").type)
 
 
@@ -78,15 +74,16 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
 
 
 def _tables(
-    clip_lists: Mapping[str, ClipList], names: Mapping[str, str], seconds: float, dropped: list[str]
+    clip_lists: Mapping[str, ClipList], names: Mapping[str, str], payload: Payload, dropped: list[str]
 ) -> Iterator[pa.Table]:
     """Tables of decodable clips. `dropped`, which lists the missing clips already, gets the undecodable ones."""
-    missing, kept = len(dropped), 0
+    assert payload.sound is not None
+    missing, kept, schema, seconds = len(dropped), 0, table_schema(payload), payload.sound.seconds
     for split, clips in clip_lists.items():
         for decodable in _decodable(clips, seconds, dropped):
             rows = [_row(clips, number, data, names) | {"split": split} for number, data in decodable]
             kept += len(rows)
-            yield pa.Table.from_pylist(rows, _SCHEMA)
+            yield pa.Table.from_pylist(rows, schema)
     log.info("%d clips taken, %d listed without a file, %d not decodable", kept, missing, len(dropped) - missing)
     for line in dropped[:_SHOWN]:
         log.warning("left out: %s", line)
@@ -133,8 +130,3 @@ def _row(clips: ClipList, number: int, data: bytes, names: Mapping[str, str]) ->
     return {
         "bag_id": clips.ids[number], "labels": labels, "group_id": segment.id, "audio": {"bytes": data, "path": place},
     }  # fmt: skip
-
-
-_SCHEMA = pa.schema(
-    [*((name, COLUMNS[name]) for name in ("bag_id", "labels", "split", "group_id")), ("audio", ENCODED)]
-)

@@ -4,7 +4,6 @@ a parquet file with a column `image` or `img` of {bytes, path}, as on the Huggin
 
 import functools
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
+from negsift.common.data.image_parquet import class_names
 from negsift.common.data.images import images_below
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.source import BuildConfig, as_labels
-from negsift.common.data.table.sources.tabular_files import label_column
+from negsift.common.data.table.sources.tabular_files import label_column, parquet_schema
 from negsift.common.errors import BadData
 
 
@@ -50,10 +50,7 @@ def read_if_decodable(image: EncodedImage, dropped: list[str]) -> bytes | None:
 
 def image_column(path: Path) -> str | None:
     """The column of a parquet file that has encoded images, or None. Raises BadData if the file can't be read."""
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "repair it") from None
+    schema = parquet_schema(path)
     names = [name for name in ("image", "img") if name in schema.names and pa.types.is_struct(schema.field(name).type)]
     return names[0] if names else None
 
@@ -77,10 +74,8 @@ def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     if column is None or label not in table.column_names:
         found = f"{path} with columns {', '.join(table.column_names[:8])}"
         raise BadData(found, f"image or img, and {label}", "--set kind=features, or label_column=NAME")
-    class_names = _class_names(table.schema, label)
-    labels = [
-        tuple(class_names.get(name, name) for name in names or ()) for names in as_labels(table[label]).to_pylist()
-    ]
+    by_number = {str(number): name for number, name in enumerate(class_names(table.schema, label))}
+    labels = [tuple(by_number.get(name, name) for name in names or ()) for names in as_labels(table[label]).to_pylist()]
     splits = table["split"].to_pylist() if "split" in table.column_names else ["train"] * len(labels)
     images = table[column]
     return [
@@ -91,10 +86,3 @@ def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedImage]:
 
 def _bytes(images: pa.ChunkedArray, row: int) -> bytes:
     return (images[row].as_py() or {}).get("bytes") or b""
-
-
-def _class_names(schema: pa.Schema, label: str) -> dict[str, str]:
-    """The names of numbered classes, which the hub stores in the file's metadata."""
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = described.get("info", {}).get("features", {}).get(label, {}).get("names") or []
-    return {str(number): name for number, name in enumerate(names)}

@@ -46,22 +46,17 @@ class BuildConfig:
         if min(self.bag_size, self.image_size, self.views + 1) < 1:
             found = f"bag_size={self.bag_size}, image_size={self.image_size}, views={self.views}"
             raise BadInput(found, "1 or more, views 0 or more", "correct --set")
-        self._check_audio()
-
-    def _check_audio(self) -> None:
         if self.train_set not in TRAIN_SETS:
             raise UnknownName("train_set", self.train_set, TRAIN_SETS)
-        fits = self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600
-        if not fits:
+        if not (self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600):
             found = f"sample_rate={self.sample_rate}, seconds={self.seconds}, mels={self.mels}, frames={self.frames}"
             raise BadInput(found, "1,000 Hz, 0.025 to 3,600 s, 4 mel bands, 1 frame or more", "correct --set")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table.
-
-    Bags that refer to an instance table need `images` to be consumed first.
+    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table. Bags
+    that refer to an instance table need `images` to be consumed first.
     """
 
     payload: Payload
@@ -71,14 +66,14 @@ class Source:
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name.
-
-    Text is split at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled.
-    Raises BadData for other types.
+    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name. Text is split
+    at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled. Raises BadData
+    for other types.
     """
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _one_array(column).cast(COLUMNS["labels"])
+        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return column.cast(COLUMNS["labels"])
     if pa.types.is_boolean(kind):
         column, kind = column.cast(pa.int8()), pa.int8()
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -90,7 +85,3 @@ def _names(text: str | None) -> list[str] | None:
     if text is None or not text.strip():
         return None
     return [] if text.strip() == "[]" else [name.strip() for name in text.split(";") if name.strip()]
-
-
-def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

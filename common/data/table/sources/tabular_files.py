@@ -36,6 +36,14 @@ def read_text_csv(path: Path, config: BuildConfig) -> pa.Table:
     return pyarrow.csv.read_csv(path, convert_options=_types(names, {}))
 
 
+def parquet_schema(path: Path) -> pa.Schema:
+    """The schema of a parquet file. Raises BadData if it can't be read."""
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{path} unreadable ({error})", "a parquet file", "repair it") from None
+
+
 def label_column(names: Sequence[str], config: BuildConfig) -> str:
     """The name of the label column: the configured one, or `labels` if that is the default and absent."""
     return "labels" if config.label_column == "label" and "label" not in names else config.label_column
@@ -45,11 +53,9 @@ def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> N
     needed = (config.id_column, label_column(names, config))
     missing = [name for name in needed if name not in names]
     if missing:
-        raise BadData(
-            f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})",
-            "columns for the bag's id and its labels",
-            "name them: --set id_column=NAME --set label_column=NAME",
-        )
+        found = f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})"
+        remedy = "name them: --set id_column=NAME --set label_column=NAME"
+        raise BadData(found, "columns for the bag's id and its labels", remedy)
 
 
 def _csv(path: Path, config: BuildConfig) -> Iterator[pa.Table]:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from negsift.common.data.bagset import BagBatch, Batch
 from negsift.common.errors import BadData, BadInput
-from negsift.common.models.bag import BagClassifier
+from negsift.common.models.bag import BagClassifier, pad_bags
 from negsift.common.models.config import POOLINGS
-from negsift.common.models.padding import pad_bags
 from negsift.common.models.pooling import GatedAttention, residual
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from tests.unit.toys import vector_model, vectors

@@ -7,7 +7,7 @@ import torch
 from negsift.common.data.bagset import BagBatch
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import VECTOR_MODELS, ModelConfig
-from negsift.common.models.vectors import make_vector_model
+from negsift.common.models.encoders import make_vector_model
 
 
 @pytest.mark.parametrize("name", VECTOR_MODELS)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.bagset import BagSet
 from negsift.common.data.instances import Instances
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData
@@ -27,6 +27,7 @@ from negsift.trainer.report.remarks import facts, headline, problem_rows, settin
 from negsift.trainer.report.runs import read_runs
 from negsift.trainer.report.selections import picks_by_epoch
 from negsift.trainer.report.table import group_rows, overview_rows
+from tests.unit.toys import stack_bags
 
 POOL, K, EPOCHS = 20, 6, 3
 TEST_AP = {"random": (0.70, 0.74, 0.72), "badge": (0.80, 0.79, 0.84), "margin": (0.75, 0.70, 0.77)}

@@ -64,7 +64,7 @@ def test_rows_of_a_csv_become_bags(tmp_path: Path, dtype: str) -> None:
 
 @given(data=st.data())
 def test_bags_of_any_size_survive_batches_of_any_size(data: Any) -> None:
-    from negsift.common.data.table.sources.group_rows import group_rows
+    from negsift.common.data.table.sources.features import group_rows
 
     sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=10))
     ids = np.repeat(np.arange(len(sizes)), sizes).astype(str)
