@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from negsift.common.data.bagset import BagSet, stack_bags
+from negsift.common.data.bagset import BagSet
 from negsift.common.data.instances import Instances
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.config import ModelConfig
@@ -29,6 +29,7 @@ from negsift.service.kmeanspp.seeding import SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.scoring.scoring_config import ScoringConfig
+from tests.unit.toys import stack_bags
 
 BAGS, INSTANCES, BLOCK, K, TIMES = 20_000, 5, 512, 1_000, 5
 POINTS = ((1_000_000, 84), (200_000, 512))
