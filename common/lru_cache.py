@@ -25,10 +25,9 @@ class LruCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """The value of `key`, or None."""
         with self._lock:
-            if key not in self._entries:
-                return None
-            self._entries.move_to_end(key)
-            return self._entries[key]
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            return self._entries.get(key)
 
     def put(self, key: K, value: V) -> None:
         """Add or replace the value of `key`."""

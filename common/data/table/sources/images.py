@@ -48,7 +48,8 @@ def _cut_bags(images: Sequence[EncodedImage], config: BuildConfig, prefix: str) 
             role = f"table-{split}" if view == 0 else f"table-{split}-{view}"
             order = generator(config.bag_seed, role).permutation(len(members))
             for start in range(0, len(order), config.bag_size):
-                yield f"{prefix}-{split}-{number:06d}", [members[n] for n in order[start : start + config.bag_size]]
+                bag = order[start : start + config.bag_size]
+                yield f"{prefix}-{split}-{number:06d}", [members[place] for place in bag]
                 number += 1
 
 
@@ -84,7 +85,8 @@ def _instance_table(
         read = [(place, read_if_decodable(images[place], dropped)) for place in places]
         kept = [(place, data) for place, data in read if data is not None]
         row_of.update({place: row for row, (place, _) in enumerate(kept, len(row_of))})
-        rows = [{"bag_id": images[p].name, "image": {"bytes": data, "path": images[p].name}} for p, data in kept]
+        named = [(images[place].name, data) for place, data in kept]
+        rows = [{"bag_id": name, "image": {"bytes": data, "path": name}} for name, data in named]
         yield pa.Table.from_pylist(rows, schema)
     require_mostly_decoded(len(row_of), dropped, source)
 
