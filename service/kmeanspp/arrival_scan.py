@@ -78,7 +78,7 @@ class ArrivalScan:
             if len(kept):
                 self._centres.add(points.take(kept), block.gap[kept])
                 self._schedule.arrivals = before + int(block.place[kept[-1]]) + 1
-            step = NextStep.PASS if beyond else self._after(bool(block.ends_phase[kept[-1:]].any()))
+            step = NextStep.PASS if beyond else self._after(len(kept) > 0 and bool(block.ends_phase[kept[-1]]))
             if step is not NextStep.SCAN:
                 return step
         self._schedule.arrivals = before + size
