@@ -38,13 +38,14 @@ class LruCache(Generic[K, V]):
                 self._entries.popitem(last=False)
 
     def get_or_make(self, key: K, make: Callable[[], V]) -> V:
-        """The value of `key`; if there is none, the result of `make`, which is kept."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        value = make()  # outside the lock, since it may take long: two threads may both make a value
-        self.put(key, value)
+        """The value of `key`; if there is none, the result of `make`, which is kept.
+
+        Two threads may both make a value: `make` may take long, so it runs outside the lock.
+        """
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.put(key, value)
         return value
 
     def pop(self, key: K) -> V | None:
@@ -52,18 +53,7 @@ class LruCache(Generic[K, V]):
         with self._lock:
             return self._entries.pop(key, None)
 
-    def values(self) -> list[V]:
-        """All values, the least recently used first."""
-        with self._lock:
-            return list(self._entries.values())
-
     def items(self) -> list[tuple[K, V]]:
         """All keys with their values, the least recently used first."""
         with self._lock:
             return list(self._entries.items())
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._entries
-
-    def __len__(self) -> int:
-        return len(self._entries)

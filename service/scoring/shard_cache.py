@@ -36,7 +36,7 @@ class ShardCache:
             self._shards.limit = spec.tasks_held
             self._shards.put(digest, kept)
         spec, shard = kept
-        others = [other for _, other in self._shards.values() if other is not shard]
+        others = [other for _, (_, other) in self._shards.items() if other is not shard]
         for resting in others:
             resting.rest(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
         shard.budget.limit_bytes = spec.cache_bytes - sum(other.budget.used_bytes for other in others)
@@ -57,7 +57,7 @@ class ShardCache:
 
     def status(self) -> dict[str, object]:
         """The number of shards, the blocks of the one used last, and bytes of embeddings and of the process."""
-        shards = [shard for _, shard in self._shards.values()]
+        shards = [shard for _, (_, shard) in self._shards.items()]
         return {
             "shards": len(shards), "blocks": shards[-1].blocks if shards else 0,
             "kept_bytes": sum(shard.budget.used_bytes for shard in shards), "memory_bytes": resident_bytes(),
