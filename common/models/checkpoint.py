@@ -24,7 +24,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     weights, expected = _read(path), model.state_dict()
     from_authors = is_psla_checkpoint(weights)
     if from_authors or _STEM in weights:
-        weights = _one_channel(renamed(weights) if from_authors else _encoder(weights))
+        torchvision = {f"encoder.{name}": value for name, value in weights.items() if name.startswith("features.")}
+        weights = _one_channel(renamed(weights) if from_authors else torchvision)  # without its classifier
         weights = _with_head(weights, expected, path)
     _require_fit(weights, expected, path)
     if from_authors:
@@ -52,11 +53,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise BadWeights(f"{path}, which is not a mapping of names to tensors", "a state dict", _REMEDY)
     return {str(name).removeprefix("module."): value for name, value in state.items()}
-
-
-def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of torchvision's network without its classifier, under our names."""
-    return {f"encoder.{name}": value for name, value in weights.items() if name.startswith("features.")}
 
 
 def _one_channel(weights: dict[str, Tensor]) -> dict[str, Tensor]:

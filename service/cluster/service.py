@@ -80,7 +80,7 @@ class RayService(Service):
         before = ray.wait(self._begun, num_returns=len(self._begun), timeout=0)[1] if self._begun else []
         self._begun = [*before, answer]
         until = last_moment(time.monotonic(), self._round_s, len(before))
-        return RayPending(answer, _unchanged, "the coordinator", "start the sampler again", until)
+        return RayPending(answer, lambda selection: selection, "the coordinator", "start the sampler again", until)
 
     def describe(self) -> str:
         """The number of scorers and bags, their resources, and the coordinator's name."""
@@ -91,10 +91,6 @@ class RayService(Service):
         if self._is_owner:
             ray.kill(self.coordinator)
             self.group.kill()
-
-
-def _unchanged(selection: Selection) -> Selection:
-    return selection
 
 
 def last_moment(now: float, round_s: float, before: int) -> float:

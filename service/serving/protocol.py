@@ -60,7 +60,8 @@ def parse(kind: type[T], request: object) -> T:
             f"a client of protocol {request.get('protocol')!r}", f"{PROTOCOL}, which this service speaks",
             "use the client of the service's version, or start the service anew with the client's",
         )  # fmt: skip
-    values = {key: _plain(value) for key, value in request.items() if key != "protocol"}
+    numbers = {key: value.item() for key, value in request.items() if isinstance(value, np.generic)}
+    values = {key: value for key, value in {**request, **numbers}.items() if key != "protocol"}
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # callers pass dataclasses
     for key in values:
         if key not in known:
@@ -98,7 +99,3 @@ def checked(answer: Wire) -> Wire:
     if "error" not in answer:
         return answer
     raise _KINDS[answer["kind"]](*answer["arguments"])
-
-
-def _plain(value: Any) -> Any:  # Any: as in Wire
-    return value.item() if isinstance(value, np.generic) else value
