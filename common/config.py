@@ -12,6 +12,9 @@ from typing import Any
 
 from negsift.common.errors import BadInput
 
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
@@ -39,10 +42,10 @@ def knob(  # Any: dataclasses.field is typed so, too
     return dataclasses.field(default=default, metadata={"line": line, "bounds": Bounds(least, above, below)})
 
 
-def check_knobs(config: object, room: str) -> None:
+def check_knobs(config: "DataclassInstance", room: str) -> None:
     """Raise BadInput for the first knob of another type or out of bounds; the message calls it `room`.name."""
     hints = typing.get_type_hints(type(config))
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]  # callers pass dataclasses only
+    for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{room}.{field.name}"
         require_type(value, hints[field.name], key)
         if isinstance(value, (int, float)) and not field.metadata["bounds"].hold(value):

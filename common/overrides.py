@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 from negsift.common.config import require_type
 from negsift.common.errors import BadInput, UnknownName
 
-T = TypeVar("T")
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 Read = Callable[[Any, Any, str], Any]  # Any: text or JSON, and annotations
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -37,12 +40,12 @@ def updated(config: T, stored: Mapping[str, Any], prefix: str = "") -> T:  # Any
     return _merged(config, stored, prefix, _from_json)
 
 
-def to_dict(config: object) -> dict[str, Any]:  # Any: JSON
+def to_dict(config: "DataclassInstance") -> dict[str, Any]:  # Any: JSON
     """Nested plain dicts, ready for JSON."""
-    return dataclasses.asdict(config)  # type: ignore[call-overload, no-any-return]  # callers pass dataclasses only
+    return dataclasses.asdict(config)
 
 
-def values(config: object, prefix: str = "") -> dict[str, str]:
+def values(config: "DataclassInstance", prefix: str = "") -> dict[str, str]:
     """Every dotted key below a config, with its value spelt as a setting takes it."""
     texts: dict[str, str] = {}
     for name in _settable(type(config)):
@@ -52,7 +55,7 @@ def values(config: object, prefix: str = "") -> dict[str, str]:
     return texts
 
 
-def keys(kind: type[object], prefix: str = "") -> dict[str, str]:
+def keys(kind: "type[DataclassInstance]", prefix: str = "") -> dict[str, str]:
     """Every dotted key below a config class, with its line of explanation."""
     lines: dict[str, str] = {}
     for name, (hint, line) in _settable(kind).items():
@@ -94,12 +97,12 @@ def _merged(config: T, changes: Mapping[str, Any], prefix: str, read: Read) -> T
             expected = key if nested else ", ".join(keys(kind, f"{key}."))
             raise BadInput(f"key {found!r}", f"a key such as {expected}", "set a single value")
         read_values[name] = _merged(getattr(config, name), value, f"{key}.", read) if nested else read(value, kind, key)
-    return dataclasses.replace(config, **read_values)  # type: ignore[type-var]  # T is a dataclass
+    return dataclasses.replace(config, **read_values)
 
 
-def _settable(kind: type[object]) -> dict[str, tuple[Any, str]]:  # Any: annotations
+def _settable(kind: "type[DataclassInstance]") -> dict[str, tuple[Any, str]]:  # Any: annotations
     """The annotated types and lines of the fields that can be set: knobs, and configs, whose line is empty."""
-    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)  # type: ignore[arg-type]  # dataclasses only
+    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
     lines = {field.name: field.metadata.get("line", "") for field in fields}
     return {name: (hints[name], line) for name, line in lines.items() if line or dataclasses.is_dataclass(hints[name])}
 

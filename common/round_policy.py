@@ -1,4 +1,4 @@
-"""When rounds are held, how old their weights may be, and how much of the pool each one scores."""
+"""Which epochs are picked at random, how old weights may be, and how much of the pool a round scores."""
 
 from dataclasses import dataclass, fields
 
@@ -12,10 +12,10 @@ from negsift.common.errors import BadInput
 class RoundPolicy:
     """The options of a run's rounds; by default every round scores the whole pool.
 
-    `candidates` and `rescore` score whole blocks, at least that many bags, other blocks in each round and
-    every block in turn. With `candidates` only these bags compete; with `rescore` they compete with the last
-    scores of all other bags. Strategies that score nothing ignore both. Raises BadInput for values that are
-    not whole numbers in range, and for `candidates` with `rescore`.
+    `candidates` and `rescore` score whole blocks, at least that many bags, other blocks in each round and every block
+    in turn. With `candidates` only these bags compete; with `rescore` they compete with the last scores of all others.
+    Strategies that score nothing ignore both. The caller asks every `every` epochs. Raises BadInput for values that
+    are not whole numbers in range, and for `candidates` with `rescore`.
     """
 
     random_rounds: int = knob(0, "first epochs picked at random, while scores are noise", least=0)

@@ -6,7 +6,7 @@ from negsift.common.data.config import DATASETS
 from negsift.common.data.table.sources.source import SOURCES, BuildConfig
 from negsift.common.errors import UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS
-from negsift.common.overrides import keys, values
+from negsift.common.overrides import T, keys, values
 from negsift.deploy.recipes import RECIPES, RunConfig
 from negsift.service.strategies import STRATEGIES
 from negsift.trainer.config import METRICS
@@ -39,7 +39,7 @@ def _table(part: str) -> str:
     return "\n".join([f"{part} ({use})", *(f"  {name:{width}}  {line}" for name, line in lines.items())])
 
 
-def _with_defaults(config: object) -> dict[str, str]:
+def _with_defaults(config: T) -> dict[str, str]:
     default = values(config)
     return {name: f"{line} ({default[name]})" for name, line in keys(type(config)).items()}
 

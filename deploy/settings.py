@@ -5,12 +5,10 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from negsift.common.errors import BadData, BadInput
-from negsift.common.overrides import override, updated
-
-T = TypeVar("T")
+from negsift.common.overrides import T, override, updated
 
 
 class Parser(argparse.ArgumentParser):

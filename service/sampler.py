@@ -36,12 +36,13 @@ class NegativeSampler:
     `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are the
     training bags negative or positive for `target_label`. `positives` is needed by strategies that learn from them.
     `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear layer is `head`; it is
-    copied, never changed. `strategy` is a name or an object. `k` may be left out for `full`. `policy` says when rounds
-    are held and how much each scores; `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are shortcuts
-    for its fields. `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
+    copied, never changed. `strategy` is a name or an object. `k` may be left out for `full`. `policy` says how old
+    weights may be and how much a round scores; `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are
+    its fields one by one. `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
-    The picks depend on pool, weights, strategy, k, seed, epoch and policy (with `rescore` also on earlier scores), and
-    on nothing else: not on `shards`, not on the fleet. Use it as a context manager, or call `close`.
+    The picks depend on pool, weights, strategy, k, target, seed, epoch and policy, for strategies that learn from the
+    negatives in use and with `rescore` also on earlier selections, and in the last bit on the block size and scoring
+    options; not on `shards` or the fleet. Use it as a context manager, or call `close`.
 
     Raises BadInput (or a subclass) for anything unusable, before any work is done.
     """
@@ -77,7 +78,8 @@ class NegativeSampler:
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(resolve_pool(pool, target_label), collate, ragged)
         positive_bags = BagSource(resolve_positives(positives, target_label), collate, ragged)
-        self._pool, self._positives = PoolHandle(bags.dataset), len(positive_bags)
+        self._pool = PoolHandle(bags.dataset)
+        self._positives: int | None = len(positive_bags)
         self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
         self._state = SamplerState()
         self._require_fit()
@@ -86,7 +88,7 @@ class NegativeSampler:
             scoring=config.scoring,
         )  # fmt: skip
         self._service: Service = start_service(spec, config)
-        self._owns_service = True
+        self._closes_service = True
         log.info(self._service.describe())
 
     @classmethod
@@ -95,9 +97,9 @@ class NegativeSampler:
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool), task
         sampler._state = SamplerState()
-        sampler._positives = 1  # the service knows their number, and refuses the task if there are none
+        sampler._positives = None  # the service knows their number, and refuses the task if there are none
         sampler._require_fit()
-        sampler._service, sampler._owns_service = service, True
+        sampler._service, sampler._closes_service = service, True
         log.info(service.describe())
         return sampler
 
@@ -113,7 +115,7 @@ class NegativeSampler:
         """A sampler for another run or strategy on the same shards; it ends with this one, closing it does nothing."""
         other = copy.copy(self)
         other._task = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
-        other._state, other._owns_service = SamplerState(), False
+        other._state, other._closes_service = SamplerState(), False
         other._require_fit()
         return other
 
@@ -165,9 +167,9 @@ class NegativeSampler:
 
     def close(self, finish: bool = True) -> None:
         """Free the shards, if not done yet; a round under way is finished first, or given up unless `finish`."""
-        if self._owns_service:
+        if self._closes_service:
             self._service.close(finish)
-            self._owns_service, self._pool.closed = False, True
+            self._closes_service, self._pool.closed = False, True
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Exact top-k of scored bags, within a shard and over the answers of shards. Ties are broken here, by index."""
+"""Exact top-k of scored bags, in a shard and over shards. Ties go to the smaller index, here and in top_k_sample."""
 
 from collections.abc import Iterable
 

@@ -87,8 +87,10 @@ class RayService(Service):
         return self._line
 
     def close(self, finish: bool = True) -> None:
-        """End the actors; Ray itself continues."""
+        """End the actors, after rounds under way if `finish`; Ray itself continues."""
         if self._is_owner:
+            if finish and self._begun:
+                ray.wait(self._begun, num_returns=len(self._begun), timeout=self._round_s)
             ray.kill(self.coordinator)
             self.group.kill()
 

@@ -1,8 +1,8 @@
 """What to do about scorers that are slow, hung or gone, while one request is put to all shards.
 
 `RequestTracker` decides and does not act: the fleet reports events to it and carries out the actions it
-returns. A shard's work is whole blocks embedded with weights that travel along, so any scorer can do it. The
-work of a lost or slow scorer is split in equal items among idle scorers; the first answer counts, and all
+returns. A shard's work is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a
+scorer that is slow, or lost for as long, is split in equal items among idle scorers; the first answer counts, and all
 answers have the same bits. In later requests of the round the items stay with the scorers that took them.
 """
 
@@ -178,7 +178,7 @@ class RequestTracker(Generic[T]):
         return [number for number, state in enumerate(self.scorers) if state.idle and own_free[number]]
 
     def _split_slow(self, now: float) -> None:
-        """Split the work of a lost, late or slow scorer into an item for each idle scorer."""
+        """Split the work of a shard that is overdue, or whose scorer is late, into an item for each idle scorer."""
         limit_s, idle = slow_after_s(self._durations, len(self.scorers)), len(self._idle())
         for number, work in enumerate(self._work):
             if not idle or work.done or work.split:

@@ -51,9 +51,9 @@ class ModelRunner:
     def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
         """The embeddings of bags whose instances' features are known."""
         assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
-        features_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
+        feats_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self._model.pool(features_MD, bags.sizes[index], index, spec)
+            return self._model.pool(feats_MD, bags.sizes[index], index, spec)
 
     def features(self, images: Tensor, key: Hashable) -> Array:
         """The features (n, D) of single instances, which `key` identifies."""

@@ -77,7 +77,10 @@ def _in_use(round: Round) -> Index:
 
 
 def _require_enough(candidates: Candidates, round: Round) -> None:
+    index, bags = candidates.index, round.pool.bags
+    if len(np.unique(index)) < len(index) or not ((index >= 0) & (index < bags)).all():
+        raise BadInput("bags picked twice or out of range", f"distinct positions below {bags}", "correct pick")
     if candidates.dropped:
         log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
-    if len(candidates.index) != round.k and not round.all_scores:
-        raise lacking_scores(len(candidates.index), candidates.seen, round.k)
+    if len(index) != round.k and not round.all_scores:
+        raise lacking_scores(len(index), candidates.seen, round.k)

@@ -72,9 +72,9 @@ class Task:
         return Round(epoch, self.seed, self.size(pool.bags), pool, self.target, previous, subset, all_scores)
 
 
-def require_positives(strategy: Strategy, positives: int) -> None:
-    """Raise BadInput if the strategy learns from positives and there are none."""
-    if strategy.learns_from_positives and not positives:
+def require_positives(strategy: Strategy, positives: int | None) -> None:
+    """Raise BadInput if the strategy learns from positives and there are none; None stands for an unknown number."""
+    if strategy.learns_from_positives and positives == 0:
         name = type(strategy).__name__
         raise BadInput(f"no positives for {name}", "the positive bags, from which it learns", "give positives=")
 

@@ -20,7 +20,7 @@ from negsift.common.types import Selection
 
 PROTOCOL = 1
 Wire = dict[str, Any]  # Any: numbers, strings, bytes, numpy arrays, and dicts and lists of them
-T = TypeVar("T")
+T = TypeVar("T", "TaskSpec", "RoundSpec")
 _KINDS = {kind.__name__: kind for kind in (BadInput, UnknownName, BadData, BadModel, BadWeights, ServiceError)}
 
 
@@ -62,7 +62,7 @@ def parse(kind: type[T], request: object) -> T:
         )  # fmt: skip
     numbers = {key: value.item() for key, value in request.items() if isinstance(value, np.generic)}
     values = {key: value for key, value in {**request, **numbers}.items() if key != "protocol"}
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # callers pass dataclasses
+    known = [field.name for field in dataclasses.fields(kind)]
     for key in values:
         if key not in known:
             raise UnknownName("key of a request", str(key), known)

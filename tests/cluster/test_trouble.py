@@ -59,6 +59,14 @@ class Faulty(Fine):
 
 
 @pytest.mark.usefixtures("local_ray")
+def test_a_round_under_way_is_finished_when_the_sampler_closes() -> None:
+    model = Fine()
+    with NegativeSampler(POOL, model, strategy="entropy", k=5, shards=1, fleet="ray") as sampler:
+        pending = sampler.submit(model.state_dict(), 0)
+    assert len(pending.result().index) == 5
+
+
+@pytest.mark.usefixtures("local_ray")
 def test_an_exception_of_the_model_propagates_unchanged() -> None:
     model = Faulty()
     with (

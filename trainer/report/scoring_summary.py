@@ -10,15 +10,10 @@ from negsift.trainer.report.runs import ReportedRun
 
 def scoring_summary(runs: Sequence[ReportedRun]) -> str:
     """Each kind of scoring, with the number of its runs if they differ; "" if all runs scored the default way."""
-    counts = Counter(_describe(run) for run in runs)
+    counts = Counter(", ".join(text for text in (_part(run), *_switches(run)) if text) for run in runs)
     if len(counts) == 1:
         return next(iter(counts))
     return "; ".join(f"{text} ({counts[text]} of {len(runs)} runs)" for text in sorted(counts) if text)
-
-
-def _describe(run: ReportedRun) -> str:
-    """The part of the pool that a run scored, then how its shards ran the model."""
-    return ", ".join(text for text in (_part(run), *_switches(run)) if text)
 
 
 def _part(run: ReportedRun) -> str:

@@ -46,7 +46,9 @@ class RowGroupStream:
         self._order = self._groups_in([span] if span else [])
         self._free_bytes = budget.memory_bytes - require_budget(row_index, budget)
         self._reader = RowGroupReader(row_index.location, row_index.manifest)
-        self.images = None if row_index.images is None else _images_of(row_index.images, budget)
+        images = row_index.images  # once decoded, all row groups of the instance table stay in memory
+        whole = None if images is None else DecodingBudget(whole_table_bytes(images), budget.disk_bytes)
+        self.images = RowGroupStream(images, range(0), whole) if images and whole else None
         self._cache = RowGroupCache(row_index.manifest.payload, budget.disk_bytes)
         self._lock = threading.Lock()
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="negsift-decode")
@@ -142,8 +144,3 @@ class RowGroupStream:
 def split_bags(batch: BagBatch | Tensor) -> Sequence[Tensor]:
     """The bags of a batch one by one."""
     return list(batch) if isinstance(batch, Tensor) else torch.split(batch.instances, batch.sizes.tolist())
-
-
-def _images_of(images: RowIndex, budget: DecodingBudget) -> RowGroupStream:
-    """The instance table, all of whose row groups stay in memory once decoded."""
-    return RowGroupStream(images, range(0), DecodingBudget(whole_table_bytes(images), budget.disk_bytes))

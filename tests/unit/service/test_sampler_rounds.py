@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadInput, BadModel, BadWeights, ServiceError, UnknownName
-from negsift.common.types import Need
+from negsift.common.types import Need, Picked, Round
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import STRATEGIES
 from negsift.service.strategies.badge import Badge
-from negsift.service.strategies.base import Strategy
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
+from negsift.service.strategies.random import Random
 from tests.unit.toys import MeanNet, assert_same, cnn, select, shared_bag_set, vector_model, vectors
 
 POOL, POSITIVES = vectors([3] * 30), vectors([3] * 6, seed=1)
@@ -151,6 +153,19 @@ def test_other_engines_select_on_gathered_points(engine: str) -> None:
     one, other = (select(POOL, MODEL, Badge(engine=engine), 12, shards=shards) for shards in (1, 3))
     assert_same(one, other)
     assert len(one.index) == 12
+
+
+class Doubling(Strategy):
+    """Picks the first bag again and again."""
+
+    def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
+        best = view.top_k(Random(), prepared, round)
+        return replace(best, candidates=replace(best.candidates, index=np.roll(best.candidates.index, 1) // 99))
+
+
+def test_a_strategy_that_picks_a_bag_twice_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="bags picked twice or out of range; expected distinct positions below 30"):
+        select(POOL, MODEL, Doubling(), 5)
 
 
 class BrokenError(Exception):
