@@ -28,7 +28,8 @@ class RoundPolicy:
         for option in fields(RoundPolicy):
             name, value, least = option.name, getattr(self, option.name), int(option.metadata["bounds"].least)
             missing = value is None and option.default is None
-            if not missing and (not isinstance(value, (int, np.integer)) or value < least):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not missing and (not whole or value < least):
                 raise BadInput(f"{name}={value!r}", f"a whole number of at least {least}", f"correct {name}=")
         if self.candidates and self.rescore:
             both = f"candidates={self.candidates} and rescore={self.rescore}"

@@ -1,7 +1,6 @@
 """Worker threads that each compute whole blocks or clips, with torch on a single thread.
 
-Some matrix products round differently on one thread and on two. With one thread for each block, and many blocks at
-once, the results do not depend on the number of threads.
+Some matrix products round differently on one thread and on two; with one a block, their number makes no difference.
 """
 
 import threading

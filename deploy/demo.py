@@ -38,12 +38,9 @@ def table(results: dict[str, list[Json]]) -> str:
     head = f"{'strategy':12} {'test AP':>16} {'test ROC-AUC':>16} {'bags trained':>13} {'scored':>7} {'seconds':>8}"
     lines = [f"at the best validation epoch, mean ± standard error of {runs} seeds", head]
     for name, summaries in results.items():
-        ap, area = (_spread([run["test"][metric] for run in summaries]) for metric in ("ap", "roc_auc"))
+        tests = ([run["test"][metric] for run in summaries] for metric in ("ap", "roc_auc"))
+        ap, area = (f"{mean(values):.4f} ± {stdev(values) / len(values) ** 0.5:.4f}" for values in tests)
         trained, scored = (round(mean(run["bags"][kind] for run in summaries)) for kind in ("trained", "scored"))
         seconds = mean(run["seconds"]["total"] for run in summaries)
         lines.append(f"{name:12} {ap:>16} {area:>16} {trained:>13,} {scored:>7,} {seconds:>8.1f}")
     return "\n".join(lines)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.4f} ± {stdev(values) / len(values) ** 0.5:.4f}"

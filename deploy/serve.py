@@ -38,7 +38,7 @@ def add_serve_commands(commands: Any) -> None:  # Any: argparse keeps its type p
 def _up(arguments: argparse.Namespace) -> None:
     from negsift.service.config import FleetConfig
 
-    if arguments.idle_minutes < 0:
+    if not arguments.idle_minutes >= 0:  # nan is refused, too
         raise BadInput(f"--idle-minutes {arguments.idle_minutes:g}", "0 or more", "leave it out for no limit")
     config = configured(FleetConfig(kind="ray"), arguments)
     pool = arguments.pool if "://" in arguments.pool else str(Path(arguments.pool).expanduser().absolute())

@@ -52,9 +52,16 @@ def resolve_strategy(strategy: object) -> Strategy:
 
 
 def resolve_policy(policy: RoundPolicy | None, shortcuts: RoundPolicy) -> RoundPolicy:
-    """The policy given as a whole or by `shortcuts` for its fields; raises BadInput if both are given."""
+    """The policy given as a whole or by `shortcuts` for its fields; raises BadInput for both, or for another type."""
+    require_kind(policy, RoundPolicy, "policy")
     if policy is None:
         return shortcuts
     if shortcuts != RoundPolicy():
         raise BadInput("policy= and a shortcut for one of its fields", "one of both", "set the policy's field")
     return policy
+
+
+def require_kind(value: object, kind: type, name: str) -> None:
+    """Raise BadInput unless `value` is a `kind` or None."""
+    if value is not None and not isinstance(value, kind):
+        raise BadInput(f"{name}={value!r}", f"a {kind.__name__}", f"give {name}={kind.__name__}(...)")

@@ -17,7 +17,7 @@ from negsift.common.models.bag import BagClassifier
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
-from negsift.service.arguments import resolve_policy, resolve_pool, resolve_positives, resolve_strategy
+from negsift.service.arguments import require_kind, resolve_policy, resolve_pool, resolve_positives, resolve_strategy
 from negsift.service.config import FleetConfig
 from negsift.service.pool.bag_source import BagSource, Collate
 from negsift.service.protocols import Service
@@ -70,6 +70,7 @@ class NegativeSampler:
         policy: RoundPolicy | None = None,
         options: FleetConfig | None = None,
     ) -> None:
+        require_kind(options, FleetConfig, "options")
         config = options or FleetConfig()
         config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
@@ -114,7 +115,7 @@ class NegativeSampler:
     ) -> "NegativeSampler":
         """A sampler for another run or strategy on the same shards; it ends with this one, closing it does nothing."""
         other = copy.copy(self)
-        other._task = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
+        other._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, RoundPolicy()))
         other._state, other._closes_service = SamplerState(), False
         other._require_fit()
         return other

@@ -42,7 +42,7 @@ def write_demo(root: Path, seed: int) -> None:
             lines = [_write_clip(unfinished / folder, seed, f"{folder}/{number}") for number in range(count)]
             heading = "# YTID, start_seconds, end_seconds, positive_labels"
             (unfinished / name).write_text("\n".join([heading, *lines, ""]))
-        index = [f'{number},{_mid(name)},"{name}"' for number, name in enumerate(EVENTS)]
+        index = [f'{number},/m/demo_{name},"{name}"' for number, name in enumerate(EVENTS)]
         (unfinished / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
         unfinished.rename(root)
 
@@ -58,11 +58,7 @@ def _write_clip(folder: Path, seed: int, name: str) -> str:
         samples[start : start + len(event)] += random.uniform(*_LOUDNESS) * event
     clip = "".join(random.choice(_LETTERS, 11))
     soundfile.write(folder / f"{clip}.flac", np.clip(samples, -1, 1), RATE)
-    return f'{clip}, 0.000, {SECONDS:.3f}, "{",".join(_mid(kind) for kind in kinds) or _mid("nothing")}"'
-
-
-def _mid(name: str) -> str:
-    return f"/m/demo_{name}"
+    return f'{clip}, 0.000, {SECONDS:.3f}, "{",".join(f"/m/demo_{kind}" for kind in kinds or ["nothing"])}"'
 
 
 def _sweep(times: Floats, low: float, high: float) -> Floats:

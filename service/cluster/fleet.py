@@ -19,8 +19,8 @@ from negsift.service.cluster.scorer import Reply, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.fleet.failover import Action, Call, Kill, Limits, RequestTracker
 from negsift.service.fleet.shard_work import TakenOver
+from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import Fleet, ShardRequest
-from negsift.service.scoring.shard_spec import WorkItem
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -15,9 +15,10 @@ from ray import ObjectRef
 
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Snapshot
+from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import ShardRequest
 from negsift.service.scoring.shard_cache import ShardCache
-from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.shard_spec import ShardSpec
 
 T = TypeVar("T")
 _FETCH_S = 120.0

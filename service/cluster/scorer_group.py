@@ -1,7 +1,6 @@
 """The scorers of one service on Ray: how they are made, what is known of them, and how they use nodes that join late.
 
-A scorer moves between rounds: another one starts on the new node, and takes its place at the first round that finds
-it ready.
+A scorer moves between rounds: another one starts on the new node, and takes its place once a round finds it ready.
 """
 
 import logging

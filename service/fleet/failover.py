@@ -1,9 +1,9 @@
 """What to do about scorers that are slow, hung or gone, while one request is put to all shards.
 
-`RequestTracker` decides and does not act: the fleet reports events to it and carries out the actions it
-returns. A shard's work is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a
-scorer that is slow, or lost for as long, is split in equal items among idle scorers; the first answer counts, and all
-answers have the same bits. In later requests of the round the items stay with the scorers that took them.
+`RequestTracker` decides and does not act: the fleet reports events to it and carries out its actions. A shard's work
+is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a scorer that is slow, or
+lost for as long, is split in equal items among idle scorers; the first answer counts, and all answers have the same
+bits. In later requests of the round the items stay with the scorers that took them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from statistics import median
 from typing import Generic, TypeVar
 
 from negsift.service.fleet.shard_work import ShardWork, TakenOver
-from negsift.service.scoring.shard_spec import WorkItem
+from negsift.service.pool.blocks import WorkItem
 
 T = TypeVar("T")
 _SLOW_FACTOR, _SLOW_LEAST_S = 3.0, 5.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
-from negsift.service.scoring.shard_spec import WorkItem
+from negsift.service.pool.blocks import WorkItem
 
 T = TypeVar("T")
 

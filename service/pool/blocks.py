@@ -1,6 +1,7 @@
 """Blocks: fixed runs of consecutive positions, always embedded whole; and their division among shards."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -22,3 +23,12 @@ def share_blocks(blocks: int, shards: int) -> Sequence[range]:
     """Consecutive runs of blocks, one a shard, whose lengths differ by at most one; some may be empty."""
     bounds = [blocks * shard // shards for shard in range(shards + 1)]
     return [range(low, high) for low, high in pairwise(bounds)]
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Part `part` of `parts` of the blocks of shard `shard`; by default all of them."""
+
+    shard: int
+    part: int = 0
+    parts: int = 1

@@ -1,7 +1,6 @@
 """Blocks embedded with the weights of the call, and kept within a budget until other weights come.
 
-A block is always embedded as one batch and on one thread, so its numbers don't depend on which shard holds
-it, on the number of threads, or on what was embedded before.
+A block is always one batch on one thread, so its numbers don't depend on its shard, nor on what else is embedded.
 """
 
 import copy

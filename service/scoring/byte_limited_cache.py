@@ -1,7 +1,6 @@
 """Values kept by key within a budget of bytes that several caches may share, for several threads.
 
-A value that doesn't fit is not kept: a round reads every block once, so evicting an older block for a newer one
-would gain nothing and lose the blocks that come first in the next pass.
+A value that doesn't fit is not kept: each pass reads every block once, so evicting one for another gains nothing.
 """
 
 import threading

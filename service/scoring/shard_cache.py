@@ -11,8 +11,9 @@ import torch
 
 from negsift.common.lru_cache import LruCache
 from negsift.common.types import Snapshot
+from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.shard import Shard
-from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.shard_spec import ShardSpec
 
 
 class ShardCache:

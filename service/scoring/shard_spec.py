@@ -10,19 +10,10 @@ from negsift.common.data.table.memory_use import least_budget
 from negsift.common.models.adapt import Embedder
 from negsift.common.models.bag import BagClassifier
 from negsift.service.pool.bag_source import BagSource
-from negsift.service.pool.blocks import block_count, share_blocks
+from negsift.service.pool.blocks import WorkItem, block_count, share_blocks
 from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.shard import Shard
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """Part `part` of `parts` of the blocks of shard `shard`; by default all of them."""
-
-    shard: int
-    part: int = 0
-    parts: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A service for one bag table on Ray: a named coordinator that serves many tasks, and the scorers that end with it.
 
-A detached one outlives the program that started it; a restarted one reads its tasks from Ray's key-value store, and
-makes new scorers.
+A detached one outlives its starter; a restarted one reads its tasks from Ray's key-value store and makes new scorers.
 """
 
 import asyncio

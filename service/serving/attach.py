@@ -3,7 +3,7 @@
 from torch import nn
 
 from negsift.common.round_policy import RoundPolicy
-from negsift.service.arguments import resolve_strategy
+from negsift.service.arguments import resolve_policy, resolve_strategy
 from negsift.service.sampler import NegativeSampler
 from negsift.service.selection.task import Task
 from negsift.service.strategies.base import Strategy
@@ -29,5 +29,5 @@ def attach(
     """
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 
-    choice = Task(resolve_strategy(strategy), k, seed, target, policy or RoundPolicy())
+    choice = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, RoundPolicy()))
     return AttachedService(name, model, head, target_label, task).sampler(choice)

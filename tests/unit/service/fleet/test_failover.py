@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from negsift.service.fleet.failover import Call, Kill, Limits, Probe, RequestTracker, slow_after_s
 from negsift.service.fleet.shard_work import TakenOver
-from negsift.service.pool.blocks import share_blocks
-from negsift.service.scoring.shard_spec import WorkItem
+from negsift.service.pool.blocks import WorkItem, share_blocks
 
 LIMITS = Limits(round_s=100.0, call_s=50.0, needs="1 CPU and 0 GPU")
 

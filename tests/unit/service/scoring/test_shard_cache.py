@@ -19,9 +19,10 @@ from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import take_snapshot
 from negsift.service.pool.bag_source import BagSource
+from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_cache import ShardCache
-from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.scoring.top_k_sample import TopKRequest
 from negsift.service.strategies import STRATEGIES
 from tests.unit.tables import as_table, random_bags, third_positive, write

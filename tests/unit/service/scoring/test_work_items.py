@@ -14,9 +14,10 @@ from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import take_snapshot
 from negsift.service.arguments import resolve_pool
 from negsift.service.pool.bag_source import BagSource
+from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.shard import Shard
-from negsift.service.scoring.shard_spec import ShardSpec, WorkItem
+from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.scoring.top_k_sample import TopKRequest
 from negsift.service.strategies.entropy import Entropy
 from negsift.service.top_k import merge
