@@ -137,7 +137,7 @@ def test_one_logit_a_bag_is_a_bad_model(pool: Any) -> None:  # Any: either form 
 
 def test_embeddings_beyond_the_budget_are_an_error_that_says_so() -> None:
     with pytest.raises(ServiceError, match=r"MiB of embeddings to gather, 0 allowed; raise --set fleet\.gather_mb"):
-        select(POOL, MODEL, Badge(engine="sequential"), 3, options=FleetConfig(block=8, gather_mb=0))
+        select(POOL, MODEL, Badge(engine="faiss"), 3, options=FleetConfig(block=8, gather_mb=0))
 
 
 def test_points_beyond_the_budget_stay_on_their_shards() -> None:
@@ -148,7 +148,7 @@ def test_points_beyond_the_budget_stay_on_their_shards() -> None:
     assert apart.account.traffic.rounds > 2
 
 
-@pytest.mark.parametrize("engine", ["sequential", "sklearn", "faiss", "faiss_afkmc2"])
+@pytest.mark.parametrize("engine", ["faiss", "faiss_afkmc2"])
 def test_other_engines_select_on_gathered_points(engine: str) -> None:
     one, other = (select(POOL, MODEL, Badge(engine=engine), 12, shards=shards) for shards in (1, 3))
     assert_same(one, other)
