@@ -1,5 +1,6 @@
 """Settings for all tests: hypothesis repeats itself, torch uses one thread, caches are temporary, Ctrl-C is heard."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ from hypothesis import settings
 
 settings.register_profile("house", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
-torch.set_num_threads(1)  # for small tensors, more threads only take more CPU time; results do not depend on it
+torch.set_num_threads(1)  # for small tensors, more threads only take more CPU time
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # in programs started here, too: training rounds by the number of threads
 signal.signal(signal.SIGINT, signal.default_int_handler)  # by programs started here, too, where tests run behind `&`
 
 
