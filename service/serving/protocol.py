@@ -58,7 +58,7 @@ def parse(kind: type[T], request: object) -> T:
     if request.get("protocol") != PROTOCOL:
         raise BadInput(
             f"a client of protocol {request.get('protocol')!r}", f"{PROTOCOL}, which this service speaks",
-            "use the client of the service's version, or start the service anew with the client's",
+            "use the client of the service's version, or restart the service with the client's",
         )  # fmt: skip
     numbers = {key: value.item() for key, value in request.items() if isinstance(value, np.generic)}
     values = {key: value for key, value in {**request, **numbers}.items() if key != "protocol"}
