@@ -43,7 +43,11 @@ def test_ctrl_c_while_a_service_is_described_ends_it_too(
     def interrupted(actor: None) -> None:
         raise KeyboardInterrupt
 
-    for name, stand_in in (("start", lambda *given, **options: None), ("ask", interrupted), ("stop", lambda name: name)):
+    for name, stand_in in (
+        ("start", lambda *given, **options: None),
+        ("ask", interrupted),
+        ("stop", lambda name: name),
+    ):
         monkeypatch.setattr(directory, name, stand_in)
     assert main(["serve", "up", pool]) == 0
     assert capsys.readouterr().out == "brief has ended\n"
