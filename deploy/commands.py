@@ -25,9 +25,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"negsift {own_version()}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     demo = commands.add_parser("demo", help="four strategies on handwritten digits, chosen by Ray actors")
-    demo.add_argument(
-        "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (%(default)s)"
-    )
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (runs/demo)")
     demo.set_defaults(do=_demo)
     listing = commands.add_parser("list", help="recipes, strategies, datasets, models, metrics, keys")
     listing.add_argument(
@@ -69,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
-    from negsift.deploy.run import train  # not before the settings are known to be usable
+    from negsift.deploy.train import train  # not before the settings are known to be usable
 
     print(train(config, arguments.out or default_folder(config)))
 

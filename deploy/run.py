@@ -1,26 +1,20 @@
-"""From a configuration to a finished run and its report: the one place that wires data, model, service and trainer."""
+"""From a configuration to a finished run: the one place that wires data, model, service and trainer."""
 
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from torch import nn
-
-from negsift.common.data.audioset.clips import ClipSet
-from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
-from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.models.config import ModelConfig
-from negsift.common.models.encoders import make_model, make_vector_model
-from negsift.common.models.psla import make_clip_model
 from negsift.common.overrides import keys, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
+from negsift.deploy.models import model_for
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
@@ -29,7 +23,7 @@ from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.report import ReportedRun, write_report
+from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
@@ -59,7 +53,7 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
-        spec = RunSpec(split, model_for(split.pool, config), sampler, folder, _facts(config, split))
+        spec = RunSpec(split, model_for(split.pool, config.model, config.seed), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
         return trained(spec, TrainerConfig(config.training, config.sampling, config.augment), config.seed)
 
@@ -67,10 +61,9 @@ class Runner:
         """The bags, loaded once."""
         if config not in self._splits:
             split = self._splits[config] = load_split(config)
-            log.info(describe_split(config, split))
-            dropped = dropped_instances(split)
-            if dropped:
-                log.info("%d left out, all listed in the report; the first: %s", len(dropped), dropped[0])
+            log.info("%s, %s", config.name, split.line)
+            if split.dropped:
+                log.info("%d left out, all listed in the report; the first: %s", len(split.dropped), split.dropped[0])
         return self._splits[config]
 
     def bags_of(self, run: ReportedRun) -> Split:
@@ -86,7 +79,7 @@ class Runner:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
         pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
         self._samplers[shared] = NegativeSampler(
-            pool, model_for(split.pool, config), strategy=strategy, positives=split.positives,
+            pool, model_for(split.pool, config.model, config.seed), strategy=strategy, positives=split.positives,
             k=k, seed=config.seed, policy=policy, options=config.fleet,
         )  # fmt: skip
         return self._samplers[shared]
@@ -109,59 +102,9 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     return replace(config, data=replace(data, version=version))
 
 
-def model_for(bags: LabelledBags, config: RunConfig) -> nn.Module:
-    """The untrained model that `config` names, for bags of images or for clips."""
-    if isinstance(bags, TableSet):
-        payload = bags.tables[0].manifest.payload
-        if payload.column == "features":
-            return make_vector_model(config.model, payload.shape[0], config.seed)
-        if bags.form is None:
-            return make_model(config.model, (payload.shape[0], payload.shape[1], payload.shape[2]), config.seed)
-    if isinstance(bags, BagSet):
-        return make_model(config.model, bags.instances.images.shape[1:], config.seed)
-    assert isinstance(bags, TableSet | ClipSet)  # there is no other kind
-    assert bags.form is not None
-    return make_clip_model(config.model, bags.form, config.seed)
-
-
-def describe_split(config: DataConfig, split: Split) -> str:
-    """The bags in one line."""
-    target = split.pool.instances.classes[int(split.pool.name.rpartition("class")[2])]
-    return (
-        f"{config.name}, class {target}: {len(split.positives):,} positive bags, a pool of {len(split.pool):,} "
-        f"negative ones, {len(split.val):,} to validate and {len(split.test):,} to test"
-    )
-
-
-def dropped_instances(split: Split) -> list[str]:
-    """What could not be decoded, each once: pool and test bags may be of one table."""
-    return list(dict.fromkeys([*split.pool.instances.dropped, *split.test.instances.dropped]))
-
-
 def _facts(config: RunConfig, split: Split) -> Json:
     return {
         "recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target,
-        "seed": config.seed, "workers": config.training.workers, "dropped_instances": dropped_instances(split),
+        "seed": config.seed, "workers": config.training.workers, "dropped_instances": split.dropped,
         "versions": versions(),
     }  # fmt: skip
-
-
-def train(config: RunConfig, out: Path) -> str:
-    """Train to the end in the folder `out`, or go on there; gives the result and the report's path, to be read."""
-    with Runner() as runner:
-        summary = runner.run(config, out)
-    return f"{describe(summary)}\n{write_report(out, runner.bags_of)}"
-
-
-def describe(summary: Json) -> str:
-    """A run's result in one line."""
-    test, last = summary["test"], summary["last"]
-    return (
-        f"{summary['strategy']}: test AP {_number(test['ap'])}, ROC-AUC {_number(test['roc_auc'])} at epoch "
-        f"{summary['best_epoch']}, the best in validation (last: {_number(last['ap'])}, {_number(last['roc_auc'])})"
-    )
-
-
-def _number(value: float | None) -> str:
-    """Four digits; a measure that isn't defined on the test bags is NaN, or null once it is in a file."""
-    return "undefined" if value is None or value != value else f"{value:.4f}"

@@ -23,16 +23,12 @@ class FleetConfig:
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
     deadline_s: float = knob(600.0, "seconds a round may take on Ray before it is an error", above=0)
-    call_s: float | None = knob(
-        None, "seconds until a scorer without an answer is restarted; none: half of deadline_s", above=0
-    )
+    call_s: float | None = knob(None, "seconds until a silent scorer is restarted; none: half of deadline_s", above=0)
     start_s: float = knob(300.0, "seconds Ray scorers may take to start before it is an error", above=0)
     cache_mb: int = knob(1024, "embeddings a shard keeps within a round, in MiB", least=0)
     gather_mb: int = knob(4096, "embeddings the coordinator may gather where a strategy needs all, in MiB", least=0)
     held_mb: int = knob(64, "points for k-means++ gathered instead of left on their shards, in MiB", least=0)
-    pool_mb: int = knob(
-        1024, "MiB of decoded bags of a table that a shard holds in memory; others are streamed", least=0
-    )
+    pool_mb: int = knob(1024, "MiB of a table's bags that a shard keeps decoded; others are streamed", least=0)
     disk_mb: int = knob(8192, "MiB of decoded tables that all shards of a machine keep in $NEGSIFT_CACHE", least=0)
     tasks_held: int = knob(16, "targets and architectures a scorer of `serve` keeps ready at once", least=1)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)

@@ -76,8 +76,7 @@ class RunFolder:
     def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str]) -> None:
         """Write the negatives of one epoch, best first."""
         columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
-        table = pa.table(columns)
-        self._write(f"selections/epoch={epoch:04d}.parquet", lambda path: pq.write_table(table, path))
+        self._write(f"selections/epoch={epoch:04d}.parquet", lambda path: pq.write_table(pa.table(columns), path))
 
     def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
         """Write the checkpoint."""

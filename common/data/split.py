@@ -23,6 +23,20 @@ class Split:
     val: LabelledBags
     test: LabelledBags
 
+    @property
+    def line(self) -> str:
+        """The target class and the numbers of bags, for the log."""
+        target = self.pool.instances.classes[int(self.pool.name.rpartition("class")[2])]
+        return (
+            f"class {target}: {len(self.positives):,} positive bags, a pool of {len(self.pool):,} "
+            f"negative ones, {len(self.val):,} to validate and {len(self.test):,} to test"
+        )
+
+    @property
+    def dropped(self) -> list[str]:
+        """What could not be decoded, each once: pool and test bags may be of one table."""
+        return list(dict.fromkeys([*self.pool.instances.dropped, *self.test.instances.dropped]))
+
 
 def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
     """The bags for `config.target`. A stratified share of the training bags is set aside for validation. Bags

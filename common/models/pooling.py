@@ -115,6 +115,4 @@ def _minus_inf(values_NnK: Tensor, mask_Nn: Tensor) -> Tensor:
     return values_NnK.masked_fill(~mask_Nn[..., None].bool(), -torch.inf)
 
 
-_FIXED: dict[str, type[Pooling]] = {
-    "mean_softmax": Pooling, "softmax_mean": SoftmaxMean, "softmax_max": SoftmaxMax,
-}  # fmt: skip
+_FIXED: dict[str, type[Pooling]] = {"mean_softmax": Pooling, "softmax_mean": SoftmaxMean, "softmax_max": SoftmaxMax}

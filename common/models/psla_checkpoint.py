@@ -35,10 +35,8 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under our names, with the convolutions of each head joined into one matrix. ImageNet's classifier is
     left out, and unknown names stay unchanged.
     """
-    encoder = {
-        name: value for name, value in weights.items() if "_fc." not in name and not name.startswith("attention.")
-    }
-    return {_our_name(name): value for name, value in encoder.items()} | _head(weights)
+    encoder = {name: part for name, part in weights.items() if "_fc." not in name and not name.startswith("attention.")}
+    return {_our_name(name): part for name, part in encoder.items()} | _head(weights)
 
 
 def use_authors_padding(encoder: nn.Module) -> None:

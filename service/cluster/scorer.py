@@ -17,7 +17,7 @@ from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Snapshot
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import ShardRequest
-from negsift.service.scoring.shard_cache import ShardCache
+from negsift.service.scoring.shard_cache import ShardCache, ShardMemory
 from negsift.service.scoring.shard_spec import ShardSpec
 
 T = TypeVar("T")
@@ -68,6 +68,16 @@ class Reply(Generic[T]):
     node: str
 
 
+@dataclass(frozen=True)
+class ScorerStatus:
+    """A scorer's name, process and node, and the memory it takes."""
+
+    name: str
+    pid: int
+    node: str
+    memory: ShardMemory
+
+
 class Scorer:
     """Shard `number` of every spec that it is asked about."""
 
@@ -96,9 +106,9 @@ class Scorer:
         answer = ray.get(request[0], timeout=_FETCH_S).run(shard, snapshot)
         return Reply(self._incarnation, answer, self._node)
 
-    def status(self) -> dict[str, object]:
-        """Its name, process and node, and the memory it takes."""
-        return {"name": repr(self), "pid": os.getpid(), "node": self._node, **self._shards.status()}
+    def status(self) -> ScorerStatus:
+        """What it is now; an answer is also a sign of life."""
+        return ScorerStatus(repr(self), os.getpid(), self._node, self._shards.memory())
 
     def _fetch(self, weights: WeightsRef) -> Snapshot:
         if self._loaded is None or self._loaded[0] != weights:

@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from negsift.common.errors import ServiceError
 from negsift.service.cluster.connect import require_importable
 from negsift.service.cluster.resources import describe_free, nodes
-from negsift.service.cluster.scorer import Scorer, SpecRef
+from negsift.service.cluster.scorer import Scorer, ScorerStatus, SpecRef
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class PendingMove:
 
     move: Move
     actor: ScorerHandle
-    answer: ObjectRef[dict[str, object]]
+    answer: ObjectRef[ScorerStatus]
     since: float
 
 
@@ -172,9 +172,9 @@ class ScorerGroup:
         return True
 
 
-def _home(answer: ObjectRef[dict[str, object]]) -> str | None:
+def _home(answer: ObjectRef[ScorerStatus]) -> str | None:
     """The node that a scorer answered from; None if it is lost."""
     try:
-        return str(ray.get(answer)["node"])
+        return ray.get(answer).node
     except RayError:
         return None

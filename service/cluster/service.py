@@ -112,9 +112,7 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     reference = SpecRef(tag, [put(spec, "the pool")])
     group.await_start(config.start_s, reference)
     name = f"coordinator-{tag}"
-    actor = ray.remote(CoordinatorActor).options(
-        name=name, num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1
-    )
+    actor = ray.remote(CoordinatorActor).options(name=name, num_cpus=0, max_restarts=-1, max_task_retries=-1)
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"

@@ -1,4 +1,4 @@
-"""What to do about scorers that are slow, hung or gone, while one request is put to all shards.
+"""What to do about scorers that are slow, hung or dead, while one request is put to all shards.
 
 `RequestTracker` decides and does not act: the fleet reports events to it and carries out its actions. A shard's work
 is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a scorer that is slow, or

@@ -4,14 +4,13 @@ Ray exports the metrics as `ray_negsift_…`, counters with `_total` appended.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from ray.util.metrics import Counter, Gauge
 
 from negsift.common.types import Selection
 from negsift.service.monitoring.round_stats import RoundStats
+from negsift.service.scoring.shard_cache import ShardMemory
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +21,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_bags_dropped": ("bags left out, their scores not finite", ("task",)),
     "negsift_stage_seconds": ("seconds spent, by stage of a round", ("task", "stage")),
     "negsift_retries": ("calls repeated because a scorer was gone", ("task",)),
-    "negsift_repaired_shards": (
-        "recoveries: restarts, hung, taken_over, moved to new nodes, coordinator",
-        ("task", "kind"),
-    ),
+    "negsift_repaired_shards": ("recoveries: restarts, hung, taken_over, moved, coordinator", ("task", "kind")),
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "negsift_weights_version": ("version of the weights that scored last", ("task",)),
@@ -73,10 +69,10 @@ class ServiceMetrics:
         self._count("rounds_failed", 1, task=task, kind=type(error).__name__)
         self.log_event("round-failed", task=task, kind=type(error).__name__, error=" ".join(str(error).split()))
 
-    def shard(self, status: Mapping[str, Any]) -> None:  # Any: numbers and strings
+    def shard(self, name: str, memory: ShardMemory) -> None:
         """The memory that a scorer takes."""
-        self._show("shard_memory_bytes", status["memory_bytes"], shard=status["name"])
-        self._show("shard_kept_bytes", status["kept_bytes"], shard=status["name"])
+        self._show("shard_memory_bytes", memory.memory_bytes, shard=name)
+        self._show("shard_kept_bytes", memory.kept_bytes, shard=name)
 
     def log_event(self, event: str, **facts: object) -> None:
         """A line of log in key=value form; the facts also lie on the record, for logs in JSON."""

@@ -60,7 +60,7 @@ class Shard:
         """The memory of the embeddings and features it keeps, and its limit."""
         return self._embedder.budget
 
-    def rest(self, keep: bool) -> None:
+    def release(self, keep: bool) -> None:
         """Free memory while another shard is asked: points and scores, and kept embeddings unless `keep`."""
         self._points, self._best = None, None
         if not keep:

@@ -6,6 +6,7 @@ Targets and architectures of one table share its decoded row groups; see `common
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import torch
 
@@ -14,6 +15,16 @@ from negsift.common.types import Snapshot
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_spec import ShardSpec
+
+
+@dataclass(frozen=True)
+class ShardMemory:
+    """The number of a scorer's shards, the blocks of the one used last, bytes of embeddings and of the process."""
+
+    shards: int
+    blocks: int
+    kept_bytes: int
+    memory_bytes: int
 
 
 class ShardCache:
@@ -38,8 +49,8 @@ class ShardCache:
             self._shards.put(digest, kept)
         spec, shard = kept
         others = [other for _, (_, other) in self._shards.items() if other is not shard]
-        for resting in others:
-            resting.rest(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
+        for other in others:
+            other.release(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
         shard.budget.limit_bytes = spec.cache_bytes - sum(other.budget.used_bytes for other in others)
 
     def shard_for(self, digest: str, snapshot: Snapshot, item: WorkItem) -> Shard:
@@ -56,13 +67,11 @@ class ShardCache:
             self._taken_over[*request, item] = own.for_data(snapshot, spec.item_data(item))
         return self._taken_over[*request, item]
 
-    def status(self) -> dict[str, object]:
-        """The number of shards, the blocks of the one used last, and bytes of embeddings and of the process."""
+    def memory(self) -> ShardMemory:
+        """What the shards take now."""
         shards = [shard for _, (_, shard) in self._shards.items()]
-        return {
-            "shards": len(shards), "blocks": shards[-1].blocks if shards else 0,
-            "kept_bytes": sum(shard.budget.used_bytes for shard in shards), "memory_bytes": resident_bytes(),
-        }  # fmt: skip
+        kept_bytes = sum(shard.budget.used_bytes for shard in shards)
+        return ShardMemory(len(shards), shards[-1].blocks if shards else 0, kept_bytes, resident_bytes())
 
 
 def resident_bytes() -> int:

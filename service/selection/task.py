@@ -87,9 +87,7 @@ def require_whole(name: str, number: object) -> None:
 
 def lacking_scores(finite: int, bags: int, k: int) -> BadInput:
     """The error of `bags` bags of which too few have finite scores."""
-    return BadInput(
-        f"{finite} bags with finite scores of {bags}", f"{k} at least", "look for NaN in the pool's bags, or lower k"
-    )
+    return BadInput(f"{finite} bags with finite scores of {bags}", f"{k} at least", "look for NaN in bags, or lower k")
 
 
 def check_version(version: int, epoch: int, staleness: int | None) -> None:

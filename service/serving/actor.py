@@ -9,9 +9,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import ray
@@ -23,7 +23,7 @@ from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
 from negsift.service.cluster.fleet import RayFleet
-from negsift.service.cluster.scorer import SpecRef, WeightsRef
+from negsift.service.cluster.scorer import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
 from negsift.service.monitoring.metrics import ServiceMetrics
@@ -68,7 +68,7 @@ class ServiceActor:
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
         self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name)
         self._spec_refs = LruCache[str, SpecRef](_SPECS)
-        self._shards: Sequence[Wire] = []
+        self._shards: dict[int, ScorerStatus] = {}
         self._since, self._busy = time.time(), 0
         self._used = time.monotonic() + spec.config.start_s  # the program that starts it may take so long to ask
         if spec.idle_s:
@@ -107,8 +107,8 @@ class ServiceActor:
             "name": spec.name, "pool": spec.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
             "newest": newest.version, "bags": newest.rows, "targets": list(newest.classes),
             "memory_bytes": resident_bytes(), "idle_s": idle_s, "idle_limit_s": spec.idle_s,
-            "running": self._queue.running, "waiting": self._queue.waiting, "shards": list(self._shards),
-            "tasks": list(self._tasks.status()),
+            "running": self._queue.running, "waiting": self._queue.waiting, "tasks": list(self._tasks.status()),
+            "shards": [_facts(status) for _, status in sorted(self._shards.items())],
         }  # fmt: skip
 
     async def ended(self) -> None:
@@ -169,10 +169,11 @@ class ServiceActor:
         """Note the status of the scorers that answer in time."""
         answers = [scorer.status.remote() for scorer in self._group.scorers]
         ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_STATUS_S)
-        fresh = {status["name"]: status for status in [*self._shards, *_statuses(ready)]}
-        self._shards = [fresh[name] for name in sorted(fresh, key=lambda name: int(name.rpartition("-")[2]))]
-        for status in self._shards:
-            self._metrics.shard(status)
+        for number, answer in enumerate(answers):
+            with suppress(RayActorError):  # one that is being restarted has none
+                if answer in ready:
+                    status = self._shards[number] = ray.get(answer)
+                    self._metrics.shard(status.name, status.memory)
 
     def _end_when_idle(self) -> None:
         """End the service once nobody has asked anything of it for `idle_s`."""
@@ -184,10 +185,5 @@ class ServiceActor:
         ray.kill(ray.get_runtime_context().current_actor)
 
 
-def _statuses(answers: Sequence[ObjectRef[Wire]]) -> list[Wire]:
-    """The statuses of scorers; one that is being restarted has none."""
-    statuses = []
-    for answer in answers:
-        with suppress(RayActorError):
-            statuses.append(ray.get(answer))
-    return statuses
+def _facts(status: ScorerStatus) -> Wire:
+    return {"name": status.name, "pid": status.pid, "node": status.node, **asdict(status.memory)}

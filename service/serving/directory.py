@@ -139,6 +139,4 @@ def _has_actors(name: str) -> bool:
 
 
 def _name_in_use(name: str) -> BadInput:
-    return BadInput(
-        f"service {name!r} already up", "a name that is free", f"give --name, or end it with `serve down {name}`"
-    )
+    return BadInput(f"service {name!r} already up", "a free name", f"give --name, or end it with `serve down {name}`")

@@ -1,4 +1,6 @@
-"""The same recipe as a Ray job on a cluster of its own: the local run's metrics, from the uploaded checkout."""
+"""Programs on a cluster of its own, started as a person would, whose nodes lack negsift: the recipe as a Ray job, which
+brings its checkout, and a loop that joins by address, which brings the package, or connects by itself, which doesn't.
+"""
 
 import json
 import os
@@ -6,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import SystemRandom
@@ -20,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 TRIES = 20
 RAY = str(Path(sys.executable).with_name("ray"))
 TRAIN = ["-m", "deploy", "train", "digits", "--set", "strategy.name=entropy", "--set", "training.epochs=4"]
-OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
+OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PYTHONPATH"))} | {
     "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0",
 }  # fmt: skip
 
@@ -39,11 +42,18 @@ def free_ports(count: int) -> list[int]:
     return list(islice(filter(is_free, SystemRandom().sample(range(20_000, 32_000), 1000)), count))
 
 
+@dataclass(frozen=True)
+class Head:
+    """Where a cluster takes jobs, and where programs join it."""
+
+    dashboard: str
+    address: str
+
+
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster started as a person would; its dashboard's address."""
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    """A cluster started as a person would."""
     (port, gcs, agent, metrics, client), folder = free_ports(5), tmp_path_factory.mktemp("r")
-    (folder / "address").write_text(f"127.0.0.1:{gcs}")
     started = subprocess.Popen(
         [
             RAY, "start", "--head", "--block", f"--port={gcs}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
@@ -51,19 +61,19 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}", "--disable-usage-stats",
             '--resources={"theirs": 1}',
         ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=OUTSIDE, cwd=folder,
     )  # fmt: skip
     await_line(started, "Next steps")
-    yield f"http://127.0.0.1:{port}"
+    yield Head(f"http://127.0.0.1:{port}", f"127.0.0.1:{gcs}")
     started.terminate()
     started.communicate()
 
 
-def test_a_ray_of_somebody_elses_on_this_machine_is_not_joined(head: str, tmp_path_factory: Any) -> None:
+def test_a_ray_of_somebody_elses_on_this_machine_is_not_joined(head: Head, tmp_path_factory: Any) -> None:
     """Ray itself would join the cluster that was started last, whose address it finds in its temporary folder."""
-    place, address = tmp_path_factory.mktemp("t"), next(tmp_path_factory.getbasetemp().glob("r*/address"))
+    place = tmp_path_factory.mktemp("t")
     (place / "ray").mkdir()
-    (place / "ray" / "ray_current_cluster").write_text(address.read_text())
+    (place / "ray" / "ray_current_cluster").write_text(head.address)
     looks = "from negsift.service.cluster.connect import connect; connect(); import ray; print(sorted(ray.cluster_resources()))"
     answer = subprocess.run(
         [sys.executable, "-c", looks], cwd=ROOT, capture_output=True, text=True, check=True,
@@ -78,9 +88,9 @@ def results(folder: Path) -> dict[str, Any]:
     return {key: summary[key] for key in ("epochs_run", "best_epoch", "val", "test", "last", "bags")}
 
 
-def test_a_job_ends_with_the_metrics_of_the_local_run(head: str, tmp_path: Path) -> None:
+def test_a_job_ends_with_the_metrics_of_the_local_run(head: Head, tmp_path: Path) -> None:
     job = [sys.executable, *TRAIN, "--out", str(tmp_path / "job")]
-    submit = [RAY, "job", "submit", "--address", head, "--working-dir", ".", "--", *job]
+    submit = [RAY, "job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job]
     for _ in range(TRIES):  # a head answers a moment before it can take jobs
         answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=OUTSIDE, check=False)
         if "No available agent" not in answer.stdout + answer.stderr:
@@ -89,3 +99,42 @@ def test_a_job_ends_with_the_metrics_of_the_local_run(head: str, tmp_path: Path)
     assert "Ray scorers" in answer.stdout
     assert main([*TRAIN[2:], "--set", "fleet.kind=local", "--out", str(tmp_path / "local")]) == 0
     assert results(tmp_path / "job") == results(tmp_path / "local")
+
+
+LOOP = """
+import ray
+import torch
+
+from negsift import NegativeSampler
+
+torch.manual_seed(0)
+pool, model = [torch.randn(16) for _ in range(50)], torch.nn.Linear(16, 2)
+if {alone}:
+    ray.init(log_to_driver=False)
+for fleet in ("local", "ray"):
+    with NegativeSampler(pool, model, strategy="entropy", k=5, shards=1, fleet=fleet) as sampler:
+        print(sampler.select(model.state_dict(), 0).index.tolist())
+"""
+
+
+def run_loop(folder: Path, address: str, *, alone: bool) -> subprocess.CompletedProcess[str]:
+    """A program that has negsift, in a folder that hasn't."""
+    (folder / "loop.py").write_text(LOOP.format(alone=alone))
+    own = {"RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "loop.py"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=OUTSIDE | own, check=False)
+
+
+def test_scorers_get_negsift_from_a_program_that_joins_by_address(head: Head, tmp_path: Path) -> None:
+    answer = run_loop(tmp_path, head.address, alone=False)
+    assert answer.returncode == 0, answer.stderr
+    local, on_ray = answer.stdout.splitlines()
+    assert local == on_ray
+
+
+def test_nodes_without_negsift_are_told_as_such(head: Head, tmp_path: Path) -> None:
+    answer = run_loop(tmp_path, head.address, alone=True)
+    assert answer.returncode == 1
+    told = answer.stderr.splitlines()[-1]
+    assert "nodes of the cluster that can't import negsift (No module named 'negsift')" in told
+    assert "'py_modules': [negsift]" in told

@@ -16,7 +16,8 @@ import pytest
 from negsift.common.data.config import DataConfig
 from negsift.common.overrides import updated
 from negsift.deploy.main import main
-from negsift.deploy.run import Runner, describe
+from negsift.deploy.run import Runner
+from negsift.deploy.train import describe
 from negsift.trainer.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]

@@ -170,10 +170,12 @@ def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: i
 def _make(plan: CachePlan, missing: Sequence[int], workers: int) -> None:
     """Make the missing parts, with a progress bar."""
     made, threads = _made_parts(plan, missing, workers), torch.get_num_threads()
-    done = len(plan) - len(missing)
     torch.set_num_threads(1)  # as in a DataLoader's worker: the numbers depend on the number of threads
     try:
-        deque(tqdm(made, "clips", len(plan), initial=done, disable=None, leave=False, unit="part"), maxlen=0)
+        deque(
+            tqdm(made, "clips", len(plan), initial=len(plan) - len(missing), disable=None, leave=False, unit="part"),
+            maxlen=0,
+        )
     finally:
         torch.set_num_threads(threads)
 

@@ -70,12 +70,12 @@ def test_one_pass_serves_several_strategies_of_the_same_weights(threads: ThreadP
         for name in ("gradient_embedding", "entropy", "margin", "least_confidence")
     }
     assert Counting.passes == 5  # a block each
-    shard.rest(keep=False)
+    shard.release(keep=False)
     for name, kept in found.items():
         fresh = shard.top_k(weights, STRATEGIES[name](), {}, a_round(9), TopKRequest(name, 9))
         np.testing.assert_array_equal(fresh.rows.index, kept.rows.index)
         np.testing.assert_array_equal(fresh.rows.score, kept.rows.score)
-        shard.rest(keep=False)
+        shard.release(keep=False)
 
 
 def test_shards_of_several_tasks_share_one_cache_budget(threads: ThreadPoolExecutor) -> None:
@@ -83,9 +83,9 @@ def test_shards_of_several_tasks_share_one_cache_budget(threads: ThreadPoolExecu
     for name in "abcabcaab":
         shard, wanted = prepared(held, name, weights, 2000), (STRATEGIES["entropy"](), {}, a_round(9))
         shard.top_k(weights, *wanted, TopKRequest(name, 9))
-        status = held.status()
-        assert status["shards"] <= 2  # type: ignore[operator]  # a number
-        assert status["kept_bytes"] <= 2000  # type: ignore[operator]  # a number
+        memory = held.memory()
+        assert memory.shards <= 2
+        assert memory.kept_bytes <= 2000
 
 
 def test_targets_share_decoded_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
