@@ -8,12 +8,12 @@ NEEDS_CIFAR10 = $(or $(CIFAR10),$(error say where CIFAR-10 lies: make $@ CIFAR10
 demo: .venv/.ready
 	$(RUN) -m deploy demo
 
-# The tests with Ray mostly wait, so both kinds run side by side; each ends with its own summary.
-test: lint types
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster test-unit
+# The tests with Ray mostly wait, so the rest runs beside them, where it is idle; each ends with its own summary.
+test: lint
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster types test-unit
 
 test-unit: .venv/.ready
-	$(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift --cov-report=
+	nice $(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift --cov-report=
 	@echo "Least covered files:" && $(RUN) -m coverage report --sort=cover | awk 'NR <= 12 || /^TOTAL/'
 
 test-cluster: .venv/.ready

@@ -28,8 +28,7 @@ def run_demo(out: Path) -> None:
 
 def demo_config(strategy: str, seed: int) -> RunConfig:
     """The digits recipe on a local Ray with two scorers."""
-    fleet = FleetConfig(kind="ray", shards=2)
-    return replace(digits(), seed=seed, strategy=StrategyConfig(strategy), fleet=fleet)
+    return replace(digits(), seed=seed, strategy=StrategyConfig(strategy), fleet=FleetConfig(kind="ray", shards=2))
 
 
 def table(results: dict[str, list[Json]]) -> str:

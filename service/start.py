@@ -29,5 +29,4 @@ def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
         from negsift.service.cluster.service import start_ray_service  # imported here: a local fleet needs no Ray
 
         return start_ray_service(spec, config)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return LocalService(spec, config.gather_limits, device)
+    return LocalService(spec, config.gather_limits, torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
 
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
@@ -54,6 +53,8 @@ def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
 
 def resnet_18(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     """torchvision's ResNet18 with the CIFAR stem (3x3, stride 1, no max-pooling), and its 512 features."""
+    from torchvision.models import resnet18  # imported here, as in `psla`: it takes seconds, in every scorer
+
     net = resnet18(weights=None)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False)
     net.maxpool, net.fc = nn.Identity(), nn.Identity()

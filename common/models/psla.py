@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import efficientnet_b2
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.errors import BadInput, UnknownName
@@ -31,6 +30,8 @@ class Psla(nn.Module):
 
     def __init__(self, _: ClipForm) -> None:
         super().__init__()
+        from torchvision.models import efficientnet_b2  # imported here, as in `encoders`
+
         self.features = efficientnet_b2(weights=None).features
         self.features[0][0] = nn.Conv2d(1, 32, kernel_size=3, stride=2, padding=1, bias=False)
 

@@ -102,8 +102,7 @@ class Scorer:
         digest = weights.spec.digest
         self._shards.prepare(digest, weights.spec.fetch)
         snapshot = self._fetch(weights)
-        shard = self._shards.shard_for(digest, snapshot, item)
-        answer = ray.get(request[0], timeout=_FETCH_S).run(shard, snapshot)
+        answer = ray.get(request[0], timeout=_FETCH_S).run(self._shards.shard_for(digest, snapshot, item), snapshot)
         return Reply(self._incarnation, answer, self._node)
 
     def status(self) -> ScorerStatus:

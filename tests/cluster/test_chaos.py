@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: five faults on three nodes."""
+"""The short form of `make chaos`: four faults on three nodes."""
 
 from collections import Counter
 
@@ -8,9 +8,9 @@ from tests.cluster.chaos import bursts, run_chaos, schedule
 
 
 @pytest.mark.usefixtures("no_local_ray")
-def test_five_faults_change_no_selection_and_leave_no_process() -> None:
-    outcome = run_chaos(schedule(5, seed=1), limit_s=600.0)
-    assert len(outcome.hits) == 5
+def test_four_faults_change_no_selection_and_leave_no_process() -> None:
+    outcome = run_chaos(schedule(4, seed=1), limit_s=600.0)
+    assert len(outcome.hits) == 4
     assert outcome.different == 0
     assert outcome.left == []
 

@@ -96,7 +96,7 @@ def test_a_slow_scorers_blocks_are_taken_over_by_idle_ones(
 def test_a_hung_scorer_without_substitutes_is_restarted(
     bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
 ) -> None:
-    pool, options = slow_bags(bags[0], tmp_path / "who"), FleetConfig(call_s=8.0, cpus_per_shard=0.5)
+    pool, options = slow_bags(bags[0], tmp_path / "who"), FleetConfig(call_s=6.0, cpus_per_shard=0.5)
     with NegativeSampler(pool, model, strategy="badge", k=K, seed=SEED, shards=1, fleet="ray", options=options) as one:
         selection = one.select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])

@@ -22,7 +22,18 @@ from tests.cluster.serving import await_line
 ROOT = Path(__file__).parents[2]
 TRIES = 20
 RAY = str(Path(sys.executable).with_name("ray"))
-TRAIN = ["-m", "deploy", "train", "digits", "--set", "strategy.name=entropy", "--set", "training.epochs=4"]
+TRAIN = [
+    "-m",
+    "deploy",
+    "train",
+    "digits",
+    "--set",
+    "strategy.name=entropy",
+    "--set",
+    "training.epochs=4",
+    "--set",
+    "fleet.shards=2",
+]
 OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PYTHONPATH"))} | {
     "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0",
 }  # fmt: skip

@@ -31,7 +31,8 @@ def test_no_two_classes_have_one_name() -> None:
 
 def test_a_scorer_starts_without_slow_imports() -> None:
     slow = "{'matplotlib', 'pandas', 'sklearn', 'torchvision'}"
-    program = f"import sys, negsift.service.cluster.scorer; print(*{slow} & sys.modules.keys())"
+    needed = "negsift.service.cluster.scorer, negsift.common.models.encoders"  # what it runs, and what it is sent
+    program = f"import sys, {needed}; print(*{slow} & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "\n"
 

@@ -103,8 +103,7 @@ def _best(column: Column, comparison: Comparison) -> float:
 
 def _run_row(run: ReportedRun, group: RunGroup) -> Row:
     cells = [Cell(estimate([column.take(run)]).text(column.digits)) for column in COLUMNS]
-    val = estimate([run.highest("val.ap")])
-    return Row(run.name, group_style(group), state(run), (Cell(val.text(3)), *cells))
+    return Row(run.name, group_style(group), state(run), (Cell(estimate([run.highest("val.ap")]).text(3)), *cells))
 
 
 def _overview_row(group: RunGroup, comparisons: Sequence[Comparison], best: bool) -> Row:

@@ -42,8 +42,7 @@ def read_parquet(paths: Sequence[Path]) -> ClipList:
 def _rows(path: Path) -> Iterator[tuple[str | None, list[str | None] | None, list[str | None] | None]]:
     """The id, the labels and their names of each row."""
     table = _read(path)
-    named = "human_labels" in table.column_names
-    tag_names = table["human_labels"].to_pylist() if named else [None] * len(table)
+    tag_names = table["human_labels"].to_pylist() if "human_labels" in table.column_names else [None] * len(table)
     return zip(table["video_id"].to_pylist(), table["labels"].to_pylist(), tag_names, strict=True)
 
 

@@ -94,8 +94,7 @@ def clips_at_once() -> int:
 def _allocate(shape: tuple[int, ...], dtype: str) -> Values:
     """An array outside the heap, which would keep the memory of freed arrays beyond the budget."""
     size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(memory, dtype).reshape(shape)
+    return np.frombuffer(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype).reshape(shape)
 
 
 @functools.cache

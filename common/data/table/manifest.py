@@ -121,8 +121,7 @@ def write_manifest(location: Location, manifest: Manifest) -> None:
     if name in location.files():
         found = f"version {manifest.version} of {location.name}, written in the meantime"
         raise BadData(found, "one writer at a time", "append again")
-    text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1)
-    location.write(name, text.encode())
+    location.write(name, json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1).encode())
 
 
 def _from_json(content: dict[str, Any]) -> Manifest:  # Any: JSON
