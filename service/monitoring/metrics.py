@@ -10,7 +10,6 @@ from ray.util.metrics import Counter, Gauge
 
 from negsift.common.types import Selection
 from negsift.service.monitoring.round_stats import RoundStats
-from negsift.service.scoring.shard_cache import ShardMemory
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +68,10 @@ class ServiceMetrics:
         self._count("rounds_failed", 1, task=task, kind=type(error).__name__)
         self.log_event("round-failed", task=task, kind=type(error).__name__, error=" ".join(str(error).split()))
 
-    def shard(self, name: str, memory: ShardMemory) -> None:
-        """The memory that a scorer takes."""
-        self._show("shard_memory_bytes", memory.memory_bytes, shard=name)
-        self._show("shard_kept_bytes", memory.kept_bytes, shard=name)
+    def shard(self, name: str, memory_bytes: int, kept_bytes: int) -> None:
+        """The memory that a scorer takes, and how much of it is embeddings."""
+        self._show("shard_memory_bytes", memory_bytes, shard=name)
+        self._show("shard_kept_bytes", kept_bytes, shard=name)
 
     def log_event(self, event: str, **facts: object) -> None:
         """A line of log in key=value form; the facts also lie on the record, for logs in JSON."""

@@ -173,7 +173,7 @@ class ServiceActor:
             with suppress(RayActorError):  # one that is being restarted has none
                 if answer in ready:
                     status = self._shards[number] = ray.get(answer)
-                    self._metrics.shard(status.name, status.memory)
+                    self._metrics.shard(status.name, status.memory.memory_bytes, status.memory.kept_bytes)
 
     def _end_when_idle(self) -> None:
         """End the service once nobody has asked anything of it for `idle_s`."""
