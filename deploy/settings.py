@@ -33,14 +33,17 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"arguments that don't fit ({message})", self.format_usage().strip(), f"see {self.prog} --help")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # Any: argparse's overloads
-        """As argparse does, words that are settings spelt out as `--set`, which keeps them in order."""
+        """As argparse does, words that are settings spelt out as `--set`, which keeps them in order; none is left."""
         words = list(self._spelt_out(args)) if self._takes_settings else args
-        return super().parse_known_args(words, namespace)
+        found, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"no option {' '.join(unknown)}")
+        return found, unknown
 
     def _spelt_out(self, words: Iterable[str]) -> Iterator[str]:
         with_value = {option for action in self._actions if action.nargs != 0 for option in action.option_strings}
         before, first = "", True
-        for word in words:
+        for word in filter("--".__ne__, words):
             plain = not word.startswith("-") and before not in with_value
             yield f"--set={word}" if plain and not first else word
             before, first = word, first and not plain

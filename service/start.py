@@ -25,7 +25,7 @@ def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
         )  # fmt: skip
     if config.on_ray:
         if importlib.util.find_spec("ray") is None:
-            raise BadInput("no ray installed", "ray 2.60", "pip install ray, or --set fleet.kind=local")
+            raise BadInput("no ray installed", "ray 2.60", "pip install ray, or fleet.kind=local")
         from negsift.service.cluster.service import start_ray_service  # imported here: a local fleet needs no Ray
 
         return start_ray_service(spec, config)

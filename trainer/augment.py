@@ -61,7 +61,7 @@ class AugmentedBatches:
     def __iter__(self) -> Iterator[TrainingBatch]:
         clips, order = self.batches.epoch_set.bags, self.batches.order
         if not isinstance(clips, ClipSet):
-            raise BadInput("augmentation of bags that are not clips", "clips", "leave --set augment unset")
+            raise BadInput("augmentation of bags that are not clips", "clips", "leave augment unset")
         draws = draw_mixup(order, len(clips), self.config, self.key)
         return (self._batch(clips, draws, start) for start in self.batches.starts)
 

@@ -32,7 +32,7 @@ class SamplingConfig(RoundPolicy):
         k = round(min(positives / self.ratio, MOST))
         if not k:
             found = f"no negative left by sampling.ratio={self.ratio:g} with {positives} positive bags"
-            raise BadInput(found, "at least one", "lower --set sampling.ratio")
+            raise BadInput(found, "at least one", "lower sampling.ratio")
         return k
 
 

@@ -56,7 +56,7 @@ class Learner:
                 total, bags = total + self._step(batch) * count, bags + count
         loss = self._group.mean(total / bags)
         if not math.isfinite(loss):
-            raise BadInput(f"a loss of {loss} in epoch {epoch}", "a finite loss", "lower --set training.lr")
+            raise BadInput(f"a loss of {loss} in epoch {epoch}", "a finite loss", "lower training.lr")
         return loss
 
     def score(self, bags: LabelledBags) -> Floats:
@@ -85,7 +85,7 @@ class Learner:
         scores = np.concatenate(parts)
         if not np.isfinite(scores).all():
             found = f"{(~np.isfinite(scores)).sum()} of {len(scores)} bag scores not finite"
-            raise BadInput(found, "finite scores", "training diverged: lower --set training.lr")
+            raise BadInput(found, "finite scores", "training diverged: lower training.lr")
         return scores
 
     def _step(self, batch: TrainingBatch) -> float:

@@ -72,14 +72,14 @@ def _parse_density(density: str, size: int) -> tuple[int, int]:
     low, high = (int(match[1] or match[2]), int(match[1] or match[3])) if match else (0, 0)
     if not 1 <= low <= high <= size:
         expected = f"uniform, natural, fixed:m or range:a-b with 1 <= a <= b <= {size} (the bag size)"
-        raise BadInput(f"label density {density!r}", expected, "correct --set data.density")
+        raise BadInput(f"label density {density!r}", expected, "correct data.density")
     return low, high
 
 
 def _mix(ones: Index, zeros: Index, size: int, counts: Index) -> list[Index]:
     fillers = size - counts
     if fillers.sum() > len(zeros):
-        remedy = "choose a denser --set data.density or a smaller --set data.bag_size"
+        remedy = "choose a denser data.density or a smaller data.bag_size"
         raise BadData(f"{len(zeros)} negative instances", f"at least {fillers.sum()} to fill the positive bags", remedy)
     positives = np.split(ones, np.cumsum(counts)[:-1])
     negatives = np.split(zeros[: fillers.sum()], np.cumsum(fillers)[:-1])
@@ -93,7 +93,7 @@ def _cut(rows: Index, size: int) -> list[Index]:
 
 def _require_both(ones: int, zeros: int, size: int) -> None:
     if size < 1:
-        raise BadInput(f"bag size {size}", "at least 1", "correct --set data.bag_size")
+        raise BadInput(f"bag size {size}", "at least 1", "correct data.bag_size")
     if not ones or not zeros:
         kind = "positive" if not ones else "negative"
-        raise BadData(f"no {kind} instance", "positive and negative ones", "choose another --set data.target")
+        raise BadData(f"no {kind} instance", "positive and negative ones", "choose another data.target")

@@ -49,7 +49,7 @@ def _load_part(root: Path, part: str) -> Instances:
     found = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
     if batches:
         found = f"no {', '.join(sorted(missing))} beside {batches[0]}"
-    remedy = "correct --set data.root, or add --set data.download=true when online"
+    remedy = "correct data.root, or add data.download=true when online"
     raise BadData(found, "the folder of CIFAR-10, in parquet or all python batches", remedy)
 
 

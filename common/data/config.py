@@ -41,5 +41,5 @@ class DataConfig:
     def folder(self, expected: str) -> Path:
         """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root."""
         if self.root is None:
-            raise BadData("no data.root", expected, "add --set data.root=FOLDER")
+            raise BadData("no data.root", expected, "add data.root=FOLDER")
         return Path(self.root).expanduser()

@@ -18,7 +18,7 @@ def decode_fault(error: Exception) -> str:
 def require_mostly_decoded(kept: int, dropped: list[str], source: Path) -> None:
     """Raise BadData if `source` has no images, or if more were `dropped` than `kept`."""
     if not kept and not dropped:
-        raise BadData(f"no image in {source}", "at least one", "correct --set data.root")
+        raise BadData(f"no image in {source}", "at least one", "correct data.root")
     if len(dropped) > kept:
         found = f"{len(dropped)} of {kept + len(dropped)} images in {source} undecodable (first: {dropped[0]})"
-        raise BadData(found, "at least half to decode", "repair the files or point --set data.root elsewhere")
+        raise BadData(found, "at least half to decode", "repair the files or point data.root elsewhere")

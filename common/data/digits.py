@@ -17,7 +17,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     """
     factor, rest = divmod(config.image_size, 8)
     if rest:
-        raise BadInput(f"data.image_size={config.image_size} with digits", "a multiple of 8", "correct --set")
+        raise BadInput(f"data.image_size={config.image_size} with digits", "a multiple of 8", "correct it")
     digits = load_digits()
     pixels = np.rint(digits.images * 255 / _LEVELS).astype(np.uint8)
     images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]

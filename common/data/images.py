@@ -55,7 +55,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     if len(classes) < 2:
         count = "no class folder" if not classes else "1 class folder"
         found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
-        raise BadData(found, "a sub-folder for each of at least two classes", "correct --set data.root")
+        raise BadData(found, "a sub-folder for each of at least two classes", "correct data.root")
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")

@@ -42,7 +42,7 @@ def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     channels, height, width = shape
     rows, columns = ((height - 4) // 2 - 4) // 2, ((width - 4) // 2 - 4) // 2
     if min(rows, columns) < 1:
-        raise BadInput(f"images of {height}x{width}", "16x16 or larger", "raise --set data.image_size")
+        raise BadInput(f"images of {height}x{width}", "16x16 or larger", "raise data.image_size")
     encoder = nn.Sequential(
         nn.Conv2d(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),

@@ -95,7 +95,7 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
         raise UnknownName("model for clips", config.name, CLIP_MODELS)
     if min(form.frames, form.mels) < _SHRINK:
         found = f"clips of {form.frames} frames x {form.mels} mel bands"
-        raise BadInput(found, f"at least {_SHRINK} of each", "raise --set data.audio.mels or data.audio.frames")
+        raise BadInput(found, f"at least {_SHRINK} of each", "raise data.audio.mels or data.audio.frames")
     make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "weights") >> 1)

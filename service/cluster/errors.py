@@ -56,5 +56,5 @@ def get(reference: ObjectRef[T], timeout_s: float | None, name: str, remedy: str
 def _full(name: str) -> ServiceError:
     return ServiceError(
         f"no room for {name} in Ray's object store, nor on its disk",
-        "start Ray with a larger --object-store-memory, free the disk, or lower k or --set fleet.gather_mb",
+        "start Ray with a larger --object-store-memory, free the disk, or lower k or fleet.gather_mb",
     )

@@ -70,7 +70,7 @@ class RayFleet(Fleet):
         missing, needs = tracker.overdue(time.monotonic()), self._limits.needs
         return ServiceError(
             f"no answer from {missing} within {self._limits.round_s:g} s; {describe_cluster()}, a scorer needs {needs}",
-            "bring lost nodes back or add one, look at the Ray dashboard, or raise --set fleet.deadline_s",
+            "bring lost nodes back or add one, look at the Ray dashboard, or raise fleet.deadline_s",
         )
 
 

@@ -38,5 +38,5 @@ class RayPending:
                 raise
             raise ServiceError(
                 f"no answer from {self.name} within the time of its rounds; {describe_cluster()}",
-                "bring lost nodes back or add one, or raise --set fleet.deadline_s",
+                "bring lost nodes back or add one, or raise fleet.deadline_s",
             ) from None

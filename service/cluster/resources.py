@@ -54,6 +54,6 @@ def _share_of(kind: str, asked: float | None, resources: Mapping[str, float], sh
         raise BadInput(
             f"{shards} scorers of {asked:g} {kind} each on a cluster with {total:g}",
             f"at most {total:g} {kind} in all",
-            f"lower --set fleet.{kind.lower()}s_per_shard or --set fleet.shards, or add nodes",
+            f"lower fleet.{kind.lower()}s_per_shard or fleet.shards, or add nodes",
         )
     return asked

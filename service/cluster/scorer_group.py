@@ -110,7 +110,7 @@ class ScorerGroup:
             raise ServiceError(
                 f"{len(missing)} of {len(builds)} scorers not started within {limit_s:g} s; "
                 f"the cluster has {describe_free()}",
-                "stop another service, lower --set fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
+                "stop another service, lower fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
             )
         try:
             ray.get(ready)

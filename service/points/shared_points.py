@@ -31,7 +31,7 @@ class GatherLimits:
         if needed_bytes > self.gather_bytes:
             raise ServiceError(
                 f"{needed_bytes / 2**20:.1f} MiB of embeddings to gather, {self.gather_bytes >> 20} allowed",
-                f"raise --set fleet.gather_mb or use {instead}",
+                f"raise fleet.gather_mb or use {instead}",
             )
 
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _ALONE_TRIES = 2
-_SMALLER_BLOCK = "lower --set fleet.block (picks may change in the last bit), "
+_SMALLER_BLOCK = "lower fleet.block (picks may change in the last bit), "
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 

@@ -56,7 +56,7 @@ class Task:
         if not isinstance(self.k, (int, np.integer)) or not 0 <= self.k <= pool:
             raise BadInput(
                 f"{self.k!r} negatives asked for", f"a whole number between 0 and {pool}, the size of the pool",
-                "lower k (raise --set sampling.ratio), enlarge the pool, or use strategy.name=full",
+                "lower k (raise sampling.ratio), enlarge the pool, or use strategy.name=full",
             )  # fmt: skip
         return int(self.k)
 

@@ -22,6 +22,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
+from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.scorer import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
@@ -143,10 +144,10 @@ class ServiceActor:
 
     def _run(self, task_round: TaskRound, weights: Any, came: float) -> Wire:  # Any: as in Wire
         begun, entry, round = time.monotonic(), task_round.entry, task_round.round
-        references: WeightsRefs = weights if isinstance(weights, list) else [ray.put(weights)]
+        references: WeightsRefs = weights if isinstance(weights, list) else [put(weights, "the weights")]
         digest = f"{self._digest(references)}@{round.pool.version}"
         spec = self._spec_refs.get_or_make(
-            entry.spec_digest, lambda: SpecRef(entry.spec_digest, [ray.put(self._specs.make(entry.spec))])
+            entry.spec_digest, lambda: SpecRef(entry.spec_digest, [put(self._specs.make(entry.spec), "the pool")])
         )
         weights_ref = WeightsRef(task_round.version, digest, references, spec, round.pool.version)
         fleet = RayFleet(self._group, self._limits, weights_ref)

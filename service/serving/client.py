@@ -3,14 +3,13 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-import ray
 from ray import ObjectRef
 from torch import nn
 
 from negsift.common.data.table.bags import open_pool
 from negsift.common.models.adapt import as_embedder
 from negsift.common.types import Round, Snapshot
-from negsift.service.cluster.errors import get
+from negsift.service.cluster.errors import get, put
 from negsift.service.cluster.pending import RayPending
 from negsift.service.protocols import Service
 from negsift.service.sampler import NegativeSampler
@@ -48,7 +47,7 @@ class AttachedService(Service):
             "pool_version": round.pool.version, "previous": round.previous,
             "part": round.subset.bags if round.all_scores and round.subset else None,
         }  # fmt: skip
-        weights = ray.put(dict(snapshot.weights))
+        weights = put(dict(snapshot.weights), "the weights")
         call = self._actor.select.options(name=f"{self._task or 'task'}.select")
         return RayPending(call.remote(request, [weights]), selection_of, self._described, _REMEDY, weights=weights)
 

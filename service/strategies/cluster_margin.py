@@ -32,7 +32,7 @@ class ClusterMargin(Strategy):
         best = picked.candidates
         if len(best.index) > _MOST_CANDIDATES:
             raise BadInput(
-                f"{len(best.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower --set strategy.keep or k"
+                f"{len(best.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower strategy.keep or k"
             )
         if not len(best.index):
             return picked

@@ -77,7 +77,7 @@ def picks(run: str) -> list[pa.Table]:
     [
         ("build OUT --from nowhere", "no file at nowhere; expected a folder or a file; correct --from"),
         ("build OUT --from SOURCE dtype=int8", "dtype 'int8'"),
-        ("build OUT --from SOURCE --set mels=2", "4 mel bands, 1 frame or more; correct --set"),
+        ("build OUT --from SOURCE --set mels=2", "4 mel bands, 1 frame or more; correct it"),
         ("build OUT --from SOURCE --set kind=audio", "expected lines such as --PJHxphWEs"),
         ("build OUT dtyp=float16 --from SOURCE", "did you mean 'dtype'"),
         ("inspect OUT", "no bag table at"),

@@ -82,9 +82,9 @@ def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
     """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs."""
     paths = sorted(_run_paths(folder, DEPTH))
     if not paths:
-        fault = "contains no run" if folder.is_dir() else "is not a folder"
+        fault = "contains no run" if folder.is_dir() else "is no folder"
         expected = "a run's folder (with a config.json), or a folder with runs up to three levels below"
-        raise BadData(f"{folder} {fault}", expected, "name the folder that a run was written to")
+        raise BadData(f"{folder}, which {fault}", expected, "name the folder that a run was written to")
     return tuple(_read_run(path, folder) for path in paths)
 
 

@@ -33,7 +33,7 @@ class AudioConfig:
         check_knobs(self, "data.audio")
         # 25 ms is the length of one frame.
         if self.samples < self.sample_rate // 40:
-            raise BadInput(f"data.audio.seconds={self.seconds}", "clips of 25 ms or more", "correct --set")
+            raise BadInput(f"data.audio.seconds={self.seconds}", "clips of 25 ms or more", "raise it")
         self.given_stats()  # raises for malformed text
 
     @property
@@ -52,7 +52,7 @@ class AudioConfig:
             mean, std = 0.0, 0.0
         if not (std > 0 and math.isfinite(mean) and math.isfinite(std)):
             expected = "auto, computed, or finite MEAN,STD with STD above 0"
-            raise BadInput(f"data.audio.stats={self.stats!r}", expected, "for example --set data.audio.stats=-4.6,4.6")
+            raise BadInput(f"data.audio.stats={self.stats!r}", expected, "for example data.audio.stats=-4.6,4.6")
         return mean, std
 
 

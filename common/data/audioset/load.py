@@ -43,7 +43,7 @@ def _clips(clips: ClipList, vocabulary: Vocabulary, config: AudioConfig, name: s
 
     used = [number for number, segment in enumerate(clips.segments) if is_used(segment)]
     if not used:
-        expected = "a clip with one of them, or --set data.audio.only_listed=false"
+        expected = "a clip with one of them, or data.audio.only_listed=false"
         raise BadData(f"none of {len(vocabulary.mids)} classes in the {name} list", expected, "set data.audio.classes")
     store = build_store([clips.recordings[number] for number in used], config)
     undecodable = [f"{clips.describe(used[number])}: {why}" for number, why in sorted(store.dropped.items())]
@@ -52,7 +52,7 @@ def _clips(clips: ClipList, vocabulary: Vocabulary, config: AudioConfig, name: s
     _log_counts(name, len(used), len(missing), undecodable)
     if len(dropped) > kept:
         found = f"{len(dropped)} of {kept + len(dropped)} {name} clips missing or undecodable (first: {dropped[0]})"
-        raise BadData(found, "at least half to be usable", "correct --set data.root, or repair the clips")
+        raise BadData(found, "at least half to be usable", "correct data.root, or repair the clips")
     ids, rows = clips.ids, np.array(used, dtype=np.int64)[store.number].tolist()
     order = sorted(range(len(rows)), key=lambda place: ids[rows[place]])
     tags = tuple(frozenset(clips.segments[rows[place]].tags) for place in order)

@@ -17,7 +17,7 @@ def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     there is neither, or no clip of a list.
     """
     if not root.is_dir():
-        raise BadData(f"no folder {root}", "the folder of the clips", "correct --set data.root")
+        raise BadData(f"no folder {root}", "the folder of the clips", "correct data.root")
     train, test = root / f"{train_set}_train_segments.csv", root / "eval_segments.csv"
     if train.exists() and test.exists():
         folder = index_folder(root)
@@ -27,7 +27,7 @@ def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     if all(parts):
         return read_parquet(parts[0]), read_parquet(parts[1])
     found = f"neither {train.name} and {test.name} nor {part}/*.parquet and eval/*.parquet in {root}"
-    raise BadData(found, "AudioSet in one of these forms", "correct --set data.root or data.audio.train_set")
+    raise BadData(found, "AudioSet in one of these forms", "correct data.root or data.audio.train_set")
 
 
 def read_clip_list(path: Path) -> ClipList:
@@ -49,7 +49,7 @@ def _match(path: Path, files: ClipFiles) -> ClipList:
         log.warning("%d clips with more than one file (%s)", len(ambiguous), ambiguous[0])
     if not segments:
         found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed)"
-        raise BadData(found, "files whose names contain their ids", "correct --set data.root")
+        raise BadData(found, "files whose names contain their ids", "correct data.root")
     return ClipList(tuple(segments), tuple(recordings), tuple(missing))
 
 

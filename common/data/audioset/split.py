@@ -44,7 +44,7 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
     The result depends on the class list and not on the target. Raises BadInput for a share outside (0, 1).
     """
     if not 0.0 < share < 1.0:
-        raise BadInput(f"data.val_share={share}", "a share between 0 and 1", "correct --set")
+        raise BadInput(f"data.val_share={share}", "a share between 0 and 1", "correct it")
     order = generator(seed, "validation").permutation(len(clips))
     has_MC = np.stack([clips.tagged([mid]) for mid in clips.vocabulary.mids], 1)
     # Clips without a listed class form a class of their own, or none of them would be set aside.
@@ -107,4 +107,4 @@ def _require_kinds(split: Split, name: str) -> None:
     ):  # fmt: skip
         if not (part.label == label).any():
             kind = "positive" if label else "negative"
-            raise BadData(f"no {kind} clip of {name!r} {purpose}", "at least one", "choose another --set data.target")
+            raise BadData(f"no {kind} clip of {name!r} {purpose}", "at least one", "choose another data.target")

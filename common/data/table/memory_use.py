@@ -48,6 +48,6 @@ def require_budget(index: RowIndex, budget: DecodingBudget) -> int:
     needed = streaming_bytes(index)
     if needed > budget.memory_bytes:
         found = f"a budget of {budget.memory_bytes / 2**20:.0f} MiB for decoded bags"
-        remedy = "raise --set fleet.pool_mb, or build the table with a smaller group_mb"
+        remedy = "raise fleet.pool_mb, or build the table with a smaller group_mb"
         raise BadInput(found, f"at least {needed / 2**20:.0f} MiB for row groups of this size", remedy)
     return needed

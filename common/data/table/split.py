@@ -26,7 +26,7 @@ def load(config: DataConfig) -> Split:
     BadInput without a table, UnknownName for a label, BadData where a kind of bag is missing.
     """
     if config.root is None:
-        raise BadInput("no data.root", "the folder or URI of a bag table", "add --set data.root=FOLDER")
+        raise BadInput("no data.root", "the folder or URI of a bag table", "add data.root=FOLDER")
     location = Location.of(config.root)
     manifest = read_manifest(location, config.version)
     if not manifest.classes:
@@ -57,7 +57,7 @@ def _hash_split(location: Location, manifest: Manifest, config: DataConfig) -> H
         raise BadData(found, "bags of other images for it", "build the table from folders train, val and test")
     if config.val_share * len(missing) >= 1.0:
         found = f"data.val_share={config.val_share} for each of {len(missing)} splits"
-        raise BadInput(found, "less than all bags", "lower --set data.val_share")
+        raise BadInput(found, "less than all bags", "lower data.val_share")
     return HashSplit(missing, config.val_share, config.bag_seed) if missing else None
 
 

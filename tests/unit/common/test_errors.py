@@ -8,7 +8,7 @@ import pytest
 from negsift.common.errors import BadInput, Interrupted, NegsiftError, ServiceError, UnknownName
 
 SENTENCES = {
-    BadInput: ("640 asked for", "at most 512", "lower --set sampling.ratio"),
+    BadInput: ("640 asked for", "at most 512", "lower sampling.ratio"),
     UnknownName: ("strategy", "bagde", ["badge", "random"]),
     ServiceError: ("no answer from scorer-3", "look at the dashboard"),
     Interrupted: ("epoch 3 is kept",),

@@ -136,7 +136,7 @@ def test_one_logit_a_bag_is_a_bad_model(pool: Any) -> None:  # Any: either form 
 
 
 def test_embeddings_beyond_the_budget_are_an_error_that_says_so() -> None:
-    with pytest.raises(ServiceError, match=r"MiB of embeddings to gather, 0 allowed; raise --set fleet\.gather_mb"):
+    with pytest.raises(ServiceError, match=r"MiB of embeddings to gather, 0 allowed; raise fleet\.gather_mb"):
         select(POOL, MODEL, Badge(engine="faiss"), 3, options=FleetConfig(block=8, gather_mb=0))
 
 

@@ -186,7 +186,7 @@ def test_bags_of_a_dataset_have_no_version(path: Path) -> None:
         ({"target_label": None}, "no target_label; expected one of bird, cat"),
         ({"pool": POOL}, "target_label='bird' with a pool that is no path"),
         ({"k": 1000}, "1000 negatives asked for; expected a whole number between 0 and 60"),
-        ({"options": FleetConfig(pool_mb=1)}, "a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"),
+        ({"options": FleetConfig(pool_mb=1)}, "a budget of 1 MiB for decoded bags.*raise fleet.pool_mb"),
         ({"pool": POOL, "target_label": None, "positives": "there"}, "positives by path without target_label"),
     ],
 )

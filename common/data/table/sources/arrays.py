@@ -32,7 +32,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     table = Path(config.labels) if config.labels else root / "labels.csv"
     if not files or not table.is_file():
         found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}"
-        raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or --set labels=FILE")
+        raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
     described = _describe(read_text_csv(table, config), config)
     missing = sorted(set(described) - set(files))
     if missing:

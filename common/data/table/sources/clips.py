@@ -69,7 +69,7 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
         evaluation = source.name.startswith(("eval", "test"))
         return {"test" if evaluation else "train": read_clip_list(source)}
     except BadData as error:  # the remedy names the keys of `train`; `pool build` has others
-        remedy = error.remedy.replace("--set data.root", "--from").replace("data.audio.train_set", "--set train_set")
+        remedy = error.remedy.replace("data.root", "--from").replace("data.audio.train_set", "train_set")
         raise BadData(error.found, error.expected, remedy) from None
 
 

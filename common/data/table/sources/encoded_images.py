@@ -73,7 +73,7 @@ def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     label = label_column(table.column_names, config)
     if column is None or label not in table.column_names:
         found = f"{path} with columns {', '.join(table.column_names[:8])}"
-        raise BadData(found, f"image or img, and {label}", "--set kind=features, or label_column=NAME")
+        raise BadData(found, f"image or img, and {label}", "kind=features, or label_column=NAME")
     by_number = {str(number): name for number, name in enumerate(class_names(table.schema, label))}
     labels = [tuple(by_number.get(name, name) for name in names or ()) for names in as_labels(table[label]).to_pylist()]
     splits = table["split"].to_pylist() if "split" in table.column_names else ["train"] * len(labels)

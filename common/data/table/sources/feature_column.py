@@ -25,6 +25,6 @@ def to_dtype(values: ArrayLike, dtype: str) -> Features:
     finite = np.isfinite(wide)
     if finite.sum() != np.isfinite(narrow).sum():
         found = f"{np.abs(wide[finite]).max():g} among the features"
-        wider = "--set dtype=float32, or " if dtype == "float16" else ""
+        wider = "dtype=float32, or " if dtype == "float16" else ""
         raise BadData(found, f"numbers that {dtype} holds", f"{wider}scale them")
     return narrow

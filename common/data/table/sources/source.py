@@ -45,12 +45,12 @@ class BuildConfig:
             raise UnknownName("dtype", self.dtype, ("float16", "float32"))
         if min(self.bag_size, self.image_size, self.views + 1) < 1:
             found = f"bag_size={self.bag_size}, image_size={self.image_size}, views={self.views}"
-            raise BadInput(found, "1 or more, views 0 or more", "correct --set")
+            raise BadInput(found, "1 or more, views 0 or more", "correct it")
         if self.train_set not in TRAIN_SETS:
             raise UnknownName("train_set", self.train_set, TRAIN_SETS)
         if not (self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600):
             found = f"sample_rate={self.sample_rate}, seconds={self.seconds}, mels={self.mels}, frames={self.frames}"
-            raise BadInput(found, "1,000 Hz, 0.025 to 3,600 s, 4 mel bands, 1 frame or more", "correct --set")
+            raise BadInput(found, "1,000 Hz, 0.025 to 3,600 s, 4 mel bands, 1 frame or more", "correct it")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> N
     missing = [name for name in needed if name not in names]
     if missing:
         found = f"{path} without column {', '.join(missing)} (it has {', '.join(names[:8])})"
-        remedy = "name them: --set id_column=NAME --set label_column=NAME"
+        remedy = "name them: id_column=NAME label_column=NAME"
         raise BadData(found, "columns for the bag's id and its labels", remedy)
 
 

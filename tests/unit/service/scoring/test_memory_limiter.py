@@ -56,7 +56,7 @@ def test_blocks_that_fit_alone_are_embedded_one_at_a_time(error: Exception) -> N
 @pytest.mark.parametrize("error", ERRORS)
 def test_a_block_that_does_not_fit_alone_is_named_with_the_knob(error: Exception) -> None:
     memory = Memory(0, error)
-    with pytest.raises(ServiceError, match="no memory to embed block 7 .64 bags.*--set fleet.block"):
+    with pytest.raises(ServiceError, match="no memory to embed block 7 .64 bags.*lower fleet.block"):
         MemoryLimiter().run(lambda: memory.take(None), "block 7 (64 bags)")
 
 

@@ -425,7 +425,7 @@ def test_bytes_that_are_not_text_are_bad_data(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-@pytest.mark.parametrize(("make", "found"), [(True, "contains no run"), (False, "is not a folder")])
+@pytest.mark.parametrize(("make", "found"), [(True, "contains no run"), (False, "is no folder")])
 def test_folder_without_runs_is_bad_data(tmp_path: Path, make: bool, found: str) -> None:
     folder = tmp_path / "empty"
     if make:

@@ -225,8 +225,8 @@ def test_a_bag_larger_than_a_row_group_has_one_to_itself(tmp_path: Path) -> None
 
 WRONG_CSV = {
     "no rows": ("bag_id,label,x\n", "no rows in .*bags.csv"),
-    "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*--set label_column=NAME"),
-    "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*--set id_column=NAME"),
+    "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*label_column=NAME"),
+    "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*id_column=NAME"),
     "no features": ("bag_id,label\na,1\n", "no column of features"),
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),

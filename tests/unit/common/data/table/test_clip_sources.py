@@ -131,7 +131,7 @@ def test_other_sources_have_no_clips(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_list_names_the_keys_of_build(root: Path) -> None:
-    expected_lines = "neither unbalanced_train_segments.csv .*correct --from or --set train_set$"
+    expected_lines = "neither unbalanced_train_segments.csv .*correct --from or train_set$"
     with pytest.raises(BadData, match=expected_lines):
         build(root, root.parent / "t", dataclasses.replace(CLIPS, train_set="unbalanced"))
     assert not Location.of(root.parent / "t").files()

@@ -141,7 +141,7 @@ def test_what_is_held_and_passes_by_stays_below_the_budget(pool: TableBags) -> N
 
 
 def test_a_budget_too_small_is_reported(pool: TableBags) -> None:
-    with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected at least \d+ MiB.*raise --set fleet.pool_mb"):
+    with pytest.raises(BadInput, match=r"a budget of 1 MiB .* expected at least \d+ MiB.*raise fleet.pool_mb"):
         RowGroupStream(pool.row_index, range(60), DecodingBudget(1 << 20))
 
 

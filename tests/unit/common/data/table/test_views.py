@@ -154,7 +154,7 @@ def test_room_for_the_instance_table_is_in_the_budget(pool: TableBags, where: Pa
     whole = 3 * (COUNT + TEST) * 16 * 16 * 3
     assert streaming_bytes(pool.row_index) > whole + streaming_bytes(pool.row_index.images) > whole + READING_BYTES
     tight = FleetConfig(pool_mb=streaming_bytes(pool.row_index) >> 20)
-    with pytest.raises(BadInput, match="for decoded bags; expected .* raise --set fleet.pool_mb"):
+    with pytest.raises(BadInput, match="for decoded bags; expected .* raise fleet.pool_mb"):
         NegativeSampler(where, CNN, strategy="entropy", k=3, target_label="bird", options=tight)
 
 
