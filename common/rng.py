@@ -14,8 +14,7 @@ MIX_B = np.uint64(0x94D049BB133111EB)
 
 def stream_key(seed: int, role: str, epoch: int = 0) -> int:
     """A 64-bit key for one use of randomness; other roles and epochs have unrelated keys."""
-    text = f"{seed}/{role}/{epoch}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{role}/{epoch}".encode(), digest_size=8).digest(), "little")
 
 
 def generator(seed: int, role: str, epoch: int = 0) -> np.random.Generator:

@@ -46,8 +46,7 @@ def check_fit(config: RunConfig) -> None:
 
 def default_folder(config: RunConfig) -> Path:
     """A folder named after the recipe, with a hash of the configuration, so that the same command finds it again."""
-    text = json.dumps(to_dict(config), sort_keys=True)
-    tag = hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
+    tag = hashlib.blake2b(json.dumps(to_dict(config), sort_keys=True).encode(), digest_size=3).hexdigest()
     return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{tag}"
 
 

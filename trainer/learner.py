@@ -93,8 +93,7 @@ class Learner:
         target = torch.stack([1 - label, label], 1) if label.is_floating_point() else label
         with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
             logits = self._trained(batch.bags.to(self.device))
-        losses = cross_entropy(logits.float(), target, reduction="none")
-        loss = (losses * weight).mean()
+        loss = (cross_entropy(logits.float(), target, reduction="none") * weight).mean()
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)  # Tensor.backward is untyped, and calls this
         self._optimiser.step()

@@ -47,8 +47,7 @@ def plan_bags(positive: NDArray[np.bool_], size: int, density: str, seed: int) -
         bags = _cut(random.permutation(len(positive)), size)
     else:
         bags = _mix(ones, zeros, size, positives_per_bag(len(ones), size, density))
-    order = random.permutation(len(bags))
-    shuffled = [random.permutation(bags[b]) for b in order]
+    shuffled = [random.permutation(bags[b]) for b in random.permutation(len(bags))]
     # Shuffled once more, or the positives would come first in every bag, and positive bags before negative ones.
     offsets = np.concatenate([[0], np.cumsum([len(bag) for bag in shuffled])]).astype(np.int64)
     rows = np.concatenate(shuffled).astype(np.int64)

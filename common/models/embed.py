@@ -26,8 +26,7 @@ class EncodedBags:
 
     def wide(self) -> "EncodedBags":
         """The same bags, with bfloat16 features widened to float32."""
-        half = self.features.dtype == torch.bfloat16
-        return EncodedBags(self.features.float(), self.sizes) if half else self
+        return EncodedBags(self.features.float(), self.sizes) if self.features.dtype == torch.bfloat16 else self
 
 
 def gradient_labels(logits_NK: Tensor, spec: EmbeddingSpec) -> Tensor:

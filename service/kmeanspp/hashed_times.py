@@ -26,8 +26,7 @@ def phase_key(seed: int, epoch: int, phase: int) -> int:
 def uniforms(key: int, index: Index, draw: Index) -> Floats:
     """The `draw`-th number in (0, 1] of each position; arrival j takes draws 2j (its time) and 2j + 1 (its mark)."""
     with np.errstate(over="ignore"):
-        shift = draw.astype(np.uint64) * np.uint64(_DRAW)
-        return uniform_keys(key, index, shift)
+        return uniform_keys(key, index, draw.astype(np.uint64) * np.uint64(_DRAW))
 
 
 def exponentials(key: int, index: Index, arrival: Index) -> Floats:

@@ -135,7 +135,7 @@ def _factors(part: Embedded, spec: PointsSpec) -> list[Steps]:
     """The points' factors as float32; the two factors of a gradient are multiplied if one has a single column."""
     if spec.of == "features":
         return [part.features.astype(np.float32, copy=False)]
-    assert part.gradient is not None  # `spec.ask` asks for it
+    assert part.gradient is not None  # `spec.embedding` needs it
     left_nc, right_nc = part.gradient.left, part.gradient.right
     factors: list[Array] = [left_nc * right_nc] if left_nc.shape[1] == 1 else [left_nc, right_nc]
     with np.errstate(over="ignore"):  # what overflows is dropped as not finite

@@ -21,8 +21,7 @@ def block_count(total: int, size: int) -> int:
 
 def share_blocks(blocks: int, shards: int) -> Sequence[range]:
     """Consecutive runs of blocks, one a shard, whose lengths differ by at most one; some may be empty."""
-    bounds = [blocks * shard // shards for shard in range(shards + 1)]
-    return [range(low, high) for low, high in pairwise(bounds)]
+    return [range(low, high) for low, high in pairwise(blocks * shard // shards for shard in range(shards + 1))]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class BlockEmbedder:
         return other
 
     def load(self, snapshot: Snapshot) -> bool:
-        """Take these weights and their version of the pool; whether they differ from the last ones."""
+        """Take these weights and their version of the pool; gives whether they differ from the last ones."""
         with self._lock:
             if snapshot.digest == self._digest:
                 return False

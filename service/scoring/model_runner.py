@@ -59,8 +59,7 @@ class ModelRunner:
         """The features (n, D) of single instances, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            encoded = self._cached(key, lambda: self._encode(BagBatch(images, sizes), len(images)))
-            return to_numpy(encoded.features)
+            return to_numpy(self._cached(key, lambda: self._encode(BagBatch(images, sizes), len(images))).features)
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
         on_device, half = to_device(batch, self.device, self._config), self._config.precision == "bfloat16"

@@ -22,6 +22,7 @@ from negsift.service.scoring.model_runner import ModelRunner
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.contract import candidates
 from negsift.service.top_k import merge
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class Shard:
         spec = strategy.embedding_spec(round)
 
         def score(block: int) -> Candidates:
-            return strategy.candidates(self._embedder.block(snapshot, "pool", block, spec), prepared, round)
+            return candidates(strategy, self._embedder.block(snapshot, "pool", block, spec), prepared, round)
 
         return merge(self._map(score, self._embedder.data.blocks("pool", round.subset)), round.most)
 

@@ -15,6 +15,7 @@ from negsift.service.scoring.requests import EncodeInstances, Fleet
 from negsift.service.selection.pool_view import FleetView
 from negsift.service.selection.task import Task, lacking_scores
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.contract import check_picks
 from negsift.service.top_k import top_k
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
         prepared = _prepare(strategy, round, view)
     with timer.stage("merge"):
         picked = strategy.pick(view, prepared, round)
+    check_picks(strategy, picked.candidates, round)
     _require_enough(picked.candidates, round)
     if fleet.recovery.any:
         log.warning("epoch %d: recovered on the way, the picks are the same: %s", round.epoch, fleet.recovery)
@@ -77,10 +79,7 @@ def _in_use(round: Round) -> Index:
 
 
 def _require_enough(candidates: Candidates, round: Round) -> None:
-    index, bags = candidates.index, round.pool.bags
-    if len(np.unique(index)) < len(index) or not ((index >= 0) & (index < bags)).all():
-        raise BadInput("bags picked twice or out of range", f"distinct positions below {bags}", "correct pick")
     if candidates.dropped:
         log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
-    if len(index) != round.k and not round.all_scores:
-        raise lacking_scores(len(index), candidates.seen, round.k)
+    if len(candidates.index) != round.k and not round.all_scores:
+        raise lacking_scores(len(candidates.index), candidates.seen, round.k)

@@ -60,8 +60,8 @@ class ScoreTable:
             raise lacking_scores(len(scored), len(self.score), k)
         rows = scored[top_k(scored, self.score[scored], k)]
         ages = np.maximum(version - self.version.astype(np.int64), 0)
-        oldest = int(ages[scored].max(initial=0))
-        return rows, self.score[rows], Ages(oldest, float(ages[rows].mean()) if k else 0.0)
+        mean = float(ages[rows].mean()) if k else 0.0
+        return rows, self.score[rows], Ages(int(ages[scored].max(initial=0)), mean)
 
     @property
     def considered(self) -> int:

@@ -144,5 +144,4 @@ class TaskRegistry:
 def _digest(spec: TaskSpec) -> str:
     """A digest of what shards are made from; tasks of one target, version and architecture share it."""
     model = spec.model if isinstance(spec.model, bytes) else json.dumps(dict(spec.model), sort_keys=True).encode()
-    content = f"{spec.target!r} {spec.pool_version} ".encode() + model
-    return hashlib.blake2b(content, digest_size=6).hexdigest()
+    return hashlib.blake2b(f"{spec.target!r} {spec.pool_version} ".encode() + model, digest_size=6).hexdigest()

@@ -77,6 +77,6 @@ def shards_for(manifest: Manifest, config: FleetConfig, room: int) -> int:
     if config.shards > blocks:
         raise BadInput(
             f"{config.shards} shards for {manifest.rows:,} bags in {blocks} blocks of {config.block}",
-            f"at most {blocks}, a block each", "lower --shards or block",
+            f"at most {blocks}, a block each", "lower shards or block",
         )  # fmt: skip
     return config.shards

@@ -1,24 +1,19 @@
 """The base class of strategies: a score for every bag, and optionally something learnt from the positives first.
 
 A new strategy is a class in a file of its own that overrides `score` (and `prepare`), or `pick` if scores of
-single bags can't express what it wants; and a row in `STRATEGIES`. A larger score is wanted more.
+single bags can't express what it wants; and a row in `STRATEGIES`. `contract` has what its answers must be.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from negsift.common.arrays import Floats, Index
-from negsift.common.errors import BadInput
-from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Need, Picked, Round
+from negsift.common.types import Embedded, EmbeddingSpec, Need, Picked, Round
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.shared_points import SharedPoints
-from negsift.service.top_k import top_k
 
-Prepared = Mapping[str, NDArray[np.float64]]
+Prepared = Mapping[str, Floats]
 
 
 class PoolView(Protocol):
@@ -57,22 +52,9 @@ class Strategy:
         return {}
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
-        """One float64 a bag, (n,). A bag's score may depend on other bags through `prepared` only."""
+        """One float64 a bag, (n,), larger is wanted more; may depend on other bags through `prepared` only."""
         raise NotImplementedError
 
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """k bags of the pool, best first; by default those of the highest score."""
         return view.top_k(self, prepared, round)
-
-    def candidates(self, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
-        """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
-        with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
-            score = self.score(embedded, prepared, round)
-        if score.shape != embedded.index.shape or score.dtype != np.float64:
-            raise BadInput(
-                f"scores {score.dtype}{score.shape} from {type(self).__name__}",
-                f"float64{embedded.index.shape}, one score a bag", "correct its score method",
-            )  # fmt: skip
-        finite = np.flatnonzero(np.isfinite(score))
-        rows = finite[top_k(embedded.index[finite], score[finite], round.most)]
-        return Candidates(embedded.index[rows], score[rows], len(score), len(score) - len(finite))

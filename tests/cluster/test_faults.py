@@ -31,11 +31,12 @@ from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.cluster.errors import put, reason_to_repeat
-from negsift.service.cluster.scorer import SpecRef
+from negsift.service.cluster.scorer import ScorerStatus, SpecRef
 from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, ScorerGroup
 from negsift.service.cluster.service import last_moment
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.rebalance import Move
+from negsift.service.scoring.shard_cache import ShardMemory
 from tests.cluster.moments import await_calm, is_first
 from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
@@ -165,7 +166,8 @@ def never() -> None:
 def test_a_full_node_is_avoided_for_later_moves(
     home: str | None, avoided: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = ray.put({"node": home}) if home else ray.remote(num_cpus=99)(never).remote()
+    status = ScorerStatus("scorer-0", 1, home or "", ShardMemory(0, 0, 0, 0))
+    answer = ray.put(status) if home else ray.remote(num_cpus=99)(never).remote()
     move, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
     group = ScorerGroup(ScorerFactory((1.0, 0.0), "test"), ["own"], nodes={0: "old"}, moves=[move])
     monkeypatch.setattr(ray, "kill", ended.append)

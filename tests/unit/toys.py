@@ -22,6 +22,7 @@ from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.points.bag_points import BagPoints, Grid, PointsSpec
 from negsift.service.points.shared_points import GatherLimits, SharedPoints
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.contract import candidates
 
 BLOCK = 8
 SHAPE = (3, 16, 16)
@@ -103,7 +104,7 @@ class HeldView:
         self._pool = pool
 
     def top_k(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
-        return Picked(strategy.candidates(self._pool, prepared, round))
+        return Picked(candidates(strategy, self._pool, prepared, round))
 
     def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
         return self._pool if index is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, index)))

@@ -60,8 +60,7 @@ def check_files(
     content of row groups is checked when it is read, by `RowGroupReader`.
     """
     with ThreadPoolExecutor(min(8, len(files)) or 1, thread_name_prefix="negsift-open") as threads:
-        footers = threads.map(lambda file: check_file(location, file, payload), files)
-        return list(zip(files, footers, strict=True))
+        return list(zip(files, threads.map(lambda file: check_file(location, file, payload), files), strict=True))
 
 
 def check_file(location: Location, file: TableFile, payload: Payload) -> pq.FileMetaData:

@@ -15,6 +15,7 @@ from negsift.common.rng import stream_key
 from negsift.common.types import Candidates, Embedded, Gradient, Need, Round
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.contract import candidates
 from negsift.service.strategies.svm_margin import SvmMargin
 from tests.unit.common.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
@@ -201,7 +202,7 @@ class Odd(Strategy):
 @pytest.mark.parametrize("score", [np.zeros(2), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, np.int64)])
 def test_scores_of_another_form_are_bad_input(score: Floats) -> None:
     with pytest.raises(BadInput, match=r"scores .* from Odd; expected float64\(3,\), one score a bag"):
-        Odd(score).candidates(embedded(np.zeros((3, 2))), {}, a_round(1))
+        candidates(Odd(score), embedded(np.zeros((3, 2))), {}, a_round(1))
 
 
 def test_unknown_strategy_lists_the_strategies() -> None:

@@ -1,0 +1,30 @@
+"""What every strategy's answer must be: one finite or not finite float64 a bag, and distinct positions of the pool."""
+
+import numpy as np
+
+from negsift.common.errors import BadInput
+from negsift.common.types import Candidates, Embedded, Round
+from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.top_k import top_k
+
+
+def candidates(strategy: Strategy, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
+    """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
+        score = strategy.score(embedded, prepared, round)
+    if score.shape != embedded.index.shape or score.dtype != np.float64:
+        raise BadInput(
+            f"scores {score.dtype}{score.shape} from {type(strategy).__name__}",
+            f"float64{embedded.index.shape}, one score a bag", "correct its score method",
+        )  # fmt: skip
+    finite = np.flatnonzero(np.isfinite(score))
+    rows = finite[top_k(embedded.index[finite], score[finite], round.most)]
+    return Candidates(embedded.index[rows], score[rows], len(score), len(score) - len(finite))
+
+
+def check_picks(strategy: Strategy, picks: Candidates, round: Round) -> None:
+    """Raise BadInput if `pick` gave a bag twice, or one that isn't there."""
+    index, bags = picks.index, round.pool.bags
+    if len(np.unique(index)) < len(index) or not ((index >= 0) & (index < bags)).all():
+        found = f"bags picked twice or out of range by {type(strategy).__name__}"
+        raise BadInput(found, f"distinct positions below {bags}", "correct its pick method")
