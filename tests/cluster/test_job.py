@@ -118,8 +118,14 @@ import torch
 
 from negsift import NegativeSampler
 
+
+class Mean(torch.nn.Linear):
+    def forward(self, bags):
+        return super().forward(bags).mean(1)
+
+
 torch.manual_seed(0)
-pool, model = [torch.randn(16) for _ in range(50)], torch.nn.Linear(16, 2)
+pool, model = [torch.randn(3, 16) for _ in range(50)], Mean(16, 2)
 if {alone}:
     ray.init(log_to_driver=False)
 for fleet in ("local", "ray"):

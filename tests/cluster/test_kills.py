@@ -86,7 +86,7 @@ class KillingPool:
         if self._left == 0:
             name = next(name for name in ray.util.list_named_actors() if name.startswith("scorer-0-"))
             patient = ray.get_actor(name).status.options(max_task_retries=-1)  # it may be back only just now
-            os.kill(ray.get(patient.remote(), timeout=DEADLINE_S)["pid"], signal.SIGKILL)
+            os.kill(ray.get(patient.remote(), timeout=DEADLINE_S).pid, signal.SIGKILL)
         return self._pool.ask(query)
 
 
