@@ -119,7 +119,7 @@ def test_a_block_that_does_not_fit_is_reported_from_ray_too() -> None:
         NegativeSampler(
             vectors([3] * 8), model, strategy="entropy", k=3, shards=1, fleet="ray", options=options
         ) as one,
-        pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*--set fleet.block"),
+        pytest.raises(ServiceError, match=r"block 0 of the pool \(8 bags\).*lower fleet.block"),
     ):
         one.select(model.state_dict(), 0)
 
