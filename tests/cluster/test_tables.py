@@ -20,7 +20,7 @@ GIVEN = {"k": 20, "strategy": "badge", "target_label": "bird"}
 def test_a_pool_too_large_for_a_scorer_is_reported_as_locally(tmp_path: Path) -> None:
     write(tmp_path, as_table(random_bags(150), third_positive(150)))
     options = FleetConfig(block=8, pool_mb=1, cpus_per_shard=0.5)
-    with pytest.raises(BadInput, match="a budget of 1 MiB for decoded bags.*raise --set fleet.pool_mb"):
+    with pytest.raises(BadInput, match="a budget of 1 MiB for decoded bags.*raise fleet.pool_mb"):
         NegativeSampler(tmp_path, vector_model(), shards=2, options=options, fleet="ray", **GIVEN)
 
 
