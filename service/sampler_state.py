@@ -54,7 +54,7 @@ class SamplerState:
         """Continue from a `state`; raises BadInput if it is none, or one of a pool of other than `pool` bags."""
         if not isinstance(state, Mapping) or "previous" not in state:
             raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give one")
-        previous = None if state["previous"] is None else np.array(state["previous"], dtype=np.int64)
+        previous = None if state["previous"] is None else np.array(state["previous"].tolist(), dtype=np.int64)
         if previous is not None and len(previous) and not 0 <= previous.min() <= previous.max() < pool:
             found = f"a state with positions {previous.min()} to {previous.max()}"
             raise BadInput(found, f"0 to {pool - 1}", "give a state of this pool")

@@ -40,7 +40,7 @@ def thin_out(block: ArrivalBlock, gaps_mm: Floats, limits: Floats, first: int) -
         if threshold_m[row] < gap_m[row]:
             kept[count] = row
             count += 1
-            np.minimum(gap_m[row + 1 :], gaps_mm[row, row + 1 :], gap_m[row + 1 :])
+            gap_m[row + 1 :] = np.minimum(gap_m[row + 1 :], gaps_mm[row, row + 1 :])
             if count == len(limits) or ends_phase_m[row]:
                 return kept[:count], row + 1, False
     return kept[:count], len(place_m), False

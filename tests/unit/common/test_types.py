@@ -26,7 +26,7 @@ def arrays(value: Embedded) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("gradient", [False, True])
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_arrival_order_leaves_no_trace(order: tuple[int, ...], gradient: bool) -> None:
     whole = some(7, gradient)
     parts = [whole.take(np.array(rows)) for rows in ([0, 4], [5, 1, 2], [6, 3])]
