@@ -2,25 +2,58 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from negsift.common.errors import BadWeights
 from negsift.common.types import Snapshot
 
 Weights = Mapping[str, Tensor | NDArray[np.generic]]
 
+_REALS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_WHOLE = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
+_DTYPES = {*_REALS, *_WHOLE, torch.bool, torch.complex64, torch.complex128}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`what` keeps an entry of a state dict from being an array of numbers, and the `remedy`."""
+
+    what: str
+    remedy: str
+
+
+def fault_of(value: object) -> Fault | None:
+    """What is wrong with an entry of a state dict; None for a dense tensor, an array or a number."""
+    if not isinstance(value, Tensor):
+        numbers = isinstance(value, (np.ndarray, np.generic, int, float)) and np.asarray(value).dtype.kind in "biufc"
+        return None if numbers else Fault(f"of type {type(value).__name__}", "keep all but tensors out of it")
+    if is_lazy(value):
+        return Fault("of a lazy layer, which have no shape yet", "run the model on one batch first")
+    if value.is_meta:
+        return Fault("on the meta device, which holds no numbers", "use to_empty(), then load or initialise them")
+    if hasattr(value, "full_tensor"):
+        return Fault("sharded over processes (a DTensor)", "gather them with full_tensor() in every process")
+    if value.layout != torch.strided:
+        return Fault(f"of layout {value.layout}", "use to_dense()")
+    if value.dtype not in _DTYPES:
+        return Fault(f"of {value.dtype}", "give them in float32 or bfloat16")
+    return None
+
 
 def take_snapshot(weights: Weights, version: int) -> Snapshot:
-    """A copy of `weights`, which later training steps do not change. Raises BadWeights for anything but a state dict,
-    and if a floating-point entry is not finite.
+    """A copy of `weights`, which later training steps do not change; DTensors are gathered, by a call that every
+    process of their group has to make. Raises BadWeights for anything but a state dict of dense tensors or arrays, and
+    if a floating-point entry is not finite.
     """
     if not isinstance(weights, Mapping):
         raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "pass model.state_dict()")
-    arrays = {name: _to_numpy(value) for name, value in weights.items()}
+    arrays = {name: _to_numpy(name, value) for name, value in weights.items()}
     return Snapshot(version, weights_digest(arrays), arrays)
 
 
@@ -58,11 +91,22 @@ def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], published: Mappi
     return BadWeights(found, f"shape {expected[name]}" if name in expected else "no such entry", remedy)
 
 
-def _to_numpy(value: Tensor | NDArray[np.generic]) -> NDArray[np.generic]:
-    if isinstance(value, Tensor):
-        cpu = value.detach().cpu()
+def _to_numpy(name: str, value: object) -> NDArray[np.generic]:
+    whole = _gathered(value)
+    fault = fault_of(whole)
+    if fault is not None:
+        raise BadWeights(f"weights {name!r} {fault.what}", "dense tensors or arrays", fault.remedy)
+    if isinstance(whole, Tensor):
+        cpu = whole.detach().cpu()
         return (cpu.float() if cpu.dtype == torch.bfloat16 else cpu).numpy().copy()
-    return np.array(value)
+    return np.array(whole)
+
+
+def _gathered(value: object) -> object:
+    """A DTensor as a whole, if a process group is there; any other value as it is."""
+    gather = getattr(value, "full_tensor", None)
+    ready = gather is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+    return gather() if gather is not None and ready else value
 
 
 def _require_finite(name: str, array: NDArray[np.generic]) -> None:

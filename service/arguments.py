@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch.utils.data import Dataset
+
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
@@ -35,10 +37,18 @@ def resolve_positives(positives: BagDataset | str | Path | None, label: str | No
 
 def require_dataset(dataset: object, name: str) -> None:
     """Raise BadInput unless `dataset` is a map-style dataset."""
-    sized = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
-    if isinstance(dataset, (str, bytes, Mapping)) or not sized:
+    # torch's base class defines [i] to raise, for iterable datasets too, and __len__ is the subclass's own.
+    mapped = getattr(type(dataset), "__getitem__", Dataset.__getitem__) is not Dataset.__getitem__
+    if isinstance(dataset, (str, bytes, Mapping)) or not mapped or not hasattr(dataset, "__len__"):
         expected = "a map-style dataset of bags, with len() and [i], or the path of a bag table"
         raise BadInput(f"{name} of type {type(dataset).__name__}", expected, "wrap it in a torch Dataset")
+
+
+def require_column(target: int, columns: int | None) -> None:
+    """Raise BadInput unless `target` may be one of so many logit columns; None stands for an unknown number."""
+    if columns is not None and target >= columns:
+        found, expected = f"target={target} with {columns} logit columns", f"a column from 0 to {columns - 1}"
+        raise BadInput(found, expected, "correct target=, or name the classifier with head=")
 
 
 def resolve_strategy(strategy: object) -> Strategy:
@@ -52,13 +62,16 @@ def resolve_strategy(strategy: object) -> Strategy:
 
 
 def resolve_policy(policy: RoundPolicy | None, shortcuts: RoundPolicy) -> RoundPolicy:
-    """The policy given as a whole or by `shortcuts` for its fields; raises BadInput for both, or for another type."""
+    """The policy given as a whole, without a subclass's own fields, or by `shortcuts` for its fields.
+
+    Raises BadInput for both, or for another type.
+    """
     require_kind(policy, RoundPolicy, "policy")
     if policy is None:
         return shortcuts
     if shortcuts != RoundPolicy():
         raise BadInput("policy= and a shortcut for one of its fields", "one of both", "set the policy's field")
-    return policy
+    return policy.policy
 
 
 def require_kind(value: object, kind: type, name: str) -> None:

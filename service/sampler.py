@@ -11,18 +11,26 @@ from torch import nn
 
 from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
-from negsift.common.models.adapt import as_embedder
+from negsift.common.generators import generators_kept
+from negsift.common.models.adapt import as_embedder, logit_columns
 from negsift.common.models.bag import BagClassifier
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
-from negsift.service.arguments import require_kind, resolve_policy, resolve_pool, resolve_positives, resolve_strategy
+from negsift.service.arguments import (
+    require_column,
+    require_kind,
+    resolve_policy,
+    resolve_pool,
+    resolve_positives,
+    resolve_strategy,
+)
 from negsift.service.config import FleetConfig
 from negsift.service.pool.bag_source import BagSource, Collate
 from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
-from negsift.service.selection.task import Task, check_version, require_positives
+from negsift.service.selection.task import Task, check_version, require_positives, require_whole
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
 
@@ -34,10 +42,11 @@ class NegativeSampler:
 
     `pool` and `positives` are map-style datasets of bags, or the path or URI of a bag table, of which they are the
     training bags negative or positive for `target_label`. `positives` is needed by strategies that learn from them.
-    `model` is a BagClassifier, or any module that gives bag logits (N, K) and whose last linear layer is `head`; it is
-    copied, never changed. `strategy` is a name or an object. `k` may be left out for `full`. `policy` says how old
-    weights may be and how much a round scores; `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are
-    its fields one by one. `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
+    `model` is a BagClassifier, or any module that gives bag logits (N, K) (with `outputs="probability"` probabilities)
+    and whose last linear layer is the classifier, or named by `head`; it is copied, never changed. `strategy` is a name
+    or an object. `k` may be left out for `full`. `policy` says how old weights may be and how much a round scores;
+    `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are its fields one by one. `options` says where
+    scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
     The picks depend on pool, weights, strategy, k, target, seed, epoch and policy, for strategies that learn from the
     negatives in use and with `rescore` also on earlier selections, and in the last bit on the block size and scoring
@@ -59,6 +68,7 @@ class NegativeSampler:
         positives: BagDataset | str | Path | None = None,
         target_label: str | None = None,
         head: str | None = None,
+        outputs: str | None = None,
         collate: Collate | None = None,
         random_rounds: int = 0,
         staleness: int | None = None,
@@ -74,12 +84,13 @@ class NegativeSampler:
         config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every)
-        embedder = as_embedder(model, head)
+        embedder = as_embedder(model, head, outputs)
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource(resolve_pool(pool, target_label), collate, ragged)
         positive_bags = BagSource(resolve_positives(positives, target_label), collate, ragged)
         self._pool = PoolHandle(bags.dataset)
         self._positives: int | None = len(positive_bags)
+        self._columns = logit_columns(embedder)
         self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
         self._state = SamplerState()
         self._require_fit()
@@ -92,11 +103,11 @@ class NegativeSampler:
         log.info(self._service.describe())
 
     @classmethod
-    def over(cls, service: Service, pool: BagDataset, task: Task) -> Self:
-        """A sampler of `pool` whose rounds are run by another program's service."""
+    def over(cls, service: Service, pool: BagDataset, task: Task, columns: int | None) -> Self:
+        """A sampler of `pool` for a model of so many logit columns, whose rounds another program's service runs."""
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool), task
-        sampler._state = SamplerState()
+        sampler._state, sampler._columns = SamplerState(), columns
         sampler._positives = None  # the service knows their number, and refuses the task if there are none
         sampler._require_fit()
         sampler._service, sampler._closes_service = service, True
@@ -122,10 +133,13 @@ class NegativeSampler:
     def select(self, weights: Weights, epoch: int) -> Selection:
         """The negatives for `epoch`, scored with `weights` (a state dict of tensors or arrays).
 
+        Whatever a model or pool in this process draws, the global random generators are left as they were.
+
         Raises BadWeights if they don't fit the model or aren't finite, ServiceError if the round can't be finished,
         and what the model or the pool raises, unchanged.
         """
-        return self.submit(weights, epoch).result()
+        with generators_kept():
+            return self.submit(weights, epoch).result()
 
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> PendingSelection:
         """Start a round and return at once; `.result(timeout_s)` gives the selection.
@@ -160,10 +174,13 @@ class NegativeSampler:
         return self._state.state() | {"pool_version": self._pool.version.version}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
-        """Continue from a `state_dict`; raises BadInput if it is none, or one of another pool."""
+        """Continue from a `state_dict`; raises BadInput if it is none, or one of another pool, and changes nothing."""
+        pool = copy.copy(self._pool)
         if isinstance(state, Mapping) and state.get("pool_version"):
-            self.refresh(state["pool_version"])
-        self._state.load(state, len(self.pool))
+            require_whole("pool_version", state["pool_version"])
+            pool.refresh(state["pool_version"])
+        self._state.load(state, len(pool.bags))
+        self._pool.bags, self._pool.version = pool.bags, pool.version
 
     def close(self, finish: bool = True) -> None:
         """Free the shards, if not done yet; a round under way is finished first, or given up unless `finish`."""
@@ -178,6 +195,7 @@ class NegativeSampler:
         self.close(finish=kind is None)
 
     def _require_fit(self) -> None:
-        """Raise BadInput if the task can't be served by this pool and these positives."""
+        """Raise BadInput if the task can't be served by this pool, this model and these positives."""
+        require_column(self._task.target, self._columns)
         require_positives(self._task.strategy, self._positives)
         self._task.size(len(self.pool))

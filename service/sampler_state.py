@@ -13,7 +13,7 @@ from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Pending
 from negsift.common.types import PoolVersion, Round, Selection, Snapshot
-from negsift.service.selection.score_table import ScoreTable
+from negsift.service.selection.score_table import ScoreTable, column_of
 
 
 class PoolHandle:
@@ -54,12 +54,15 @@ class SamplerState:
         """Continue from a `state`; raises BadInput if it is none, or one of a pool of other than `pool` bags."""
         if not isinstance(state, Mapping) or "previous" not in state:
             raise BadInput(f"a state of type {type(state).__name__} without 'previous'", "a state_dict()", "give one")
-        previous = None if state["previous"] is None else np.array(state["previous"].tolist(), dtype=np.int64)
+        given, kept = state["previous"], state.get("kept")
+        previous = None if given is None else column_of(given, "previous", "iu").astype(np.int64)
         if previous is not None and len(previous) and not 0 <= previous.min() <= previous.max() < pool:
             found = f"a state with positions {previous.min()} to {previous.max()}"
             raise BadInput(found, f"0 to {pool - 1}", "give a state of this pool")
-        self.previous = previous
-        self.scores = ScoreTable.from_state(state["kept"], pool) if state.get("kept") else None
+        if previous is not None and len(np.unique(previous)) < len(previous):
+            raise BadInput("a state with a position twice", "distinct positions", "give a state_dict()")
+        scores = None if kept is None else ScoreTable.from_state(kept, pool)
+        self.previous, self.scores = previous, scores
 
     def fold(self, scored: Selection, round: Round) -> Selection:
         """The selection that follows from the scores in `scored` and those kept before."""

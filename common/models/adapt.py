@@ -1,7 +1,5 @@
 """Adapts any torch module that outputs bag logits; the input of its last linear layer is taken as the features."""
 
-import copy
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,38 +10,33 @@ from torch.nn.functional import linear
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
-from negsift.common.errors import BadModel
+from negsift.common.errors import BadInput, BadModel, UnknownName
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.copying import independent_copy, require_module, require_one_argument
 from negsift.common.models.embed import EncodedBags, gradient_labels, linear_gradient, pack
+from negsift.common.models.head import ForwardPass, HeadRecord, find_head
+from negsift.common.models.outputs import OUTPUTS, agree, logits_of_probabilities, look_like_probabilities
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
-class HeadInputs(threading.local):
-    """The inputs of the head in this thread's last forward pass; a copy starts empty."""
-
-    last: Tensor | None = None
-
-    def clear(self) -> None:
-        """Forget the last pass."""
-        self.last = None
-
-    def __reduce__(self) -> tuple[type["HeadInputs"], tuple[()]]:
-        return HeadInputs, ()
-
-
 class AdaptedModule(nn.Module):
-    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,); `head` names its last `nn.Linear`. A single
-    logit z of a bag is read as (0, z), so that column 1 is the positive class. The input of the head may be bags (N,
-    D), or instances (N, n, D) or (N·n, D) whose logits the module averages.
+    """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,). A single logit z of a bag is read as (0, z), so
+    that column 1 is the positive class. The input of the head may be bags (N, D), or instances (N, n, D) or (N·n, D).
+
+    `head` names the linear layer whose input is the feature. Without it that is the last one, whose outputs, or their
+    mean over instances, then have to be the logits. `outputs` says what the module gives: logits, or probabilities
+    (of several classes, or of the positive one), or None, which refuses what looks like probabilities.
     """
 
-    def __init__(self, module: nn.Module, head: str | None = None) -> None:
+    def __init__(self, module: nn.Module, head: str | None = None, outputs: str | None = None) -> None:
         super().__init__()
+        require_one_argument(module)
         self.module = module
         self._head = find_head(module, head)
-        self._head_inputs = HeadInputs()
-        self._head.register_forward_pre_hook(self._keep_inputs)
+        self._is_named, self._outputs, self._are_logits = head is not None, outputs, outputs is not None
+        self._record = HeadRecord()
+        self._head.register_forward_hook(self._record.keep)
 
     def forward(self, bags: Batch) -> Tensor:
         """The output of the module."""
@@ -62,25 +55,23 @@ class AdaptedModule(nn.Module):
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
         """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags. Raises BadModel
-        for an output of any other form than one row of logits for each bag, and for gradients of a head whose outputs
-        are neither the bag logits nor average to them.
+        for outputs that are not one row of logits for each bag, for a head that isn't the classifier unless it was
+        named, and for gradients of a head whose outputs are neither the bag logits nor average to them.
         """
-        logits, inputs = self._run(bags, len(index))
-        inputs_NnD = inputs.reshape(len(index), -1, inputs.shape[-1])
+        run = self._run(bags, len(index))
         if spec.need == Need.GRADIENT:
-            self._require_linear(inputs_NnD, logits)
-        return _embedded(logits, inputs_NnD.mean(1), index, spec)
+            _require_linear(run)
+        return _embedded(run.logits, run.inputs.mean(1), index, spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
-        logits, inputs = self._run(bags, count)
-        inputs_NnD = inputs.reshape(count, -1, inputs.shape[-1])
-        self._require_linear(inputs_NnD, logits)
-        return EncodedBags(inputs_NnD, np.full(count, inputs_NnD.shape[1], dtype=np.int64))
+        run = self._run(bags, count)
+        _require_linear(run)
+        return EncodedBags(run.inputs, np.full(count, run.inputs.shape[1], dtype=np.int64))
 
     def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
         """The result of `embed` for encoded bags; logits may differ in the last bit."""
-        feats_ND = encoded.features.mean(1)
+        feats_ND = encoded.features.mean(1).to(self._head.weight.dtype)
         return _embedded(linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, spec)
 
     @property
@@ -89,41 +80,68 @@ class AdaptedModule(nn.Module):
         names: list[str] = [name for name, part in self.module.named_modules() if part is self._head]
         return names[0]
 
-    def _keep_inputs(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._head_inputs.last = inputs[0]
+    @property
+    def columns(self) -> int | None:
+        """The number of logit columns, a single logit counting as two; None where only a forward pass can tell."""
+        return None if self._is_named else max(2, self._head.out_features)
 
-    def _run(self, bags: Batch, count: int) -> tuple[Tensor, Tensor]:
-        """The logits (N, K) of `count` bags, and the inputs of the head."""
-        self._head_inputs.clear()
-        logits = self.module(bags)
-        if isinstance(logits, Tensor) and logits.ndim == 1:
-            logits = logits[:, None]
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise BadModel(f"an output of {found} for {count} bags", "bag logits (N, K)", "adapt the forward")
-        inputs = self._head_inputs.last
-        if inputs is None:
+    def _run(self, bags: Batch, count: int) -> ForwardPass:
+        self._record.clear()
+        outputs_NK = _rows(self.module(bags), count)
+        inputs, head = self._record.inputs, self._record.outputs
+        if inputs is None or head is None:
             found = f"a head that is not used, {self._head}"
             raise BadModel(found, "one call for each batch", "name another with head=")
-        rows, instances = inputs.numel() // inputs.shape[-1], bags.shape[1] if isinstance(bags, Tensor) else 1
-        if rows not in (count, count * instances):
-            found = f"{rows} rows through the head for {count} bags of {instances}"
-            raise BadModel(found, "one row for each bag or each instance", "name another with head=")
-        return logits, inputs
+        _require_rows(inputs.numel() // inputs.shape[-1], bags, count)
+        logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
+        linear = agree(outputs_NK, head.reshape(count, -1, head.shape[-1]), self._outputs or "logits")
+        if not linear:
+            self._require_known(outputs_NK)
+        return ForwardPass(logits_NK, inputs.reshape(count, -1, inputs.shape[-1]), linear)
 
-    def _require_linear(self, inputs_NnD: Tensor, logits: Tensor) -> None:
-        expected = linear(inputs_NnD.mean(1), self._head.weight, self._head.bias).to(logits.dtype)
-        # Wide enough for other summation orders, and for the 8 bits of bfloat16.
-        rtol, atol = (5e-2, 5e-2) if logits.dtype == torch.bfloat16 else (1e-3, 1e-4)
-        # Bags with non-finite logits are dropped later; they say nothing about the head.
-        finite = logits.isfinite() & expected.isfinite() if expected.shape == logits.shape else logits.isfinite()
-        if expected.shape != logits.shape or not torch.allclose(expected[finite], logits[finite], rtol, atol):
+    def _require_known(self, outputs_NK: Tensor) -> None:
+        """Raise BadModel for outputs that aren't the head's, if they may be probabilities, or the head is a guess."""
+        if not self._are_logits and look_like_probabilities(outputs_NK):
             raise BadModel(
-                "bag logits that differ from the head's output (or its mean over instances)",
-                "equal ones",
-                "use a strategy without gradients, float32 and no frozen features, or a BagClassifier, whose poolings "
-                "have their own gradients",
-            )
+                "outputs that are all probabilities (in [0, 1], and of several columns summing to one)", "bag logits",
+                "return what enters the sigmoid or softmax, or give outputs='probability' (or 'logits', if they are)",
+            )  # fmt: skip
+        self._are_logits = True
+        if not self._is_named:
+            name, size, columns = self.head_name, self._head.out_features, outputs_NK.shape[1]
+            found = f"{size} outputs of the last nn.Linear, {name!r}, for logits of {columns} columns"
+            if size == columns:
+                found = f"logits that are neither the outputs of the last nn.Linear, {name!r}, nor their mean"
+            remedy = "name the layer whose input is a bag's feature with head="
+            raise BadModel(found, "the classifier as the last nn.Linear", remedy)
+
+
+def _rows(outputs: object, count: int) -> Tensor:
+    """The outputs as (N, K); raises BadModel for any other form."""
+    rows = outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs
+    if isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) == count and rows.is_floating_point():
+        return rows
+    found = f"{tuple(rows.shape)} {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
+    raise BadModel(f"an output of {found} for {count} bags", "bag logits (N, K)", "adapt the forward")
+
+
+def _require_rows(rows: int, bags: Batch, count: int) -> None:
+    """Raise BadModel unless so many rows of head inputs are one for each bag, or for each instance of equal bags."""
+    if isinstance(bags, Tensor) and rows not in (count, count * bags.shape[1]):
+        found = f"{rows} rows through the head for {count} bags of {bags.shape[1]}"
+        raise BadModel(found, "one row for each bag or each instance", "name another with head=")
+    if not isinstance(bags, Tensor) and rows != count:
+        found = f"{rows} rows through the head for {count} bags in a {type(bags).__name__}"
+        raise BadModel(found, "one row for each bag", "pool before the head, or name another with head=")
+
+
+def _require_linear(run: ForwardPass) -> None:
+    if not run.linear:
+        raise BadModel(
+            "bag logits that differ from the head's output (or its mean over instances)", "equal ones",
+            "use a strategy without gradients, float32 and no frozen features, or a BagClassifier, whose poolings have "
+            "their own gradients",
+        )  # fmt: skip
 
 
 def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpec) -> Embedded:
@@ -137,25 +155,23 @@ def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpe
 Embedder = BagClassifier | ClipClassifier | AdaptedModule
 
 
-def as_embedder(model: nn.Module, head: str | None = None) -> Embedder:
-    """`model` itself if it is one of our classifiers, or else a wrapped copy. Raises BadModel without a linear head."""
-    _require_module(model)
-    return model if isinstance(model, (BagClassifier, ClipClassifier)) else AdaptedModule(copy.deepcopy(model), head)
+def as_embedder(model: nn.Module, head: str | None = None, outputs: str | None = None) -> Embedder:
+    """`model` itself if it is one of our classifiers, or else a wrapped copy; see AdaptedModule for the arguments.
+
+    Raises BadModel for a model that can't be used, and BadInput for `outputs` that aren't the model's.
+    """
+    require_module(model)
+    if outputs is not None and outputs not in OUTPUTS:
+        raise UnknownName("outputs", str(outputs), OUTPUTS)
+    if not isinstance(model, (BagClassifier, ClipClassifier)):
+        return AdaptedModule(independent_copy(model), head, outputs)
+    if outputs == "probability":
+        raise BadInput(f"outputs='probability' with a {type(model).__name__}", "its logits", "leave outputs alone")
+    return model
 
 
-def _require_module(model: object) -> None:
-    if not isinstance(model, nn.Module):
-        found = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-        raise BadModel(f"{found} as model", "a torch.nn.Module", "pass an instance of the network")
-
-
-def find_head(module: nn.Module, name: str | None) -> nn.Linear:
-    """The linear layer called `name`, or the last one of the module. Raises BadModel if there is none."""
-    layers = {key: part for key, part in module.named_modules() if isinstance(part, nn.Linear)}
-    if not layers:
-        raise BadModel(f"no nn.Linear in {type(module).__name__}", "a linear last layer", "pass a model with one")
-    if name is None:
-        return list(layers.values())[-1]
-    if name not in layers:
-        raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(layers)}", "correct head=")
-    return layers[name]
+def logit_columns(model: Embedder) -> int | None:
+    """The number of a model's logit columns; None where only a forward pass can tell."""
+    if isinstance(model, AdaptedModule):
+        return model.columns
+    return max(2, model.head.out_features if isinstance(model, BagClassifier) else model.head.classes)

@@ -1,6 +1,5 @@
 """All shards in this process: no Ray, one round at a time, blocks spread over the machine's cores."""
 
-import copy
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ import torch
 
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput
+from negsift.common.models.copying import independent_copy
+from negsift.common.protocols import Pending
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
 from negsift.service.points.shared_points import GatherLimits
@@ -40,6 +41,25 @@ class LocalFleet(Fleet):
         self._snapshot = dataclasses.replace(self._snapshot, features=features)
 
 
+class LocalPending(Pending):
+    """A round of this process on its way."""
+
+    def __init__(self, future: Future[Selection]) -> None:
+        self._future, self._process = future, os.getpid()
+
+    def result(self, timeout_s: float | None = None, /) -> Selection:
+        """Wait for the selection; raises BadInput in a forked child, where it would never come."""
+        require_process(self._process)
+        return self._future.result(timeout_s)
+
+
+def require_process(process: int) -> None:
+    """Raise BadInput unless this is the process of that id, and not a child that was forked from it."""
+    if os.getpid() != process:
+        found = "a local sampler in a forked child, its threads in the parent"
+        raise BadInput(found, "the process that made it", "make the sampler in the child, or give fleet='ray'")
+
+
 class LocalService(Service):
     """Runs rounds one at a time on a thread of its own, so that `begin` doesn't wait."""
 
@@ -47,14 +67,18 @@ class LocalService(Service):
         self._limits, self._device, self._spec = limits, device, spec
         self._shares_instances = spec.shares_instances
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
-        models = [copy.deepcopy(spec.model).to(device) for _ in range(spec.shards)]
+        models = [independent_copy(spec.model).to(device) for _ in range(spec.shards)]
         self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
+        self._process = os.getpid()
 
-    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Future[Selection]:
-        """Queue the round."""
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> LocalPending:
+        """Queue the round; raises BadInput in a forked child, which has none of the threads that would run it."""
+        require_process(self._process)
         fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
-        return self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
+        return LocalPending(
+            self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
+        )
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
@@ -66,6 +90,8 @@ class LocalService(Service):
 
     def close(self, finish: bool = True) -> None:
         """Finish the rounds begun, or only the blocks being embedded unless `finish`, and end the threads."""
+        if os.getpid() != self._process:  # the threads are the parent's
+            return
         if not finish:
             self._workers.shutdown(cancel_futures=True)
         self._coordinator.shutdown(cancel_futures=not finish)

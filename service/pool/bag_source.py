@@ -16,7 +16,7 @@ from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 from negsift.service.pool.blocks import block_count, share_blocks
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag, and of a batch
@@ -33,6 +33,11 @@ class BagSource:
     dataset: BagDataset
     collate: Collate | None = None
     ragged: bool = True
+
+    def __post_init__(self) -> None:
+        if self.collate is not None and not callable(self.collate):
+            found, remedy = f"collate={self.collate!r}", "give one that makes a batch of a list of items"
+            raise BadInput(found, "a function", remedy)
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -7,12 +7,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from negsift.common.account import Ages
 from negsift.common.arrays import Floats, Index
 from negsift.common.errors import BadInput
 from negsift.service.selection.task import lacking_scores
 from negsift.service.top_k import top_k
+
+_KEPT = (torch.int32, torch.int64, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,18 @@ class ScoreTable:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: tensors or arrays
-        """The table that gave `state`; raises BadInput if it is one of a larger pool."""
-        if len(state["score"]) > pool:
-            raise BadInput(f"kept scores of {len(state['score'])} bags", f"{pool} at most", "give this pool's state")
-        return cls(np.array(state["score"], dtype=np.float64), np.array(state["version"], dtype=np.int32))
+        """The table that gave `state`; raises BadInput if it is none, or one of a larger pool."""
+        if not isinstance(state, Mapping) or not {"score", "version"} <= state.keys():
+            raise BadInput(
+                f"kept scores of type {type(state).__name__}", "'score' and 'version'", "give a state_dict()"
+            )
+        score, version = column_of(state["score"], "score", "f"), column_of(state["version"], "version", "iu")
+        if len(score) > pool:
+            raise BadInput(f"kept scores of {len(score)} bags", f"{pool} at most", "give this pool's state")
+        if len(version) != len(score):
+            found = f"kept scores of {len(score)} bags and versions of {len(version)}"
+            raise BadInput(found, "as many of both", "give a state_dict()")
+        return cls(score.astype(np.float64), version.astype(np.int32))
 
     def state(self) -> dict[str, Any]:  # Any: as above
         """Copies of both columns by name."""
@@ -67,3 +78,13 @@ class ScoreTable:
     def considered(self) -> int:
         """The number of bags that have a score."""
         return int(np.isfinite(self.score).sum())
+
+
+def column_of(values: object, name: str, kinds: str) -> NDArray[Any]:  # Any: numbers of one of `kinds`
+    """An entry of a sampler's state as an array (n,) of its own; raises BadInput for anything but numbers in a row."""
+    numbers = values.cpu().numpy() if isinstance(values, Tensor) and values.dtype in _KEPT else values
+    if not isinstance(numbers, np.ndarray) or numbers.ndim != 1 or numbers.dtype.kind not in kinds:
+        form = f" of {values.dtype}, {tuple(values.shape)}" if isinstance(values, (Tensor, np.ndarray)) else ""
+        expected = "whole numbers in a row" if "i" in kinds else "numbers in a row"
+        raise BadInput(f"a state whose {name!r} is a {type(values).__name__}{form}", expected, "give a state_dict()")
+    return numbers.copy()

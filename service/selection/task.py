@@ -30,6 +30,9 @@ class Task:
 
     def __post_init__(self) -> None:
         require_whole("seed", self.seed)
+        require_whole("target", self.target)
+        if self.target < 0:
+            raise BadInput(f"target={self.target}", "a column of the logits, from 0", "correct target=")
         candidates, rescore = self.policy.candidates, self.policy.rescore
         k = self.k if isinstance(self.k, (int, np.integer)) else 0
         if not self.strategy.need:

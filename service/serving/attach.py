@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from negsift.common.models.adapt import as_embedder
 from negsift.common.round_policy import RoundPolicy
 from negsift.service.arguments import resolve_policy, resolve_strategy
 from negsift.service.sampler import NegativeSampler
@@ -18,6 +19,7 @@ def attach(
     k: int | None = None,
     seed: int = 0,
     head: str | None = None,
+    outputs: str | None = None,
     target: int = 1,
     policy: RoundPolicy | None = None,
     task: str = "",
@@ -30,4 +32,4 @@ def attach(
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 
     choice = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, RoundPolicy()))
-    return AttachedService(name, model, head, target_label, task).sampler(choice)
+    return AttachedService(name, as_embedder(model, head, outputs), target_label, task).sampler(choice)

@@ -4,10 +4,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ray import ObjectRef
-from torch import nn
 
 from negsift.common.data.table.bags import open_pool
-from negsift.common.models.adapt import as_embedder
+from negsift.common.models.adapt import Embedder, logit_columns
 from negsift.common.types import Round, Snapshot
 from negsift.service.cluster.errors import get, put
 from negsift.service.cluster.pending import RayPending
@@ -25,10 +24,10 @@ _REMEDY = "start it again, and attach again"
 class AttachedService(Service):
     """Rounds run by another program's service; every task of this client is a task of its own there."""
 
-    def __init__(self, name: str, model: nn.Module, head: str | None, label: str | None, task: str) -> None:
+    def __init__(self, name: str, model: Embedder, label: str | None, task: str) -> None:
         self._described, self._label, self._task = f"service {name!r}", label, task
         self._actor = find(name)
-        self._model = carry_model(as_embedder(model, head))
+        self._model, self._columns = carry_model(model), logit_columns(model)
         self._registered: list[tuple[Task, str]] = []
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
@@ -38,7 +37,7 @@ class AttachedService(Service):
     def sampler(self, task: Task) -> NegativeSampler:
         """A sampler of the service's pool, for one task."""
         location = self._call(self._actor.status.remote())["pool"]
-        return NegativeSampler.over(self, open_pool(location, self._label), task)
+        return NegativeSampler.over(self, open_pool(location, self._label), task, self._columns)
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> RayPending:
         """Hand the weights to the object store and the round to the service."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.lru_cache import LruCache
+from negsift.common.models.adapt import logit_columns
 from negsift.common.types import PoolVersion, Round
+from negsift.service.arguments import require_column
 from negsift.service.monitoring.round_stats import RoundStats
 from negsift.service.selection.task import Task, check_version, require_positives
 from negsift.service.serving.protocol import RoundSpec, TaskSpec, Wire
@@ -135,7 +137,8 @@ class TaskRegistry:
         require_positives(strategy, len(self._specs.positives(spec.target, spec.pool_version)))
         task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)
         task.size(len(pool))
-        make_embedder(spec.model, pool.manifest.payload)  # so that a model that can't be made is an error now
+        model = make_embedder(spec.model, pool.manifest.payload)  # so that one that can't be made is an error now
+        require_column(spec.column, logit_columns(model))
         entry = RegisteredTask(spec, token, task, pool, _digest(spec))
         self._tasks.put(spec.task, entry)
         return entry

@@ -12,10 +12,13 @@ class Margin(Strategy):
     """The smallest difference between the two likeliest classes."""
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
-        """-(p_first - p_second); with two classes -|z_1 - z_0|, the same ranking."""
-        return uncertainty(embedded.logits, _negative_margin)
+        """1 - (p_1 - p_2), largest p first, as 2 p_2 + p_3 + …; with two classes -|z_1 - z_0|, the same ranking.
+
+        The sum keeps apart margins that are all 1 in float64 once p_1 is.
+        """
+        return uncertainty(embedded.logits, _without_margin)
 
 
-def _negative_margin(log_probs: Floats) -> Floats:
-    ordered = np.sort(np.exp(log_probs), axis=1)
-    return np.asarray(ordered[:, -2] - ordered[:, -1], dtype=np.float64)
+def _without_margin(log_probs: Floats) -> Floats:
+    probs = np.sort(np.exp(log_probs), axis=1)[:, -2::-1]
+    return np.asarray(probs[:, 0] + probs.sum(axis=1), dtype=np.float64)

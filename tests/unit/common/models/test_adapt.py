@@ -130,7 +130,7 @@ def test_answer_of_another_shape_is_a_bad_model(name: str) -> None:
     ids=["tanh", "max", "scaled"],
 )
 def test_gradient_of_a_head_used_otherwise_is_a_bad_model(shape: Shape) -> None:
-    model = as_embedder(Net(2, shape).double())
+    model = as_embedder(Net(2, shape).double(), head="fc")
     assert embed(model, FEATURES).features.shape == (5, 4)
     with pytest.raises(BadModel, match=r"differ from the head's output.*without gradients"):
         embed(model, GRADIENT)

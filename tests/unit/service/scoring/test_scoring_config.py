@@ -151,7 +151,7 @@ class SquaredNet(MeanNet):
 @pytest.mark.parametrize("scoring", [{"frozen": True}, {"precision": "bfloat16"}])
 def test_a_network_with_layers_after_its_head_cannot_be_cut(scoring: dict[str, Any]) -> None:
     with pytest.raises(BadModel, match="logits that differ from the head's output .*float32 and no frozen features"):
-        select(vectors([3] * 40), SquaredNet(), "entropy", K, options=how(**scoring))
+        select(vectors([3] * 40), SquaredNet(), "entropy", K, head="fc", options=how(**scoring))
 
 
 COMPILED = """

@@ -1,5 +1,6 @@
 """Every strategy against a slow oracle written from the definitions; ties, saturation, NaN."""
 
+import decimal
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,9 @@ from negsift.common.rng import stream_key
 from negsift.common.types import Candidates, Embedded, Gradient, Need, Round
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.cluster_margin import ClusterMargin
 from negsift.service.strategies.contract import candidates
+from negsift.service.strategies.margin import Margin
 from negsift.service.strategies.svm_margin import SvmMargin
 from tests.unit.common.test_rng import splitmix64
 from tests.unit.toys import HeldView, a_round, embedded
@@ -37,7 +40,7 @@ def probs(row: Sequence[float]) -> list[float]:
 def uncertainty(name: str, row: Sequence[float]) -> float:
     p = sorted(probs(row), reverse=True)
     if name == "margin":
-        return p[1] - p[0]
+        return math.fsum([p[1], *p[1:]])
     return math.fsum(p[1:]) if name == "least_confidence" else -math.fsum(q * math.log(q) for q in p if q > 0.0)
 
 
@@ -103,6 +106,27 @@ def test_uncertainty_strategies_agree_on_two_classes(rows: list[list[float]], k:
 def test_three_classes_are_scored_as_the_paper_defines(name: str, rows: list[list[float]]) -> None:
     found = STRATEGIES[name]().score(embedded(rows), {}, a_round(1))
     np.testing.assert_allclose(found, [uncertainty(name, row) for row in rows], rtol=1e-9, atol=1e-12)
+
+
+def one_less_margin(row: Sequence[float]) -> float:
+    """1 - (p_1 - p_2), with 300 digits."""
+    with decimal.localcontext(prec=300):
+        powers = sorted((decimal.Decimal(z).exp() for z in row), reverse=True)
+        return float(1 - (powers[0] - powers[1]) / sum(powers))
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+@given(data=st.data())
+def test_margins_of_saturated_classes_are_exact(classes: int, data: st.DataObject) -> None:
+    rows = data.draw(logits(classes))
+    found = STRATEGIES["margin"]().score(embedded(rows), {}, a_round(1))
+    np.testing.assert_allclose(found, [one_less_margin(row) for row in rows], rtol=1e-12)
+
+
+@pytest.mark.parametrize("strategy", [Margin(), ClusterMargin(keep=1)], ids=repr)
+def test_saturated_margins_are_ranked_by_size_and_not_by_position(strategy: Strategy) -> None:
+    pool = embedded([[0.0, -200.0 + 10 * bag, -300.0] for bag in range(15)], np.eye(15))
+    assert sorted(choose(strategy, pool, a_round(5)).index.tolist()) == [10, 11, 12, 13, 14]
 
 
 @pytest.mark.parametrize("name", [*UNCERTAIN, "kl_prob", "kl_embedding"])
