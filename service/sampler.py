@@ -103,8 +103,8 @@ class NegativeSampler:
         log.info(self._service.describe())
 
     @classmethod
-    def over(cls, service: Service, pool: BagDataset, task: Task, columns: int | None) -> Self:
-        """A sampler of `pool` for a model of so many logit columns, whose rounds another program's service runs."""
+    def over(cls, service: Service, pool: BagDataset, task: Task, columns: int | None = None) -> Self:
+        """A sampler of `pool` whose rounds another program's service runs; the model has so many logit columns."""
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool), task
         sampler._state, sampler._columns = SamplerState(), columns

@@ -1,6 +1,7 @@
 """All shards in this process: no Ray, one round at a time, blocks spread over the machine's cores."""
 
 import dataclasses
+import importlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ import torch
 
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput
+from negsift.common.generators import generators_kept
 from negsift.common.models.copying import independent_copy
 from negsift.common.protocols import Pending
 from negsift.common.threads import block_workers
@@ -75,6 +77,9 @@ class LocalService(Service):
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> LocalPending:
         """Queue the round; raises BadInput in a forked child, which has none of the threads that would run it."""
         require_process(self._process)
+        with generators_kept():  # scikit-learn's import draws from Python's; here the caller waits, later it may draw
+            for name in task.strategy.imports:
+                importlib.import_module(name)
         fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
         return LocalPending(
             self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)

@@ -42,6 +42,8 @@ class Strategy:
     """Whether `prepare` gets the embeddings of the positive bags."""
     learns_from_negatives: ClassVar[bool] = False
     """Whether `prepare` gets those of the negatives in use: the last selection, or k random bags at first."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that it imports when it first runs."""
 
     def embedding_spec(self, round: Round) -> EmbeddingSpec:
         """What to compute of every bag in a round."""

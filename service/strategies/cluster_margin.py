@@ -21,6 +21,7 @@ class ClusterMargin(Strategy):
     keep: int = 10
 
     need = Need.FEATURES
+    imports = ("sklearn.cluster",)
 
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """Bags in the order of the turns; a bag's score is its margin's.

@@ -13,6 +13,7 @@ class SvmMargin(Strategy):
     need = Need.FEATURES
     learns_from_positives = True
     learns_from_negatives = True
+    imports = ("sklearn.preprocessing", "sklearn.svm")
 
     def prepare(self, positives: Embedded, negatives: Embedded) -> Prepared:
         """The hyperplane w·h + b in unscaled features: w (D,), b (1,)."""

@@ -1,5 +1,8 @@
 """Snapshots of weights: copies, named by content, checked against the model."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +138,53 @@ def test_of_several_misfits_always_the_same_is_named() -> None:
     other = nn.Sequential(nn.Linear(9, 9), nn.BatchNorm1d(9), nn.Linear(9, 9)).state_dict()
     with pytest.raises(BadWeights, match=r"weights '0\.weight'"):
         load(other)
+
+
+NOT_NUMBERS: dict[str, tuple[Any, str]] = {  # Any: entries of a state dict
+    "meta": (torch.zeros(2, device="meta"), "on the meta device"),
+    "sparse": (torch.eye(2).to_sparse(), r"of layout torch\.sparse_coo.*use to_dense\(\)"),
+    "quantized": (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), r"of torch\.qint8"),
+    "float8": (torch.ones(2).to(torch.float8_e4m3fn), r"of torch\.float8_e4m3fn.*float32 or bfloat16"),
+    "lazy": (nn.UninitializedParameter(), "of a lazy layer, which have no shape yet.*run the model"),
+    "extra state": ({"step": 3}, "of type dict"),
+    "objects": (np.array([None]), "of type ndarray"),
+    "text": ("abc", "of type str"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_NUMBERS)
+def test_entries_that_are_no_dense_numbers_are_named(name: str) -> None:
+    entry, message = NOT_NUMBERS[name]
+    with pytest.raises(BadWeights, match=rf"weights '0\.bias' {message}"):
+        take_snapshot({**changed(), "0.bias": entry}, version=0)
+
+
+class Sharded(Tensor):
+    """A DTensor outside of its process group."""
+
+    def full_tensor(self) -> Tensor:
+        raise RuntimeError("no process group")
+
+
+def test_a_dtensor_without_a_process_group_is_refused() -> None:
+    with pytest.raises(BadWeights, match=r"sharded over processes \(a DTensor\).*gather them with full_tensor\(\)"):
+        take_snapshot(changed(**{"0_bias": torch.zeros(4).as_subclass(Sharded)}), version=0)
+
+
+GATHERED = """
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DeviceMesh, Shard, distribute_tensor
+from negsift.common.weights import take_snapshot
+
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+plain = {"weight": torch.arange(6.0).view(2, 3)}
+mesh = DeviceMesh("cpu", [0])
+sharded = {name: distribute_tensor(value, mesh, [Shard(0)]) for name, value in plain.items()}
+assert take_snapshot(sharded, 0).digest == take_snapshot(plain, 0).digest
+dist.destroy_process_group()
+"""
+
+
+def test_dtensors_are_gathered() -> None:
+    subprocess.run([sys.executable, "-c", GATHERED], cwd=Path(__file__).parents[3], check=True, timeout=100)

@@ -149,15 +149,6 @@ def test_a_users_network_gets_no_hooks() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_selecting_leaves_the_global_generators_as_they_were(name: str) -> None:
-    legacy = np.random.get_state  # the global generator is the point
-    before, numpy_before = torch.get_rng_state(), legacy()[1].tolist()  # type: ignore[index]  # a tuple
-    run(CASES["vectors"](), name)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert legacy()[1].tolist() == numpy_before  # type: ignore[index]  # the same
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
 def test_selecting_leaves_the_number_of_threads_as_it_was(name: str) -> None:
     found: list[int] = []
     before = torch.get_num_threads()

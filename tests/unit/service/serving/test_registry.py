@@ -70,6 +70,11 @@ def test_a_task_may_score_candidates_or_the_whole_pool(tasks: TaskRegistry) -> N
         register(tasks, candidates=4)
 
 
+def test_a_column_that_the_model_lacks_is_refused(tasks: TaskRegistry) -> None:
+    with pytest.raises(BadInput, match="target=2 with 2 logit columns; expected a column from 0 to 1"):
+        register(tasks, column=2)
+
+
 def test_tasks_of_one_target_and_architecture_share_shards(tasks: TaskRegistry) -> None:
     changes: list[dict[str, Any]] = [{}, {"strategy": {"name": "margin"}, "seed": 1}, {"target": "cat"}]
     changes.append({"model": {"name": "mlp", "hidden": 3}})
