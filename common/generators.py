@@ -15,12 +15,12 @@ def generators_kept() -> Iterator[None]:
     Only for a caller that waits: what it drew itself in the block would be drawn again.
     """
     python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # the caller's
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    on_gpu: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch's stub
+    gpus = torch.cuda.get_rng_state_all() if on_gpu else []
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002  # as above
         torch.set_rng_state(cpu)
-        if gpus:
-            torch.cuda.set_rng_state_all(gpus)
+        torch.cuda.set_rng_state_all(gpus)

@@ -90,7 +90,7 @@ class AdaptedModule(nn.Module):
         outputs_NK = _rows(self.module(bags), count)
         inputs, head = self._record.inputs, self._record.outputs
         if inputs is None or head is None:
-            found = f"a head that is not used, {self._head}"
+            found = f"a head that is not used, {self.head_name!r}, {self._head}"
             raise BadModel(found, "one call for each batch", "name another with head=")
         _require_rows(inputs.numel() // inputs.shape[-1], bags, count)
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK

@@ -35,9 +35,9 @@ class BagSource:
     ragged: bool = True
 
     def __post_init__(self) -> None:
-        if self.collate is not None and not callable(self.collate):
-            found, remedy = f"collate={self.collate!r}", "give one that makes a batch of a list of items"
-            raise BadInput(found, "a function", remedy)
+        collate: object = self.collate
+        if collate is not None and not callable(collate):
+            raise BadInput(f"collate={collate!r}", "a function", "give one that makes a batch of a list of items")
 
     def __len__(self) -> int:
         return len(self.dataset)
