@@ -35,15 +35,13 @@ class Strategy:
 
     label: str = "pseudo"
     """The class that gradients are taken for: pseudo (the predicted one) or known (negative)."""
-
     need: ClassVar[Need] = Need.LOGITS
     """How much of every bag `score` looks at."""
     learns_from_positives: ClassVar[bool] = False
     """Whether `prepare` gets the embeddings of the positive bags."""
     learns_from_negatives: ClassVar[bool] = False
     """Whether `prepare` gets those of the negatives in use: the last selection, or k random bags at first."""
-    imports: ClassVar[tuple[str, ...]] = ()
-    """Modules that it imports when it first runs."""
+    imports: ClassVar[tuple[str, ...]] = ()  # modules that it imports when it first runs
 
     def embedding_spec(self, round: Round) -> EmbeddingSpec:
         """What to compute of every bag in a round."""

@@ -78,7 +78,7 @@ NONSENSE: dict[str, tuple[Any, str]] = {  # Any: wrong on purpose
     "half": ({"previous": torch.zeros(2, dtype=torch.bfloat16)}, r"torch\.bfloat16.*whole numbers in a row"),
     "two axes": ({"previous": np.zeros((2, 2), dtype=int)}, r"\(2, 2\); expected whole numbers in a row"),
     "twice": ({"previous": np.array([3, 3])}, "a position twice"),
-    "below 0": ({"previous": np.array([-3, 3])}, "position -3"),
+    "below 0": ({"previous": np.array([-3, 3])}, "positions -3 to 3; expected 0 to 19"),
     "scores": ({"previous": None, "kept": 3}, "kept scores of type int; expected 'score' and 'version'"),
     "no versions": ({"previous": None, "kept": {"score": SCORES}}, "kept scores of type dict"),
     "whole scores": ({"previous": None, "kept": {"score": VERSIONS, "version": VERSIONS}}, "'score' is a Tensor"),
