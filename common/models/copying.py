@@ -23,8 +23,9 @@ def independent_copy(model: Model) -> Model:
         with torch.inference_mode(False):  # within it the copy could never be loaded with weights
             return copy.deepcopy(model, {id(value): value.detach().clone() for value in kept if not value.is_leaf})
     except (TypeError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise BadModel(
-            f"a {type(model).__name__} that can't be copied ({str(error).splitlines()[0]})", "one that deepcopy takes",
+            f"a {type(model).__name__} that can't be copied ({reason})", "one that deepcopy takes",
             "keep locks, open files and outputs of the last pass out of its attributes, or define __deepcopy__",
         ) from error  # fmt: skip
 
@@ -49,7 +50,8 @@ def require_one_argument(module: nn.Module) -> None:
     try:
         signature.bind(None)
     except TypeError:
+        arguments = ", ".join(signature.parameters)
         raise BadModel(
-            f"{type(module).__name__}.forward{signature}", "a forward of one argument, the batch",
+            f"{type(module).__name__}.forward({arguments})", "a forward of one argument, the batch",
             "give collate= that makes one batch of all, and take it apart in the forward",
         ) from None  # fmt: skip

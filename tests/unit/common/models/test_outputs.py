@@ -193,7 +193,7 @@ class WithMask(MeanNet):
 
 
 def test_a_forward_of_two_arguments_is_refused_at_once() -> None:
-    with pytest.raises(BadModel, match=r"WithMask\.forward\(bags: .*, mask: .*expected a forward of one argument"):
+    with pytest.raises(BadModel, match=r"WithMask\.forward\(bags, mask\); expected a forward of one argument"):
         as_embedder(WithMask())
 
 
