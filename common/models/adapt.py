@@ -25,7 +25,7 @@ class AdaptedModule(nn.Module):
     that column 1 is the positive class. The input of the head may be bags (N, D), or instances (N, n, D) or (N·n, D).
 
     `head` names the linear layer whose input is the feature. Without it that is the last one, whose outputs, or their
-    mean over instances, then have to be the logits. `outputs` says what the module gives: logits, or probabilities
+    mean over instances, then have to be the logits where features are asked for. `outputs` says what the module gives: logits, or probabilities
     (of several classes, or of the positive one), or None, which refuses what looks like probabilities.
     """
 
@@ -55,10 +55,13 @@ class AdaptedModule(nn.Module):
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
         """Logits (n, K), features (n, D) and, if `spec` asks, last-layer gradients of a batch of bags. Raises BadModel
-        for outputs that are not one row of logits for each bag, for a head that isn't the classifier unless it was
-        named, and for gradients of a head whose outputs are neither the bag logits nor average to them.
+        for outputs that are not one row of logits for each bag; where `spec` asks for features, for a head that isn't
+        the classifier unless it was named; and for gradients of a head whose outputs are neither the bag logits nor
+        average to them.
         """
         run = self._run(bags, len(index))
+        if spec.need >= Need.FEATURES and not run.linear and not self._is_named:
+            raise self._wrong_head(run)
         if spec.need == Need.GRADIENT:
             _require_linear(run)
         return _embedded(run.logits, run.inputs.mean(1), index, spec)
@@ -96,24 +99,26 @@ class AdaptedModule(nn.Module):
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
         linear = agree(outputs_NK, head.reshape(count, -1, head.shape[-1]), self._outputs or "logits")
         if not linear:
-            self._require_known(outputs_NK)
+            self._require_logits(outputs_NK)
         return ForwardPass(logits_NK, inputs.reshape(count, -1, inputs.shape[-1]), linear)
 
-    def _require_known(self, outputs_NK: Tensor) -> None:
-        """Raise BadModel for outputs that aren't the head's, if they may be probabilities, or the head is a guess."""
+    def _require_logits(self, outputs_NK: Tensor) -> None:
+        """Raise BadModel for outputs that aren't the head's and may be probabilities."""
         if not self._are_logits and look_like_probabilities(outputs_NK):
             raise BadModel(
                 "outputs that are all probabilities (in [0, 1], and of several columns summing to one)", "bag logits",
                 "return what enters the sigmoid or softmax, or give outputs='probability' (or 'logits', if they are)",
             )  # fmt: skip
         self._are_logits = True
-        if not self._is_named:
-            name, size, columns = self.head_name, self._head.out_features, outputs_NK.shape[1]
-            found = f"{size} outputs of the last nn.Linear, {name!r}, for logits of {columns} columns"
-            if size == columns:
-                found = f"logits that are neither the outputs of the last nn.Linear, {name!r}, nor their mean"
-            remedy = "name the layer whose input is a bag's feature with head="
-            raise BadModel(found, "the classifier as the last nn.Linear", remedy)
+
+    def _wrong_head(self, run: ForwardPass) -> BadModel:
+        """The error of a last linear layer that isn't the classifier."""
+        name, size, columns = self.head_name, self._head.out_features, run.logits.shape[1]
+        found = f"{size} outputs of the last nn.Linear, {name!r}, for logits of {columns} columns"
+        if size == columns:
+            found = f"logits that are neither the outputs of the last nn.Linear, {name!r}, nor their mean"
+        remedy = "name the layer whose input is a bag's feature with head="
+        return BadModel(found, "the classifier as the last nn.Linear", remedy)
 
 
 def _rows(outputs: object, count: int) -> Tensor:

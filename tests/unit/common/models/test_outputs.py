@@ -137,10 +137,15 @@ def test_an_attention_layer_is_not_taken_for_the_classifier(classes: int) -> Non
     np.testing.assert_allclose(pooled @ net.classifier.weight.detach().numpy().T, net(BAGS).detach().numpy() - net.classifier.bias.detach().numpy(), atol=1e-6)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["entropy", "svm_margin", "badge"])
+@pytest.mark.parametrize("name", ["svm_margin", "k_center", "badge"])
 def test_a_convolution_as_classifier_asks_for_head(name: str) -> None:
     with pytest.raises(BadModel, match=r"logits that are neither the outputs of the last nn\.Linear, 'query', nor"):
         select(POOL, TwoStreams(), name, 5, positives=POOL[:4])
+
+
+def test_strategies_of_logits_need_no_head() -> None:
+    net = TwoStreams()
+    assert set(select(POOL, net, "entropy", 5).index) == set(select(POOL, net, "entropy", 5, head="query").index)
 
 
 def test_a_head_of_another_width_is_told_with_both_numbers() -> None:
