@@ -24,9 +24,9 @@ class AdaptedModule(nn.Module):
     """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,). A single logit z of a bag is read as (0, z), so
     that column 1 is the positive class. The input of the head may be bags (N, D), or instances (N, n, D) or (N·n, D).
 
-    `head` names the linear layer whose input is the feature. Without it that is the last one, whose outputs, or their
-    mean over instances, then have to be the logits where features are asked for. `outputs` says what the module gives: logits, or probabilities
-    (of several classes, or of the positive one), or None, which refuses what looks like probabilities.
+    `head` names the linear layer whose input is the feature. Without it that is the last one; where features are asked
+    for, its outputs, or their mean over instances, have to be the logits. `outputs` says what the module gives: logits,
+    or probabilities (of several classes, or of the positive one), or None, which refuses what looks like probabilities.
     """
 
     def __init__(self, module: nn.Module, head: str | None = None, outputs: str | None = None) -> None:
