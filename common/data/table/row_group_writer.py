@@ -50,9 +50,7 @@ class RowGroupWriter:
         return tuple(self._files)
 
     def discard(self, listed: Collection[str]) -> None:
-        """Remove all files written so far, except those `listed` by a manifest. Names are hashes of the content, so
-        another writer may have published an identical file.
-        """
+        """Remove all files written so far, except those `listed` by a manifest."""
         if self._sink:
             self._sink.discard()
         for file in self._files:
@@ -69,7 +67,7 @@ class RowGroupWriter:
 
     def _close_file(self) -> None:
         if self._sink:
-            self._files.append(self._sink.finish(f"{self._prefix}-{len(self._files):04d}"))
+            self._files.append(self._sink.finish(f"{self._prefix}-{len(self._files):04d}.parquet"))
             self._sink = None
 
 

@@ -1,6 +1,7 @@
 """Writes a version of a table, completely or not at all: the bags' files first, the manifest last."""
 
 import re
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
@@ -35,8 +36,9 @@ class TableWriter:
         self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
         self._previous = _previous(location, payload, append)
         self._version = self._previous.version + 1 if self._previous else 1
-        self._bags = RowGroupWriter(location, payload, limit, f"bags-{self._version:06d}")
-        self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{self._version:06d}")
+        own = f"{self._version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
+        self._bags = RowGroupWriter(location, payload, limit, f"bags-{own}")
+        self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{own}")
         self._classes, self._left_out = set[str](), list[str]()
         self._manifest: Manifest | None = None
 
@@ -80,7 +82,7 @@ class TableWriter:
         return self._manifest
 
     def discard(self) -> None:
-        """Remove all files written so far that no published version lists."""
+        """Remove all files of this writer, unless its version was published just before the error."""
         newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
