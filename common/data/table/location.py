@@ -22,9 +22,13 @@ class Location:
 
     @classmethod
     def of(cls, where: "str | Path | Location") -> "Location":
-        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData if the URI can't be opened."""
+        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData for an empty path, and if the URI
+        can't be opened.
+        """
         if isinstance(where, Location):
             return where
+        if not str(where).strip():
+            raise BadData("an empty path", _KNOWN, "name the table's folder; . is the current one")
         if "://" not in str(where):
             return cls(LocalFileSystem(), str(Path(where).expanduser().absolute()), str(where))
         name = re.sub("//[^/@]*@", "//", str(where))  # URIs may contain a password, which messages must not show
