@@ -63,7 +63,10 @@ class TableWriter:
 
     def finish(self) -> None:
         """Write the remaining bags and publish the version. Raises BadData if there are none, or an id repeats."""
-        bags, images = self._bags.finish(), self._images.finish()
+        bags, images, not_finite = self._bags.finish(), self._images.finish(), self._bags.not_finite
+        if len(not_finite) > self._bags.rows:
+            found = f"{len(not_finite)} of {len(not_finite) + self._bags.rows} bags not finite (first: {not_finite[0]})"
+            raise BadData(found, "at least half with finite features", "correct the source")
         if not bags:
             raise BadData(f"no bags for {self._location.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
@@ -71,7 +74,7 @@ class TableWriter:
         require_unique_ids(self._location, (*previous.files, *bags))
         self._manifest = Manifest(
             self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),
-            (*previous.left_out, *self._left_out), (*previous.images, *images),
+            (*previous.left_out, *self._left_out, *not_finite), (*previous.images, *images),
         )  # fmt: skip
         write_manifest(self._location, self._manifest)
 
@@ -119,7 +122,7 @@ def _require_empty(location: Location) -> None:
     others = location.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        found = f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}"
+        found = f"{', '.join(others[:3])}{more} in {location.name}"
         raise BadInput(found, "an empty folder or a new one", "choose another")
 
 

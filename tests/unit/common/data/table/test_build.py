@@ -19,7 +19,8 @@ from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest, versions
 from negsift.common.data.table.schema import ENCODED, Payload, read_payload, table_schema
-from negsift.common.data.table.sources.source import BuildConfig, as_labels
+from negsift.common.data.table.sources.labels import as_labels
+from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.statistics import count_bags, describe_table
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput, UnknownName
@@ -231,7 +232,7 @@ WRONG_CSV = {
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
-    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels for a bag"),
+    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected the same labels in every row of a bag"),
     "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
     "no name": ("bag_id,label,x\n,1,1\n", "1 rows without a bag_id"),
 }  # fmt: skip
