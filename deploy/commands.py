@@ -25,7 +25,9 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"negsift {own_version()}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     demo = commands.add_parser("demo", help="four strategies on handwritten digits, chosen by Ray actors")
-    demo.add_argument("--out", type=a_path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (runs/demo)")
+    demo.add_argument(
+        "--out", type=a_path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (runs/demo)"
+    )
     demo.set_defaults(do=_demo)
     listing = commands.add_parser("list", help="recipes, strategies, datasets, models, metrics, keys")
     listing.add_argument(

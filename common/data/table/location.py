@@ -22,7 +22,7 @@ class Location:
 
     @classmethod
     def of(cls, where: "str | Path | Location") -> "Location":
-        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData for an empty path, and if the URI
+        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData if the path is empty or the URI
         can't be opened.
         """
         if isinstance(where, Location):
