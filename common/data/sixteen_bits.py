@@ -40,6 +40,6 @@ class FaintImages:
         """Say once how many there were."""
         if self._count:
             log.warning(
-                "%d images of 16 bits have no value above 4,095 (first: %s) and will be nearly black; if they are of "
+                "%d images of 16 bits have no value above 4,095 (such as %s) and will be nearly black; if they are of "
                 "12 bits, multiply their values by 16", self._count, self._first,
             )  # fmt: skip

@@ -14,7 +14,7 @@ from PIL import Image
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.images import images_below
 from negsift.common.data.parquet_file import open_parquet, read_table
-from negsift.common.data.sixteen_bits import FaintImages
+from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.source import BuildConfig, split_of
 from negsift.common.data.table.sources.tabular_files import as_text, label_column, label_reader
@@ -49,7 +49,7 @@ class ImageReader:
         try:
             data = image.read()
             with Image.open(io.BytesIO(data)) as opened:
-                opened.load()
+                eight_bits(opened).load()
                 self._faint.look(opened, image.name)
         except UNDECODABLE as error:
             self.dropped.append(f"{image.name}: {decode_fault(error)}")
