@@ -29,6 +29,8 @@ from negsift.common.data.table.sources.tabular_files import (
 )
 from negsift.common.errors import BadData
 
+_ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
+
 
 def open_features(path: Path, config: BuildConfig) -> Source:
     """The bags of the file. Raises BadData for missing columns and for features that are not numbers."""
@@ -47,6 +49,10 @@ class _Layout:
         self._listed = "features" in first.column_names and _is_list(first["features"].type)
         self._nested = self._listed and _is_list(first["features"].type.value_type)
         self._columns = [name for name in first.column_names if name not in known]
+        numbered = [name for name in self._columns if name in _ROW_NUMBERS]
+        if numbered:
+            found = f"column {numbered[0]!r}, in which pandas writes the numbers of rows"
+            raise BadData(found, "columns of features", "write the file with index=False")
         if not self._columns:
             found = f"no column of features among {', '.join(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")

@@ -236,6 +236,7 @@ WRONG_CSV = {
     "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*label_column=NAME"),
     "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*id_column=NAME"),
     "no features": ("bag_id,label\na,1\n", "no column of features"),
+    "pandas' index": (",bag_id,label,x\n0,a,1,1\n", "column '', in which pandas writes the numbers of rows"),
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
