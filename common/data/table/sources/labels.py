@@ -17,12 +17,14 @@ _SEPARATORS = re.compile("[,;|]")
 
 class LabelReader:
     """Reads the label column of one source, batch by batch. Numbers become `class_names` where the source states them;
-    the hidden class is unlabeled.
+    the hidden class is unlabeled. `known` are labels besides those of the source.
     """
 
-    def __init__(self, path: Path, separator: str = SEPARATOR, class_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, separator: str = SEPARATOR, class_names: Sequence[str] = (), known: Sequence[str] = ()
+    ) -> None:
         self._path, self._separator, self._class_names = path, separator, class_names
-        self._known, self._joined = set[str](), dict[str, str]()
+        self._known, self._joined = set(known), dict[str, str]()
 
     def read(self, column: pa.ChunkedArray) -> pa.Array:
         """The labels as list<string>. Raises BadData for labels of another type, for a number without a name, and for a

@@ -43,7 +43,7 @@ def label_column(names: Sequence[str], config: BuildConfig) -> str:
 def label_reader(schema: pa.Schema, path: Path, config: BuildConfig) -> LabelReader:
     """What reads the label column of a file."""
     names = class_names(schema, label_column(schema.names, config), path)
-    return LabelReader(path, config.label_separator, names)
+    return LabelReader(path, config.label_separator, names, config.classes)
 
 
 def describe_rows(table: pa.Table, config: BuildConfig, labels: LabelReader) -> pa.Table:

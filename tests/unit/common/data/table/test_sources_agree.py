@@ -138,6 +138,11 @@ def test_joined_tags_are_found_however_far_apart_their_rows_are(tmp_path: Path) 
         built(flat(tmp_path, rows))
 
 
+def test_joined_tags_are_found_by_a_declared_class(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="label 'cat,dog' in .*, where 'dog' is a label, too"):
+        built(csv(tmp_path, with_column("label", ["cat,dog", None, None])), classes=("dog",))
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 
