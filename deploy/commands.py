@@ -7,7 +7,7 @@ from pathlib import Path
 
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
-from negsift.deploy.settings import Parser, configured
+from negsift.deploy.settings import Parser, a_path, configured
 from negsift.deploy.versions import own_version
 
 
@@ -25,7 +25,9 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"negsift {own_version()}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     demo = commands.add_parser("demo", help="four strategies on handwritten digits, chosen by Ray actors")
-    demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (runs/demo)")
+    demo.add_argument(
+        "--out", type=a_path, default=Path("runs/demo"), metavar="DIR", help="the runs' folder (runs/demo)"
+    )
     demo.set_defaults(do=_demo)
     listing = commands.add_parser("list", help="recipes, strategies, datasets, models, metrics, keys")
     listing.add_argument(
@@ -40,10 +42,10 @@ def parser() -> Parser:
     )  # fmt: skip
     train.add_argument("recipe", metavar="RECIPE", help="a name of `negsift list recipes`")
     train.take_settings("keys")
-    train.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
+    train.add_argument("--out", type=a_path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
     train.set_defaults(do=_train)
     report = commands.add_parser("report", help="one HTML file of a run or of several")
-    report.add_argument("folder", type=Path, metavar="DIR", help="a run's folder, or one that holds some")
+    report.add_argument("folder", type=a_path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=_report)
     add_pool_commands(commands)
     add_serve_commands(commands)

@@ -1,10 +1,9 @@
 """`pool build` and `pool inspect`: make a bag table, or print what one holds."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from negsift.deploy.settings import configured
+from negsift.deploy.settings import a_path, configured
 
 
 def add_pool_commands(commands: Any) -> None:  # Any: argparse keeps its type private
@@ -16,7 +15,7 @@ def add_pool_commands(commands: Any) -> None:  # Any: argparse keeps its type pr
         description="Make a bag table of images, audio, features or arrays: see `negsift list sources`.",
     )  # fmt: skip
     build.add_argument("out", metavar="OUT", help="folder or URI of the table")
-    build.add_argument("--from", type=Path, required=True, dest="source", metavar="SOURCE", help="folder or file")
+    build.add_argument("--from", type=a_path, required=True, dest="source", metavar="SOURCE", help="folder or file")
     build.add_argument("--append", action="store_true", help="add to the table at OUT, as its next version")
     build.take_settings("build-keys")
     build.set_defaults(do=_build)

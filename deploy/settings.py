@@ -11,6 +11,13 @@ from negsift.common.errors import BadData, BadInput
 from negsift.common.overrides import T, override, updated
 
 
+def a_path(text: str) -> Path:
+    """`text` as a path. Raises ArgumentTypeError for an empty one, which `Path` takes for the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, for commands with settings and without."""
 
@@ -23,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         """Take `--config`, `--set`, and every word after the first as a setting; `keys` says what lists them."""
         self._takes_settings = True
         self.set_defaults(config=[], set=[])  # also for other options that append to `set`
-        self.add_argument("--config", action="append", type=Path, metavar="FILE",
+        self.add_argument("--config", action="append", type=a_path, metavar="FILE",
                           help="JSON or TOML file of settings, which those on the command line override")  # fmt: skip
         self.add_argument("--set", action="append", metavar="KEY=VALUE",
                           help=f"the same as the word KEY=VALUE; `negsift list {keys}` prints the keys")  # fmt: skip

@@ -14,6 +14,7 @@ from negsift.common.data.config import DataConfig
 from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once, require_labels
 from negsift.common.errors import BadData, BadInput
+from negsift.common.regular_file import regular
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -68,8 +69,9 @@ def _read_batches(paths: Sequence[Path]) -> Instances:
 
 
 def _read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    source = regular(path)
     try:
-        with path.open("rb") as stream:
+        with source.open("rb") as stream:
             batch = BatchUnpickler(stream, encoding="bytes").load()
         images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, SIDE, SIDE)
         labels = np.asarray(batch[b"labels"], dtype=np.int64).reshape(len(images))

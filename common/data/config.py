@@ -40,6 +40,6 @@ class DataConfig:
 
     def folder(self, expected: str) -> Path:
         """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root."""
-        if self.root is None:
+        if not self.root:
             raise BadData("no data.root", expected, "add data.root=FOLDER")
         return Path(self.root).expanduser()

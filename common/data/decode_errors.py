@@ -12,6 +12,8 @@ UNDECODABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, Va
 
 def decode_fault(error: Exception) -> str:
     """Why an image could not be decoded. Pillow's own text for an unknown format contains a memory address."""
+    if isinstance(error, BadData):
+        return error.found
     return "unknown image format" if isinstance(error, UnidentifiedImageError) else str(error)
 
 

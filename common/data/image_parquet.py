@@ -1,19 +1,19 @@
 """Images in Hugging Face's parquet form: a column `img` or `image` of encoded files, and a column `label`."""
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from negsift.common.data.class_names import class_names
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.instances import Instances, require_labels
+from negsift.common.data.parquet_file import read_table
 from negsift.common.errors import BadData
 
 
@@ -23,7 +23,7 @@ def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> 
     images are dropped.
     """
     tables = [_read_table(path) for path in paths]
-    classes = class_names(tables[0].schema, "label") or classes
+    classes = class_names(tables[0].schema, "label", paths[0]) or classes
     labels = np.concatenate([_labels(table, classes, path) for table, path in zip(tables, paths, strict=True)])
     places = [(path, row) for table, path in zip(tables, paths, strict=True) for row in range(len(table))]
     encoded = [item for table in tables for item in _encoded(table)]
@@ -40,10 +40,7 @@ def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> 
 
 
 def _read_table(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "download it again") from None
+    table = read_table(path)
     types = {field.name: field.type for field in table.schema}
     image = types.get("img", types.get("image"))
     encoded = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
@@ -64,12 +61,6 @@ def _labels(table: pa.Table, classes: tuple[str, ...], path: Path) -> NDArray[np
         found = f"{table['label'].null_count} of {len(table)} rows in {path} without a label"
         raise BadData(found, "a label in each", "remove those rows")
     return require_labels(table["label"].to_numpy().astype(np.int64), classes, path)
-
-
-def class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
-    """The names of the numbered classes in the column `label`, which the hub stores in the file's metadata."""
-    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    return tuple(stored.get("info", {}).get("features", {}).get(label, {}).get("names") or ())
 
 
 def _decode(encoded: bytes | None, side: int) -> NDArray[np.uint8]:

@@ -13,7 +13,9 @@ from tqdm import tqdm
 from negsift.common.data.config import DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.instances import Instances, decode_once
+from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 _NO_CLASSES = {"__MACOSX"}
@@ -77,32 +79,28 @@ def images_below(folder: Path) -> Sequence[Path]:
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:
-    images, labels, dropped = [], [], []
+    images, labels, dropped, faint = [], [], [], FaintImages()
     for path, label in tqdm(files, "decoding", disable=None, leave=False):
+        name = str(path.relative_to(folder))
         try:
-            images.append(decode_image(path, size, size))
+            with Image.open(regular(path)) as image:
+                images.append(_pixels(image, size, size))
+                faint.look(image, name)
             labels.append(label)
         except UNDECODABLE as error:
-            dropped.append(f"{path.relative_to(folder)}: {decode_fault(error)}")
+            dropped.append(f"{name}: {decode_fault(error)}")
     require_mostly_decoded(len(images), dropped, folder)
+    faint.report()
     return Instances(np.array(labels, dtype=np.int64), classes, tuple(dropped), in_memory=np.stack(images))
 
 
 def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np.uint8]:
     """An image as (3, height, width) uint8, upright and resized. Raises one of `UNDECODABLE` for a damaged file."""
     with Image.open(source) as image:
-        upright = ImageOps.exif_transpose(_eight_bits(image))
-        resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        return _pixels(image, height, width)
+
+
+def _pixels(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    upright = eight_bits(ImageOps.exif_transpose(image))
+    resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits, which Pillow would clip at 255; a palette with transparency as RGBA."""
-    if image.mode == "P" and image.has_transparency_data:
-        return image.convert("RGBA")
-    if image.mode[0] not in "IF":
-        return image
-    deep = np.asarray(image)
-    if image.mode == "F" or deep.min() < 0 or deep.max() >= 1 << 16:
-        raise ValueError(f"pixels of {deep.dtype} from {deep.min():g} to {deep.max():g}, not of 8 or 16 bits")
-    return Image.fromarray((deep >> 8).astype(np.uint8))

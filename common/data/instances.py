@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.errors import BadData, BadInput
+from negsift.common.regular_file import regular
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def _fingerprint(sources: Iterable[Path], parameters: dict[str, object]) -> str:
     for source in sources:
         digest.update(os.fsencode(source.name))
         try:
-            with source.open("rb") as stream:
+            with regular(source).open("rb") as stream:
                 while part := stream.read(1 << 20):
                     digest.update(part)
-        except OSError as error:  # decoding will fail on the same file and report it
-            digest.update(str(error.errno).encode())
+        except (OSError, BadData) as error:  # decoding will fail on the same file and report it
+            digest.update(str(error).encode())
     return digest.hexdigest()
 
 

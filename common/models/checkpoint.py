@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from negsift.common.errors import BadWeights
+from negsift.common.errors import BadData, BadWeights
 from negsift.common.models.psla_checkpoint import is_psla_checkpoint, renamed, use_authors_padding
+from negsift.common.regular_file import regular
 
 log = logging.getLogger(__name__)
 _STEM = "features.0.0.weight"
@@ -46,7 +47,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict by name, without the prefix `module.` of a DataParallel."""
     try:
         # weights_only: a pickle from elsewhere could run any code.
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = torch.load(regular(path), weights_only=True, map_location="cpu")
+    except BadData as error:
+        raise BadWeights(error.found, "a state dict", _REMEDY) from None
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise BadWeights(f"{path} unreadable ({reason})", "a state dict", _REMEDY) from None

@@ -83,12 +83,16 @@ def picks(run: str) -> list[pa.Table]:
         ("inspect OUT", "no bag table at"),
         ("inspect s4://there", "s4://there, which can't be opened"),
         ("build OUT", "arguments that don't fit"),
+        ("build OUT --from NONE", "(argument --from: an empty path)"),
+        ("build OUT --from SOURCE --config NONE", "(argument --config: an empty path)"),
+        ("build NONE --from SOURCE", "found an empty path; expected a folder, or a URI"),
+        ("inspect NONE", "found an empty path; expected a folder, or a URI"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
     source: Path, words: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = {"OUT": str(source.parent / "pool"), "SOURCE": str(source)}
+    known = {"OUT": str(source.parent / "pool"), "SOURCE": str(source), "NONE": ""}
     assert main(["pool", *(known.get(word, word) for word in words.split())]) == 2
     error = capsys.readouterr().err
     assert message in error

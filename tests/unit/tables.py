@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from torch import Tensor
 
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.feature_column import feature_column
 from negsift.common.data.table.writer import TableWriter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WIDTH = 6
 Bags = Sequence[NDArray[Any]]
@@ -55,7 +57,7 @@ def negatives(bags: Bags, labels: Sequence[Sequence[str] | None], label: str = "
     return [bag.astype(np.float32) for bag, names in pairs if names is not None and label not in names]
 
 
-def assert_bags(found: Sequence[Tensor], expected: Sequence[NDArray[Any]]) -> None:
+def assert_bags(found: "Sequence[Tensor]", expected: Sequence[NDArray[Any]]) -> None:
     """The same numbers, bag by bag."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):

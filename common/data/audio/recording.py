@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from negsift.common.data.cache_folder import cache_folder, replacing
+from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 # Hashing waits for the disk, often a network one, and not for the CPU.
 _READERS = 8
@@ -34,7 +36,7 @@ class RecordingReader:
     def read(self, recording: Recording) -> bytes:
         """The encoded clip; b"" for a parquet row without one."""
         if recording.row is None:
-            return recording.path.read_bytes()
+            return regular(recording.path).read_bytes()
         if recording.path != self._path or recording.row not in self._rows:
             self._path, (self._rows, self._clips) = recording.path, _row_group(recording.path, recording.row)
         return self._clips[recording.row - self._rows.start]
@@ -83,8 +85,8 @@ def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
 
 def _digest(path: Path) -> str:
     try:
-        stream = path.open("rb")
-    except OSError:  # decoding reports the reason; a repaired file gets another digest
+        stream = regular(path).open("rb")
+    except (OSError, BadData):  # decoding reports the reason; a repaired file gets another digest
         return "unreadable"
     with stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -56,7 +56,7 @@ def read_ontology(root: Path) -> Ontology | None:
     if not path.exists():
         return None
     try:
-        nodes = json.loads(path.read_text(encoding="utf-8"))
+        nodes = json.loads("\n".join(read_lines(path)))
         children = {node["id"]: _strings(node["child_ids"]) for node in nodes}
         restricted = frozenset(node["id"] for node in nodes if node.get("restrictions"))
     except (OSError, ValueError, KeyError, TypeError) as error:

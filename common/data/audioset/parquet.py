@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.segments import ClipList, Segment
+from negsift.common.data.parquet_file import open_parquet, read_table
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,11 @@ def _rows(path: Path) -> Iterator[tuple[str | None, list[str | None] | None, lis
 
 def _read(path: Path) -> pa.Table:
     """All columns except the sound."""
-    try:
-        file = pq.ParquetFile(path)
-        types = {field.name: field.type for field in file.schema_arrow}
-        if _fits(types):
-            words = _is_words(types.get("human_labels", pa.null()))
-            return file.read(columns=["video_id", "labels", *(["human_labels"] if words else [])])
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "download it again") from None
+    with open_parquet(path) as opened:
+        types = {field.name: field.type for field in opened.schema_arrow}
+    if _fits(types):
+        words = _is_words(types.get("human_labels", pa.null()))
+        return read_table(path, ["video_id", "labels", *(["human_labels"] if words else [])])
     columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
     raise BadData(f"columns {columns} in {path}", _FORM, "convert the columns")
 

@@ -4,12 +4,14 @@ import csv
 from pathlib import Path
 
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 
 def read_lines(path: Path) -> list[str]:
     """The file's lines. Raises BadData if it can't be read."""
+    source = regular(path)
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return source.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"{path} unreadable ({error})", "text in UTF-8", "convert it, or correct its path") from None
 

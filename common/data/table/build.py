@@ -13,6 +13,7 @@ from negsift.common.data.table.sources.images import open_images
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, UnknownName
+from negsift.common.regular_file import regular
 
 OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
     "images": open_images,
@@ -46,11 +47,10 @@ def _kind(source: Path, config: BuildConfig) -> str:
         return config.kind
     if is_audioset(source):
         return "audio"
-    if source.is_file():
-        if source.suffix == ".parquet":
-            return "images" if image_column(source) else "features"
-        if source.suffix == ".csv":
-            return "features"
-    if not source.is_dir():
-        raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")
-    return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"
+    if source.is_dir():
+        return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"
+    if regular(source).suffix == ".parquet":
+        return "images" if image_column(source) else "features"
+    if source.suffix == ".csv":
+        return "features"
+    raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from negsift.common.arrays import Index
 from negsift.common.data.table.byte_range_file import ByteRangeFile
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import TableFile
@@ -41,6 +43,16 @@ def check_bags(table: pa.Table, payload: Payload) -> None:
         row = pc.list_parent_indices(labels)[pc.index(pc.is_null(labels.flatten()), True).as_py()].as_py()
         found = f"a null among the labels of bag {table['bag_id'][row].as_py()!r} (row {row})"
         raise BadData(found, "names, [] or a null instead of the list", "correct the source")
+
+
+def count_not_finite(table: pa.Table) -> Index:
+    """How many features of each bag are infinite or NaN, (bags,); for checked bags."""
+    feats = table["features"].combine_chunks().flatten()
+    wrong_M = ~np.isfinite(feats.flatten().to_numpy(zero_copy_only=False)).reshape(-1, feats.type.list_size)
+    ends = np.cumsum(table["n_instances"].to_numpy(), dtype=np.int64)
+    sums = np.concatenate([[0], np.cumsum(wrong_M.sum(1))])
+    counts: Index = np.diff(sums[ends], prepend=0)
+    return counts
 
 
 def _null_count(column: pa.Array, payload: Payload) -> int:

@@ -1,5 +1,6 @@
 """The folder of a table, on any file system that pyarrow supports, named by a local path or a URI."""
 
+import os
 import re
 import uuid
 from dataclasses import dataclass
@@ -21,9 +22,13 @@ class Location:
 
     @classmethod
     def of(cls, where: "str | Path | Location") -> "Location":
-        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData if the URI can't be opened."""
+        """The folder at a local path or a URI (file, s3, gs, hdfs, ...). Raises BadData if the path is empty or the URI
+        can't be opened.
+        """
         if isinstance(where, Location):
             return where
+        if not str(where).strip():
+            raise BadData("an empty path", _KNOWN, "name the table's folder; . is the current one")
         if "://" not in str(where):
             return cls(LocalFileSystem(), str(Path(where).expanduser().absolute()), str(where))
         name = re.sub("//[^/@]*@", "//", str(where))  # URIs may contain a password, which messages must not show
@@ -76,20 +81,42 @@ class Location:
             raise BadInput(found, "a writable folder with free space", "choose another") from None
 
     def publish(self, hidden: str, file: str) -> None:
-        """Give a finished file its name."""
-        self.fs.move(self.path_of(hidden), self.path_of(file))
+        """Give a finished file its name. Raises FileExistsError if the name is taken. On local disks only one program
+        gets a name, also of several at the same moment; other file systems of pyarrow can't promise that.
+        """
+        if isinstance(self.fs, LocalFileSystem):
+            _rename_to_new(self.path_of(hidden), self.path_of(file))
+        elif self.size(file) is not None:
+            raise FileExistsError(file)
+        else:
+            self.fs.move(self.path_of(hidden), self.path_of(file))
 
     def write(self, file: str, data: bytes) -> None:
-        """Write a file, which appears complete or not at all."""
+        """Write a file, which appears complete or not at all. Raises FileExistsError if the name is taken."""
         hidden, stream = self.begin()
-        with stream:
-            stream.write(data)
-        self.publish(hidden, file)
+        try:
+            with stream:
+                stream.write(data)
+            self.publish(hidden, file)
+        finally:
+            self.remove(hidden)
 
     def remove(self, file: str) -> None:
         """Delete a file; does nothing without one."""
         if self.size(file) is not None:
             self.fs.delete_file(self.path_of(file))
+
+
+def _rename_to_new(old: str, new: str) -> None:
+    try:
+        os.link(old, new)  # unlike a rename, never replaces a file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: whoever creates the file may replace it
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(old, new)
+    else:
+        os.unlink(old)
 
 
 _KNOWN = "a folder, or a URI such as file:///…, s3://…, gs://…, hdfs://…"

@@ -117,11 +117,12 @@ def read_manifest(location: Location, version: int | None = None) -> Manifest:
 
 def write_manifest(location: Location, manifest: Manifest) -> None:
     """Publish a version. Raises BadData if another writer has taken its number in the meantime."""
-    name = _NAME.format(manifest.version)
-    if name in location.files():
-        found = f"version {manifest.version} of {location.name}, written in the meantime"
-        raise BadData(found, "one writer at a time", "append again")
-    location.write(name, json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1).encode())
+    content = json.dumps({"schema": SCHEMA, **dataclasses.asdict(manifest)}, indent=1).encode()
+    try:
+        location.write(_NAME.format(manifest.version), content)
+    except FileExistsError:
+        found = f"version {manifest.version} of {location.name}, which another program has written in the meantime"
+        raise BadData(found, "one writer at a time", "nothing was added; start it again") from None
 
 
 def _from_json(content: dict[str, Any]) -> Manifest:  # Any: JSON

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from negsift.common.arrays import Index
-from negsift.common.data.table.check import check_bags
+from negsift.common.data.table.check import check_bags, count_not_finite
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import TableFile
 from negsift.common.data.table.schema import COLUMNS, Payload, table_schema
@@ -26,11 +26,16 @@ class RowGroupWriter:
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
         self._sink: ParquetSink | None = None
         self._files, self.rows = list[TableFile](), 0
+        self.not_finite = list[str]()
 
     def add(self, bags: pa.Table) -> None:
-        """Append bags with `bag_id`, `labels`, the payload and any optional column. Raises BadData as `check_bags`."""
+        """Append bags with `bag_id`, `labels`, the payload and any optional column. Bags with features that are not
+        finite are left out, with a line in `not_finite`. Raises BadData as `check_bags`.
+        """
         table = _complete(bags, self._schema, self._payload)
         check_bags(table, self._payload)
+        if self._payload.column == "features":
+            table = self._finite(table)
         self.rows += table.num_rows
         while table.num_rows:
             ends = np.cumsum(_row_bytes(table, self._payload))
@@ -50,14 +55,19 @@ class RowGroupWriter:
         return tuple(self._files)
 
     def discard(self, listed: Collection[str]) -> None:
-        """Remove all files written so far, except those `listed` by a manifest. Names are hashes of the content, so
-        another writer may have published an identical file.
-        """
+        """Remove all files written so far, except those `listed` by a manifest."""
         if self._sink:
             self._sink.discard()
         for file in self._files:
             if file.name not in listed:
                 self._location.remove(file.name)
+
+    def _finite(self, table: pa.Table) -> pa.Table:
+        wrong = count_not_finite(table)
+        rows = np.flatnonzero(wrong)
+        names = table["bag_id"].take(pa.array(rows)).to_pylist()
+        self.not_finite += [f"{name}: {wrong[row]} numbers not finite" for name, row in zip(names, rows, strict=True)]
+        return table.filter(pa.array(wrong == 0)) if len(rows) else table
 
     def _flush(self) -> None:
         if self._waiting:
@@ -69,7 +79,7 @@ class RowGroupWriter:
 
     def _close_file(self) -> None:
         if self._sink:
-            self._files.append(self._sink.finish(f"{self._prefix}-{len(self._files):04d}"))
+            self._files.append(self._sink.finish(f"{self._prefix}-{len(self._files):04d}.parquet"))
             self._sink = None
 
 

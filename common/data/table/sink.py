@@ -61,15 +61,12 @@ class ParquetSink:
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._groups.append(RowGroup(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
 
-    def finish(self, prefix: str) -> TableFile:
-        """Close the file and publish it under a name of `prefix` and a hash of its content."""
+    def finish(self, name: str) -> TableFile:
+        """Close the file and publish it under its name."""
         self._writer.close()
         self._stream.close()
-        digest = self._sink.cut()
-        content = hashlib.sha256("".join([*(group.digest for group in self._groups), digest]).encode()).hexdigest()
-        name = f"{prefix}-{content[:12]}.parquet"
         self._location.publish(self._hidden, name)
-        return TableFile(name, self._sink.position, digest, tuple(self._groups))
+        return TableFile(name, self._sink.position, self._sink.cut(), tuple(self._groups))
 
     def discard(self) -> None:
         """Close and remove the file."""

@@ -25,7 +25,7 @@ def load(config: DataConfig) -> Split:
     marked for, `data.val_share` of the training groups is set aside. Only the positives are kept in memory. Raises
     BadInput without a table, UnknownName for a label, BadData where a kind of bag is missing.
     """
-    if config.root is None:
+    if not config.root:
         raise BadInput("no data.root", "the folder or URI of a bag table", "add data.root=FOLDER")
     location = Location.of(config.root)
     manifest = read_manifest(location, config.version)

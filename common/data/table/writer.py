@@ -1,6 +1,7 @@
 """Writes a version of a table, completely or not at all: the bags' files first, the manifest last."""
 
 import re
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
@@ -35,8 +36,9 @@ class TableWriter:
         self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
         self._previous = _previous(location, payload, append)
         self._version = self._previous.version + 1 if self._previous else 1
-        self._bags = RowGroupWriter(location, payload, limit, f"bags-{self._version:06d}")
-        self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{self._version:06d}")
+        own = f"{self._version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
+        self._bags = RowGroupWriter(location, payload, limit, f"bags-{own}")
+        self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{own}")
         self._classes, self._left_out = set[str](), list[str]()
         self._manifest: Manifest | None = None
 
@@ -61,7 +63,10 @@ class TableWriter:
 
     def finish(self) -> None:
         """Write the remaining bags and publish the version. Raises BadData if there are none, or an id repeats."""
-        bags, images = self._bags.finish(), self._images.finish()
+        bags, images, not_finite = self._bags.finish(), self._images.finish(), self._bags.not_finite
+        if len(not_finite) > self._bags.rows:
+            found = f"{len(not_finite)} of {len(not_finite) + self._bags.rows} bags not finite (first: {not_finite[0]})"
+            raise BadData(found, "at least half with finite features", "correct the source")
         if not bags:
             raise BadData(f"no bags for {self._location.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
@@ -69,7 +74,7 @@ class TableWriter:
         require_unique_ids(self._location, (*previous.files, *bags))
         self._manifest = Manifest(
             self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),
-            (*previous.left_out, *self._left_out), (*previous.images, *images),
+            (*previous.left_out, *self._left_out, *not_finite), (*previous.images, *images),
         )  # fmt: skip
         write_manifest(self._location, self._manifest)
 
@@ -80,7 +85,7 @@ class TableWriter:
         return self._manifest
 
     def discard(self) -> None:
-        """Remove all files written so far that no published version lists."""
+        """Remove all files of this writer, unless its version was published just before the error."""
         newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
@@ -117,7 +122,7 @@ def _require_empty(location: Location) -> None:
     others = location.others(_TABLE_FILE)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        found = f"{', '.join(others[:3])}{more} in {location.name or 'this folder'}"
+        found = f"{', '.join(others[:3])}{more} in {location.name}"
         raise BadInput(found, "an empty folder or a new one", "choose another")
 
 

@@ -1,11 +1,12 @@
 """Feature bags from a folder with one npy, npz or h5 file of (n, D) numbers for each bag, and a CSV of labels.
 
-The file's name is the bag's id; npz and h5 files have the numbers under `features`. Bags that are not in the CSV
-are unlabeled.
+The file's name is the bag's id, or where names repeat its path; npz and h5 files have the numbers under `features`.
+Bags that are not in the CSV are unlabeled.
 """
 
 import importlib.util
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,41 +17,66 @@ from numpy.typing import NDArray
 
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
-from negsift.common.data.table.sources.source import BuildConfig, Source, as_labels
-from negsift.common.data.table.sources.tabular_files import OPTIONAL, label_column, read_text_csv
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.tabular_files import (
+    OPTIONAL,
+    describe_rows,
+    label_reader,
+    read_batches,
+    require_same,
+)
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 ENDINGS = (".npy", ".npz", ".h5")
 _BATCH_BYTES = 32 << 20
 Described = dict[str, tuple[list[str] | str | None, ...]]
 """Labels, split and group_id of each bag in the CSV."""
+DESCRIBED = ("labels", *OPTIONAL)
 
 
 def open_arrays(root: Path, config: BuildConfig) -> Source:
-    """The bags of all files below `root`. Raises BadData for labels without a file and files without (n, D) numbers."""
-    files = {path.stem: path for path in sorted(root.rglob("*")) if path.suffix in ENDINGS}
+    """The bags of all files below `root`. Raises BadData for labels without a file, for files without (n, D) numbers,
+    and for two of one id.
+    """
+    files = _files_by_id(root)
     table = Path(config.labels) if config.labels else root / "labels.csv"
-    if not files or not table.is_file():
+    if not files or not table.exists():
         found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}"
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
-    described = _describe(read_text_csv(table, config), config)
-    missing = sorted(set(described) - set(files))
+    described = _describe(table, config)
+    missing = sorted(described.keys() - files.keys())
     if missing:
+        others = [str(path.relative_to(root)) for path in files.values() if path.stem == missing[0]]
         found = f"{len(missing)} bags of {table} without a file (first: {missing[0]})"
-        raise BadData(found, "a file for each", "add them")
+        if others:
+            found = f"bag {missing[0]!r} of {table}, which has the files {', '.join(others[:3])}"
+        raise BadData(found, "a file for each", "add them, or name files of one name by their folders")
     width = _read(next(iter(files.values()))).shape[1]
     return Source(Payload("features", config.dtype, (width,)), _tables(files, described, width, config.dtype))
 
 
-def _describe(table: pa.Table, config: BuildConfig) -> Described:
-    optional = [name for name in OPTIONAL if name in table.column_names]
-    columns = [as_labels(table[label_column(table.column_names, config)]), *(table[name] for name in optional)]
-    rows = zip(*(column.to_pylist() for column in columns), strict=True)
-    blank = dict.fromkeys(OPTIONAL)
-    return {
-        name: (labels, *(blank | dict(zip(optional, rest, strict=True))).values())
-        for name, (labels, *rest) in zip(table[config.id_column].to_pylist(), rows, strict=True)
-    }
+def _files_by_id(root: Path) -> dict[str, Path]:
+    """The id of a file is its name, or where names repeat its path below `root`, both without the ending."""
+    paths = sorted(path for path in root.rglob("*") if path.suffix in ENDINGS and not path.is_dir())
+    times, files = Counter(path.stem for path in paths), dict[str, Path]()
+    for path in paths:
+        id = path.stem if times[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
+        if id in files:
+            raise BadData(f"{files[id]} and {path.name}, both bag {id!r}", "one file for a bag", "rename one")
+        files[id] = path
+    return files
+
+
+def _describe(path: Path, config: BuildConfig) -> Described:
+    table = pa.concat_tables(read_batches(path, config, pa.string()))
+    rows = describe_rows(table, config, label_reader(table.schema, path, config)).to_pylist()
+    described: Described = {}
+    for row in rows:
+        values = (row["labels"], row.get("split"), row.get("group_id"))
+        for name, one, other in zip(DESCRIBED, described.setdefault(row["bag_id"], values), values, strict=True):
+            require_same(row["bag_id"], name, one, other)
+    return described
 
 
 def _tables(files: dict[str, Path], described: Described, width: int, dtype: str) -> Iterator[pa.Table]:
@@ -73,18 +99,19 @@ def _table(names: Sequence[str], arrays: Sequence[Features], described: Describe
     rows = [described.get(name, (None, None, None)) for name in names]
     columns = {
         column: pa.array(list(values), COLUMNS[column])
-        for column, values in zip(("labels", *OPTIONAL), zip(*rows, strict=True), strict=True)
+        for column, values in zip(DESCRIBED, zip(*rows, strict=True), strict=True)
     }
     return pa.table({"bag_id": list(names)} | columns | {"features": feature_column(np.concatenate(arrays), offsets)})
 
 
 def _read(path: Path) -> NDArray[Any]:  # Any: of the file's dtype
+    source = regular(path)
     try:
-        features = _open(path)
+        features = _open(source)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadData(f"{path} unreadable ({error})", "features (n, D)", "repair or remove it") from None
-    if features.ndim != 2 or not features.size or not np.issubdtype(features.dtype, np.number):
-        raise BadData(f"{features.dtype}{features.shape} in {path}", "numbers (n, D)", "repair or remove it")
+    if features.ndim != 2 or not features.size or features.dtype.kind not in "iuf":
+        raise BadData(f"{features.dtype}{features.shape} in {path}", "real numbers (n, D)", "repair or remove it")
     return features
 
 

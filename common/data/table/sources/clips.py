@@ -20,9 +20,9 @@ from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
+from negsift.common.data.parquet_file import open_parquet
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
-from negsift.common.data.table.sources.source import BuildConfig, Source
-from negsift.common.data.table.sources.tabular_files import parquet_schema
+from negsift.common.data.table.sources.source import BuildConfig, Source, split_of
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def is_audioset(source: Path) -> bool:
         return any(source.glob("*_segments.csv")) or (first is not None and is_audioset(first))
     if source.suffix != ".parquet":
         return source.name.endswith("_segments.csv")
-    schema = parquet_schema(source)
+    with open_parquet(source) as opened:
+        schema = opened.schema_arrow
     return "audio" in schema.names and pa.types.is_struct(schema.field("audio").type)
 
 
@@ -66,8 +67,7 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     try:
         if source.is_dir():
             return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
-        evaluation = source.name.startswith(("eval", "test"))
-        return {"test" if evaluation else "train": read_clip_list(source)}
+        return {split_of(source): read_clip_list(source)}
     except BadData as error:  # the remedy names the keys of `train`; `pool build` has others
         remedy = error.remedy.replace("data.root", "--from").replace("data.audio.train_set", "train_set")
         raise BadData(error.found, error.expected, remedy) from None
@@ -109,6 +109,8 @@ def _read(reader: RecordingReader, recording: Recording) -> bytes | str:
     """The encoded clip, or the reason why it can't be read."""
     try:
         return reader.read(recording)
+    except BadData as error:
+        return error.found
     except (OSError, pa.ArrowException) as error:
         return str(error)
 

@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
-from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
-from negsift.common.data.image_parquet import class_names
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.images import images_below
+from negsift.common.data.parquet_file import open_parquet, read_table
+from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.source import BuildConfig, as_labels
-from negsift.common.data.table.sources.tabular_files import label_column, parquet_schema
+from negsift.common.data.table.sources.source import BuildConfig, split_of
+from negsift.common.data.table.sources.tabular_files import as_text, label_column, label_reader
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image that is not yet read: `read` gives its bytes."""
+    """An image that is not yet read: `read` gives its bytes. `labels` is None if nobody has told them."""
 
     read: Callable[[], bytes]
     name: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
     split: str = "train"
 
 
@@ -36,21 +37,36 @@ def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     return _in_parquet(source, config) if source.is_file() else _in_folder(source)
 
 
-def read_if_decodable(image: EncodedImage, dropped: list[str]) -> bytes | None:
-    """The image's bytes; None, and a line with the reason in `dropped`, if it can't be decoded."""
-    try:
-        data = image.read()
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.load()
-    except UNDECODABLE as error:
-        dropped.append(f"{image.name}: {decode_fault(error)}")
-        return None
-    return data
+class ImageReader:
+    """Reads encoded images, and leaves out those that can't be decoded: `dropped` has a line for each of them."""
+
+    def __init__(self, source: Path) -> None:
+        self._source, self._kept, self._faint = source, 0, FaintImages()
+        self.dropped = list[str]()
+
+    def read(self, image: EncodedImage) -> bytes | None:
+        """The image's bytes, None if it can't be decoded."""
+        try:
+            data = image.read()
+            with Image.open(io.BytesIO(data)) as opened:
+                eight_bits(opened).load()
+                self._faint.look(opened, image.name)
+        except UNDECODABLE as error:
+            self.dropped.append(f"{image.name}: {decode_fault(error)}")
+            return None
+        self._kept += 1
+        return data
+
+    def finish(self) -> None:
+        """Say what was odd in the images. Raises BadData if more were left out than read."""
+        require_mostly_decoded(self._kept, self.dropped, self._source)
+        self._faint.report()
 
 
 def image_column(path: Path) -> str | None:
     """The column of a parquet file that has encoded images, or None. Raises BadData if the file can't be read."""
-    schema = parquet_schema(path)
+    with open_parquet(path) as opened:
+        schema = opened.schema_arrow
     names = [name for name in ("image", "img") if name in schema.names and pa.types.is_struct(schema.field(name).type)]
     return names[0] if names else None
 
@@ -58,9 +74,9 @@ def image_column(path: Path) -> str | None:
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     splits = [root / name for name in SPLITS if (root / name).is_dir()]
     images = [
-        EncodedImage(path.read_bytes, str(path.relative_to(root)), (folder.name,), split.name if splits else "train")
-        for split in splits or [root]
-        for folder in sorted(path for path in split.iterdir() if path.is_dir())
+        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (folder.name,), split)
+        for split, below in [(below.name, below) for below in splits] or [("train", root)]
+        for folder in sorted(path for path in below.iterdir() if path.is_dir())
         for path in images_below(folder)
     ]
     if not images:
@@ -69,19 +85,25 @@ def _in_folder(root: Path) -> Sequence[EncodedImage]:
 
 
 def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedImage]:
-    column, table = image_column(path), pq.read_table(path)
+    column, table = image_column(path), read_table(path)
     label = label_column(table.column_names, config)
     if column is None or label not in table.column_names:
         found = f"{path} with columns {', '.join(table.column_names[:8])}"
         raise BadData(found, f"image or img, and {label}", "kind=features, or label_column=NAME")
-    by_number = {str(number): name for number, name in enumerate(class_names(table.schema, label))}
-    labels = [tuple(by_number.get(name, name) for name in names or ()) for names in as_labels(table[label]).to_pylist()]
-    splits = table["split"].to_pylist() if "split" in table.column_names else ["train"] * len(labels)
+    labels = label_reader(table.schema, path, config).read(table[label]).to_pylist()
+    splits = as_text(table, "split").to_pylist() if "split" in table.column_names else [None] * len(labels)
     images = table[column]
     return [
-        EncodedImage(functools.partial(_bytes, images, row), f"row {row}", labels[row], splits[row])
-        for row in range(len(labels))
-    ]
+        EncodedImage(
+            functools.partial(_bytes, images, row), f"row {row}", None if names is None else tuple(names),
+            split or split_of(path),
+        )
+        for row, (names, split) in enumerate(zip(labels, splits, strict=True))
+    ]  # fmt: skip
+
+
+def _content(path: Path) -> bytes:
+    return regular(path).read_bytes()
 
 
 def _bytes(images: pa.ChunkedArray, row: int) -> bytes:

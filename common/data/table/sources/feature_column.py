@@ -18,8 +18,12 @@ def feature_column(feats_MD: Features, offsets: NDArray[np.int64]) -> pa.LargeLi
 
 
 def to_dtype(values: ArrayLike, dtype: str) -> Features:
-    """The values as float16 or float32. Raises BadData where a finite number would become infinite."""
+    """The values as float16 or float32. Raises BadData for other than real numbers, and where a finite one would become
+    infinite.
+    """
     wide = np.asarray(values)
+    if wide.dtype.kind not in "iuf":
+        raise BadData(f"features of type {wide.dtype}", "real numbers", "convert them")
     with np.errstate(over="ignore"):
         narrow: Features = wide.astype(dtype)
     finite = np.isfinite(wide)

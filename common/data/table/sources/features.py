@@ -17,28 +17,42 @@ from numpy.typing import NDArray
 from negsift.common.arrays import Index
 from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
-from negsift.common.data.table.sources.source import BuildConfig, Source, as_labels
-from negsift.common.data.table.sources.tabular_files import OPTIONAL, label_column, read_batches
+from negsift.common.data.table.sources.labels import LabelReader
+from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.tabular_files import (
+    OPTIONAL,
+    describe_rows,
+    label_column,
+    label_reader,
+    read_batches,
+    require_same,
+)
 from negsift.common.errors import BadData
+
+_ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 
 
 def open_features(path: Path, config: BuildConfig) -> Source:
     """The bags of the file. Raises BadData for missing columns and for features that are not numbers."""
     batches = read_batches(path, config)
     first = next(batches)
-    layout = _Layout(first, config)
+    layout = _Layout(first, config, label_reader(first.schema, path, config))
     return Source(Payload("features", config.dtype, (layout.width,)), layout.bags(itertools.chain([first], batches)))
 
 
 class _Layout:
     """The columns of a file, and whether a row is a bag or an instance."""
 
-    def __init__(self, first: pa.Table, config: BuildConfig) -> None:
-        self._id, self._label, self._dtype = config.id_column, label_column(first.column_names, config), config.dtype
-        known = (self._id, self._label, *OPTIONAL)
+    def __init__(self, first: pa.Table, config: BuildConfig, labels: LabelReader) -> None:
+        self._config, self._labels = config, labels
+        known = (config.id_column, label_column(first.column_names, config), *OPTIONAL)
         self._listed = "features" in first.column_names and _is_list(first["features"].type)
         self._nested = self._listed and _is_list(first["features"].type.value_type)
         self._columns = [name for name in first.column_names if name not in known]
+        numbered = [name for name in self._columns if name in _ROW_NUMBERS]
+        if numbered:
+            found = f"column {numbered[0]!r}, in which pandas writes the numbers of rows"
+            raise BadData(found, "columns of features", "write the file with index=False")
         if not self._columns:
             found = f"no column of features among {', '.join(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")
@@ -56,14 +70,13 @@ class _Layout:
         return self._described(batch).append_column("features", feature_column(self._matrix(batch), offsets))
 
     def _described(self, batch: pa.Table) -> pa.Table:
-        columns = {"bag_id": batch[self._id].cast(pa.string()), "labels": as_labels(batch[self._label])}
-        return pa.table(columns | {name: batch[name] for name in OPTIONAL if name in batch.column_names})
+        return describe_rows(batch, self._config, self._labels)
 
     def _matrix(self, batch: pa.Table) -> Features:
         """The features of all instances of a batch, (M, D)."""
         if not self._listed:
             columns = [_numbers(batch[name].combine_chunks(), name) for name in self._columns]
-            return to_dtype(np.stack(columns, axis=1), self._dtype)
+            return to_dtype(np.stack(columns, axis=1), self._config.dtype)
         column = batch["features"].combine_chunks()
         column = column.flatten() if self._nested else column
         lengths = np.unique(column.value_lengths().fill_null(0).to_numpy())
@@ -71,7 +84,7 @@ class _Layout:
         if any(lengths != width):
             found = ", ".join(str(length) for length in sorted({width, *lengths.tolist()}))
             raise BadData(f"instances of {found} features", "the same number for every instance", "correct the source")
-        return to_dtype(_numbers(column.flatten(), "features").reshape(-1, width), self._dtype)
+        return to_dtype(_numbers(column.flatten(), "features").reshape(-1, width), self._config.dtype)
 
 
 def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Table]:
@@ -96,21 +109,17 @@ def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Tabl
 def _starts(table: pa.Table) -> Index:
     """The first row of each bag."""
     ids = table["bag_id"].combine_chunks()
-    if ids.null_count:
-        before = pc.index(ids.is_null(), True).as_py()
-        found = f"{ids.null_count} rows without a bag_id, the first one after {before} others"
-        raise BadData(found, "a bag_id in every row", "correct the source")
     changes = np.asarray(pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)))
     return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
 def _bags(table: pa.Table, feats_MD: Features, offsets: Index) -> pa.Table:
+    ids = table["bag_id"]
     first = table.take(pa.array(np.repeat(offsets[:-1], np.diff(offsets))))
     for name in table.column_names:
         if name != "bag_id" and not first[name].combine_chunks().equals(table[name].combine_chunks()):
-            pairs = zip(table["bag_id"].to_pylist(), first[name].to_pylist(), table[name].to_pylist(), strict=True)
-            bag, one, other = next(pair for pair in pairs if pair[1] != pair[2])
-            raise BadData(f"{name} {one} and {other} for bag {bag!r}", f"one {name} for a bag", "correct the source")
+            for bag, one, other in zip(*(part.to_pylist() for part in (ids, first[name], table[name])), strict=True):
+                require_same(bag, name, one, other)
     return table.take(pa.array(offsets[:-1])).append_column("features", feature_column(feats_MD, offsets))
 
 

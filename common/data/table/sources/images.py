@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from negsift.common.data.decode_errors import require_mostly_decoded
 from negsift.common.data.table.schema import Payload, table_schema
-from negsift.common.data.table.sources.encoded_images import EncodedImage, encoded_images, read_if_decodable
+from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.rng import generator
 
@@ -24,15 +23,15 @@ def open_images(source: Path, config: BuildConfig) -> Source:
 
     Raises BadData for a source without classes, or with more than half of its images undecodable.
     """
-    images, dropped = encoded_images(source, config), list[str]()
+    images, reader = encoded_images(source, config), ImageReader(source)
     column = "instance_rows" if config.views else "instances"
     payload = Payload(column, "uint8", (3, config.image_size, config.image_size))
     bags = _cut_bags(images, config, config.prefix or source.stem)
     if not config.views:
-        return Source(payload, _bags(source, images, bags, payload, dropped), dropped)
+        return Source(payload, _bags(images, bags, payload, reader), reader.dropped)
     row_of = dict[int, int]()
-    table = _instance_table(source, images, payload.instance_payload, row_of, dropped)
-    return Source(payload, _bags_of_rows(images, bags, payload, row_of), dropped, table)
+    table = _instance_table(images, payload.instance_payload, row_of, reader)
+    return Source(payload, _bags_of_rows(images, bags, payload, row_of), reader.dropped, table)
 
 
 Bags = Iterator[tuple[str, Sequence[int]]]
@@ -40,31 +39,34 @@ Bags = Iterator[tuple[str, Sequence[int]]]
 
 
 def _cut_bags(images: Sequence[EncodedImage], config: BuildConfig, prefix: str) -> Bags:
-    """Every split shuffled and cut once for each of `config.views`."""
-    for split in dict.fromkeys(image.split for image in images):
-        members, number = [place for place, image in enumerate(images) if image.split == split], 0
+    """Every split shuffled and cut once for each of `config.views`, its unlabeled images for themselves: a bag of which
+    one image is unlabeled could not be negative.
+    """
+    kinds = dict[tuple[str, bool], list[int]]()
+    for place, image in enumerate(images):
+        kinds.setdefault((image.split, image.labels is None), []).append(place)
+    numbers = {split: itertools.count() for split, _ in kinds}
+    for (split, unlabeled), members in kinds.items():
+        kind = f"{split}-unlabeled" if unlabeled else split
         for view in range(max(1, config.views)):
             # The first view has the role of tables without views, so that its bags are the same.
-            role = f"table-{split}" if view == 0 else f"table-{split}-{view}"
+            role = f"table-{kind}" if view == 0 else f"table-{kind}-{view}"
             order = generator(config.bag_seed, role).permutation(len(members))
             for start in range(0, len(order), config.bag_size):
                 bag = order[start : start + config.bag_size]
-                yield f"{prefix}-{split}-{number:06d}", [members[place] for place in bag]
-                number += 1
+                yield f"{prefix}-{split}-{next(numbers[split]):06d}", [members[place] for place in bag]
 
 
-def _bags(
-    source: Path, images: Sequence[EncodedImage], bags: Bags, payload: Payload, dropped: list[str]
-) -> Iterator[pa.Table]:
+def _bags(images: Sequence[EncodedImage], bags: Bags, payload: Payload, reader: ImageReader) -> Iterator[pa.Table]:
     schema = table_schema(payload)
     while batch := list(itertools.islice(bags, _BAGS)):
-        rows = [_row(name, [images[place] for place in bag], dropped) for name, bag in batch]
+        rows = [_row(name, [images[place] for place in bag], reader) for name, bag in batch]
         yield pa.Table.from_pylist([row for row in rows if row["instances"]], schema)
-    require_mostly_decoded(len(images) - len(dropped), dropped, source)
+    reader.finish()
 
 
-def _row(name: str, images: Sequence[EncodedImage], dropped: list[str]) -> dict[str, object]:
-    read = [(image, read_if_decodable(image, dropped)) for image in images]
+def _row(name: str, images: Sequence[EncodedImage], reader: ImageReader) -> dict[str, object]:
+    read = [(image, reader.read(image)) for image in images]
     kept = [(image, data) for image, data in read if data is not None]
     return _described(name, [image for image, _ in kept], images[0].split) | {
         "instances": [{"bytes": data, "path": image.name} for image, data in kept]
@@ -72,23 +74,25 @@ def _row(name: str, images: Sequence[EncodedImage], dropped: list[str]) -> dict[
 
 
 def _described(name: str, images: Sequence[EncodedImage], split: str) -> dict[str, object]:
-    return {"bag_id": name, "labels": sorted({label for image in images for label in image.labels}), "split": split}
+    told = [image.labels for image in images if image.labels is not None]
+    labels = sorted({label for labels in told for label in labels}) if told else None
+    return {"bag_id": name, "labels": labels, "split": split}
 
 
 def _instance_table(
-    source: Path, images: Sequence[EncodedImage], payload: Payload, row_of: dict[int, int], dropped: list[str]
+    images: Sequence[EncodedImage], payload: Payload, row_of: dict[int, int], reader: ImageReader
 ) -> Iterator[pa.Table]:
     """The decodable images, in order; `row_of` gets the row of each of them."""
     schema = table_schema(payload)
     for start in range(0, len(images), _IMAGES):
         places = range(len(images))[start : start + _IMAGES]
-        read = [(place, read_if_decodable(images[place], dropped)) for place in places]
+        read = [(place, reader.read(images[place])) for place in places]
         kept = [(place, data) for place, data in read if data is not None]
         row_of.update({place: row for row, (place, _) in enumerate(kept, len(row_of))})
         named = [(images[place].name, data) for place, data in kept]
         rows = [{"bag_id": name, "image": {"bytes": data, "path": name}} for name, data in named]
         yield pa.Table.from_pylist(rows, schema)
-    require_mostly_decoded(len(row_of), dropped, source)
+    reader.finish()
 
 
 def _bags_of_rows(

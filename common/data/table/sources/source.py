@@ -1,14 +1,16 @@
-"""The kinds of sources, what a source provides, the configuration of all sources, and the forms of labels."""
+"""The kinds of sources, what a source provides, the split that a file's name states, and the configuration."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 
 from negsift.common.config import knob
 from negsift.common.data.audio.config import TRAIN_SETS
-from negsift.common.data.table.schema import COLUMNS, Payload
-from negsift.common.errors import BadData, BadInput, UnknownName
+from negsift.common.data.table.schema import Payload
+from negsift.common.errors import BadInput, UnknownName
 
 SOURCES = {
     "images": "a folder of images per class, or a parquet with a column image or img",
@@ -16,6 +18,8 @@ SOURCES = {
     "features": "a CSV or parquet file of features",
     "arrays": "a folder of npy, npz or h5 files, one for each bag, with labels.csv",
 }
+
+_SPLIT = re.compile("(?:(?P<test>eval(?:uation)?|test)|(?P<val>val(?:id(?:ation)?)?|dev))(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class BuildConfig:
     dtype: str = knob("float32", "numbers of feature bags: float32, or float16 at half the size")
     id_column: str = knob("bag_id", "column of a CSV or parquet file with the bag's id")
     label_column: str = knob("label", "column of labels; in a CSV `a;b` is two labels, `[]` none, empty unlabeled")
+    label_separator: str = knob(";", "what separates the labels of a bag in a column of text")
     labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv in the folder")
     bag_size: int = knob(5, "images: instances in a bag")
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
@@ -46,6 +51,8 @@ class BuildConfig:
         if min(self.bag_size, self.image_size, self.views + 1) < 1:
             found = f"bag_size={self.bag_size}, image_size={self.image_size}, views={self.views}"
             raise BadInput(found, "1 or more, views 0 or more", "correct it")
+        if not self.label_separator:
+            raise BadInput("label_separator of no character", "at least one, such as ; or ,", "correct it")
         if self.train_set not in TRAIN_SETS:
             raise UnknownName("train_set", self.train_set, TRAIN_SETS)
         if not (self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600):
@@ -65,23 +72,7 @@ class Source:
     images: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
 
 
-def as_labels(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name. Text is split
-    at semicolons; `[]` becomes an empty list, empty text and null become null, which means unlabeled. Raises BadData
-    for other types.
-    """
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        return column.cast(COLUMNS["labels"])
-    if pa.types.is_boolean(kind):
-        column, kind = column.cast(pa.int8()), pa.int8()
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise BadData(f"labels of type {kind}", "text, whole numbers, truth values or lists of text", "convert them")
-    return pa.array([_names(text) for text in column.cast(pa.string()).to_pylist()], COLUMNS["labels"])
-
-
-def _names(text: str | None) -> list[str] | None:
-    if text is None or not text.strip():
-        return None
-    return [] if text.strip() == "[]" else [name.strip() for name in text.split(";") if name.strip()]
+def split_of(path: Path) -> str:
+    """The split that the name of a file states, such as `test-00000-of-00001.parquet`; `train` if it states none."""
+    named = _SPLIT.match(path.name)
+    return named.lastgroup or "train" if named else "train"

@@ -1,47 +1,38 @@
-"""Reads CSV and parquet files as Arrow tables, batch by batch; in a CSV, ids and labels are text, the rest numbers."""
+"""Reads CSV and parquet files as Arrow tables, batch by batch; in a CSV, ids and labels are text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
+from negsift.common.data.class_names import class_names
+from negsift.common.data.parquet_file import UNREADABLE, open_parquet, require_distinct, unreadable
+from negsift.common.data.table.sources.labels import LabelReader, is_text
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 
 OPTIONAL = ("split", "group_id")
-_ROWS = 1 << 14
+_NUMBER = pa.float64()
+_ROWS, _HEAD = 1 << 14, 1 << 10
+_EXPECTED = "a CSV in UTF-8 with a header, or a parquet file"
 
 
-def read_batches(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
-    """The file's rows. Raises BadData for a file that is unreadable or empty, or lacks the id or label column."""
-    rows = 0
+def read_batches(path: Path, config: BuildConfig, others: pa.DataType = _NUMBER) -> Iterator[pa.Table]:
+    """The file's rows. In a CSV `others` is the type of columns that are neither ids nor labels nor optional. Raises
+    BadData for a file that is unreadable or empty, lacks the id or label column, or has two columns of one name.
+    """
+    rows, source = 0, regular(path)
     try:
-        for batch in _csv(path, config) if path.suffix == ".csv" else _parquet(path):
+        for batch in _parquet(source, config) if path.suffix == ".parquet" else _csv(source, config, others):
             rows += batch.num_rows
-            _require_columns(batch.column_names, path, config)
             yield batch
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a CSV with a header, or a parquet file", "repair it") from None
+    except UNREADABLE as error:
+        raise unreadable(path, error, _EXPECTED) from None
     if not rows:
         raise BadData(f"no rows in {path}", "at least one", "correct --from")
-
-
-def read_text_csv(path: Path, config: BuildConfig) -> pa.Table:
-    """A whole CSV file of ids and labels, with all columns as text."""
-    with pyarrow.csv.open_csv(path) as opened:
-        names = opened.schema.names
-    _require_columns(names, path, config)
-    return pyarrow.csv.read_csv(path, convert_options=_types(names, {}))
-
-
-def parquet_schema(path: Path) -> pa.Schema:
-    """The schema of a parquet file. Raises BadData if it can't be read."""
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a parquet file", "repair it") from None
 
 
 def label_column(names: Sequence[str], config: BuildConfig) -> str:
@@ -49,7 +40,43 @@ def label_column(names: Sequence[str], config: BuildConfig) -> str:
     return "labels" if config.label_column == "label" and "label" not in names else config.label_column
 
 
+def label_reader(schema: pa.Schema, path: Path, config: BuildConfig) -> LabelReader:
+    """What reads the label column of a file."""
+    names = class_names(schema, label_column(schema.names, config), path)
+    return LabelReader(path, config.label_separator, names, config.classes)
+
+
+def describe_rows(table: pa.Table, config: BuildConfig, labels: LabelReader) -> pa.Table:
+    """`bag_id`, `labels` and the optional columns of each row. Raises BadData for columns of another type, and for rows
+    without an id.
+    """
+    ids = as_text(table, config.id_column)
+    missing = pc.fill_null(pc.equal(ids, ""), True)
+    if pc.any(missing).as_py():
+        before = pc.index(missing, True).as_py()
+        found = f"{pc.sum(missing).as_py()} rows without a {config.id_column}, the first one after {before} others"
+        raise BadData(found, f"a {config.id_column} in every row", "correct the source")
+    columns = {"bag_id": ids, "labels": labels.read(table[label_column(table.column_names, config)])}
+    return pa.table(columns | {name: as_text(table, name) for name in OPTIONAL if name in table.column_names})
+
+
+def as_text(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column of text or whole numbers, as text. Raises BadData for another type."""
+    kind = table[name].type
+    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise BadData(f"column {name!r} of type {kind}", "text or whole numbers", "convert it")
+    return table[name].cast(pa.string())
+
+
+def require_same(bag: str, name: str, one: object, other: object) -> None:
+    """Raise BadData where two rows of a bag disagree on the column `name`."""
+    if one != other:
+        expected = f"the same {name} in every row of a bag"
+        raise BadData(f"{name} {one} and {other} for bag {bag!r}", expected, "correct the source")
+
+
 def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
+    require_distinct(names, path)
     needed = (config.id_column, label_column(names, config))
     missing = [name for name in needed if name not in names]
     if missing:
@@ -58,23 +85,25 @@ def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> N
         raise BadData(found, "columns for the bag's id and its labels", remedy)
 
 
-def _csv(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
+def _csv(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
+    with path.open("rb") as stream:
+        if b"\0" in stream.read(_HEAD):
+            raise BadData(f"zero bytes in {path}, as in UTF-16", _EXPECTED, "save it as UTF-8")
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
     _require_columns(names, path, config)
-    texts = (config.id_column, label_column(names, config), *OPTIONAL)
-    numbers = {name: pa.float64() for name in names if name not in texts}
-    with pyarrow.csv.open_csv(path, convert_options=_types(texts, numbers)) as opened:
+    texts = dict.fromkeys((config.id_column, label_column(names, config), *OPTIONAL), pa.string())
+    # Only an empty field is missing: NA, null, None and nan are names, too.
+    options = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, others) | texts, null_values=[""], strings_can_be_null=True
+    )
+    with pyarrow.csv.open_csv(path, convert_options=options) as opened:
         for batch in opened:
             yield pa.Table.from_batches([batch])
 
 
-def _types(texts: Sequence[str], others: dict[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
-    types = {name: pa.string() for name in texts} | others
-    return pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-
-
-def _parquet(path: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as opened:
+def _parquet(path: Path, config: BuildConfig) -> Iterator[pa.Table]:
+    with open_parquet(path) as opened:
+        _require_columns(opened.schema_arrow.names, path, config)
         for batch in opened.iter_batches(_ROWS):
             yield pa.Table.from_batches([batch])

@@ -1,5 +1,6 @@
 """A folder of images per class: images that are read, dropped or refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 from negsift.common.data.config import DataConfig
 from negsift.common.data.images import decode_image, load
 from negsift.common.data.instances import Instances
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 
 
@@ -212,3 +215,37 @@ def test_file_names_may_be_of_any_script(root: Path) -> None:
     train, test = read(root)
     assert train.classes == ("Käfer 日本", "cat", "dog")
     assert len(train) + len(test) == 25
+
+
+def deep(levels: np.ndarray, path: Path, orientation: int = 1) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(levels.astype(np.uint16)).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_images_of_16_bits_are_turned_as_those_of_8_bits(orientation: int, ending: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shallow = decoded(tmp_path, Image.fromarray(RAMP), f"shallow.{ending}", exif=exif)
+    deep(RAMP.astype(np.uint16) << 8, tmp_path / f"deep.{ending}", orientation)
+    np.testing.assert_array_equal(decode_image(tmp_path / f"deep.{ending}", 16, 16), shallow)
+
+
+def test_images_of_12_bits_in_16_are_counted_and_told_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        deep(RAMP.astype(np.uint16) << 4, root / "cat" / f"faint{number}.png")
+    deep(RAMP.astype(np.uint16) << 8, root / "cat" / "full.png")
+    read(root)
+    build_table(root.parent / "table", root, BuildConfig(image_size=16))
+    told = [line for line in caplog.messages if "no value above 4,095" in line]
+    assert [line.partition(" have")[0] for line in told] == ["3 images of 16 bits"] * 2  # one of each reader
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe"])
+def test_an_image_that_is_no_regular_file_is_dropped_and_listed(root: Path, target: str) -> None:
+    os.mkfifo(root / "pipe")
+    (root / "cat" / "odd.png").symlink_to(root / target)
+    train, _ = read(root)
+    assert train.dropped[0].startswith("cat/odd.png: a ")

@@ -1,6 +1,7 @@
 """Weights from a file: those of the model itself, or torchvision's."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     torch.save(weights | {"head.classifier.bias": torch.full((4,), torch.nan)}, path)
     with pytest.raises(BadWeights, match="head.classifier.bias not finite in .*weights.pt"):
         make_clip_model(ModelConfig("small_attention", weights=str(path)), FORM, 0)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe", "nowhere"])
+def test_weights_in_no_regular_file_are_refused(target: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "weights.pt").symlink_to(tmp_path / target)
+    with pytest.raises(BadWeights, match="(a device at|a named pipe at|) .*weights.pt"):
+        make_clip_model(ModelConfig("small_attention", weights=str(tmp_path / "weights.pt")), FORM, 0)
 
 
 def test_models_of_images_take_no_file() -> None:

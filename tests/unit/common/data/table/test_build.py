@@ -19,7 +19,8 @@ from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest, versions
 from negsift.common.data.table.schema import ENCODED, Payload, read_payload, table_schema
-from negsift.common.data.table.sources.source import BuildConfig, as_labels
+from negsift.common.data.table.sources.labels import as_labels
+from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.statistics import count_bags, describe_table
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput, UnknownName
@@ -194,6 +195,13 @@ def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:
     assert not Location.of(tmp_path / "other").files()
 
 
+def test_images_that_no_reader_takes_are_left_out(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    Image.fromarray(np.ones((9, 9), np.float32)).save(source / "cat" / "0.tif")
+    (line,) = read_manifest(built(source)).left_out
+    assert line.startswith("cat/0.tif: pixels of float32 from 1 to 1, not of 8 or 16 bits")
+
+
 @pytest.mark.parametrize(
     ("column", "labels"),
     [
@@ -228,10 +236,11 @@ WRONG_CSV = {
     "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*label_column=NAME"),
     "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*id_column=NAME"),
     "no features": ("bag_id,label\na,1\n", "no column of features"),
+    "pandas' index": (",bag_id,label,x\n0,a,1,1\n", "column '', in which pandas writes the numbers of rows"),
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
-    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected one labels for a bag"),
+    "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected the same labels in every row of a bag"),
     "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
     "no name": ("bag_id,label,x\n,1,1\n", "1 rows without a bag_id"),
 }  # fmt: skip
@@ -279,6 +288,37 @@ def test_an_unusable_folder_of_arrays_is_reported(tmp_path: Path, change: Any, m
         built(source)
 
 
+def in_folders(root: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (root / "slides" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(root / "slides" / name, [[number]])
+    return root / "slides"
+
+
+def test_files_of_one_name_in_two_folders_are_bags_of_their_own(tmp_path: Path) -> None:
+    source = in_folders(tmp_path, "a/s1.npy", "b/s1.npy", "b/s2.npy")
+    (source / "labels.csv").write_text("bag_id,label\na/s1,cat\nb/s1,dog\ns2,bird\n")
+    found = rows(built(source))
+    assert found["bag_id"] == ["a/s1", "b/s1", "s2"]
+    assert found["labels"] == [["cat"], ["dog"], ["bird"]]
+    assert found["features"] == [[[0]], [[1]], [[2]]]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("a/s1.npy", "b/s1.npy"), "bag 's1' of .*labels.csv, which has the files a/s1.npy, b/s1.npy; .* by their folders"),
+        (("s1.npy", "s1.npz"), "s1.npy and s1.npz, both bag 's1'; expected one file for a bag"),
+    ],
+)  # fmt: skip
+def test_a_row_for_files_of_one_name_is_refused(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
+    source = in_folders(tmp_path, *files)
+    (source / "s1.npz.npy").rename(source / "s1.npz") if "s1.npz" in files else None
+    (source / "labels.csv").write_text("bag_id,label\ns1,cat\n")
+    with pytest.raises(BadData, match=message):
+        built(source)
+
+
 @pytest.mark.parametrize("name", ["missing", "text.txt"])
 def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.txt").write_text("")
@@ -288,7 +328,7 @@ def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize(
     ("settings", "kind"),
-    [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName)],
+    [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName), ({"label_separator": ""}, BadInput)],
 )  # fmt: skip
 def test_settings_out_of_range_are_reported(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
     with pytest.raises(kind):
@@ -297,7 +337,7 @@ def test_settings_out_of_range_are_reported(tmp_path: Path, settings: dict[str, 
 
 def test_a_source_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BadData, match=r"pipe; expected a folder, a \.csv or a \.parquet"):
+    with pytest.raises(BadData, match=r"a named pipe at .*pipe; expected a regular file"):
         built(tmp_path / "pipe")
 
 

@@ -1,0 +1,44 @@
+"""The names of numbered classes, from the metadata that Hugging Face's `datasets` writes into parquet files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from negsift.common.errors import BadData
+
+HIDDEN = -1
+"""The number that a ClassLabel has where the class is not told, as in the test sets of competitions."""
+
+
+def class_names(schema: pa.Schema, column: str, path: Path) -> tuple[str, ...]:
+    """The names of the classes in a column; empty where the file states none. Raises BadData for metadata of another
+    form than any release of `datasets` has written.
+    """
+    try:
+        stored = _mapping(json.loads((schema.metadata or {}).get(b"huggingface", b"{}")))
+        features = _mapping(_mapping(stored.get("info", {})).get("features", {}))
+        return _names(features.get(column, {}))
+    except (ValueError, TypeError, RecursionError) as error:
+        found = f"{path} with metadata of Hugging Face that can't be used ({error})"
+        raise BadData(found, "names of classes, as `datasets` writes them", "write the file again") from None
+
+
+def _names(feature: object) -> tuple[str, ...]:
+    """Those of a ClassLabel, alone or in a list. Lists were `[feature]` in datasets 2 and 3, and are mappings in 4."""
+    if isinstance(feature, list):
+        (feature,) = feature
+    described = _mapping(feature)
+    if "feature" in described:
+        return _names(described["feature"])
+    names = described.get("names") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise TypeError(f"names {names!r:.60}")
+    return tuple(names)
+
+
+def _mapping(value: object) -> dict[str, Any]:  # Any: JSON
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.60} in place of a mapping")
+    return value

@@ -1,0 +1,97 @@
+"""The forms of labels: columns of text, numbers or lists become lists of names, by the same rules in every source."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from negsift.common.data.class_names import HIDDEN
+from negsift.common.data.table.schema import COLUMNS
+from negsift.common.errors import BadData
+
+SEPARATOR = ";"
+_SEPARATORS = re.compile("[,;|]")
+
+
+class LabelReader:
+    """Reads the label column of one source, batch by batch. Numbers become `class_names` where the source states them;
+    the hidden class is unlabeled. `known` are labels besides those of the source.
+    """
+
+    def __init__(
+        self, path: Path, separator: str = SEPARATOR, class_names: Sequence[str] = (), known: Sequence[str] = ()
+    ) -> None:
+        self._path, self._separator, self._class_names = path, separator, class_names
+        self._known, self._joined = set(known), dict[str, str]()
+
+    def read(self, column: pa.ChunkedArray) -> pa.Array:
+        """The labels as list<string>. Raises BadData for labels of another type, for a number without a name, and for a
+        text that another separator would divide into words of which one is a label elsewhere in the source.
+        """
+        labels = as_labels(column, self._separator)
+        if self._class_names and _is_whole(_inner(column.type)):
+            return pa.array(map(self._named, labels.to_pylist()), COLUMNS["labels"])
+        if is_text(column.type):
+            self._require_divided(pc.unique(labels.flatten()).to_pylist())
+        return labels
+
+    def _named(self, numbers: Sequence[str] | None) -> list[str] | None:
+        if numbers is None or str(HIDDEN) in numbers:
+            return None
+        for number in numbers:
+            if not 0 <= int(number) < len(self._class_names):
+                found = f"class {number} in {self._path}"
+                expected = f"0 to {len(self._class_names) - 1}, the classes that the file names, or {HIDDEN}"
+                raise BadData(found, expected, "correct the labels")
+        return [self._class_names[int(number)] for number in numbers]
+
+    def _require_divided(self, names: Sequence[str]) -> None:
+        self._known |= set(names)
+        words = {word.strip(): name for name in names for word in _SEPARATORS.split(name) if word.strip() != name}
+        self._joined |= words
+        both = self._joined.keys() & self._known
+        if both:
+            word = min(both)
+            text, other = self._joined[word], next(iter(_SEPARATORS.findall(self._joined[word])))
+            found = f"label {text!r} in {self._path}, where {word!r} is a label, too"
+            remedy = f"set label_separator={other} or rename the label"
+            raise BadData(found, f"several labels of a bag separated by {self._separator!r}", remedy)
+
+
+def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) -> pa.Array:
+    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name. Text is split
+    at separators; `[]` becomes an empty list, empty text and null become null, which means unlabeled. Raises BadData
+    for other types, and for a null in a list.
+    """
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    kind, inner = column.type, _inner(column.type)
+    if not (is_text(inner) or _is_whole(inner) or pa.types.is_null(kind) or (pa.types.is_boolean(kind))):
+        raise BadData(f"labels of type {kind}", "text, whole numbers, truth values or lists of text", "convert them")
+    if inner != kind:
+        if column.flatten().null_count:
+            raise BadData("a null among the labels of a bag", "names, [] or a null instead of the list", "correct it")
+        return column.cast(COLUMNS["labels"])
+    texts = column.cast(pa.int8()) if pa.types.is_boolean(kind) else column
+    return pa.array([_names(text, separator) for text in texts.cast(pa.string()).to_pylist()], COLUMNS["labels"])
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type contains text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    """The type of a list's values; `kind` itself if it is no list."""
+    return kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+
+
+def _names(text: str | None, separator: str) -> list[str] | None:
+    if text is None or not text.strip():
+        return None
+    return [] if text.strip() == "[]" else [name.strip() for name in text.split(separator) if name.strip()]
