@@ -2,14 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import ray
 from ray._private.services import get_ray_address_from_environment
 from ray.exceptions import RayError, RayTaskError
 
+from negsift.common.environment import unchanged_environment
 from negsift.common.errors import BadInput
 from negsift.service.cluster.address import named_address, no_cluster, require_address, require_answer
 from negsift.service.cluster.token import lock, unlock
@@ -29,7 +28,7 @@ def connect(dashboard: bool = False) -> None:
     if ray.is_initialized():
         return
     address = named_address()
-    with _unchanged_environment():
+    with unchanged_environment():
         if address is None:
             _start(dashboard)
         else:
@@ -86,15 +85,3 @@ def _join(address: str) -> None:
         )
     except ConnectionError as error:
         raise no_cluster(address, str(error.__cause__ or error).splitlines()[0]) from error
-
-
-@contextmanager
-def _unchanged_environment() -> Iterator[None]:
-    """Within it the environment may be changed, as Ray does; afterwards it is as before."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for key in os.environ.keys() - before.keys():
-            del os.environ[key]
-        os.environ.update(before)
