@@ -80,6 +80,11 @@ def run(words: tuple[str, ...], env: Mapping[str, str]) -> subprocess.CompletedP
     return subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 
 
+def told(tries: list[dict[str, str]], env: Mapping[str, str]) -> list[str]:
+    """What a program is told that connects with these changes of its environment."""
+    return run(("-c", TRIES, json.dumps(tries)), env).stdout.splitlines()
+
+
 def test_a_ray_of_somebody_elses_on_this_machine_is_not_joined(own: Own) -> None:
     assert own.address != ray.get_runtime_context().gcs_address
 
@@ -109,11 +114,15 @@ def test_a_program_with_the_token_gets_in(own: Own) -> None:
 
 
 def test_negsift_says_which_token_is_missing(own: Own, tmp_path: Path) -> None:
-    environment = without_token(tmp_path) | {"RAY_ADDRESS": own.address}
-    said = run(("-c", TRIES, json.dumps([change for change, _ in REFUSED])), environment).stdout.splitlines()
-    assert len(said) == len(REFUSED)
+    said = told([changes for changes, _ in REFUSED], without_token(tmp_path) | {"RAY_ADDRESS": own.address})
     for line, (_, message) in zip(said, REFUSED, strict=True):
         assert message in line
+
+
+def test_a_server_that_is_no_ray_is_told(own: Own, tmp_path: Path) -> None:
+    port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    (line,) = told([{"RAY_ADDRESS": f"127.0.0.1:{port}"}], without_token(tmp_path))
+    assert f"no Ray cluster at RAY_ADDRESS=127.0.0.1:{port} (what listens there is no Ray)" in line
 
 
 def test_a_missing_token_is_one_clear_line_of_the_command_line(own: Own, tmp_path: Path) -> None:
