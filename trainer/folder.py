@@ -5,8 +5,7 @@ import json
 import math
 import os
 import pickle
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -67,27 +66,24 @@ class RunFolder:
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
-        with self._replacing(name) as stream:
-            stream.write((json.dumps(_without_nan(content), indent=2) + "\n").encode())
+        text = json.dumps(_without_nan(content), indent=2) + "\n"
+        self._write(name, lambda stream: stream.write(text.encode()))
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
         text = "".join(json.dumps(_without_nan(line)) + "\n" for line in lines)
-        with self._replacing("metrics.jsonl") as stream:
-            stream.write(text.encode())
+        self._write("metrics.jsonl", lambda stream: stream.write(text.encode()))
 
     def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str]) -> None:
         """Write the negatives of one epoch, best first."""
         columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
-        with self._replacing(f"selections/epoch={epoch:04d}.parquet") as stream:
-            pq.write_table(pa.table(columns), stream)
+        self._write(f"selections/epoch={epoch:04d}.parquet", lambda stream: pq.write_table(pa.table(columns), stream))
 
     def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
         """Write the checkpoint."""
         content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
         torch.save(dict(state), content)
-        with self._replacing("checkpoint/last.pt") as stream:
-            stream.write(content.getbuffer())
+        self._write("checkpoint/last.pt", lambda stream: stream.write(content.getbuffer()))
 
     def load(self) -> Json | None:
         """The checkpoint; None without one."""
@@ -132,13 +128,12 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise BadData(f"{path} unreadable ({error})", "JSON", f"remove {self.path} to start again") from None
 
-    @contextmanager
-    def _replacing(self, name: str) -> Iterator[BinaryIO]:
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as stream:
-                yield stream
+                write(stream)
         except OSError as error:
             found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
             remedy = "free some space or choose another --out"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 from ray._private.grpc_utils import init_grpc_channel
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # its stub lacks them
 from ray.exceptions import AuthenticationError
 
 from negsift.common.errors import BadInput, UnknownName
@@ -21,6 +21,7 @@ from negsift.service.cluster.address import no_cluster
 _ANSWER_S = 5.0
 _QUESTIONS = {True: "/ray.rpc.RayletDriver/ClusterInfo", False: "/ray.rpc.NodeInfoGcsService/GetClusterId"}
 """What the servers of Ray Client, and of the cluster itself, answer to whoever has the token."""
+_NO_RAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED}
 _WHERE = "put it into RAY_AUTH_TOKEN, ~/.ray/auth_token, or a file that RAY_AUTH_TOKEN_PATH names"
 
 
@@ -38,9 +39,8 @@ def unlock(address: str) -> None:
     _set_mode("disabled")
     if _is_let_in(address):
         if chosen == "token":
-            raise BadInput(
-                f"RAY_AUTH_MODE=token for {cluster}, which has none", "one with tokens", "unset RAY_AUTH_MODE"
-            )
+            found = f"RAY_AUTH_MODE=token for {cluster}, which demands no token"
+            raise BadInput(found, "a cluster that does", "unset RAY_AUTH_MODE")
         return
     if chosen == "disabled":
         raise BadInput(f"RAY_AUTH_MODE=disabled for {cluster}", "its token", f"unset RAY_AUTH_MODE, and {_WHERE}")
@@ -55,7 +55,7 @@ def _chosen_mode() -> str | None:
     """What the user has chosen; Ray takes any other word for `disabled`."""
     mode = os.environ.get("RAY_AUTH_MODE", "").lower()
     if mode not in ("", "token", "disabled"):
-        raise UnknownName("RAY_AUTH_MODE", mode, ("token", "disabled"))
+        raise UnknownName("RAY_AUTH_MODE", mode[:40], ("token", "disabled"))
     return mode or None
 
 
@@ -67,11 +67,17 @@ def _set_mode(mode: str) -> None:
 
 
 def _has_token() -> bool:
+    """Whether Ray finds a token; raises BadInput for one that can't be sent, with which Ray would crash."""
     try:
-        return bool(AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
+        token = AuthenticationTokenLoader.instance().get_raw_token(ignore_auth_mode=True)
     except AuthenticationError:
         path = os.environ.get("RAY_AUTH_TOKEN_PATH")
         raise BadInput(f"no token in RAY_AUTH_TOKEN_PATH={path}", "a file that holds one", "correct it") from None
+    except UnicodeDecodeError:
+        token = "\0"
+    if not (token.isascii() and token.isprintable()):
+        raise BadInput("a token with characters that can't be sent", "printable ASCII on one line", _WHERE)
+    return bool(token)
 
 
 def _create_token(path: Path) -> None:
@@ -95,11 +101,7 @@ def _is_let_in(address: str) -> bool:
         try:
             channel.unary_unary(_QUESTIONS[bool(client)])(b"", timeout=_ANSWER_S)
         except grpc.RpcError as error:
-            if error.code() in (
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                grpc.StatusCode.UNIMPLEMENTED,
-            ):
+            if error.code() in _NO_RAY:
                 raise no_cluster(address, "what listens there is no Ray") from None
             return bool(error.code() != grpc.StatusCode.UNAUTHENTICATED)
     return True

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 import ray
 
@@ -44,6 +46,8 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"RAY_AUTH_TOKEN": "guessed"}, "a token that the Ray cluster at RAY_ADDRESS="),
     ({"RAY_AUTH_MODE": "disabled"}, "RAY_AUTH_MODE=disabled for the Ray cluster at RAY_ADDRESS="),
     ({"RAY_AUTH_MODE": "tokens"}, "RAY_AUTH_MODE 'tokens'; expected one of disabled, token; did you mean 'token'"),
+    ({"RAY_AUTH_TOKEN": "two\nlines"}, "a token with characters that can't be sent"),
+    ({"RAY_AUTH_TOKEN": "ä"}, "a token with characters that can't be sent"),
     ({"RAY_AUTH_TOKEN_PATH": "/nowhere"}, "no token in RAY_AUTH_TOKEN_PATH=/nowhere"),
 ]
 STATUS = ("-m", "deploy", "serve", "status")
@@ -69,6 +73,13 @@ def own(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
     _, address, unchanged = await_line(running, "up ").split()
     yield Own(address, unchanged, home)
     running.communicate()
+
+
+class Anything(grpc.GenericRpcHandler):
+    """Answers all questions."""
+
+    def service(self, call: object) -> grpc.RpcMethodHandler:
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
 
 
 def without_token(home: Path) -> dict[str, str]:
@@ -129,6 +140,17 @@ def test_a_missing_token_is_one_clear_line_of_the_command_line(own: Own, tmp_pat
     answer = run(STATUS, without_token(tmp_path) | {"RAY_ADDRESS": own.address})
     assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)
     assert "no token for the Ray cluster at RAY_ADDRESS=" in answer.stderr
+
+
+def test_a_cluster_that_demands_no_token_is_told_where_the_user_wants_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        server = grpc.server(threads, [Anything()])
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        env = without_token(tmp_path) | {"RAY_ADDRESS": address}
+        (line,) = told([{"RAY_AUTH_MODE": "token"}], env)
+        server.stop(None).wait()
+    assert f"RAY_AUTH_MODE=token for the Ray cluster at RAY_ADDRESS={address}, which demands no token" in line
 
 
 def test_negsift_finds_the_token_by_itself(own: Own) -> None:
