@@ -1,6 +1,9 @@
-"""Settings for all tests: hypothesis repeats itself, torch uses one thread, caches are temporary, Ctrl-C is heard."""
+"""Settings for all tests: hypothesis repeats itself, torch uses one thread, caches and Ray's token are temporary, Ctrl-C
+is heard.
+"""
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 
@@ -12,6 +15,7 @@ settings.register_profile("house", max_examples=25, deadline=None, derandomize=T
 settings.load_profile("house")
 torch.set_num_threads(1)  # for small tensors, more threads only take more CPU time
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in programs started here, too: training rounds by the number of threads
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # in programs started here, too
 signal.signal(signal.SIGINT, signal.default_int_handler)  # by programs started here, too, where tests run behind `&`
 
 

@@ -1,4 +1,4 @@
-"""A run's folder. Every file is written under a temporary name and renamed, so it is complete or absent."""
+"""A run's folder, whose files are complete or absent at any time."""
 
 import io
 import json
@@ -6,10 +6,9 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ import torch
 
 from negsift.common.errors import BadData, BadInput
 from negsift.common.types import Selection
+from negsift.common.unfinished import replacing
 
 Json = dict[str, Any]  # Any: JSON
 _OWN = {"selections", "checkpoint", "lost+found"}
@@ -66,23 +66,24 @@ class RunFolder:
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
-        self._write(name, lambda path: path.write_text(json.dumps(_without_nan(content), indent=2) + "\n"))
+        text = json.dumps(_without_nan(content), indent=2) + "\n"
+        self._write(name, lambda stream: stream.write(text.encode()))
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
         text = "".join(json.dumps(_without_nan(line)) + "\n" for line in lines)
-        self._write("metrics.jsonl", lambda path: path.write_text(text))
+        self._write("metrics.jsonl", lambda stream: stream.write(text.encode()))
 
     def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str]) -> None:
         """Write the negatives of one epoch, best first."""
         columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
-        self._write(f"selections/epoch={epoch:04d}.parquet", lambda path: pq.write_table(pa.table(columns), path))
+        self._write(f"selections/epoch={epoch:04d}.parquet", lambda stream: pq.write_table(pa.table(columns), stream))
 
     def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
         """Write the checkpoint."""
         content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
         torch.save(dict(state), content)
-        self._write("checkpoint/last.pt", lambda path: path.write_bytes(content.getbuffer()))
+        self._write("checkpoint/last.pt", lambda stream: stream.write(content.getbuffer()))
 
     def load(self) -> Json | None:
         """The checkpoint; None without one."""
@@ -127,26 +128,16 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise BadData(f"{path} unreadable ({error})", "JSON", f"remove {self.path} to start again") from None
 
-    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_at_once(path, write)
+            with replacing(path) as stream:
+                write(stream)
         except OSError as error:
             found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
             remedy = "free some space or choose another --out"
             raise BadInput(found, "a writable folder with free space", remedy) from error
-
-
-def write_at_once(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and rename it; even after Ctrl-C it is complete or absent."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        with suppress(OSError):  # a folder that can't be written has no partial file
-            unfinished.unlink(missing_ok=True)
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON

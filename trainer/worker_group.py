@@ -6,8 +6,7 @@ the rest itself, so all of them know the state of the run and make the same deci
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -129,5 +128,5 @@ class Rank0Folder(RunFolder):
         """Rank 0's checkpoint."""
         return self.group.on_rank0(lambda: RunFolder.load(self))
 
-    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         self.group.on_rank0(lambda: RunFolder._write(self, name, write))

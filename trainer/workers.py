@@ -29,9 +29,11 @@ from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
+from negsift.common.environment import unchanged_environment
 from negsift.common.errors import Interrupted, ServiceError
+from negsift.common.unfinished import replacing
 from negsift.trainer.fit import fit
-from negsift.trainer.folder import Json, RunFolder, write_at_once
+from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.worker_group import TorchWorkerGroup
 
@@ -64,11 +66,12 @@ class ScratchFolder:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
             return
         error.add_note("".join(traceback.format_exception(error)))
-        write_at_once(self.path / "error", lambda path: path.write_bytes(pickle.dumps(error)))
+        with replacing(self.path / "error") as stream:
+            pickle.dump(error, stream)
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.path, ignore_errors=True)  # left behind by a run that was killed
-        self.path.mkdir(parents=True)
+        self.path.mkdir(mode=0o700, parents=True)  # the error in it is pickled
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -81,14 +84,15 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
     Each worker has one CPU of the cluster, and one GPU if the cluster has any. Exceptions of a worker are raised
     unchanged. Raises ServiceError after too many losses, Interrupted on Ctrl-C.
     """
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
     folder = RunFolder(spec.folder.path.resolve())  # workers have other working directories
     with ScratchFolder(folder.path / ".train") as scratch, _log_queue() as lines, _restored_ctrl_c():
         # In a list, so that Ray does not fetch the value wherever the reference passes.
         job: Sequence[ray.ObjectRef[Job]] = [ray.put((replace(spec, folder=folder), config, seed))]
         work = functools.partial(_work, scratch, job, lines)
         try:
-            result = _torch_trainer(work, config.training.workers, scratch).fit()
+            with unchanged_environment():
+                os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
+                result = _torch_trainer(work, config.training.workers, scratch).fit()
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
             raise Interrupted(_saved(folder)) from None
         except TrainingFailedError as error:

@@ -2,7 +2,6 @@
 none to three of five kinds of short events at random times. Its tags name the events but not their times: weak labels.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.config import DataConfig
 from negsift.common.rng import generator
+from negsift.common.unfinished import replacing_folder
 
 RATE = 16_000
 SECONDS = 4.0
@@ -35,8 +35,7 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
 def write_demo(root: Path, seed: int) -> None:
     """Write the lists, the class index and the clips; `root` appears complete or not at all."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".making-") as temporary:
-        unfinished = Path(temporary) / root.name
+    with replacing_folder(root) as unfinished:
         for name, (folder, count) in _CLIPS.items():
             (unfinished / folder).mkdir(parents=True)
             lines = [_write_clip(unfinished / folder, seed, f"{folder}/{number}") for number in range(count)]
@@ -44,7 +43,6 @@ def write_demo(root: Path, seed: int) -> None:
             (unfinished / name).write_text("\n".join([heading, *lines, ""]))
         index = [f'{number},/m/demo_{name},"{name}"' for number, name in enumerate(EVENTS)]
         (unfinished / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
-        unfinished.rename(root)
 
 
 def _write_clip(folder: Path, seed: int, name: str) -> str:

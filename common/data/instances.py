@@ -1,6 +1,5 @@
 """Labelled images, decoded once and then memory-mapped from a cache.
 
-A decoded table is written to a temporary folder and renamed, so that a killed process leaves no partial table.
 The folder's name is a hash of the source's content and of the decoding parameters.
 """
 
@@ -8,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.errors import BadData, BadInput
 from negsift.common.regular_file import regular
+from negsift.common.unfinished import replacing_folder
 
 
 @dataclass(frozen=True)
@@ -106,16 +105,13 @@ def _store(table: Instances, folder: Path) -> None:
     pixels = table.images
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as temporary:
-            unfinished = Path(temporary) / folder.name
-            unfinished.mkdir()
+        with replacing_folder(folder) as unfinished:
             np.save(unfinished / "images.npy", pixels)
             np.save(unfinished / "labels.npy", table.labels)
             described = {"classes": table.classes, "dropped": table.dropped}
             (unfinished / "table.json").write_text(json.dumps(described))
             # A damaged folder of that name would make the rename fail.
             shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
     except OSError as error:
         reason, size_mb = error.strerror or error, -(-pixels.nbytes // 2**20)
         found = f"{folder.parent}, where decoded images are kept, not writable ({reason})"

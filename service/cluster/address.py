@@ -1,4 +1,4 @@
-"""Whether there is a cluster to join, found out without Ray."""
+"""Which Ray cluster the user names, found out without Ray."""
 
 import os
 import re
@@ -6,27 +6,40 @@ import socket
 
 from negsift.common.errors import BadInput
 
-_ANSWER_S = 10.0
+_ANSWER_S = 5.0
+_PLACE = re.compile(r"(?:ray://)?(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+
+
+def named_address() -> str | None:
+    """RAY_ADDRESS; None where it is unset, empty or Ray's word for a Ray of this program's own, `local`."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
 
 
 def require_address(purpose: str) -> None:
     """Raise BadInput where RAY_ADDRESS names no cluster, or one where nobody listens; `purpose` needs one."""
-    if not os.environ.get("RAY_ADDRESS"):
+    address = named_address()
+    if address is None:
         raise BadInput(
             f"no RAY_ADDRESS for {purpose}", "the address of a running Ray cluster",
             "`ray start --head`, then export RAY_ADDRESS=HOST:PORT",
         )  # fmt: skip
-    require_answer(os.environ["RAY_ADDRESS"])
+    require_answer(address)
 
 
 def require_answer(address: str) -> None:
-    """Raise BadInput if nobody listens at host:port; Ray itself would try for minutes. Other forms are left to Ray."""
-    place = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
-    if place is None:
+    """Raise BadInput for what is no address, and where nobody listens; Ray itself would try for minutes."""
+    if address == "auto":  # Ray searches this machine
         return
+    place = _PLACE.fullmatch(address)
+    if place is None:
+        raise BadInput(
+            f"RAY_ADDRESS={address[:80]!r}", "HOST:PORT or ray://HOST:PORT",
+            "give the address that `ray start --head` has printed, or unset RAY_ADDRESS",
+        )  # fmt: skip
     try:
-        socket.create_connection((place[1], int(place[2])), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
+        socket.create_connection((place[1] or place[2], int(place[3])), _ANSWER_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: a name with an empty or a long part
         raise no_cluster(address, str(error)) from None
 
 

@@ -5,10 +5,13 @@ import os
 from pathlib import Path
 
 import ray
+from ray._private.services import get_ray_address_from_environment
 from ray.exceptions import RayError, RayTaskError
 
+from negsift.common.environment import unchanged_environment
 from negsift.common.errors import BadInput
-from negsift.service.cluster.address import no_cluster, require_address, require_answer
+from negsift.service.cluster.address import named_address, no_cluster, require_address, require_answer
+from negsift.service.cluster.token import lock, unlock
 
 NAMESPACE = "negsift"
 _PACKAGE = Path(__file__).parents[2]
@@ -18,20 +21,18 @@ _PROBE_S = 60.0
 
 
 def connect(dashboard: bool = False) -> None:
-    """Join the cluster in `RAY_ADDRESS`, else start Ray here, unless connected; raises BadInput if none answers."""
+    """Join the cluster in `RAY_ADDRESS`, else start Ray here, unless connected; raises BadInput if none answers.
+
+    The environment is as before afterwards; Ray's processes have what they were started with.
+    """
     if ray.is_initialized():
         return
-    if os.environ.get("RAY_ADDRESS"):
-        _join(os.environ["RAY_ADDRESS"])
-        return
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
-    ray.init(
-        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
-        logging_level=logging.ERROR, runtime_env=environment,
-    )  # fmt: skip  # without an address Ray would join whatever cluster runs on this machine
+    address = named_address()
+    with unchanged_environment():
+        if address is None:
+            _start(dashboard)
+        else:
+            _join(address)
 
 
 def require_cluster(purpose: str) -> None:
@@ -59,11 +60,28 @@ def require_importable() -> None:
         return  # whatever else is wrong is reported by the caller
 
 
+def _start(dashboard: bool) -> None:
+    """Start Ray on this machine; without the word `local` Ray would join whatever cluster runs here."""
+    lock()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
+    ray.init(
+        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
+        logging_level=logging.ERROR, runtime_env=environment,
+    )  # fmt: skip
+
+
 def _join(address: str) -> None:
     """Join the cluster there; its nodes get this program's negsift, unless a job has brought it."""
     require_answer(address)
     environment = None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [str(_PACKAGE)]}
     try:
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
+        if address == "auto":
+            address = get_ray_address_from_environment(address, None)
+        unlock(address)
+        ray.init(
+            address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment
+        )
     except ConnectionError as error:
-        raise no_cluster(address, str(error).splitlines()[0]) from error
+        raise no_cluster(address, str(error.__cause__ or error).splitlines()[0]) from error

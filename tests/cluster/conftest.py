@@ -1,6 +1,5 @@
 """One small Ray for all cluster tests, started once, and the bags and weights they share."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
+from negsift.service.cluster.token import lock
 from negsift.service.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def no_local_ray() -> Iterator[None]:
 
 
 def start_local_ray() -> None:
-    os.environ["RAY_AUTH_MODE"] = "disabled"
+    lock()
     ray.init(
         "local", num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},

@@ -11,6 +11,8 @@ from unittest import mock
 import ray
 from ray.cluster_utils import Cluster
 
+from negsift.service.cluster.token import lock
+
 ROOT = Path(__file__).parents[2]
 OTHER = "other"
 """A resource that all nodes but the head have."""
@@ -55,11 +57,12 @@ class Nodes:
 @contextmanager
 def three_nodes(cpus: float = 2.0) -> Iterator[Nodes]:
     """A cluster that this process has joined; nothing of it is left afterwards, and others don't find it."""
-    apart = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    apart = {"RAY_USAGE_STATS_ENABLED": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="ns-", ignore_cleanup_errors=True) as folder,
         mock.patch.dict(os.environ, apart, RAY_TMPDIR=folder),
     ):
+        lock()
         nodes = Nodes(cpus)
         try:
             ray.init(

@@ -21,8 +21,8 @@ def outside() -> dict[str, str]:
     """The environment of another program on the same cluster."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     address = ray.get_runtime_context().gcs_address
-    ours = {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
-    return plain | ours
+    ours = {"RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    return plain | ours | {"RAY_AUTH_TOKEN": os.environ["RAY_AUTH_TOKEN"]}
 
 
 def program(*words: str, **more: Any) -> subprocess.Popen[str]:  # Any: Popen's

@@ -27,7 +27,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.serving import directory
 from negsift.service.strategies.base import Prepared, Strategy
 from tests.cluster import client
-from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, program
+from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, outside, program
 from tests.unit.pages import blocks
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
@@ -145,7 +145,7 @@ def test_two_programs_at_once_get_the_same_as_alone(birds: str, pool: Path) -> N
 
 def test_a_program_with_only_ray_and_numpy_gets_the_same_picks(birds: str, pool: Path, tmp_path: Path) -> None:
     block = documented("ray.get_actor")
-    running = program("-c", REFUSING, block, cwd=tmp_path)
+    running = program("-c", REFUSING, block, cwd=tmp_path, env=outside() | {"RAY_AUTH_MODE": "token"})
     out, err = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0, err
     model = named_model({"name": "linear"}, open_pool(pool, "bird").manifest.payload)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from negsift.common.errors import BadData, BadInput, BadWeights, ServiceError
 from negsift.service import NegativeSampler
-from negsift.service.cluster.connect import require_answer
 from negsift.service.cluster.resources import scorer_resources, shard_count
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import all_cpus_taken
@@ -97,14 +96,6 @@ def test_scorers_without_room_are_reported_and_do_not_hang() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no.such.host.invalid:6379", "127.0.0.1:99999"]
-)
-def test_an_address_without_a_cluster_is_bad_input_at_once(address: str) -> None:
-    with pytest.raises(BadInput, match=rf"no Ray cluster at RAY_ADDRESS={address} .*unset RAY_ADDRESS"):
-        require_answer(address)
-
-
-@pytest.mark.parametrize(
     ("have", "shards", "expected"),
     [
         ({"CPU": 4.0}, None, 4), ({"CPU": 8.0, "GPU": 2.0}, None, 2), ({"CPU": 0.0}, None, 1), ({}, None, 1),
@@ -115,8 +106,3 @@ def test_shards_are_one_for_each_core_or_gpu_by_default(
     have: dict[str, float], shards: int | None, expected: int
 ) -> None:
     assert shard_count(have, FleetConfig(shards=shards)) == expected
-
-
-@pytest.mark.parametrize("address", ["auto", "local"])
-def test_other_forms_of_an_address_are_left_to_ray(address: str) -> None:
-    require_answer(address)

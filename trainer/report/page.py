@@ -6,7 +6,7 @@ from pathlib import Path
 import jinja2
 
 from negsift.common.errors import BadData
-from negsift.trainer.folder import write_at_once
+from negsift.common.unfinished import replacing
 from negsift.trainer.report import plots, remarks, table
 from negsift.trainer.report.comparison import compare
 from negsift.trainer.report.figure import PALETTE
@@ -23,7 +23,8 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     """
     path, page = folder / "report.html", _render(read_runs(folder), bags)
     try:
-        write_at_once(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8", errors="replace"))
+        with replacing(path) as stream:
+            stream.write(page.encode(errors="replace"))
     except OSError as error:
         expected, remedy = "a writable folder with free space", "correct its permissions or free some space"
         raise BadData(f"{path} not writable ({error})", expected, remedy) from None

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
-from negsift.common.data.cache_folder import replacing
+from negsift.common.unfinished import replacing
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ def write_part(path: Path, part: CachePart, key: str) -> None:
     values = pa.FixedSizeListArray.from_arrays(pa.array(part.values.reshape(-1)), int(np.prod(shape)))
     metadata = {"key": key, "shape": json.dumps(shape), "dropped": json.dumps(dict(part.dropped))}
     table = pa.table({"number": part.number, "values": values}).replace_schema_metadata(metadata)
-    with (
-        replacing(path) as unfinished,
-        pa.OSFile(str(unfinished), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
+    with replacing(path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
         writer.write_table(table, max_chunksize=max(1, len(table)))  # one chunk, so that reading needs no copy
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from negsift.common.data.cache_folder import cache_folder, replacing
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
+from negsift.common.unfinished import replacing
 
 # Hashing waits for the disk, often a network one, and not for the CPU.
 _READERS = 8
@@ -55,8 +56,8 @@ def digests(recordings: Sequence[Recording]) -> list[str]:
             hashed = tqdm(threads.map(_digest, fresh), "reading", len(fresh), disable=None, leave=False, unit="file")
             known |= {str(path): [*stamps[path], digest] for path, digest in zip(fresh, hashed, strict=True)}
         memo.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(memo) as unfinished:
-            unfinished.write_text(json.dumps(known))
+        with replacing(memo) as stream:
+            stream.write(json.dumps(known).encode())
     of_file = {path: known[str(path)][-1] for path in paths}
     return [f"{of_file[recording.path]}/{recording.row}" for recording in recordings]
 

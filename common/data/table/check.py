@@ -89,4 +89,7 @@ def check_file(location: Location, file: TableFile, payload: Payload) -> pq.File
     stated = read_payload(metadata.schema.to_arrow_schema(), name)
     if stated != payload:
         raise BadData(f"{name} with {stated}", f"{payload}, as the manifest lists", _RESTORE)
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if rows != [group.rows for group in file.groups]:
+        raise BadData(f"{name} with {sum(rows):,} bags in {len(rows)} row groups", "those of the manifest", _RESTORE)
     return metadata

@@ -49,7 +49,7 @@ class DecodedRowGroup:
 
 def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: int) -> DecodedRowGroup:
     """A row group of `rows` bags and `instances` instances, from the parts of its payload column. Raises BadData for an
-    image or a clip that can't be decoded.
+    image or a clip that can't be decoded, and for another number of instances.
     """
     dtype, shape = payload.decoded
     values = _allocate((instances, *shape), dtype)
@@ -58,6 +58,8 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
     for bags in parts:
         inner = bags if payload.single else bags.flatten()
         sizes = np.ones(len(bags), np.int64) if payload.single else bags.value_lengths().to_numpy()
+        if filled + len(inner) > instances:
+            break
         offsets[row + 1 : row + 1 + len(bags)] = filled + np.cumsum(sizes)
         into = values[filled : filled + len(inner)]
         if payload.column == "features":
@@ -68,6 +70,8 @@ def decode(parts: Iterable[pa.Array], payload: Payload, rows: int, instances: in
             decode_one = functools.partial(_decode_clip, payload.audio) if payload.sound else _decode_image
             list(_decoding_threads(os.getpid()).map(decode_one, inner, into))
         row, filled = row + len(bags), filled + len(inner)
+    if filled != instances:
+        raise BadData("a row group with another number of instances", f"{instances:,}, as the manifest lists", _REMEDY)
     return DecodedRowGroup(values, offsets)
 
 

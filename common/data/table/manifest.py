@@ -1,19 +1,23 @@
 """The manifest: the Parquet files of one version of a table, their row groups, and hashes of their content.
 
-Files are only ever added. Version n + 1 lists the files of version n first, so the position of a bag never
+What a manifest says is checked before any file is opened: it may come from somebody else, and name only files of its
+own folder. Files are only ever added. Version n + 1 lists the files of version n first, so the position of a bag never
 changes. A manifest is a JSON file such as `manifest-000001.json`, written after all files that it lists.
 """
 
 import dataclasses
 import functools
+import itertools
 import json
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.schema import SCHEMA, Payload, SoundFormat
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 
+T = TypeVar("T")
 _NAME = "manifest-{:06d}.json"
 _REBUILD = "restore it, or rebuild the table"
 
@@ -28,6 +32,13 @@ class RowGroup:
     instances: int
     digest: str
 
+    def __post_init__(self) -> None:
+        _require_count("start", self.start, 0)
+        _require_count("size_bytes", self.size_bytes, 1)
+        _require_count("rows", self.rows, 1)
+        _require_count("instances", self.instances, self.rows)
+        _require_digest(self.digest)
+
 
 @dataclass(frozen=True)
 class TableFile:
@@ -37,6 +48,13 @@ class TableFile:
     size_bytes: int
     digest: str
     groups: tuple[RowGroup, ...]
+
+    def __post_init__(self) -> None:
+        _require(_is_file_name(self.name), f"file name {self.name!r:.80}")
+        _require_digest(self.digest)
+        _require_count(f"size_bytes of {self.name}", self.size_bytes, self.footer + 1)
+        for one, other in itertools.pairwise(self.groups):
+            _require(one.start + one.size_bytes <= other.start, f"row groups of {self.name} that overlap")
 
     @property
     def footer(self) -> int:
@@ -110,9 +128,13 @@ def read_manifest(location: Location, version: int | None = None) -> Manifest:
         raise BadData(f"no version {version} of {location.name}", expected, "name another version")
     name = _NAME.format(version)
     try:
-        return _from_json(json.loads(location.read(name).to_pybytes()))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{location.name}/{name}, unreadable ({error!r})", f"a manifest of {SCHEMA}", _REBUILD) from None
+        return _from_json(json.loads(location.read(name).to_pybytes()), version)
+    except BadInput:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        found = f"{location.name}/{name}, unreadable ({reason:.200})"
+        raise BadData(found, f"a manifest of {SCHEMA}", _REBUILD) from None
 
 
 def write_manifest(location: Location, manifest: Manifest) -> None:
@@ -125,17 +147,48 @@ def write_manifest(location: Location, manifest: Manifest) -> None:
         raise BadData(found, "one writer at a time", "nothing was added; start it again") from None
 
 
-def _from_json(content: dict[str, Any]) -> Manifest:  # Any: JSON
+def _from_json(content: dict[str, Any], version: int) -> Manifest:  # Any: JSON
     if content["schema"] != SCHEMA:
         raise KeyError(content["schema"])
     described = content["payload"]
     sound = SoundFormat(**described["sound"]) if described.get("sound") else None
-    payload = Payload(described["column"], described["dtype"], tuple(described["shape"]), sound)
-    files, images = tuple(map(_file, content["files"])), tuple(map(_file, content.get("images", ())))
-    left_out = tuple(content.get("left_out", ()))
-    return Manifest(content["version"], payload, tuple(content["classes"]), files, left_out, images)
+    payload = Payload(described["column"], described["dtype"], _tuple(described["shape"], int), sound)
+    files, images = (tuple(map(_file, _tuple(content.get(key, []), dict))) for key in ("files", "images"))
+    names = [file.name for file in (*files, *images)]
+    _require(bool(files), "no files")
+    _require(bool(images) == payload.views, f"{len(images)} files of images for {payload.column}")
+    _require(len(names) == len(set(names)), "a file twice")
+    _require(content["version"] == version, f"version {content['version']!r:.80}")
+    classes, left_out = _tuple(content["classes"], str), _tuple(content.get("left_out", []), str)
+    return Manifest(version, payload, classes, files, left_out, images)
 
 
 def _file(content: dict[str, Any]) -> TableFile:  # Any: JSON
-    groups = tuple(RowGroup(**group) for group in content["groups"])
+    groups = tuple(RowGroup(**group) for group in _tuple(content["groups"], dict))
+    _require(bool(groups), "a file without row groups")
     return TableFile(content["name"], content["size_bytes"], content["digest"], groups)
+
+
+def _tuple(value: object, kind: type[T]) -> tuple[T, ...]:
+    """The parts of a JSON array, all of one kind."""
+    _require(isinstance(value, list) and all(type(part) is kind for part in value), f"{value!r:.80}")
+    return tuple(value)  # type: ignore[arg-type]  # a list, as was just required
+
+
+def _is_file_name(name: object) -> bool:
+    """Whether it is a name within the folder: no path, drive, URI or hidden file, nothing that a terminal acts on."""
+    return isinstance(name, str) and name.isprintable() and bool(re.fullmatch(r"[^./\\:][^/\\:]{0,254}", name))
+
+
+def _require_count(what: str, value: object, least: int) -> None:
+    _require(type(value) is int and least <= value < 1 << 63, f"{what} {value!r:.80}")
+
+
+def _require_digest(digest: object) -> None:
+    """Require a SHA-256; it becomes a file name of the cache."""
+    _require(isinstance(digest, str) and bool(re.fullmatch("[0-9a-f]{64}", digest)), f"digest {digest!r:.80}")
+
+
+def _require(fits: bool, found: str) -> None:
+    if not fits:
+        raise ValueError(found)

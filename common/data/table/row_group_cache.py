@@ -16,10 +16,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from negsift.common.data.cache_folder import cache_folder, replacing
+from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.table.decoded_row_group import DecodedRowGroup, decoded_bytes
 from negsift.common.data.table.manifest import RowGroup
 from negsift.common.data.table.schema import Payload
+from negsift.common.unfinished import replacing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", DecodedRowGroup, DecodedRowGroup | None)
@@ -47,7 +48,7 @@ class RowGroupCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._make_room(size):
-                with replacing(self._path(group)) as unfinished, unfinished.open("wb") as stream:
+                with replacing(self._path(group)) as stream:
                     stream.write(decoded.offsets.data)
                     stream.write(np.ascontiguousarray(decoded.values).data)
                 decoded = self._map(group) or decoded

@@ -12,6 +12,7 @@ from negsift.common.data.table.check import check_files
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.reader import RowGroupReader, read_columns
+from negsift.common.errors import BadData
 
 _SHOWN = 10
 
@@ -52,6 +53,10 @@ def count_bags(location: Location, manifest: Manifest) -> TableStatistics:
     check_files(location, manifest.images, manifest.payload.instance_payload)
     for table in read_columns(location, files, ["labels", "split", "n_instances"]):
         statistics.add(table)
+    instances = sum(size * count for size, count in statistics.sizes.items())
+    if instances != manifest.instances:
+        found = f"{instances:,} instances in the files of {location.name}"
+        raise BadData(found, f"{manifest.instances:,}, as the manifest lists", "restore it, or rebuild the table")
     return statistics
 
 

@@ -1,5 +1,7 @@
 """A run's folder: its owner, and no partial files in it."""
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,12 +46,24 @@ def test_whatever_stops_a_write_leaves_the_old_file_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_a_disk_that_fills_up_during_a_checkpoint_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, _: object) -> None:
-        self.touch()
-        raise OSError(28, "No space left on device")
+def test_a_disk_that_fills_up_during_a_checkpoint_is_reported(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(BadInput, match=r"last\.pt not writable \(File too large\).*free some space"):
+            RunFolder(tmp_path).save({"picked": [1]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "checkpoint").iterdir()) == []
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(BadInput, match=r"last\.pt not writable \(No space left on device\).*free some space"):
-        RunFolder(tmp_path).save({"picked": [1]})
-    assert not list(tmp_path.rglob("*.pt*"))
+
+def test_links_planted_in_a_runs_folder_are_not_followed(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "run", tmp_path / "victim"
+    victim.write_text("untouched")
+    folder.mkdir()
+    for name in ("config.json", "metrics.jsonl", f".config.json.{os.getpid()}", f".metrics.jsonl.{os.getpid()}"):
+        (folder / name).symlink_to(victim)
+    RunFolder(folder).write_json("config.json", CONFIG)
+    RunFolder(folder).write_metrics([{"epoch": 0}])
+    assert victim.read_text() == "untouched"
+    assert not (folder / "config.json").is_symlink()
