@@ -16,9 +16,14 @@ if typing.TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+_PAST_INT64 = 1 << 63
+
+
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Where a number must lie: at `least` or more, above `above` and below `below`; it is finite in any case."""
+    """Where a number must lie: at `least` or more, above `above` and below `below`; in any case it is finite, and a
+    whole one fits 64 bits.
+    """
 
     least: float = -math.inf
     above: float = -math.inf
@@ -26,13 +31,13 @@ class Bounds:
 
     def hold(self, value: float) -> bool:
         """Whether `value` is a finite number within the bounds."""
-        finite = isinstance(value, int) or math.isfinite(value)  # isfinite fails for an int too large for a float
+        finite = abs(value) < _PAST_INT64 if isinstance(value, int) else math.isfinite(value)
         return finite and value >= self.least and self.above < value < self.below
 
     def __str__(self) -> str:
         sides = {"{:g} or more": self.least, "a number above {:g}": self.above, "below {:g}": self.below}
         phrases = [phrase.format(side) for phrase, side in sides.items() if math.isfinite(side)]
-        return " and ".join(phrases) or "a finite number"
+        return " and ".join(phrases) or "a finite number of at most 64 bits"
 
 
 def knob(  # Any: dataclasses.field is typed so, too

@@ -1,10 +1,13 @@
 """The command line, `negsift COMMAND`. This is the process's outer edge: errors become exit codes here."""
 
 import errno
+import io
 import os
 import sys
 
 from negsift.common.errors import BadInput, Interrupted, ServiceError
+from negsift.common.out_of_memory import lacks_memory
+from negsift.deploy.one_line import MOST, one_line
 
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 LESS = "give less data, smaller images (data.image_size) or a machine with more"
@@ -17,6 +20,8 @@ def run() -> int:
 
 def main(words: list[str]) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that has no letters in this terminal must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from negsift.deploy.commands import run_command  # imported here: Ctrl-C during it is handled like any other
 
@@ -30,7 +35,9 @@ def main(words: list[str]) -> int:
         return exit_with(error, EXIT_OURS)
     except Interrupted as error:
         return exit_with(error, EXIT_INTERRUPTED)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
         return exit_with(f"found too little memory ({error}); expected enough; {LESS}", EXIT_INPUT)
     except BrokenPipeError:
         mute()  # the reader is gone, e.g. `| head`
@@ -49,5 +56,5 @@ def mute() -> None:
 
 def exit_with(message: object, code: int) -> int:
     """The exit code, after one line on standard error."""
-    print("negsift:", " ".join(str(message).split()), file=sys.stderr)
+    print("negsift:", one_line(message, MOST - len("negsift: ")), file=sys.stderr)
     return code

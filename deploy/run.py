@@ -1,6 +1,7 @@
 """From a configuration to a finished run: the one place that wires data, model, service and trainer."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from negsift.common.data.split import Split
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
+from negsift.common.errors import BadData
 from negsift.common.models.config import ModelConfig
 from negsift.common.overrides import keys, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
@@ -22,7 +24,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
-from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.folder import Json, RunFolder, flat
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
@@ -68,7 +70,10 @@ class Runner:
 
     def bags_of(self, run: ReportedRun) -> Split:
         """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
-        config = updated(DataConfig(), run.config["data"])
+        stored = run.config.get("data")
+        if not isinstance(stored, Mapping):
+            raise BadData(f"no data in {run.path / 'config.json'}", "the configuration of a run", "repair it")
+        config = updated(DataConfig(), stored)
         return self._splits.get(config) or load_split(config)
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
@@ -97,7 +102,7 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     data = config.data
     if data.name != "table" or data.root is None or data.version is not None:
         return config
-    begun = ((folder.config or {}).get("data") or {}).get("version")
+    begun = flat(folder.config or {}).get("data.version")
     version = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
     return replace(config, data=replace(data, version=version))
 

@@ -1,6 +1,7 @@
 """`serve up`, `serve status`, `serve down`: the service for one bag table that many runs share."""
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def _up(arguments: argparse.Namespace) -> None:
     if not arguments.idle_minutes >= 0:  # nan is refused, too
         raise BadInput(f"--idle-minutes {arguments.idle_minutes:g}", "0 or more", "leave it out for no limit")
     config = configured(FleetConfig(kind="ray"), arguments)
-    pool = arguments.pool if "://" in arguments.pool else str(Path(arguments.pool).expanduser().absolute())
+    pool = arguments.pool if "://" in arguments.pool else str(Path(os.path.expanduser(arguments.pool)).absolute())
     name = arguments.name or Path(pool.rstrip("/")).name
     from negsift.service.serving import directory  # not before the settings are known to be usable
 

@@ -1,14 +1,16 @@
 """Settings of a command, all through one door: words `key=value`, `--set key=value`, and `--config FILE` below them."""
 
 import argparse
-import json
+import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from negsift.common.errors import BadData, BadInput
+from negsift.common.json_text import parse_json
 from negsift.common.overrides import T, override, updated
+from negsift.common.regular_file import regular
 
 
 def a_path(text: str) -> Path:
@@ -79,9 +81,11 @@ def _with_file(base: T, path: Path) -> T:
 
 
 def _read(path: Path) -> dict[str, Any]:  # Any: JSON
-    kind, load = ("TOML", tomllib.loads) if path.suffix == ".toml" else ("JSON", json.loads)
+    kind, load = ("TOML", tomllib.loads) if path.suffix == ".toml" else ("JSON", parse_json)
     try:
-        stored = load(path.expanduser().read_text("utf-8-sig"))
+        stored = load(regular(Path(os.path.expanduser(path))).read_text("utf-8-sig"))
+    except BadData as error:
+        raise BadData(error.found, f"a {kind} file of settings", "correct --config") from None
     except (OSError, ValueError, RecursionError) as error:  # both kinds' syntax errors are ValueErrors
         reason = getattr(error, "strerror", None) or error
         raise BadData(f"{path} unreadable ({reason})", f"a {kind} file of settings", "correct --config") from None

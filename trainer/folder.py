@@ -4,7 +4,6 @@ import io
 import json
 import math
 import os
-import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,17 @@ import pyarrow.parquet as pq
 import torch
 
 from negsift.common.errors import BadData, BadInput
+from negsift.common.json_text import parse_json
+from negsift.common.regular_file import regular
+from negsift.common.torch_file import load_tensors
 from negsift.common.types import Selection
 from negsift.common.unfinished import replacing
+from negsift.trainer.config import METRICS
 
 Json = dict[str, Any]  # Any: JSON
+CHECKPOINT = "checkpoint/last.pt"
+_LONGEST_PATH = 4000
+"""Bytes; Linux takes 4,096, which leaves room for the files of a run."""
 _OWN = {"selections", "checkpoint", "lost+found"}
 
 
@@ -39,7 +45,10 @@ class RunFolder:
     @property
     def summary(self) -> Json | None:
         """The summary of a finished run; None before that."""
-        return self._read_json("summary.json")
+        summary = self._read_json("summary.json")
+        if summary is not None and not _has_results(summary):
+            raise self.damaged("summary.json", "without its results")
+        return summary
 
     def check(self, config: Json, free: Collection[str] = ()) -> bool:
         """Whether the folder already has this run. Raises BadInput for a run of another configuration.
@@ -83,18 +92,20 @@ class RunFolder:
         """Write the checkpoint."""
         content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
         torch.save(dict(state), content)
-        self._write("checkpoint/last.pt", lambda stream: stream.write(content.getbuffer()))
+        self._write(CHECKPOINT, lambda stream: stream.write(content.getbuffer()))
 
     def load(self) -> Json | None:
         """The checkpoint; None without one."""
-        path = self.path / "checkpoint" / "last.pt"
-        if not path.exists():
+        if not os.path.lexists(self.path / CHECKPOINT):
             return None
-        try:
-            state: Json = torch.load(path, weights_only=True, map_location="cpu")
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise BadData(f"{path} unreadable ({error})", "a checkpoint", f"remove {self.path}, to restart") from None
+        state = load_tensors(self.path / CHECKPOINT)
+        if not isinstance(state, dict):
+            raise self.damaged(CHECKPOINT, f"a {type(state).__name__}")
         return state
+
+    def damaged(self, name: str, reason: object) -> BadData:
+        """The error of a file whose content is not what a run writes there."""
+        return BadData(f"{self.path / name} unreadable ({reason})", f"{name} as a run writes it", f"remove {self.path}")
 
     def saved(self, epochs: int) -> str:
         """What a run has that saved `epochs` epochs, as a sentence."""
@@ -106,10 +117,13 @@ class RunFolder:
     def _require_writable(self) -> None:
         """Raise BadInput if the folder can't be made or written, before any work is done."""
         path = self.path.absolute()
-        nearest = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            fault = "not writable" if nearest.is_dir() else "not a folder"
+        nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+        if not os.path.isdir(nearest) or not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+            fault = "not writable" if os.path.isdir(nearest) else "not a folder"
             raise BadInput(f"{nearest}, which is {fault}", "a writable folder", "choose another --out")
+        longest = max(len(os.fsencode(part)) for part in path.parts)
+        if longest > os.pathconf(nearest, "PC_NAME_MAX") or len(os.fsencode(path)) > _LONGEST_PATH or "\0" in str(path):
+            raise BadInput(f"--out {self.path}", "a name that a folder can have", "shorten or correct it")
 
     def _require_no_folders(self) -> None:
         """Raise BadInput for a folder with other folders: it may be a home folder, or have other runs in it."""
@@ -122,11 +136,16 @@ class RunFolder:
             )  # fmt: skip
 
     def _read_json(self, name: str) -> Json | None:
-        path = self.path / name
+        if not os.path.lexists(self.path / name):
+            return None
+        path = regular(self.path / name)
         try:
-            return json.loads(path.read_text()) if path.exists() else None
+            values = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BadData(f"{path} unreadable ({error})", "JSON", f"remove {self.path} to start again") from None
+            raise self.damaged(name, getattr(error, "strerror", None) or error) from None
+        if not isinstance(values, dict):
+            raise self.damaged(name, f"a {type(values).__name__}")
+        return values
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path / name
@@ -147,6 +166,14 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON
         key = f"{prefix}{name}"
         values |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
     return values
+
+
+def _has_results(summary: Json) -> bool:
+    """Whether a summary has what is shown of a finished run: strategy, best epoch, metrics of both tests."""
+    measured = [summary.get(part) for part in ("test", "last")]
+    numbers = [part.get(metric, "") if isinstance(part, dict) else "" for part in measured for metric in METRICS]
+    known = all(value is None or isinstance(value, float | int) for value in numbers)
+    return known and {"strategy", "best_epoch"} <= summary.keys()
 
 
 def _without_nan(value: Any) -> Any:  # Any: JSON

@@ -13,6 +13,9 @@ from negsift.common.types import Selection
 from negsift.trainer.folder import Json
 from negsift.trainer.metrics import Metrics
 
+_RECORDED = {"epoch", "val", "seconds", "chosen", "scored", "staleness", "fresh"}
+"""What of an epoch's record is read again."""
+
 
 @dataclass
 class Progress:
@@ -71,12 +74,17 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: Json) -> Self:
-        """The progress that `state_dict` wrote."""
+        """The progress that `state_dict` wrote. Raises KeyError, TypeError, AttributeError or ValueError for others."""
+        history, best = state["history"], state["best_epoch"]
+        if not isinstance(history, list) or not all(line.keys() >= _RECORDED for line in history):
+            raise ValueError("a history without its records")
+        if not -1 <= best < len(history):
+            raise ValueError(f"the best epoch {best} of {len(history)}")
         selection = None
         if state["selection"] is not None:
             index, score, weight = (tensor.numpy() for tensor in state["selection"])
             selection = Selection(index, score, weight, state["version"])
-        return cls(state["picked"].numpy(), state["history"], state["best_weights"], state["best_epoch"], selection)
+        return cls(state["picked"].numpy(), history, state["best_weights"], best, selection)
 
 
 def _overlap(before: Selection | None, now: Selection) -> float | None:

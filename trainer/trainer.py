@@ -15,7 +15,7 @@ from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
 from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
-from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
 from negsift.trainer.metrics import Metrics, bag_metrics
@@ -149,6 +149,16 @@ class Trainer:
         state = self._folder.load()
         if state is None:
             return
+        try:
+            self._restore(state)
+        except BadInput:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise self._folder.damaged(CHECKPOINT, f"of another shape: {error!r}") from error
+        self._saved = self._progress.next_epoch
+        log.info("resuming after epoch %d", self._saved - 1)
+
+    def _restore(self, state: Json) -> None:
         self._progress = Progress.from_state(state["progress"])
         if len(self._progress.picked) != len(self._split.pool):
             found, remedy = f"a checkpoint of a pool of {len(self._progress.picked)} bags", "choose another --out"
@@ -156,8 +166,6 @@ class Trainer:
         self._learner.load_state_dict(state["learner"])
         self._prefetch.resume(state["ahead"])
         self._sampler.load_state_dict(as_arrays(state["sampler"]))
-        self._saved = self._progress.next_epoch
-        log.info("resuming after epoch %d", self._saved - 1)
 
 
 def epoch_line(line: Json) -> str:

@@ -2,6 +2,7 @@
 none to three of five kinds of short events at random times. Its tags name the events but not their times: weak labels.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from negsift.common.data import audioset
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.config import DataConfig
+from negsift.common.errors import BadInput
 from negsift.common.rng import generator
 from negsift.common.unfinished import replacing_folder
 
@@ -26,10 +28,19 @@ _LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 def load(config: DataConfig) -> tuple[Clips, Clips]:
     """240 training and 120 test clips of 4 s. They are written to `data.root`, or else the cache folder, once."""
-    root = Path(config.root).expanduser() if config.root else cache_folder() / f"audio-demo-{config.bag_seed}"
-    if not root.exists():
-        write_demo(root, config.bag_seed)
+    root = config.folder("a new folder") if config.root else cache_folder() / f"audio-demo-{config.bag_seed}"
+    if not os.path.exists(root):
+        _make(root, config)
     return audioset.load(replace(config, root=str(root)))
+
+
+def _make(root: Path, config: DataConfig) -> None:
+    try:
+        write_demo(root, config.bag_seed)
+    except OSError as error:
+        found = f"{root}, where synthesised clips are kept, not writable ({error.strerror or error})"
+        remedy = "correct data.root" if config.root else "set the environment variable NEGSIFT_CACHE to one"
+        raise BadInput(found, "a folder with 20 MiB free", remedy) from error
 
 
 def write_demo(root: Path, seed: int) -> None:

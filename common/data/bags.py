@@ -67,7 +67,7 @@ def positives_per_bag(total: int, size: int, density: str) -> Index:
 def _parse_density(density: str, size: int) -> tuple[int, int]:
     if density == "uniform":
         return 1, size
-    match = re.fullmatch(r"fixed:(\d+)|range:(\d+)-(\d+)", density)
+    match = re.fullmatch(r"fixed:(\d{1,18})|range:(\d{1,18})-(\d{1,18})", density)
     low, high = (int(match[1] or match[2]), int(match[1] or match[3])) if match else (0, 0)
     if not 1 <= low <= high <= size:
         expected = f"uniform, natural, fixed:m or range:a-b with 1 <= a <= b <= {size} (the bag size)"
@@ -93,6 +93,8 @@ def _cut(rows: Index, size: int) -> list[Index]:
 def _require_both(ones: int, zeros: int, size: int) -> None:
     if size < 1:
         raise BadInput(f"bag size {size}", "at least 1", "correct data.bag_size")
+    if size > ones + zeros:  # before anything of that size is made
+        raise BadData(f"bags of {size} instances (data.bag_size)", f"at most the {ones + zeros} there are", "lower it")
     if not ones or not zeros:
         kind = "positive" if not ones else "negative"
         raise BadData(f"no {kind} instance", "positive and negative ones", "choose another data.target")

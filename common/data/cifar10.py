@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from negsift.common.data.config import DataConfig
+from negsift.common.data.files_below import files_below
 from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once, require_labels
 from negsift.common.errors import BadData, BadInput
@@ -55,11 +56,11 @@ def _load_part(root: Path, part: str) -> Instances:
 
 
 def _parquet(root: Path, part: str) -> list[Path]:
-    return sorted(path for path in root.rglob(f"{part}*.parquet") if not path.is_dir())
+    return sorted(path for path in files_below(root) if path.match(f"{part}*.parquet"))
 
 
 def _batches(root: Path, part: str) -> list[Path]:
-    return sorted(path for name in _BATCHES[part] for path in root.rglob(name))
+    return sorted(path for path in files_below(root) if path.name in _BATCHES[part])
 
 
 def _read_batches(paths: Sequence[Path]) -> Instances:

@@ -1,5 +1,6 @@
 """The configuration of the data, and the datasets with a line each; `catalogue` has the functions that load them."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class DataConfig:
     density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
     bag_seed: int = knob(0, "seed of the bags and of the validation split, independent of the run's seed")
     val_share: float = knob(0.1, "share of the training bags that is set aside for validation", above=0, below=1)
-    image_size: int = knob(32, "height and width that images are resized to", least=1)
+    image_size: int = knob(32, "height and width that images are resized to", least=1, below=65_536)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
     version: int | None = knob(None, "version of a bag table; none: the newest one", least=1)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -39,7 +40,17 @@ class DataConfig:
         check_knobs(self, "data")
 
     def folder(self, expected: str) -> Path:
-        """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root."""
+        """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root, and for one
+        that can't be listed although it may be there.
+        """
         if not self.root:
             raise BadData("no data.root", expected, "add data.root=FOLDER")
-        return Path(self.root).expanduser()
+        folder = Path(os.path.expanduser(self.root))
+        try:
+            os.scandir(folder).close()
+        except (FileNotFoundError, NotADirectoryError):
+            return folder  # who reads it says what is missing
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadData(f"data.root={self.root}, unreadable ({reason})", expected, "correct data.root") from None
+        return folder

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from negsift.common.data.config import DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
+from negsift.common.data.files_below import files_below
 from negsift.common.data.instances import Instances, decode_once
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
@@ -74,7 +75,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_dir())
+    files = (path for path in files_below(folder) if path.suffix.lower() in _ENDINGS)
     return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
 
 

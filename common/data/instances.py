@@ -97,7 +97,7 @@ def _open(folder: Path) -> Instances | None:
         classes, dropped = tuple(described["classes"]), tuple(described["dropped"])
         table = Instances(labels, classes, dropped, path=folder / "images.npy")
         return table if len(table.images) == len(labels) else None
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RecursionError):
         return None
 
 

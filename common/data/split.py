@@ -56,7 +56,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
     """The number of a class that is given by its name or number. Raises UnknownName."""
     if target in classes:
         return classes.index(target)
-    if target.isascii() and target.isdigit() and int(target) < len(classes):
+    if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(classes):
         return int(target)
     raise UnknownName("class", target, classes)
 

@@ -1,16 +1,14 @@
 """Reads initial weights from a file: a state dict of the model, of the authors' PSLA, or of an EfficientNet-B2."""
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadData, BadWeights
 from negsift.common.models.psla_checkpoint import is_psla_checkpoint, renamed, use_authors_padding
-from negsift.common.regular_file import regular
+from negsift.common.torch_file import load_tensors
 
 log = logging.getLogger(__name__)
 _STEM = "features.0.0.weight"
@@ -46,13 +44,9 @@ def _require_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict by name, without the prefix `module.` of a DataParallel."""
     try:
-        # weights_only: a pickle from elsewhere could run any code.
-        state = torch.load(regular(path), weights_only=True, map_location="cpu")
+        state = load_tensors(path)
     except BadData as error:
         raise BadWeights(error.found, "a state dict", _REMEDY) from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BadWeights(f"{path} unreadable ({reason})", "a state dict", _REMEDY) from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise BadWeights(f"{path}, which is not a mapping of names to tensors", "a state dict", _REMEDY)
     return {str(name).removeprefix("module."): value for name, value in state.items()}

@@ -4,6 +4,7 @@ PSLA is built on torchvision's EfficientNet, which pads symmetrically and uses B
 uses TensorFlow's padding and constants. Weights are random unless a checkpoint is given.
 """
 
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -101,5 +102,5 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
         torch.manual_seed(stream_key(seed, "weights") >> 1)
         model = ClipClassifier(form, make(form), AttentionHead(size, classes))
     if config.weights is not None:
-        load_weights(model, Path(config.weights).expanduser())
+        load_weights(model, Path(os.path.expanduser(config.weights)))
     return use_channels_last(model)

@@ -12,13 +12,13 @@ from typing import TypeVar
 import torch
 
 from negsift.common.errors import ServiceError
+from negsift.common.out_of_memory import lacks_memory
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _ALONE_TRIES = 2
 _SMALLER_BLOCK = "lower fleet.block (picks may change in the last bit), "
-_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class MemoryLimiter:
@@ -69,13 +69,6 @@ class MemoryLimiter:
             if not self._limit or limit < self._limit:
                 self._limit = limit
                 log.warning("no memory for %s; from now on %d at once", name, limit)
-
-
-def lacks_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out: Python's, CUDA's, or a RuntimeError of torch's allocator."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 def _too_large(name: str, remedy: str, error: Exception) -> ServiceError:

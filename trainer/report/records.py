@@ -2,14 +2,18 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from negsift.common.errors import BadData
+from negsift.common.json_text import parse_json
+from negsift.common.regular_file import regular
 from negsift.trainer.folder import flat
 
+_MOST = 10**9
 _REMEDY = "repair or delete that file, or delete the run's folder and run it again"
 
 
@@ -27,13 +31,13 @@ class JsonRecord:
             return math.nan
         if not isinstance(value, int | float):
             raise self.fault(f"{key}={value!r}", "a number or null")
-        return float(value) if math.isfinite(value) else math.nan
+        return float(value) if abs(value) <= sys.float_info.max else math.nan
 
     def whole(self, key: str) -> int:
-        """The integer at `key`, which is required."""
+        """The number at `key`, which is required: an integer of 0 or more, below a thousand million."""
         value = self._find(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.fault(f"{key}={value!r}", "an integer")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+            raise self.fault(f"{key}={value!r}", "an integer of 0 or more")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -75,15 +79,17 @@ def read_lines(path: Path) -> list[JsonRecord]:
 
 
 def _read(path: Path) -> str:
+    source = regular(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"{path}: {error}", "a readable text file", _REMEDY) from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadData(f"{path}: {reason}", "a readable text file", _REMEDY) from None
 
 
 def _parse(text: str, path: Path, lines_before: int) -> JsonRecord:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except json.JSONDecodeError as error:
         place = f"{path}, line {lines_before + error.lineno}"
         raise BadData(f"{place}: {error.msg} at column {error.colno}", "JSON", _REMEDY) from None

@@ -1,6 +1,7 @@
 """Reads run folders: the configuration, the metrics of each epoch, and the summary."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,16 +83,16 @@ def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
     """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs."""
     paths = sorted(_run_paths(folder, DEPTH))
     if not paths:
-        fault = "contains no run" if folder.is_dir() else "is no folder"
+        fault = "contains no run" if os.path.isdir(folder) else "is no folder"
         expected = "a run's folder (with a config.json), or a folder with runs up to three levels below"
         raise BadData(f"{folder}, which {fault}", expected, "name the folder that a run was written to")
     return tuple(_read_run(path, folder) for path in paths)
 
 
 def _run_paths(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / "config.json").is_file():
+    if os.path.isfile(folder / "config.json"):
         yield folder
-    elif depth and folder.is_dir():
+    elif depth and os.path.isdir(folder):
         for below in folder.iterdir():
             if below.is_dir() and not below.name.startswith("."):
                 yield from _run_paths(below, depth - 1)
@@ -109,7 +110,7 @@ def _read_run(path: Path, folder: Path) -> ReportedRun:
 
 def _read_epochs(path: Path) -> tuple[EpochMetrics, ...]:
     """The epochs by number; of two lines about an epoch, which a resumed run may have, the later one counts."""
-    if not (path / "metrics.jsonl").exists():
+    if not os.path.lexists(path / "metrics.jsonl"):
         return ()
     records = {record.whole("epoch"): record for record in read_lines(path / "metrics.jsonl")}
     values = {number: {key: record.number(key) for key in _EPOCH} for number, record in records.items()}
@@ -117,7 +118,7 @@ def _read_epochs(path: Path) -> tuple[EpochMetrics, ...]:
 
 
 def _read_summary(path: Path) -> RunSummary | None:
-    if not (path / "summary.json").exists():
+    if not os.path.lexists(path / "summary.json"):
         return None
     record = read_object(path / "summary.json")
     dropped, versions = record.texts("dropped_instances"), dict(record.leaves("versions"))

@@ -1,5 +1,6 @@
 """Reads the selections in a run's folder, one Parquet file each."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,11 @@ import pyarrow.parquet
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 from negsift.trainer.report.runs import ReportedRun
+
+_FORMS = {"index": pyarrow.types.is_integer, "score": pyarrow.types.is_floating, "bag_id": pyarrow.types.is_string}
+"""The columns that are read, and what their type must be."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,14 @@ def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
     last: Index | None = None
     for epoch in run.epochs:
         path = _file(run, epoch.number)
-        last = _read(path, ["index"])["index"].to_numpy() if path.exists() else last
+        last = _read(path, ["index"])["index"].to_numpy() if os.path.lexists(path) else last
         if last is not None:
             yield last
 
 
 def selected_epochs(run: ReportedRun) -> list[int]:
     """The epochs for which a selection was made."""
-    return [epoch.number for epoch in run.epochs if _file(run, epoch.number).exists()]
+    return [epoch.number for epoch in run.epochs if os.path.lexists(_file(run, epoch.number))]
 
 
 def scored_epochs(run: ReportedRun) -> list[int]:
@@ -57,13 +62,19 @@ def _file(run: ReportedRun, epoch: int) -> Path:
 
 
 def _read(path: Path, columns: list[str]) -> Any:  # Any: pyarrow is untyped
+    source = regular(path)
     try:
-        table = pyarrow.parquet.ParquetFile(path).read(columns=columns)
+        table = pyarrow.parquet.ParquetFile(source).read(columns=columns)
     except (pyarrow.ArrowException, OSError) as error:
-        raise _fault(path, str(error).splitlines()[0]) from None
+        raise _fault(path, str(error).partition("\n")[0]) from None
     missing = sorted(set(columns) - set(table.column_names))
     if missing:
         raise _fault(path, f"no column {missing[0]}")
+    for name in columns:
+        if not _FORMS[name](table.schema.field(name).type) or table[name].null_count:
+            raise _fault(path, f"{name} of type {table.schema.field(name).type}, {table[name].null_count} of them null")
+    if len(table) and table["index"].to_numpy().min() < 0:
+        raise _fault(path, "a negative index")
     return table
 
 

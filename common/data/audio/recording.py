@@ -46,7 +46,7 @@ class RecordingReader:
 def digests(recordings: Sequence[Recording]) -> list[str]:
     """A hash of each clip's content. A file is read again only if its size or modification time has changed."""
     paths = sorted({recording.path for recording in recordings})
-    name = hashlib.blake2b(os.path.commonpath(paths).encode(), digest_size=8).hexdigest()
+    name = hashlib.blake2b(os.fsencode(os.path.commonpath(paths)), digest_size=8).hexdigest()
     memo = cache_folder() / "digests" / f"{name}.json"
     known = _recall(memo)
     stamps = {path: [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}

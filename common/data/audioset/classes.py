@@ -1,6 +1,7 @@
 """Class lists (AudioSet40, all, the k most frequent, or a file), display names, and the ontology."""
 
-import json
+import os
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from negsift.common.data.audioset.audioset40 import AUDIOSET40
 from negsift.common.data.audioset.segments import Segment
 from negsift.common.data.audioset.text import fields, read_lines
 from negsift.common.errors import BadData, UnknownName
+from negsift.common.json_text import parse_json
 
 MUSIC, SPEECH = "/m/04rlf", "/m/09x0r"
 
@@ -55,11 +57,12 @@ def read_ontology(root: Path) -> Ontology | None:
     path = root / "ontology.json"
     if not path.exists():
         return None
+    text = "\n".join(read_lines(path))
     try:
-        nodes = json.loads("\n".join(read_lines(path)))
+        nodes = parse_json(text)
         children = {node["id"]: _strings(node["child_ids"]) for node in nodes}
         restricted = frozenset(node["id"] for node in nodes if node.get("restrictions"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise BadData(f"{path} unreadable ({error!r})", "AudioSet's ontology.json", "download it again") from None
     return Ontology(children, restricted)
 
@@ -101,18 +104,18 @@ def read_vocabulary(root: Path, class_list: str, segments: Sequence[Segment], na
         mids = list(AUDIOSET40)
     elif class_list == "all":
         mids = [mid for mid in all_mids if mid in counts]
-    elif class_list.startswith("top:") and class_list[4:].isdecimal() and int(class_list[4:]):
+    elif re.fullmatch("top:0*[1-9][0-9]{0,8}", class_list):
         # In the balanced list, music (6,244 clips) and speech (5,735) are over six times as frequent as the next class.
         excluded = {MUSIC, SPEECH} | (ontology.restricted if ontology else frozenset())
         mids = [mid for mid in all_mids if mid in counts and mid not in excluded]
         mids = sorted(mids, key=lambda mid: -counts[mid])[: int(class_list[4:])]  # a stable sort: ties by index
     else:
-        mids = _read_list(Path(class_list).expanduser(), names, counts)
+        mids = _read_list(Path(os.path.expanduser(class_list)), names, counts)
     return Vocabulary(tuple(mids), names, ontology)
 
 
 def _read_list(path: Path, names: Mapping[str, str], counts: Collection[str]) -> list[str]:
-    if not path.is_file():
+    if not os.path.exists(path) or os.path.isdir(path):
         raise UnknownName("data.audio.classes", str(path), ("audioset40", "all", "top:K", "a file of classes"))
     lines = [line.strip() for line in read_lines(path) if line.strip()]
     if not lines:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from negsift.common.data.audioset.segments import Segment
+from negsift.common.data.files_below import files_below
 
 ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 """In order of preference. libsndfile can't read the last three; they are found so that the error names them."""
@@ -38,7 +39,7 @@ ClipFiles = Mapping[str, Sequence[ClipFile]]
 def index_folder(root: Path) -> ClipFiles:
     """The clips below `root`; the files of an id are in order of preference."""
     files: dict[str, list[ClipFile]] = {}
-    for path in sorted(root.rglob("*"), key=_rank):
+    for path in sorted(files_below(root), key=_rank):
         if path.suffix.lower() in ENDINGS and path.is_file():
             name, start_s = read_name(path) or (path.stem, None)
             files.setdefault(name, []).append(ClipFile(path, start_s))

@@ -7,6 +7,7 @@ from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.clip_files import ClipFiles, find_file, index_folder
 from negsift.common.data.audioset.parquet import read_parquet
 from negsift.common.data.audioset.segments import ClipList, read_segments
+from negsift.common.data.files_below import files_below
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,6 @@ def _match(path: Path, files: ClipFiles) -> ClipList:
 
 def _parquet(root: Path, folder: str, *stems: str) -> list[Path]:
     """The files in a folder of that name, or else the files whose name begins with one of `stems`."""
-    files_below = sorted(root.rglob("*.parquet"))
-    inside = [path for path in files_below if folder in path.relative_to(root).parts[:-1]]
-    return inside or [path for path in files_below if path.name.startswith(stems)]
+    files = sorted(path for path in files_below(root) if path.suffix == ".parquet")
+    inside = [path for path in files if folder in path.relative_to(root).parts[:-1]]
+    return inside or [path for path in files if path.name.startswith(stems)]

@@ -30,7 +30,7 @@ class Location:
         if not str(where).strip():
             raise BadData("an empty path", _KNOWN, "name the table's folder; . is the current one")
         if "://" not in str(where):
-            return cls(LocalFileSystem(), str(Path(where).expanduser().absolute()), str(where))
+            return cls(LocalFileSystem(), str(Path(os.path.expanduser(where)).absolute()), str(where))
         name = re.sub("//[^/@]*@", "//", str(where))  # URIs may contain a password, which messages must not show
         try:
             fs, path = FileSystem.from_uri(str(where))

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from negsift.common.errors import ServiceError
-from negsift.service.scoring.memory_limiter import MemoryLimiter, lacks_memory
+from negsift.common.out_of_memory import lacks_memory
+from negsift.service.scoring.memory_limiter import MemoryLimiter
 from tests.unit.toys import MeanNet, cnn, select, shared_bag_set, vectors
 
 ERRORS = [

@@ -1,0 +1,29 @@
+"""Messages as they are printed: one line of bounded length, whatever is in the names and reasons that they quote."""
+
+MOST = 300
+_ELLIPSIS = "…"
+
+
+def one_line(message: object, most: int = MOST) -> str:
+    """The message on one line of at most `most` characters; its longest part is cut first, in the middle.
+
+    Parts are those between semicolons: what was found, what was expected, what to do. So what begins or ends with the
+    name of a file keeps it. Characters that can't be printed are escaped.
+    """
+    parts = _printable(" ".join(str(message).split())).split("; ")
+    longest = max(range(len(parts)), key=lambda number: len(parts[number]))
+    others = len("; ".join(parts)) - len(parts[longest])
+    parts[longest] = _cut(parts[longest], max(most - others, most // 3))
+    return _cut("; ".join(parts), most)
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning, which is what names a file more often, and the end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return text[: most - end - len(_ELLIPSIS)] + _ELLIPSIS + text[-end:]
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -1,0 +1,48 @@
+"""Words that fit no command: missing, unknown, repeated, of another command."""
+
+from tests.end_to_end.bad_inputs.case import BAD_NAMES, NOT_UTF8, Case, case
+
+_UNKNOWN = ["trian", "Train", "pool-build", "-x", "--config", "é", "../train", "x" * 5000, NOT_UTF8, "\0"]
+_FIRST = {
+    "demo": "demo", "list": "list", "train": "train digits", "report": "report runs", "build": "pool build out --from in",
+    "inspect": "pool inspect out", "up": "serve up out", "status": "serve status", "down": "serve down",
+}  # fmt: skip
+_MISSING = ["", "train", "report", "pool", "pool build", "pool build out", "pool build --from in", "pool inspect"]
+_MISSING += ["serve", "serve up", "train --out", "train digits --out", "train digits --config", "train digits --set"]
+_MISSING += ["pool build out --from", "serve up out --name", "serve up out --shards", "serve up out --idle-minutes"]
+_TOO_MANY = {"list": "list keys models", "report": "report a b", "demo": "demo a", "inspect": "pool inspect a b"}
+_TOO_MANY |= {"status": "serve status a b", "down": "serve down a b", "build": "pool build a b --from c"}
+_VALUES = {"demo": "demo", "train": "train digits", "report": "report x", "build": "pool build out --from in --append"}
+_NOT_SETTINGS = [
+    "seed",
+    "=",
+    "=1",
+    "==",
+    "seed:1",
+    "seed==1",
+    "a.b",
+    "a..b=1",
+    ".seed=1",
+    "seed.=1",
+    "SEED=1",
+    "séed=1",
+]
+_NOT_SETTINGS += ["x" * 1000 + "=1", "." * 500 + "=1", f"{NOT_UTF8}=1", "\0=1", "data=1", "data.audio=1", "seed.x=1"]
+_KEYS = {"train": "train digits", "build": "pool build out --from in", "up": "serve up out"}
+
+CASES: dict[str, Case] = {
+    **{f"no command {word[:9]!r}": Case((word,), r"(argument|option|invalid choice|Illegal|COMMAND)") for word in _UNKNOWN},
+    **{f"{name} with an unknown option": case(f"{words} --colour", r"--colour") for name, words in _FIRST.items()},
+    **{f"{name} with an option cut short": case(f"{words} --ou x", r"--ou") for name, words in _FIRST.items()},
+    **{f"too few words: {words}": case(words, r"arguments that don't fit .*--help") for words in _MISSING},
+    **{f"too many words: {name}": case(words, r"arguments that don't fit|setting 'b'") for name, words in _TOO_MANY.items()},
+    **{f"a value where none is taken: {name}": case(f"{words}=1", r"digits=1|--append|x=1|demo=1")
+       for name, words in _VALUES.items()},
+    **{f"{name} with the setting {word[:9]!r}": Case((*words.split(), word), r"found (key|setting|seed)")
+       for name, words in _KEYS.items() for word in _NOT_SETTINGS},
+    **{f"a recipe of {name}": Case(("train", text), "found recipe") for name, text in BAD_NAMES.items()},
+    **{f"no recipe {text!r}": Case(("train", text), "found recipe") for text in ("", "Digits", "digits ", NOT_UTF8, "é")},
+    **{f"no part {text!r}": Case(("list", text), "part of the list") for text in ("", "Keys", "key", NOT_UTF8, "x" * 999)},
+    **{f"idle minutes {text}": case(f"serve up out --idle-minutes {text}", "idle-minutes")
+       for text in ("x", "nan", "-1", "1h", "½", "1e999x")},
+}  # fmt: skip
