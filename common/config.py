@@ -15,15 +15,12 @@ from negsift.common.errors import BadInput
 if typing.TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-
 _PAST_INT64 = 1 << 63
 
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Where a number must lie: at `least` or more, above `above` and below `below`; in any case it is finite, and a
-    whole one fits 64 bits.
-    """
+    """Where a number must lie: at `least` or more, above `above` and below `below`; it is finite in any case."""
 
     least: float = -math.inf
     above: float = -math.inf
@@ -31,13 +28,13 @@ class Bounds:
 
     def hold(self, value: float) -> bool:
         """Whether `value` is a finite number within the bounds."""
-        finite = abs(value) < _PAST_INT64 if isinstance(value, int) else math.isfinite(value)
+        finite = isinstance(value, int) or math.isfinite(value)  # isfinite fails for an int too large for a float
         return finite and value >= self.least and self.above < value < self.below
 
     def __str__(self) -> str:
         sides = {"{:g} or more": self.least, "a number above {:g}": self.above, "below {:g}": self.below}
         phrases = [phrase.format(side) for phrase, side in sides.items() if math.isfinite(side)]
-        return " and ".join(phrases) or "a finite number of at most 64 bits"
+        return " and ".join(phrases) or "a finite number"
 
 
 def knob(  # Any: dataclasses.field is typed so, too
@@ -48,13 +45,17 @@ def knob(  # Any: dataclasses.field is typed so, too
 
 
 def check_knobs(config: "DataclassInstance", room: str) -> None:
-    """Raise BadInput for the first knob of another type or out of bounds; the message calls it `room`.name."""
+    """Raise BadInput for the first knob of another type, out of bounds, or a whole number of more than 64 bits; the
+    message calls it `room`.name.
+    """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{room}.{field.name}"
         require_type(value, hints[field.name], key)
         if isinstance(value, (int, float)) and not field.metadata["bounds"].hold(value):
             raise BadInput(f"{key}={value}", str(field.metadata["bounds"]), f"correct {key}")
+        if isinstance(value, int) and abs(value) >= _PAST_INT64:
+            raise BadInput(f"{key}={value}", "a whole number of at most 64 bits", f"lower {key}")
 
 
 def require_type(value: object, kind: Any, key: str) -> None:  # Any: typing has no type for annotations

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from negsift.common.config import check_knobs, knob
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.errors import UnknownName
+from negsift.common.errors import BadInput, UnknownName
 from negsift.service.fleet.failover import Limits
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.scoring_config import ScoringConfig
@@ -18,7 +18,9 @@ class FleetConfig:
     """Where scoring happens."""
 
     kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
-    shards: int | None = knob(None, "shards of the pool; none: one a core, or on Ray one a GPU of the cluster", least=1)
+    shards: int | None = knob(
+        None, "shards of the pool; none: one a core, or on Ray one a GPU of the cluster", least=1, below=10_001
+    )
     block: int = knob(64, "bags embedded as one batch; the picks depend on it in the last bit", least=1)
     gpus_per_shard: float | None = knob(None, "GPUs of a Ray scorer, fractions allowed; none: what there is", least=0)
     cpus_per_shard: float | None = knob(None, "CPU cores of a Ray scorer; none: what there is, at most 1", least=0)
@@ -38,6 +40,9 @@ class FleetConfig:
         if self.kind not in KINDS:
             raise UnknownName("fleet.kind", str(self.kind), KINDS)
         check_knobs(self, "fleet")
+        gpus = self.gpus_per_shard or 0.0
+        if gpus > 1 and gpus % 1:  # Ray knows no such share
+            raise BadInput(f"fleet.gpus_per_shard={gpus}", "a share of one GPU, or whole GPUs", "correct it")
 
     @property
     def on_ray(self) -> bool:

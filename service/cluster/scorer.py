@@ -4,6 +4,7 @@ Calls carry references to the weights and to the spec, so a restarted scorer nee
 """
 
 import os
+import platform
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import ray
 import torch
 from ray import ObjectRef
 
+from negsift.common.errors import BadInput
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Snapshot
 from negsift.service.pool.blocks import WorkItem
@@ -78,6 +80,15 @@ class ScorerStatus:
     memory: ShardMemory
 
 
+def require_cuda(gpus: int) -> None:
+    """Raise BadInput if Ray gave this process `gpus` GPUs and torch can't use any."""
+    if gpus and not torch.cuda.is_available():
+        raise BadInput(
+            f"{gpus} GPU of Ray's on {platform.node()}, where torch {torch.__version__} has no CUDA",
+            "GPUs that torch can use", "start Ray there with --num-gpus=0, or set fleet.gpus_per_shard=0",
+        )  # fmt: skip
+
+
 class Scorer:
     """Shard `number` of every spec that it is asked about."""
 
@@ -93,7 +104,10 @@ class Scorer:
         return f"scorer-{self._number}"
 
     def build(self, spec: SpecRef | None) -> None:
-        """Make the shard of a spec, if one is given, before it is asked anything."""
+        """Make the shard of a spec, if one is given, before it is asked anything. Raises BadInput on a node whose GPUs
+        are there for Ray and not for torch.
+        """
+        require_cuda(len(ray.get_gpu_ids()))
         if spec is not None:
             self._shards.prepare(spec.digest, spec.fetch)
 

@@ -175,7 +175,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "digits", "training.lr=nan"], "training.lr=nan; expected a number above 0"),
         (["train", "digits", "recipe=x"], "key.*'recipe'; expected one of augment, data, fleet"),
         (["train", "digits", "data.image_size=8"], "16x16 or larger"),
-        (["train", "digits", "data.image_size=8000000"], "too little memory.*data.image_size"),
+        (["train", "digits", "data.image_size=65528"], "too little memory.*data.image_size"),
         (["train", "digits", "fleet.kind=slurm"], "fleet.kind 'slurm'"),
         (["train", "digits", "strategy.label=known"], "gradient_embedding, badge"),
         (["train", "digits", "training.lr=1e9", "training.epochs=3"], "finite.*training.lr"),

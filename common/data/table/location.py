@@ -33,7 +33,7 @@ class Location:
             return cls(LocalFileSystem(), str(Path(os.path.expanduser(where)).absolute()), str(where))
         name = re.sub("//[^/@]*@", "//", str(where))  # URIs may contain a password, which messages must not show
         try:
-            fs, path = FileSystem.from_uri(str(where))
+            fs, path = FileSystem.from_uri(_impatient(str(where)))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise BadData(f"{name}, which can't be opened ({error})", _KNOWN, "correct the URI") from None
         return cls(fs, path, name)
@@ -119,4 +119,12 @@ def _rename_to_new(old: str, new: str) -> None:
         os.unlink(old)
 
 
+def _impatient(uri: str) -> str:
+    """The URI with an end to trying for Google's storage, which is asked for a quarter of an hour by default."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_ANSWER_S}"
+
+
+_ANSWER_S = 30
 _KNOWN = "a folder, or a URI such as file:///…, s3://…, gs://…, hdfs://…"

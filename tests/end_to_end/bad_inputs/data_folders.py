@@ -25,7 +25,9 @@ from tests.end_to_end.bad_inputs.case import (
 from tests.unit.clips import encoded_clip
 
 _ROOTED = {"images": "train images", "cifar10": "train cifar10", "clips": "train audio-scenes", "table": "train table"}
-_CLIPS = "train audio-scenes data.root=in data.audio.seconds=1 data.audio.frames=128 data.audio.mels=32 data.val_share=0.2"
+_CLIPS = (
+    "train audio-scenes data.root=in data.audio.seconds=1 data.audio.frames=128 data.audio.mels=32 data.val_share=0.2"
+)
 _FOUND = r"(training clips.*\n|test clips.*\n|left out.*\n|.*classes without a name.*\n)*"
 
 
@@ -90,7 +92,12 @@ _ONTOLOGIES = {
     "children of text": '[{"id": "a", "child_ids": "b"}]', "an id of lists": '[{"id": [], "child_ids": []}]', "deep": NESTED,
     "children of numbers": '[{"id": "a", "child_ids": [1]}]', "null": "null", "an id of objects": '[{"id": {}, "child_ids": []}]',
 }  # fmt: skip
-_INDICES = {"two columns": "0,/m/a\n", "a text for a number": "0,a,b\nx,c,d\n", "four columns": "index,mid,a,b\n", "JSON": "[1]\n"}
+_INDICES = {
+    "two columns": "0,/m/a\n",
+    "a text for a number": "0,a,b\nx,c,d\n",
+    "four columns": "index,mid,a,b\n",
+    "JSON": "[1]\n",
+}
 _CLIP_FILES = {
     "other columns": {"a": [1]}, "ids of numbers": {"video_id": [1], "audio": [{"bytes": b""}], "labels": [["a"]]},
     "sound of text": {"video_id": ["a"], "audio": ["x"], "labels": [["a"]]}, "labels of text": {"video_id": ["a"], "audio": [{"bytes": b""}], "labels": ["a"]},

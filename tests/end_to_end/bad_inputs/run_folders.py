@@ -101,20 +101,15 @@ _CONFIGS = {
     "a long key": lambda values: values.update({"k" * 5000: 1}), "nan": lambda values: values.update(seed=float("nan")),
 }  # fmt: skip
 _STATES: dict[str, Callable[[Any], object]] = {
-    "a list": lambda state: [1], "a tensor": lambda state: torch.zeros(1), "a number": lambda state: 1,
-    "an empty dict": lambda state: {"": 1}, "no progress": lambda state: state.pop("progress") and None,
-    "no learner": lambda state: state.pop("learner") and None, "no sampler": lambda state: state.pop("sampler") and None,
+    "a list": lambda state: [1],
+    "no progress": lambda state: state.pop("progress") and None,
     "no request ahead": lambda state: {name: state[name] for name in state if name != "ahead"},
-    "progress as a list": lambda state: state | {"progress": []}, "learner as a number": lambda state: state | {"learner": 1},
-    "sampler as a text": lambda state: state | {"sampler": "x"}, "ahead as a number": lambda state: state | {"ahead": 1},
+    "progress as a list": lambda state: state | {"progress": []},
+    "sampler as a text": lambda state: state | {"sampler": "x"},
     "null for all": lambda state: dict.fromkeys(state), "no history": lambda state: state["progress"].pop("history") and None,
     "another pool": lambda state: state["progress"].update(picked=torch.zeros(3, dtype=torch.bool)),
-    "picked as a list": lambda state: state["progress"].update(picked=[1]),
-    "a selection of one part": lambda state: state["progress"].update(selection=[torch.zeros(1)]),
     "a selection of texts": lambda state: state["progress"].update(selection=["a", "b", "c"]),
-    "history as a number": lambda state: state["progress"].update(history=3),
     "history of numbers": lambda state: state["progress"].update(history=[3]),
-    "the best epoch as text": lambda state: state["progress"].update(best_epoch="x"),
     "a best epoch not there": lambda state: state["progress"].update(best_epoch=7),
     "other weights": lambda state: state["learner"].update({next(iter(state["learner"])): {"a": torch.zeros(1)}}),
 }  # fmt: skip
@@ -126,6 +121,9 @@ _LINES = {
     "val of text": '{"epoch": 0, "val": "x"}', "seconds of numbers": '{"epoch": 0, "seconds": 3}', "two": "{}{}",
     "a key twice": '{"epoch": 0, "epoch": 1}', "UTF-16": '{"epoch": 0}'.encode("utf-16").decode("latin-1"),
 }  # fmt: skip
+
+_SOME = ("empty", "FIFO", "link to /dev/zero", "link to itself")
+"""Of the kinds of files, those that are tried where it takes a tenth of a second to reach the reader."""
 
 CASES: dict[str, Case] = {
     **{f"{file}, {kind}, by {words.split()[0]}": case(words, file.replace(".", r"\."), _damaged(file, written(f"run/{file}", text)))
@@ -140,20 +138,19 @@ CASES: dict[str, Case] = {
     **{f"a checkpoint that is {kind}": case(_TRAIN, r"checkpoint|pool of 3 bags", _state(change), says=_LOADED)
        for kind, change in _STATES.items()},
     **{f"a checkpoint file, {kind}": case(_TRAIN, r"last\.pt", _damaged(_STATE, make, _unfinished), says=_LOADED)
-       for kind, make in (*no_texts(f"run/{_STATE}"), *not_files(f"run/{_STATE}"))},
+       for kind, make in (*no_texts(f"run/{_STATE}"), *not_files(f"run/{_STATE}")) if kind in _SOME},
     "a checkpoint cut short": case(_TRAIN, r"last\.pt", both(_unfinished, lambda: written(f"run/{_STATE}", _files()[_STATE][:900])()), says=_LOADED),
     **{f"metrics, {kind}": case("report run", r"metrics\.jsonl", _damaged("metrics.jsonl", written("run/metrics.jsonl", text)))
        for kind, text in _LINES.items()},
     **{f"metrics, {kind}": case("report run", r"metrics\.jsonl", _damaged("metrics.jsonl", make))
        for kind, make in (*no_texts("run/metrics.jsonl"), *not_files("run/metrics.jsonl")) if kind != "empty"},
     **{f"selections, {kind}": case("report run", r"epoch=0000\.parquet", _damaged(_SELECTION, make))
-       for kind, make in (*no_texts(f"run/{_SELECTION}"), *not_files(f"run/{_SELECTION}"))},
+       for kind, make in (*no_texts(f"run/{_SELECTION}"), *not_files(f"run/{_SELECTION}")) if kind in _SOME},
     "selections cut short": case("report run", r"epoch=0000\.parquet",
                                  both(_run, lambda: written(f"run/{_SELECTION}", _files()[_SELECTION][:-20])())),
     **{f"selections with {kind}": case("report run", r"epoch=0000\.parquet", make) for kind, make in {
-        "no index": _columns(index=None), "an index of text": _columns(index=["a", "b"]),
-        "nested indices": _columns(index=[[0], [1]]), "a missing index": _columns(index=[0, None]),
-        "fractions": _columns(index=[0.5, 1.5]), "a negative index": _columns(index=[-1, 0]),
+        "no index": _columns(index=None), "nested indices": _columns(index=[[0], [1]]),
+        "a missing index": _columns(index=[0, None]), "a negative index": _columns(index=[-1, 0]),
     }.items()},
     **{f"report of {kind}": case("report run", "found .*run", make) for kind, make in not_files("run") if kind != "folder"},
     "report of an empty folder": case("report run", "run, which contains no run", lambda: Path("run").mkdir()),

@@ -12,7 +12,7 @@ from negsift.service.config import FleetConfig
 from tests.end_to_end.bad_inputs.case import Case
 
 _BASES = {"train digits": RunConfig, "serve up out": FleetConfig, "pool build out --from in": BuildConfig}
-_SHARE = {"train digits": 6, "serve up out": 2, "pool build out --from in": 2}
+_SHARE = {"train digits": 4, "serve up out": 1, "pool build out --from in": 1}
 """The values tried of each key: all commands read them by the same functions."""
 _WRONG: dict[type, tuple[str, ...]] = {
     int: ("1.5", "x", "nan", "9" * 5000, "½", "", "1 2"),

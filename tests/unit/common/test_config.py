@@ -24,7 +24,8 @@ def refused(setting: str) -> str:
 
 @pytest.mark.parametrize("setting", SMALL)
 def test_counts_are_one_or_more(setting: str) -> None:
-    assert refused(setting) == f"found {setting}; expected 1 or more; correct {setting.partition('=')[0]}"
+    assert f"found {setting}; expected 1 or more" in refused(setting)
+    assert refused(setting).endswith(f"; correct {setting.partition('=')[0]}")
 
 
 @pytest.mark.parametrize("setting", [*NEGATIVE, *ZERO])
@@ -35,7 +36,8 @@ def test_sizes_and_rates_have_their_bounds(setting: str) -> None:
 
 
 def test_a_number_too_large_for_a_float_is_checked_too() -> None:
-    assert override(RunConfig(""), [f"training.epochs=1{'0' * 400}"]).training.epochs == 10**400
+    assert override(RunConfig(""), [f"training.epochs={2**63 - 1}"]).training.epochs == 2**63 - 1
+    assert "expected a whole number of at most 64 bits" in refused(f"training.epochs=1{'0' * 400}")
     assert "expected a number above 0 and below 1e+12" in refused(f"training.lr=1{'0' * 400}")
 
 

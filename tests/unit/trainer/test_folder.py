@@ -34,16 +34,16 @@ def test_whatever_stops_a_write_leaves_the_old_file_whole(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_json("summary.json", {"ap": 1})
+    folder.write_json("config.json", {"ap": 1})
 
     def stop(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("negsift.trainer.folder.os.replace", stop)
     with pytest.raises((KeyboardInterrupt, MemoryError, BadInput)):
-        folder.write_json("summary.json", {"ap": 2})
-    assert folder.summary == {"ap": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+        folder.write_json("config.json", {"ap": 2})
+    assert folder.config == {"ap": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_disk_that_fills_up_during_a_checkpoint_is_reported(tmp_path: Path) -> None:
