@@ -13,7 +13,7 @@ from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import to_dict
 from negsift.service.config import FleetConfig
-from negsift.service.strategies import StrategyConfig
+from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 
 
@@ -33,13 +33,14 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model and augmentation don't fit; a bag table is checked once it is open."""
+    """Raise BadInput if dataset, model, strategy's options and augmentation don't fit; a table is checked when open."""
     if config.data.name not in DATASETS:
         raise UnknownName("dataset", config.data.name, DATASETS)
     clips = config.data.name in CLIPS
     models = CLIP_MODELS if clips else MODELS
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
+    make_strategy(config.strategy)  # that its options are its own is known before any data is read
     if config.augment.enabled and not clips:
         raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
 

@@ -8,7 +8,7 @@ from negsift.service.selection.task import Task
 
 
 class Service(Protocol):
-    """Runs rounds."""
+    """Runs rounds: `LocalService` in this process, `RayService` by actors, `AttachedService` in another program."""
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Start a round and return at once."""

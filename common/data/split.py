@@ -58,7 +58,7 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
         return classes.index(target)
     if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(classes):
         return int(target)
-    raise UnknownName("class", target, classes)
+    raise UnknownName("data.target", target, classes)
 
 
 def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:

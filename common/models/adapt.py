@@ -170,8 +170,11 @@ def as_embedder(model: nn.Module, head: str | None = None, outputs: str | None =
         raise UnknownName("outputs", str(outputs), OUTPUTS)
     if not isinstance(model, (BagClassifier, ClipClassifier)):
         return AdaptedModule(independent_copy(model), head, outputs)
+    name, base = type(model).__name__, BagClassifier if isinstance(model, BagClassifier) else ClipClassifier
+    if type(model).forward is not base.forward and type(model).embed is base.embed:  # scoring calls embed alone
+        raise BadModel(f"{name} with a forward of its own", "an embed to go with it", "override embed and encode, too")
     if outputs == "probability":
-        raise BadInput(f"outputs='probability' with a {type(model).__name__}", "its logits", "leave outputs alone")
+        raise BadInput(f"outputs='probability' with a {name}", "its logits", "leave outputs alone")
     return model
 
 

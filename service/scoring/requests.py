@@ -107,7 +107,10 @@ class EncodeInstances(ShardRequest[InstanceFeatures]):
 
 
 class Fleet(Protocol):
-    """All shards in one round, wherever they are: their number, the version of the weights, and the failures so far."""
+    """All shards in one round, in this process (`LocalFleet`) or on Ray (`RayFleet`).
+
+    It knows their number, the version of the weights, and the failures so far.
+    """
 
     shards: int
     version: int

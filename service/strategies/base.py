@@ -17,7 +17,7 @@ Prepared = Mapping[str, Floats]
 
 
 class PoolView(Protocol):
-    """The pool in one round, as `Strategy.pick` sees it: the bags of all shards, or of the round's subset."""
+    """The pool in one round, as `Strategy.pick` sees it: all bags, or the round's subset; `FleetView` is its body."""
 
     def top_k(self, strategy: "Strategy", prepared: Prepared, round: Round) -> Picked:
         """The `round.most` bags that `strategy` scores highest."""

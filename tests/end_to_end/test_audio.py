@@ -83,7 +83,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(word: str, clips: Path, undist
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("data.target=Beep", "class 'Beep'.*High tone, beep"),
+        ("data.target=Beep", "data.target 'Beep'.*High tone, beep"),
         ("data.audio.classes=forty", "data.audio.classes 'forty'.*audioset40"),
         ("data.audio.train_set=unbalanced", "neither unbalanced_train_segments.csv"),
         ("data.audio.frames=16", "clips of 16 frames.*at least 32"),

@@ -162,7 +162,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["train", "seed=1"], "recipe 'seed=1'; expected one of audio-demo"),
         (["train"], "required: RECIPE.*negsift train RECIPE"),
         (["train", "digits", "seed=x"], "seed='x'.*type int"),
-        (["train", "digits", "data.target=12"], "class '12'"),
+        (["train", "digits", "data.target=12"], "data.target '12'"),
         (["train", "digits", "data.name=digit"], "dataset 'digit'"),
         (["train", "digits", "model.name=vgg"], "model 'vgg'"),
         (["train", "digits", "model.pooling=max"], "pooling 'max'"),

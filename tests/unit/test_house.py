@@ -1,6 +1,7 @@
 """The house rules that no linter checks: sizes, unique class names, the table of strategies, slim scorers."""
 
 import ast
+import dataclasses
 import importlib
 import pkgutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import negsift.service.strategies
-from negsift.service.strategies import STRATEGIES
+from negsift.service.strategies import STRATEGIES, StrategyConfig
 from negsift.service.strategies.base import Strategy
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +50,9 @@ def test_every_strategy_is_in_the_table(module: str) -> None:
 def test_every_strategy_says_what_it_wants(name: str) -> None:
     assert STRATEGIES[name].__doc__
     assert STRATEGIES[name].__module__ == f"negsift.service.strategies.{name}"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_an_option_has_the_same_default_as_a_field_and_as_a_setting(name: str) -> None:
+    options = {field.name: field.default for field in dataclasses.fields(STRATEGIES[name])}
+    assert {key: getattr(StrategyConfig(), key) for key in options} == options

@@ -52,7 +52,7 @@ CASES: dict[str, Case] = {
     **{f"inspect {kind}": Case(("pool", "inspect", text), "found ") for kind, text in BAD_NAMES.items()},
     **{f"inspect {text}": case(f"pool inspect {text}", "found .*can't be opened|no bag table")
        for text in ("x://a/b", "file://host/a", "://", "ftp://a/b", "hdfs://nowhere-at-all:1/x", "~nobody-of-that-name/x")},
-    "train of an unknown class": case("train table data.root=t data.target=x", "class 'x'", _table),
+    "train of an unknown class": case("train table data.root=t data.target=x", "data.target 'x'", _table),
     "train of a version not there": case("train table data.root=t data.version=7", "no version 7 of t", _table),
     "train of a model for images": case("train table data.root=t data.target=bird model.name=resnet18", "resnet18", _table),
     "build from nothing": case("pool build t --from in", "no file at in"),

@@ -93,7 +93,7 @@ def test_class_is_meant_by_name_or_number(target: str, number: int) -> None:
 
 @pytest.mark.parametrize("target", ["dgo", "4", "-1", "", "²"])
 def test_unknown_class_lists_the_classes(target: str) -> None:
-    with pytest.raises(UnknownName, match=r"class .*ant, cat, cow, dog"):
+    with pytest.raises(UnknownName, match=r"data.target .*ant, cat, cow, dog"):
         class_number(target, CLASSES)
 
 
@@ -128,5 +128,5 @@ def test_digits_make_a_split_with_every_part() -> None:
 
 
 def test_unknown_dataset_lists_the_datasets() -> None:
-    with pytest.raises(UnknownName, match=r"dataset 'digit'.*cifar10, digits, images.*did you mean 'digits'"):
+    with pytest.raises(UnknownName, match=r"dataset 'digit'.*cifar10, digits, .*did you mean 'digits'"):
         load_split(DataConfig(name="digit"))

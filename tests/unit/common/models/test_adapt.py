@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from negsift.common.data.bagset import BagBatch
 from negsift.common.errors import BadModel
 from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
+from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import load_snapshot, take_snapshot
-from tests.unit.toys import MeanNet, vector_model, vectors
+from tests.unit.toys import MeanNet, cnn, vector_model, vectors
 
 BAGS = torch.stack(vectors([3] * 5)).double()
 INDEX = np.arange(5)
@@ -182,3 +184,15 @@ def test_adapted_network_answers_as_before() -> None:
 def test_an_object_other_than_a_network_is_a_bad_model(model: object, found: str) -> None:
     with pytest.raises(BadModel, match=rf"found {found} as model; expected a torch\.nn\.Module"):
         as_embedder(model)  # type: ignore[arg-type]  # wrong on purpose
+
+
+class Reversed(BagClassifier):
+    def forward(self, bags: BagBatch) -> Tensor:
+        return -super().forward(bags)
+
+
+def test_a_classifier_whose_forward_scoring_would_not_call_is_refused() -> None:
+    model = cnn()
+    model.__class__ = Reversed
+    with pytest.raises(BadModel, match="Reversed with a forward of its own; expected an embed to go with it"):
+        as_embedder(model)

@@ -190,8 +190,8 @@ def test_a_name_of_two_classes_is_reported_with_their_mids(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": "Beep"}, "class 'Beep'"),
-        ({"target": "3"}, "class '3'"),
+        ({"target": "Beep"}, "data.target 'Beep'"),
+        ({"target": "3"}, "data.target '3'"),
         ({"root": None}, "no data.root"),
         ({"root": "nowhere"}, "no folder nowhere"),
         ({"val_share": 0.0}, "val_share=0.0"),

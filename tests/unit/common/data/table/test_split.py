@@ -143,7 +143,7 @@ def test_clips_have_their_tables_form_and_positives_statistics(tmp_path: Path) -
     [
         ({"root": None}, BadInput, "no data.root; expected the folder or URI of a bag table"),
         ({"root": "/nowhere"}, BadData, "no bag table at /nowhere"),
-        ({"target": "cow"}, UnknownName, "class 'cow'; expected one of bird, cat"),
+        ({"target": "cow"}, UnknownName, "data.target 'cow'; expected one of bird, cat"),
         ({"version": 9}, BadData, "no version 9 of .*; expected one of 1 to 1"),
         ({"val_share": 0.5}, BadInput, "data.val_share=0.5 for each of 2 splits; expected less than all bags"),
     ],
