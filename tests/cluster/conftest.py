@@ -22,10 +22,17 @@ K, EPOCH, SEED = 25, 2, 5
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with clusters of their own come first, so that the shared Ray is started once."""
+    """Tests with clusters of their own come first, so that the shared Ray is started once; Ray's warnings are its own."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            for kind in (
+                "DeprecationWarning",
+                "FutureWarning",
+                "ResourceWarning",
+                "pytest.PytestUnraisableExceptionWarning",
+            ):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
     items.sort(key=lambda item: "no_local_ray" not in getattr(item, "fixturenames", ()))
 
 

@@ -1,6 +1,7 @@
 """Writes one Parquet file and hashes the bytes of each row group on the way."""
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -70,5 +71,7 @@ class ParquetSink:
 
     def discard(self) -> None:
         """Close and remove the file."""
+        with suppress(OSError):  # of a full disk, say; left open, the writer would complain at the interpreter's end
+            self._writer.close()
         self._stream.close()
         self._location.remove(self._hidden)

@@ -40,6 +40,7 @@ def normed() -> nn.Module:
     return net
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm")  # the old form, which many networks have
 @pytest.mark.parametrize("make", [KeepsAttention, normed])
 def test_a_trained_model_picks_as_a_fresh_one(make: Any) -> None:  # Any: makes a model
     assert_same(select(POOL, trained(make()), "badge", 5), select(POOL, make(), "badge", 5))

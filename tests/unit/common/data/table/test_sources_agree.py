@@ -65,7 +65,7 @@ TEXTS = {
 LISTS = {"csv": "bags.csv", "arrays": "arrays/labels.csv", "audio": "audio/eval_segments.csv"}
 
 
-@pytest.mark.parametrize(("text", "form"), itertools.product(TEXTS, LISTS))
+@pytest.mark.parametrize(("text", "form"), list(itertools.product(TEXTS, LISTS)))
 def test_a_list_that_is_no_csv_in_utf8_is_refused(text: str, form: str, tmp_path: Path) -> None:
     (tmp_path / "audio").mkdir()
     arrays(tmp_path, ROWS)
@@ -174,7 +174,7 @@ DATA = {
 """Files, and the source that each belongs to."""
 
 
-@pytest.mark.parametrize(("name", "make"), itertools.product(DATA, [pipe, zeros, plug]))
+@pytest.mark.parametrize(("name", "make"), list(itertools.product(DATA, [pipe, zeros, plug])))
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     name: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
