@@ -90,7 +90,7 @@ def seed(count: int, columns: int) -> str:
     on_gpu, spec = TorchBackend(points, torch.device("cuda")), SeedingSpec(K, 0, 0)
 
     def by_gpu() -> np.ndarray:
-        on_gpu.forget()
+        on_gpu.reset()
         return d2_sample(LocalPool(ShardRows(points, lambda _: on_gpu)), spec).index
 
     def by_cpu() -> np.ndarray:
