@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 import signal
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,12 +35,14 @@ from negsift.common.errors import Interrupted, ServiceError
 from negsift.common.unfinished import replacing
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.group_release import GroupRelease
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.worker_group import TorchWorkerGroup
 
 log = logging.getLogger(__name__)
 _RESTARTS = 3
 """The run fails when workers are lost once more than this, whatever they were doing."""
+_LINE = 120
 _WAIT_S = 24 * 3600
 """How long the other ranks wait for rank 0 to select or validate. Ray notices its loss by itself."""
 Job = tuple[RunSpec, TrainerConfig, int]
@@ -143,13 +146,13 @@ def _torch_trainer(work: Callable[[], Json], workers: int, scratch: ScratchFolde
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=has_gpus),
         run_config=RunConfig(
             name=name, storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0), callbacks=[GroupRelease()],
         ),
     )  # fmt: skip
 
 
 def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    return textwrap.shorten(str(error).strip().splitlines()[-1], _LINE, placeholder=" …")
 
 
 def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Queue) -> Json:

@@ -122,6 +122,8 @@ def test_a_worker_killed_while_the_group_starts_is_restarted(tmp_path: Path, cap
         assert fit_with_restarts(Arriving(tmp_path / "died"), 2, scratch) == {"done": 2}
     assert (tmp_path / "died").exists()
     assert "restart 1 of 3" in caplog.text
+    with all_cpus_taken():  # so both groups have given back their room
+        pass
 
 
 class Lost:
