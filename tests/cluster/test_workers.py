@@ -144,7 +144,7 @@ def test_workers_lost_again_and_again_are_started_four_times_in_all(
 
 
 def test_workers_without_room_say_so_and_end_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    spec = run_spec(tmp_path / "run", abs, shards=1)
+    spec = run_spec(tmp_path / "run", abs, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.0))
     with spec.sampler, all_cpus_taken(), pytest.raises(ServiceError) as found:  # type: ignore[attr-defined]  # as below
         trained(spec, schedule(2), 5, start_s=6.0)
     assert "2 trainer workers wait for 1 CPU each; the cluster has 0 CPU" in caplog.text
