@@ -3,7 +3,7 @@
 import ray
 from ray import PlacementGroupID
 from ray._private.state import state
-from ray.core.generated.gcs_pb2 import ActorTableData
+from ray.core.generated.gcs_pb2 import ActorTableData  # type: ignore[attr-defined]  # made by protoc
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.util import remove_placement_group
 from ray.util.placement_group import PlacementGroup

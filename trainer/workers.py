@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import ray
 import torch
@@ -124,7 +124,8 @@ def fit_with_restarts(work: Callable[[], Json], workers: int, scratch: ScratchFo
             log.warning("trainer workers failed (%s): restart %d of %d", _last_line(error), failures, _RESTARTS)
         else:
             assert isinstance(result, Result)  # `fit` is typed with an older class of that name
-            summary: Json = result.return_value
+            summary: Json | None = result.return_value
+            assert summary is not None  # as `work` returns one
             return summary
 
 
@@ -140,13 +141,14 @@ def worker_needs() -> Mapping[str, float]:
 
 def _torch_trainer(work: Callable[[], Json], workers: int, scratch: ScratchFolder, name: str) -> TorchTrainer:
     has_gpus = "GPU" in worker_needs()
+    callbacks: list[Any] = [GroupRelease()]  # Any: Ray Train takes its inner callbacks, too, but types only the outer
     return TorchTrainer(
         work,
         torch_config=TorchConfig("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout_s=_WAIT_S),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=has_gpus),
         run_config=RunConfig(
             name=name, storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0), callbacks=[GroupRelease()],
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0), callbacks=callbacks,
         ),
     )  # fmt: skip
 

@@ -2,12 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import ray
 from ray._private.state import state
-from ray.core.generated.gcs_pb2 import ActorTableData
+from ray.core.generated.gcs_pb2 import ActorTableData  # type: ignore[attr-defined]  # made by protoc
 from ray.util import placement_group_table
 
 Amounts = Mapping[str, float]
@@ -58,21 +58,19 @@ def unplaced(names: re.Pattern[str]) -> int:
 
 def waiting_groups(bundles: Sequence[Amounts]) -> int:
     """How many placement groups of such bundles have no room yet."""
-    groups: Iterable[Mapping[str, object]] = placement_group_table().values()  # type: ignore[no-untyped-call]  # Ray's
+    groups: Iterable[Mapping[str, object]] = placement_group_table().values()
     return sum(_bundles(group) == list(bundles) and group["state"] in ("PENDING", "RESCHEDULING") for group in groups)
 
 
 def describe_holders() -> str:
     """Who holds the most of the cluster's CPUs and GPUs, for messages."""
-    groups: Mapping[str, Mapping[str, object]] = placement_group_table()  # type: ignore[no-untyped-call]  # Ray's
+    groups: Mapping[str, Mapping[str, object]] = placement_group_table()
     reserved = {
         f"placement group {group['name'] or number[:8]}": _bundles(group)
         for number, group in groups.items()
         if group["state"] == "CREATED"
     }
-    free, total = ray.available_resources(), ray.cluster_resources()
-    used = {kind: total.get(kind, 0.0) - free.get(kind, 0.0) for kind in _KINDS}
-    return described(holdings(actors(), reserved, used))
+    return described(holdings(actors(), reserved, _used()))
 
 
 def holdings(
@@ -104,6 +102,13 @@ def amounts_text(amounts: Amounts) -> str:
     """Such as `1 CPU and 2 GPU`; kinds of which there is nothing are left out, but not both."""
     some = [f"{amounts[kind]:g} {kind}" for kind in _KINDS if amounts.get(kind, 0.0) > 0]
     return " and ".join(some) or "0 CPU"
+
+
+def _used() -> Amounts:
+    available_resources: Callable[[], Amounts] = ray.available_resources  # Ray's are untyped
+    cluster_resources: Callable[[], Amounts] = ray.cluster_resources
+    free, total = available_resources(), cluster_resources()
+    return {kind: total.get(kind, 0.0) - free.get(kind, 0.0) for kind in _KINDS}
 
 
 def _bundles(group: Mapping[str, object]) -> list[Amounts]:

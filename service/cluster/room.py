@@ -54,8 +54,9 @@ def find_room() -> Room:
     group, context = get_current_placement_group(), ray.get_runtime_context()
     if group is None or not context.should_capture_child_tasks_in_placement_group:
         return Room(total_resources())
-    table: Mapping[str, Mapping[int, Mapping[str, float]]] = placement_group_table(group)  # type: ignore[no-untyped-call]
-    left = bundles_left(table["bundles"].values(), context.get_assigned_resources())
+    table: Mapping[str, Mapping[int, Mapping[str, float]]] = placement_group_table(group)
+    own: Mapping[str, float] = context.get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's
+    left = bundles_left(table["bundles"].values(), own)
     return Room({kind: sum(bundle.get(kind, 0.0) for bundle in left) for kind in _KINDS}, group, left)
 
 
