@@ -57,7 +57,8 @@ class Runner:
         sampler = self._sampler(replace(config, fleet=fleet), split)
         spec = RunSpec(split, model_for(split.pool, config.model, config.seed), sampler, folder, _facts(config, split))
         folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
-        return trained(spec, TrainerConfig(config.training, config.sampling, config.augment), config.seed)
+        trainer = TrainerConfig(config.training, config.sampling, config.augment)
+        return trained(spec, trainer, config.seed, config.fleet.start_s)
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""

@@ -1,5 +1,6 @@
 """One trainer worker in this process or several on Ray, and the share of the cluster that scorers then have."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,13 +11,19 @@ from negsift.trainer.folder import Json
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 
 
-def trained(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
-    """Train to the end, with `config.training.workers` workers, and return the summary."""
-    if config.training.workers == 1:
-        return fit(Trainer(spec, config, seed))
-    from negsift.trainer.workers import train_together  # imported here, as below: one worker needs no Ray
+def trained(spec: RunSpec, config: TrainerConfig, seed: int, start_s: float) -> Json:
+    """Train to the end, with `config.training.workers` workers, and return the summary.
 
-    return train_together(spec, config, seed)
+    Several may take `start_s` seconds to get room; that they wait for it is told in the log.
+    """
+    workers = config.training.workers
+    if workers == 1:
+        return fit(Trainer(spec, config, seed))
+    from negsift.service.cluster.waiting import waiting_told, workers_waiting  # imported here: one worker needs no Ray
+    from negsift.trainer.workers import train_together, worker_needs
+
+    with waiting_told(functools.partial(workers_waiting, workers, worker_needs()), start_s):
+        return train_together(spec, config, seed, start_s)
 
 
 def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:

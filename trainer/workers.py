@@ -1,8 +1,7 @@
 """Trains a run with several workers of Ray Train, which are restarted when one of them is lost.
 
 They save what a single worker saves, in the same folder, which all of their nodes must see; so either kind of run
-can resume the other. When a worker is lost, Ray Train restarts all of them, and they resume after the last saved
-epoch.
+can resume the other. When a worker is lost, all of them are started again, and they resume after the last saved epoch.
 """
 
 import functools
@@ -11,20 +10,22 @@ import os
 import pickle
 import shutil
 import signal
+import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import ray
 import torch
 from ray.train.torch import TorchConfig
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-from ray.train.v2.api.exceptions import TrainingFailedError
+from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError
 from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
@@ -34,11 +35,14 @@ from negsift.common.errors import Interrupted, ServiceError
 from negsift.common.unfinished import replacing
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.group_release import GroupRelease
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.worker_group import TorchWorkerGroup
 
+log = logging.getLogger(__name__)
 _RESTARTS = 3
-"""The run fails when workers are lost, or do not get their resources, once more than this."""
+"""The run fails when workers are lost once more than this, whatever they were doing."""
+_LINE = 120
 _WAIT_S = 24 * 3600
 """How long the other ranks wait for rank 0 to select or validate. Ray notices its loss by itself."""
 Job = tuple[RunSpec, TrainerConfig, int]
@@ -78,11 +82,11 @@ class ScratchFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
+def train_together(spec: RunSpec, config: TrainerConfig, seed: int, start_s: float = 300.0) -> Json:
     """Train with `config.training.workers` workers to the end, or resume, and return the run's summary.
 
-    Each worker has one CPU of the cluster, and one GPU if the cluster has any. Exceptions of a worker are raised
-    unchanged. Raises ServiceError after too many losses, Interrupted on Ctrl-C.
+    Each worker has what `worker_needs` says. Exceptions of a worker are raised unchanged. Raises ServiceError after
+    too many losses or where workers have no room for `start_s` seconds, Interrupted on Ctrl-C.
     """
     folder = RunFolder(spec.folder.path.resolve())  # workers have other working directories
     with ScratchFolder(folder.path / ".train") as scratch, _log_queue() as lines, _restored_ctrl_c():
@@ -92,38 +96,69 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int) -> Json:
         try:
             with unchanged_environment():
                 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
-                result = _torch_trainer(work, config.training.workers, scratch).fit()
+                os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(start_s)
+                return fit_with_restarts(work, config.training.workers, scratch)
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
             raise Interrupted(_saved(folder)) from None
         except TrainingFailedError as error:
-            found = f"trainer workers failed {_RESTARTS + 1} times, at last with: {str(error).strip().splitlines()[-1]}"
+            often = f"trainer workers failed {_RESTARTS + 1} times, at last with: {_last_line(error)}"
+            found = f"trainer workers had no room for {start_s:g} s" if _lacked_room(error) else often
             raise ServiceError(found, _saved(folder)) from error
-        if scratch.error is not None:
-            raise scratch.error
-    assert isinstance(result, Result)  # `fit` is typed with an older class of that name
-    summary: Json | None = result.return_value
-    assert summary is not None  # workers return None only after an error, which is raised above
-    return summary
 
 
-def _torch_trainer(work: Callable[[], Json | None], workers: int, scratch: ScratchFolder) -> TorchTrainer:
+def fit_with_restarts(work: Callable[[], Json], workers: int, scratch: ScratchFolder) -> Json:
+    """What rank 0's work gives in the end; raises what a worker recorded, and the last of too many failures.
+
+    The restarts are ours, since Ray Train has none for a worker that is lost in some parts of the group's start.
+    """
+    failures = 0
+    while True:
+        try:
+            result = _torch_trainer(work, workers, scratch, f"workers-{failures}").fit()
+        except TrainingFailedError as error:
+            failures += 1
+            if scratch.error is not None:  # which a restart would only repeat
+                raise scratch.error from None
+            if failures > _RESTARTS or _lacked_room(error):
+                raise
+            log.warning("trainer workers failed (%s): restart %d of %d", _last_line(error), failures, _RESTARTS)
+        else:
+            assert isinstance(result, Result)  # `fit` is typed with an older class of that name
+            summary: Json | None = result.return_value
+            assert summary is not None  # as `work` returns one
+            return summary
+
+
+def _lacked_room(error: TrainingFailedError) -> bool:
+    return isinstance(error, ControllerError) and isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
+
+
+def worker_needs() -> Mapping[str, float]:
+    """What each worker takes of the cluster: one CPU, and one GPU if the cluster has any."""
     cluster_resources: Callable[[], dict[str, float]] = ray.cluster_resources
-    has_gpus = cluster_resources().get("GPU", 0.0) > 0
+    return {"CPU": 1.0, "GPU": 1.0} if cluster_resources().get("GPU", 0.0) > 0 else {"CPU": 1.0}
+
+
+def _torch_trainer(work: Callable[[], Json], workers: int, scratch: ScratchFolder, name: str) -> TorchTrainer:
+    has_gpus = "GPU" in worker_needs()
+    callbacks: list[Any] = [GroupRelease()]  # Any: Ray Train takes its inner callbacks, too, but types only the outer
     return TorchTrainer(
         work,
         torch_config=TorchConfig("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout_s=_WAIT_S),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=has_gpus),
         run_config=RunConfig(
-            name="workers", storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
-            failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=_RESTARTS),
+            name=name, storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0), callbacks=callbacks,
         ),
     )  # fmt: skip
 
 
-def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Queue) -> Json | None:
+def _last_line(error: Exception) -> str:
+    return textwrap.shorten(str(error).strip().splitlines()[-1], _LINE, placeholder=" …")
+
+
+def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Queue) -> Json:
     """The work of one worker; Ray Train returns rank 0's result."""
-    if scratch.error is not None:  # Ray Train restarts workers after any error, also one that would only repeat
-        return None
     group = TorchWorkerGroup()
     if group.rank == 0:
         logger = logging.getLogger("negsift.trainer")

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+from ray.util.placement_group import PlacementGroup
 
 from negsift.common.errors import BadInput
+from negsift.service.cluster.occupancy import describe_holders
 from negsift.service.config import FleetConfig
 
 
@@ -24,13 +26,19 @@ def describe_cluster() -> str:
     known = nodes()
     alive = sum(node["Alive"] for node in known)
     gone = f", {len(known) - alive} gone" if len(known) > alive else ""
-    return f"the cluster has {alive} nodes{gone}, {describe_free()}"
+    return f"the cluster has {alive} nodes{gone}, {_free()}"
 
 
-def describe_free() -> str:
-    """The CPUs and GPUs that nobody uses now, for messages."""
+def describe_room(group: PlacementGroup | None = None) -> str:
+    """The CPUs and GPUs that nobody uses now, and who holds the others; those of `group` if there is one."""
+    if group is not None:
+        return f"the placement group has {_free(f'_group_{group.id.hex()}')}"
+    return "; ".join(filter(None, [f"the cluster has {_free()}", describe_holders()]))
+
+
+def _free(suffix: str = "") -> str:
     free: Mapping[str, float] = ray.available_resources()
-    return f"{free.get('CPU', 0.0):g} CPU and {free.get('GPU', 0.0):g} GPU free"
+    return f"{free.get(f'CPU{suffix}', 0.0):g} CPU and {free.get(f'GPU{suffix}', 0.0):g} GPU free"
 
 
 def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:

@@ -12,11 +12,12 @@ from typing import Any, Self
 import ray
 from ray import ObjectRef
 from ray.exceptions import RayActorError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import ServiceError
 from negsift.service.cluster.connect import require_importable
-from negsift.service.cluster.resources import describe_free, nodes
+from negsift.service.cluster.resources import describe_room, nodes
 from negsift.service.cluster.scorer import Scorer, ScorerStatus, SpecRef
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
@@ -27,14 +28,15 @@ ScorerHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
 
 @dataclass(frozen=True)
 class ScorerFactory:
-    """Makes scorers with `resources` (CPUs, GPUs) each; `tag` tells services apart."""
+    """Makes scorers with `resources` (CPUs, GPUs) each, all in `group` if there is one; `tag` tells services apart."""
 
     resources: tuple[float, float]
     tag: str
+    group: PlacementGroup | None = None
 
     def start(self, number: int) -> ScorerHandle:
         """A scorer where there is room, spread over the nodes."""
-        return self._start(number, self.tag, "SPREAD")
+        return self._start(number, self.tag)
 
     def find(self, number: int) -> ScorerHandle:
         """The scorer of that number that was started, or another one if it is gone for good."""
@@ -46,16 +48,20 @@ class ScorerFactory:
 
     def replace(self, number: int, node: str | None = None) -> ScorerHandle:
         """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
-        scheduling = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
-        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", scheduling)
+        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", node)
 
-    def _start(self, number: int, tag: str, scheduling: str | NodeAffinitySchedulingStrategy) -> ScorerHandle:
+    def _start(self, number: int, tag: str, node: str | None = None) -> ScorerHandle:
         cpus, gpus = self.resources
         actor = ray.remote(Scorer).options(
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
-            scheduling_strategy=scheduling,
+            scheduling_strategy=self._scheduling(node),
         )  # fmt: skip
         return actor.remote(number, cpus)
+
+    def _scheduling(self, node: str | None) -> str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy:
+        if self.group is not None:
+            return PlacementGroupSchedulingStrategy(self.group)
+        return "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class ScorerGroup:
             self.kill()
             raise ServiceError(
                 f"{len(missing)} of {len(builds)} scorers not started within {limit_s:g} s; "
-                f"the cluster has {describe_free()}",
+                f"{describe_room(self.factory.group)}",
                 "stop another service, lower fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
             )
         try:
@@ -130,7 +136,10 @@ class ScorerGroup:
         """Between two rounds: finish and start moves to new nodes; gives how many scorers have moved.
 
         A scorer makes its shard of `spec` before it moves. A move that isn't ready after `patience_s` is given up.
+        In a placement group, which has its nodes, nothing moves.
         """
+        if self.factory.group is not None:
+            return 0
         alive = [node for node in nodes() if node["Alive"]]
         room = {node["NodeID"]: room_for(node["Resources"], self.factory.resources) for node in alive}
         self.first_nodes = self.first_nodes or frozenset(room)

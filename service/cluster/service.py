@@ -1,5 +1,6 @@
 """Rounds on Ray: a coordinator actor over scorer actors. They end with the program that starts them."""
 
+import functools
 import os
 import time
 import uuid
@@ -14,9 +15,11 @@ from negsift.service.cluster.connect import connect
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.pending import RayPending
-from negsift.service.cluster.resources import scorer_resources, shard_count, total_resources
+from negsift.service.cluster.resources import shard_count
+from negsift.service.cluster.room import find_room
 from negsift.service.cluster.scorer import SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.waiting import scorers_waiting, waiting_told
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.failover import Limits
 from negsift.service.monitoring.metrics import ServiceMetrics
@@ -101,16 +104,21 @@ def last_moment(now: float, round_s: float, before: int) -> float:
 
 
 def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
-    """Scorers and a coordinator on the Ray cluster; raises BadInput for resources that it doesn't have."""
+    """Scorers and a coordinator on the Ray cluster, or in the placement group that confines this program.
+
+    Raises BadInput for resources that it doesn't have. What has to wait for room is told in the log.
+    """
     connect(config.dashboard)
-    resources = total_resources()
-    spec = replace(spec, shards=shard_count(resources, config))
-    cpus, gpus = scorer_resources(resources, config, spec.shards)
+    room = find_room()
+    spec = replace(spec, shards=shard_count(room.resources, config))
+    cpus, gpus = room.needs(config, spec.shards)
     tag = uuid.uuid4().hex[:6]
-    factory = ScorerFactory((cpus, gpus), tag)
+    factory = ScorerFactory((cpus, gpus), tag, room.group)
     group = ScorerGroup.start(factory, spec.shards)
     reference = SpecRef(tag, [put(spec, "the pool")])
-    group.await_start(config.start_s, reference)
+    waiting = functools.partial(scorers_waiting, rf"scorer-\d+-{tag}", (cpus, gpus), room.group)
+    with waiting_told(waiting, config.start_s):
+        group.await_start(config.start_s, reference)
     name = f"coordinator-{tag}"
     actor = ray.remote(CoordinatorActor).options(name=name, num_cpus=0, max_restarts=-1, max_task_retries=-1)
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")

@@ -17,6 +17,7 @@ from typing import Any
 import ray
 from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
+from ray.util.placement_group import PlacementGroup
 
 from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
@@ -45,7 +46,10 @@ WeightsRefs = list[ObjectRef[Any]]  # Any: arrays by name
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """A service to start: its name, pool and fleet, each scorer's CPUs and GPUs; `idle_s` of 0 is no limit."""
+    """A service to start: its name, pool and fleet, each scorer's CPUs and GPUs; `idle_s` of 0 is no limit.
+
+    `group` is the placement group that its scorers are confined to, if any.
+    """
 
     name: str
     pool: str
@@ -53,6 +57,7 @@ class ServiceSpec:
     resources: tuple[float, float]
     shards: int
     idle_s: float = 0.0
+    group: PlacementGroup | None = None
 
 
 class ServiceActor:
@@ -63,7 +68,7 @@ class ServiceActor:
         self._spec, self._records = spec, KvStore(identity)
         self._specs = ShardSpecs(Location.of(spec.pool), spec.config, spec.shards)
         self._tasks = TaskRegistry(self._specs, self._records)
-        factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}")
+        factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}", spec.group)
         self._group = ScorerGroup.start(factory, spec.shards)
         cpus, gpus = spec.resources
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")

@@ -1,5 +1,6 @@
 """Services by name on a cluster: start one, find it, list all, end it."""
 
+import functools
 import logging
 import re
 import time
@@ -14,7 +15,9 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput, ServiceError, UnknownName
 from negsift.service.cluster.connect import NAMESPACE, connect, require_cluster, require_importable
-from negsift.service.cluster.resources import scorer_resources, shard_count, total_resources
+from negsift.service.cluster.resources import shard_count, total_resources
+from negsift.service.cluster.room import Room, find_room
+from negsift.service.cluster.waiting import scorers_waiting, waiting_told
 from negsift.service.config import FleetConfig
 from negsift.service.serving.actor import ServiceActor, ServiceSpec
 from negsift.service.serving.protocol import Wire, checked
@@ -30,7 +33,8 @@ ServiceHandle = Any  # Any: an actor handle, whose methods Ray's types don't sho
 def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, *, detached: bool = False) -> ServiceHandle:
     """The handle of a new service for the table at `pool`, once its scorers have started.
 
-    It ends with this program, unless `detached`, or after `idle_s` seconds without a request (0: never). Raises
+    It ends with this program, unless `detached`, or after `idle_s` seconds without a request (0: never). A detached
+    one is outside of the placement group that may confine this program. Raises
     BadInput for a table that isn't there, a name in use, more shards than blocks and resources that the cluster
     hasn't; ServiceError for scorers that don't start.
     """
@@ -42,9 +46,9 @@ def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, *, det
     connect(config.dashboard)
     if name in names():
         raise _name_in_use(name)
-    resources = total_resources()
-    shards = shards_for(manifest, config, shard_count(resources, config))
-    spec = ServiceSpec(name, pool, config, scorer_resources(resources, config, shards), shards, idle_s)
+    room = Room(total_resources()) if detached else find_room()
+    shards = shards_for(manifest, config, shard_count(room.resources, config))
+    spec = ServiceSpec(name, pool, config, room.needs(config, shards), shards, idle_s, room.group)
     return _begin(spec, detached)
 
 
@@ -53,6 +57,7 @@ def _begin(spec: ServiceSpec, detached: bool) -> ServiceHandle:
     factory = ray.remote(plain).options(
         name=f"{_PREFIX}{spec.name}", namespace=NAMESPACE, lifetime="detached" if detached else None,
         num_cpus=0, num_gpus=0, max_restarts=-1, max_task_retries=-1,
+        scheduling_strategy="DEFAULT" if detached else None,
     )  # fmt: skip
     try:
         actor = factory.remote(spec, f"{spec.name}-{uuid.uuid4().hex[:6]}")
@@ -61,7 +66,9 @@ def _begin(spec: ServiceSpec, detached: bool) -> ServiceHandle:
     with ExitStack() as undo:
         undo.callback(ray.kill, actor)
         try:
-            checked(ray.get(actor.ready.remote(), timeout=spec.config.start_s + _ANSWER_S))
+            waiting = functools.partial(scorers_waiting, _scorers_of(spec.name), spec.resources, spec.group)
+            with waiting_told(waiting, spec.config.start_s):
+                checked(ray.get(actor.ready.remote(), timeout=spec.config.start_s + _ANSWER_S))
         except (RayActorError, GetTimeoutError) as error:
             require_importable()
             raise ServiceError(f"service {spec.name!r} can't start ({error})", "see the cause above") from error
@@ -134,8 +141,13 @@ def stop(name: str | None = None) -> str:
 def _has_actors(name: str) -> bool:
     """Whether an actor of the service still has its name."""
     actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
-    scorer = re.compile(rf"scorer-\d+-{re.escape(name)}-\w+")
+    scorer = re.compile(_scorers_of(name))
     return f"{_PREFIX}{name}" in actors or any(scorer.fullmatch(actor) for actor in actors)
+
+
+def _scorers_of(name: str) -> str:
+    """What the names of a service's scorers match."""
+    return rf"scorer-\d+-{re.escape(name)}-\w+"
 
 
 def _name_in_use(name: str) -> BadInput:

@@ -12,24 +12,28 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from ray import cloudpickle
+from ray.train.v2.api.exceptions import WorkerGroupError
 from torch import distributed
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
+from negsift.common.errors import ServiceError
 from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model
 from negsift.deploy.main import main
+from negsift.deploy.workers import trained
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from negsift.trainer import workers
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
-from negsift.trainer.workers import train_together
+from negsift.trainer.workers import ScratchFolder, fit_with_restarts, train_together
 from tests.cluster.moments import die_once
-from tests.cluster.serving import LIMIT_S, await_line, outside, program
+from tests.cluster.serving import LIMIT_S, all_cpus_taken, await_line, outside, program
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -97,6 +101,54 @@ def test_two_workers_give_the_run_of_one_though_one_is_killed(alone: tuple[Path,
     for name, value in one["learner"]["model"].items():
         torch.testing.assert_close(other["learner"]["model"][name], value, rtol=1e-3, atol=1e-4)
     assert {path.name for path in folder.iterdir()} == {path.name for path in alone[0].iterdir()}
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """Work that kills the first worker which it arrives at, before that has said anything."""
+
+    marker: Path
+
+    def __call__(self) -> Json:
+        return {"done": distributed.get_world_size()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # Any: the pickle protocol
+        self.__dict__.update(state)
+        die_once(self.marker)
+
+
+def test_a_worker_killed_while_the_group_starts_is_restarted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ScratchFolder(tmp_path / "scratch") as scratch:
+        assert fit_with_restarts(Arriving(tmp_path / "died"), 2, scratch) == {"done": 2}
+    assert (tmp_path / "died").exists()
+    assert "restart 1 of 3" in caplog.text
+    with all_cpus_taken():  # so both groups have given back their room
+        pass
+
+
+class Lost:
+    """A trainer whose workers are lost each time."""
+
+    def fit(self) -> None:
+        raise WorkerGroupError("a worker is lost", {})
+
+
+def test_workers_lost_again_and_again_are_started_four_times_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = list[str]()
+    monkeypatch.setattr(workers, "_torch_trainer", lambda *given: started.append(given[-1]) or Lost())
+    with ScratchFolder(tmp_path / "scratch") as scratch, pytest.raises(WorkerGroupError):
+        fit_with_restarts(dict, 2, scratch)
+    assert started == ["workers-0", "workers-1", "workers-2", "workers-3"]
+
+
+def test_workers_without_room_say_so_and_end_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = run_spec(tmp_path / "run", abs, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.0))
+    with spec.sampler, all_cpus_taken(), pytest.raises(ServiceError) as found:  # type: ignore[attr-defined]  # as below
+        trained(spec, schedule(2), 5, start_s=6.0)
+    assert "2 trainer workers wait for 1 CPU each; the cluster has 0 CPU" in caplog.text
+    assert str(found.value).startswith("trainer workers had no room for 6 s; ")
 
 
 @pytest.mark.slow
