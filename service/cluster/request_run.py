@@ -69,10 +69,10 @@ class RequestRun(Generic[T]):
         """See which scorers are gone, seconds before their calls fail."""
         self._look_at, gone = now + _TICK_S, being_restarted()
         numbers = {number for number, scorer in enumerate(self._group.scorers) if actor_id(scorer) in gone}
+        self._awaited = {answer: sent for answer, sent in self._awaited.items() if sent[0] not in numbers}
         for number in numbers:
+            self._group.late.pop(number, None)
             if self._tracker.scorers[number].down_since is None:
-                self._awaited = {answer: sent for answer, sent in self._awaited.items() if sent[0] != number}
-                self._group.late.pop(number, None)
                 self._report_loss(number, "its process is gone", now)
         self._tracker.restarting(numbers)
 

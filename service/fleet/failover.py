@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Generic, TypeVar
 
+from negsift.service.fleet.scorer_state import ScorerState
 from negsift.service.fleet.shard_work import ShardWork, TakenOver
 from negsift.service.pool.blocks import WorkItem
 
@@ -54,30 +55,6 @@ class Kill:
 
 
 Action = Call | Probe | Kill
-
-
-@dataclass
-class ScorerState:
-    """One scorer: its item and since when, or since when it is lost, and how often that happened.
-
-    It is `late` while it works on a request that was finished without it. A lost one is asked for a sign of life from
-    `probe_at` on, but not while it is known that it is `restarting`, since such a call fails seconds later only.
-    """
-
-    item: WorkItem | None = None
-    since: float = 0.0
-    down_since: float | None = None
-    probe_at: float = 0.0
-    restarting: bool = False
-    losses: int = 0
-    reason: str = ""
-    killed: bool = False
-    late: bool = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether it can take on work."""
-        return self.item is None and self.down_since is None and not self.late
 
 
 def slow_after_s(durations: Sequence[float], scorers: int) -> float | None:
@@ -156,6 +133,7 @@ class RequestTracker(Generic[T]):
         """These lost scorers are being restarted, and no others."""
         for number, state in enumerate(self.scorers):
             state.restarting = number in scorers
+            state.probe_at = 0.0 if state.restarting else state.probe_at
 
     def back(self, scorer: int) -> None:
         """A lost scorer answers again."""

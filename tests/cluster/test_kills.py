@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import ray
 from ray import cloudpickle
 
+from negsift.common.account import RecoveryCounts
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch, BagSet
 from negsift.common.models.bag import BagClassifier
@@ -141,6 +142,58 @@ def test_a_scorer_killed_between_race_rounds_changes_no_picks(
     selection = deadly[0].sibling(DeadlyBadge(before=before), k=K, seed=SEED).select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])
     assert selection.account.recovery.any
+
+
+def test_failures_before_the_coordinators_own_are_counted_too(
+    deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
+) -> None:
+    deadly[1].unlink()
+    doomed = deadly[0].sibling(LastBadge(marker=tmp_path / "died"), k=K, seed=SEED)
+    selection = doomed.select(model.state_dict(), EPOCH)
+    assert_same(selection, locally["badge"])
+    assert (selection.account.recovery.retries, selection.account.recovery.coordinator) == (1, 1)
+    again = deadly[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert selection.account.recovery.restarts + again.account.recovery.restarts == 1
+
+
+@dataclass(frozen=True)
+class DeadlyPool(BagSet):
+    """Bags whose arrival kills the scorer that is being built, once."""
+
+    marker: Path = Path()
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        self.__dict__.update(state)
+        die_once(self.marker)
+
+
+def test_a_scorer_killed_while_it_is_built_is_built_again(
+    bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
+) -> None:
+    pool = DeadlyPool(*(getattr(bags[0], field.name) for field in fields(bags[0])), marker=tmp_path / "died")
+    options = FleetConfig(cpus_per_shard=0.5)
+    with NegativeSampler(
+        pool, model, strategy="entropy", k=K, seed=SEED, shards=2, fleet="ray", options=options
+    ) as built:
+        selection = built.select(model.state_dict(), EPOCH)
+    assert pool.marker.exists()
+    assert_same(selection, locally["entropy"])
+    assert selection.account.recovery == RecoveryCounts(restarts=1)
+
+
+@dataclass(frozen=True)
+class BrokenPool(BagSet):
+    """Bags with a bug in them, which shows when they arrive."""
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        raise LookupError("a bug of the user's")
+
+
+def test_a_bug_in_building_is_raised_at_once(bags: tuple[BagSet, BagSet], model: BagClassifier) -> None:
+    pool = BrokenPool(*(getattr(bags[0], field.name) for field in fields(bags[0])))
+    options = FleetConfig(cpus_per_shard=0.5, start_s=600.0)
+    with pytest.raises(LookupError, match="a bug of the user's"):
+        NegativeSampler(pool, model, strategy="entropy", k=K, shards=2, fleet="ray", options=options)
 
 
 def test_a_coordinator_killed_in_a_round_changes_no_picks(
