@@ -91,8 +91,10 @@ class ScorerGroup:
 
     @classmethod
     def start(cls, factory: ScorerFactory, shards: int) -> Self:
-        """One scorer a shard."""
-        return cls(factory, [factory.start(number) for number in range(shards)])
+        """One scorer a shard; as long as it has not answered it counts as one that isn't back."""
+        group = cls(factory, [factory.start(number) for number in range(shards)])
+        group.down = dict.fromkeys(range(shards), group.clock.resume())
+        return group
 
     @classmethod
     def find(cls, factory: ScorerFactory, shards: int) -> Self:
@@ -118,6 +120,7 @@ class ScorerGroup:
                         "stop another service, lower fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
                     )
             undo.pop_all()
+        self.down.clear()
 
     def kill(self) -> None:
         """End all scorers."""

@@ -17,7 +17,7 @@ from typing import get_args
 from negsift.service import NegativeSampler, attach
 from negsift.service.serving import directory
 from tests.cluster.chaos import Burst, Fault, Hit, Kind, Outcome, Record, Where
-from tests.cluster.chaos_stream import CALL_S, OPTIONS, RUNS, K, Pool, Stream, ended, repairs
+from tests.cluster.chaos_stream import CALL_S, OPTIONS, RUNS, SCORERS, K, Pool, Stream, ended, repairs
 from tests.cluster.nodes import Nodes, three_nodes
 from tests.cluster.processes import alive, left_behind, marked, scorers_of
 from tests.cluster.serving import eventually
@@ -39,18 +39,15 @@ class Strikes:
 
         The time of a pause is its end.
         """
-        coordinators = alive(*_COORDINATORS)
-        if fault.kind in _PAUSES:
-            return self._pause(fault, coordinators[0]["Pid"]) if coordinators else self.strike(as_scorer(fault))
+        coordinators, scorers = alive(*_COORDINATORS), alive("scorer-")
+        victims = scorers if fault.kind == "scorer" else coordinators
         if fault.kind == "node":
-            used = {actor["Address"]["NodeID"] for actor in alive("scorer-", *_COORDINATORS)}
-            return "node", self._kill_node(fault, used)
-        victims = (coordinators if fault.kind == "coordinator" else alive("scorer-")) or alive("scorer-")
+            return "node", self._kill_node(fault, {actor["Address"]["NodeID"] for actor in scorers + coordinators})
         if not victims:
-            return self.strike(replace(fault, kind="node"))
-        victim = victims[int(fault.choice * len(victims))]
+            return self.strike(replace(fault, kind="node" if fault.kind == "scorer" else "scorer"))
+        pid = victims[int(fault.choice * len(victims))]["Pid"]
         try:
-            return "coordinator" if victim in coordinators else "scorer", kill(victim["Pid"])
+            return fault.kind, self._pause(fault, pid) if fault.kind in _PAUSES else kill(pid)
         except ProcessLookupError:  # it went with its node a moment ago
             return self.strike(fault)
 
@@ -63,16 +60,16 @@ class Strikes:
         except (ProcessLookupError, IndexError):
             return self.strike_starting(fault)
 
-    def _pause(self, fault: Fault, pid: int) -> tuple[Kind, float]:
+    def _pause(self, fault: Fault, pid: int) -> float:
         """Stop the coordinator for longer than a scorer may take; in the midst of it kill a scorer or don't."""
         pause = threading.Event()
         os.kill(pid, signal.SIGSTOP)
         pause.wait(PAUSE_S / 2)
         if fault.kind == "scorer in a pause":
-            self.strike(as_scorer(fault))
+            self.strike(replace(fault, kind="scorer"))
         pause.wait(PAUSE_S / 2)
         os.kill(pid, signal.SIGCONT)
-        return fault.kind, time.monotonic()
+        return time.monotonic()
 
     def _kill_node(self, fault: Fault, used: set[str]) -> float:
         """Kill a node, one with actors on it if there is any, and start a new one."""
@@ -93,7 +90,11 @@ class Chaos:
         self._calm_s = [median(times) for times in zip(*calm[1:], strict=True)]
 
     def disturb(self, faults: Sequence[Fault]) -> Outcome:
-        """One round with these faults in it; those that come too late fall between it and the next."""
+        """One round with these faults in it, begun when all that was killed before is back.
+
+        Faults that come too late fall between it and the next.
+        """
+        eventually(lambda: len(alive("scorer-")) >= SCORERS and bool(alive(*_COORDINATORS)))
         calm_s = self._calm_s[self._stream.run]
         with ThreadPoolExecutor(1) as waiter:
             answer = waiter.submit(ended, self._stream.begin())
@@ -116,11 +117,6 @@ class Chaos:
         return end - began
 
 
-def as_scorer(fault: Fault) -> Fault:
-    """The same with a scorer."""
-    return replace(fault, kind="scorer")
-
-
 def kill(pid: int) -> float:
     """SIGKILL; gives when."""
     os.kill(pid, signal.SIGKILL)
@@ -130,10 +126,11 @@ def kill(pid: int) -> float:
 @contextmanager
 def service_of(pool: Pool) -> Iterator[NegativeSampler]:
     """A sampler of this program on a shared service."""
-    directory.start(str(pool.path), "chaos", OPTIONS)
+    service = directory.start(str(pool.path), "chaos", OPTIONS)
     with attach("chaos", pool.model, target_label="bird", k=K) as sampler:
         yield sampler
     directory.stop("chaos")
+    del service  # it would have ended with its handle
 
 
 class StartChaos:
