@@ -4,7 +4,7 @@
 
 Rounds, and starts of samplers, are disturbed one to four times at random moments: a scorer, the coordinator or a whole
 node is killed (SIGKILL) and the node replaced by a new one, or the coordinator is stopped (SIGSTOP) for longer than a
-scorer may take and goes on, half of the times with a scorer killed meanwhile. A third of it happens in a shared
+scorer may take and goes on, half of the times with a scorer killed meanwhile. A quarter of it happens in a shared
 service. Strategies take turns, with `rescore` and with weights of the epoch before among them. Every selection must be
 that of one undisturbed local shard, bit for bit, and no process may be left. Results go to tests/bench/chaos.md; an
 interrupted run goes on where its record ends. Exits with 1 if anything differs.
@@ -14,7 +14,6 @@ import argparse
 import datetime
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -34,15 +33,14 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    began = time.monotonic()
     outcome = run_chaos(schedule(given.faults, given.seed), 60.0 * given.minutes, Record(given.record))
-    text = as_markdown(outcome, given.seed, time.monotonic() - began)
+    text = as_markdown(outcome, given.seed)
     Path(__file__).with_name("chaos.md").write_text(text)
     sys.stdout.write(text)
     sys.exit(int(bool(outcome.different or outcome.left or len(outcome.hits) < given.faults)))
 
 
-def as_markdown(outcome: Outcome, seed: int, seconds: float) -> str:
+def as_markdown(outcome: Outcome, seed: int) -> str:
     """The results as Markdown."""
     found, hits = versions(), outcome.hits
     recoveries = ", ".join(f"{name} {count}" for name, count in sorted(outcome.repairs.items()))
@@ -50,7 +48,7 @@ def as_markdown(outcome: Outcome, seed: int, seconds: float) -> str:
     return (
         f"# Faults in a stream of rounds on three Ray nodes\n\n"
         f"{datetime.date.today()}, {found['machine']} ({processor()}), ray {found['ray']}, torch {found['torch']}; "
-        f"{SCORERS} scorers, {BAGS:,} bags; {', '.join(RUNS)} in turn; seed {seed}; {seconds / 60:.0f} minutes;\n"
+        f"{SCORERS} scorers, {2 * BAGS // 3:,} bags in the pool; {', '.join(RUNS)} in turn; seed {seed}; {outcome.seconds / 60:.0f} minutes;\n"
         f"`make chaos`\n\n"
         f"**{len(hits)} faults, {outcome.rounds} rounds: {outcome.different} selections different from the undisturbed "
         f"ones, none lost, {len(outcome.left)} processes left.** {sum(hit.in_round for hit in hits)} of the faults fell "

@@ -52,27 +52,28 @@ class Hit:
 
 @dataclass
 class Outcome:
-    """Faults and rounds so far; what differed, what was recovered from, which processes are left at the end."""
+    """Faults, rounds and seconds so far; what differed, what was recovered from, processes left at the end."""
 
     hits: list[Hit] = field(default_factory=list)
     rounds: int = 0
     different: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
             self.hits + other.hits, self.rounds + other.rounds, self.different + other.different,
-            self.repairs + other.repairs, self.left + other.left,
+            self.repairs + other.repairs, self.left + other.left, self.seconds + other.seconds,
         )  # fmt: skip
 
 
 def schedule(count: int, seed: int) -> Sequence[Burst]:
-    """So many faults: a tenth of them while scorers start, a third of the others in the shared service."""
+    """So many faults: a tenth of them while scorers start, a quarter of the others in the shared service."""
     random, starts = np.random.default_rng(seed), count // 10
     kinds: list[Kind] = (_MIX * count)[: count - starts]
     mixed = [kinds[at] for at in random.permutation(len(kinds))]
-    served = len(mixed) // 3
+    served = len(mixed) // 4
     parts: list[tuple[Where, list[Kind]]] = [
         ("sampler", mixed[served:]), ("start", ["scorer"] * starts), ("service", mixed[:served]),
     ]  # fmt: skip

@@ -174,8 +174,9 @@ def opened(where: Where, pool: Pool, here: NegativeSampler, strikes: Strikes) ->
 def run_part(part: Sequence[Burst], chaos: Chaos | StartChaos, until: float, record: Record) -> None:
     """The bursts of one kind of place, while there is time."""
     for burst in part:
-        if time.monotonic() < until:
-            record.add(burst.number, chaos.disturb(burst.faults))
+        if (began := time.monotonic()) < until:
+            outcome = chaos.disturb(burst.faults)
+            record.add(burst.number, replace(outcome, seconds=time.monotonic() - began))
             total = record.total
             log.info(
                 "%s %d: %d faults so far, %d different", burst.where, burst.number, len(total.hits), total.different
