@@ -90,11 +90,12 @@ class Chaos:
         self._calm_s = [median(times) for times in zip(*calm[1:], strict=True)]
 
     def disturb(self, faults: Sequence[Fault]) -> Outcome:
-        """One round with these faults in it, begun when all that was killed before is back.
+        """One round with these faults in it; those that come too late fall between it and the next.
 
-        Faults that come too late fall between it and the next.
+        It begins when all that was killed before is back, but at once behind faults between two rounds.
         """
-        eventually(lambda: len(alive("scorer-")) >= SCORERS and bool(alive(*_COORDINATORS)))
+        if not self._open:
+            eventually(lambda: len(alive("scorer-")) >= SCORERS and bool(alive(*_COORDINATORS)))
         calm_s = self._calm_s[self._stream.run]
         with ThreadPoolExecutor(1) as waiter:
             answer = waiter.submit(ended, self._stream.begin())

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from negsift.service.strategies.base import PoolView, Prepared
 from negsift.service.strategies.full import Full
 from negsift.service.strategies.random import Random
 from tests.cluster.moments import LastBadge, await_calm, die_once
+from tests.unit.toys import MeanNet, vectors
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
 QUICK, SLOW = ("entropy", "badge", "svm_margin"), pytest.mark.slow
@@ -181,19 +183,17 @@ def test_a_scorer_killed_while_it_is_built_is_built_again(
     assert selection.account.recovery == RecoveryCounts(restarts=1)
 
 
-@dataclass(frozen=True)
-class BrokenPool(BagSet):
-    """Bags with a bug in them, which shows when they arrive."""
+class Unmovable(MeanNet):
+    """Fails where a scorer brings it to its device."""
 
-    def __setstate__(self, state: Mapping[str, object]) -> None:
+    def _apply(self, *given: object, **more: object) -> NoReturn:
         raise LookupError("a bug of the user's")
 
 
-def test_a_bug_in_building_is_raised_at_once(bags: tuple[BagSet, BagSet], model: BagClassifier) -> None:
-    pool = BrokenPool(*(getattr(bags[0], field.name) for field in fields(bags[0])))
+def test_a_bug_in_building_is_raised_at_once() -> None:
     options = FleetConfig(cpus_per_shard=0.5, start_s=600.0)
     with pytest.raises(LookupError, match="a bug of the user's"):
-        NegativeSampler(pool, model, strategy="entropy", k=K, shards=2, fleet="ray", options=options)
+        NegativeSampler(vectors([3] * 9), Unmovable(), strategy="entropy", k=3, shards=1, fleet="ray", options=options)
 
 
 def test_a_coordinator_killed_in_a_round_changes_no_picks(
