@@ -16,7 +16,8 @@ from ray import ObjectRef
 from negsift.common.errors import BadInput
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Snapshot
-from negsift.service.cluster.incarnation import Incarnation
+from negsift.service.cluster.actor_records import own_incarnation
+from negsift.service.fleet.recovery_ledger import Incarnation
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import ShardRequest
 from negsift.service.scoring.shard_cache import ShardCache, ShardMemory
@@ -94,7 +95,7 @@ class Scorer:
     """Shard `number` of every spec that it is asked about."""
 
     def __init__(self, number: int, cpus: float) -> None:
-        self._number, self._incarnation = number, Incarnation.of_this_process()
+        self._number, self._incarnation = number, own_incarnation()
         self._node: str = ray.get_runtime_context().get_node_id()
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)

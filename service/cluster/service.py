@@ -10,18 +10,18 @@ import ray
 from ray import ObjectRef
 
 from negsift.common.types import Round, Selection, Snapshot
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
-from negsift.service.cluster.incarnation import Incarnation
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.pending import RayPending
-from negsift.service.cluster.recovery_ledger import RecoveryLedger
 from negsift.service.cluster.resources import scorer_resources, shard_count, total_resources
 from negsift.service.cluster.scorer import SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.failover import Limits
+from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags, RoundStats
 from negsift.service.points.shared_points import GatherLimits
@@ -40,10 +40,8 @@ class CoordinatorActor:
         self, factory: ScorerFactory, shards: int, limits: Limits, gather: GatherLimits, shares_instances: bool
     ) -> None:
         self._group, self._limits, self._gather = ScorerGroup.find(factory, shards), limits, gather
-        self._ledger, self._incarnation = (
-            RecoveryLedger(KvStore.for_recovery(factory.tag)),
-            Incarnation.of_this_process(),
-        )
+        self._ledger = RecoveryLedger(KvStore.for_recovery(factory.tag))
+        self._incarnation = own_incarnation()
         self._shares_instances = shares_instances
         self._metrics, self._stats = ServiceMetrics(factory.tag), dict[str, RoundStats]()
 

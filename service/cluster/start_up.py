@@ -11,9 +11,9 @@ from ray import ObjectRef
 from ray.exceptions import ActorDiedError, RayError
 
 from negsift.common.errors import ServiceError
+from negsift.service.cluster.actor_records import actor_id, being_restarted
 from negsift.service.cluster.connect import require_importable
 from negsift.service.cluster.errors import reason_to_repeat
-from negsift.service.cluster.incarnation import actor_id, being_restarted
 from negsift.service.cluster.scorer import SpecRef
 
 log = logging.getLogger(__name__)

@@ -22,14 +22,14 @@ from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
-from negsift.service.cluster.incarnation import Incarnation
 from negsift.service.cluster.kv_store import KvStore
-from negsift.service.cluster.recovery_ledger import RecoveryLedger
 from negsift.service.cluster.scorer import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
+from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags
 from negsift.service.scoring.shard_cache import resident_bytes
@@ -63,7 +63,7 @@ class ServiceActor:
     def __init__(self, spec: ServiceSpec, identity: str) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         self._spec, self._records, self._recovery = spec, KvStore(identity), KvStore.for_recovery(identity)
-        self._ledger, self._incarnation = RecoveryLedger(self._recovery), Incarnation.of_this_process()
+        self._ledger, self._incarnation = RecoveryLedger(self._recovery), own_incarnation()
         self._specs = ShardSpecs(Location.of(spec.pool), spec.config, spec.shards)
         self._tasks = TaskRegistry(self._specs, self._records)
         factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}")

@@ -3,8 +3,7 @@
 import pytest
 
 from negsift.common.account import RecoveryCounts
-from negsift.service.cluster.incarnation import Incarnation
-from negsift.service.cluster.recovery_ledger import RecoveryLedger
+from negsift.service.fleet.recovery_ledger import Incarnation, RecoveryLedger
 
 RETRY, RESTART = RecoveryCounts(retries=1), RecoveryCounts(restarts=1)
 

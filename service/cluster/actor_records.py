@@ -1,24 +1,17 @@
-"""What Ray's own records say of the restarts of actors."""
+"""What Ray's own records say of actors and their restarts."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import ray
 from ray._private.state import actors  # the public form needs the dashboard
 
+from negsift.service.fleet.recovery_ledger import Incarnation
 
-@dataclass(frozen=True)
-class Incarnation:
-    """An actor, and how often Ray had restarted it when this process of it began."""
 
-    actor: str
-    restarts: int
-
-    @classmethod
-    def of_this_process(cls) -> Self:
-        """That of the actor which runs in this process."""
-        actor = str(ray.get_runtime_context().get_actor_id())
-        return cls(actor, int(actors(actor)["NumRestarts"]))
+def own_incarnation() -> Incarnation:
+    """That of the actor which runs in this process."""
+    actor = str(ray.get_runtime_context().get_actor_id())
+    return Incarnation(actor, int(actors(actor)["NumRestarts"]))
 
 
 def being_restarted() -> set[str]:

@@ -2,13 +2,21 @@
 
 import pickle
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from typing import Literal
 
 from negsift.common.account import RecoveryCounts
-from negsift.service.cluster.incarnation import Incarnation
 
 _ROUNDS_KEPT = 32
 _RECORD = "recovery"
+
+
+@dataclass(frozen=True)
+class Incarnation:
+    """An actor, and how often it had been restarted when this process of it began."""
+
+    actor: str
+    restarts: int
 
 
 class RecoveryLedger:
