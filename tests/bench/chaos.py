@@ -4,7 +4,7 @@
 
 Rounds, and starts of samplers, are disturbed one to four times at random moments: a scorer, the coordinator or a whole
 node is killed (SIGKILL) and the node replaced by a new one, or the coordinator is stopped (SIGSTOP) for longer than a
-scorer may take and goes on, half of the times with a scorer killed meanwhile. A quarter of it happens in a shared
+scorer may take and goes on, half of the times with a scorer killed meanwhile. A sixth of it happens in a shared
 service. Strategies take turns, with `rescore` and with weights of the epoch before among them. Every selection must be
 that of one undisturbed local shard, bit for bit, and no process may be left. Results go to tests/bench/chaos.md; an
 interrupted run goes on where its record ends. Exits with 1 if anything differs.

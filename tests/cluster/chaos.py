@@ -69,11 +69,11 @@ class Outcome:
 
 
 def schedule(count: int, seed: int) -> Sequence[Burst]:
-    """So many faults: a tenth of them while scorers start, a quarter of the others in the shared service."""
+    """So many faults: a tenth of them while scorers start, a sixth of the others in the shared service."""
     random, starts = np.random.default_rng(seed), count // 10
     kinds: list[Kind] = (_MIX * count)[: count - starts]
     mixed = [kinds[at] for at in random.permutation(len(kinds))]
-    served = len(mixed) // 4
+    served = len(mixed) // 6
     parts: list[tuple[Where, list[Kind]]] = [
         ("sampler", mixed[served:]), ("start", ["scorer"] * starts), ("service", mixed[:served]),
     ]  # fmt: skip

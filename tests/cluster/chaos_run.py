@@ -90,12 +90,15 @@ class Chaos:
         self._calm_s = [median(times) for times in zip(*calm[1:], strict=True)]
 
     def disturb(self, faults: Sequence[Fault]) -> Outcome:
-        """One round with these faults in it; those that come too late fall between it and the next.
+        """One round with these faults in it, begun when all that was killed before is back.
 
-        It begins when all that was killed before is back, but at once behind faults between two rounds.
+        Behind faults that came too late, and fell between two rounds, there is another round at once.
         """
-        if not self._open:
-            eventually(lambda: len(alive("scorer-")) >= SCORERS and bool(alive(*_COORDINATORS)))
+        eventually(lambda: len(alive("scorer-")) >= SCORERS and bool(alive(*_COORDINATORS)))
+        outcome = self._round(faults)
+        return outcome + self._round([]) if self._open else outcome
+
+    def _round(self, faults: Sequence[Fault]) -> Outcome:
         calm_s = self._calm_s[self._stream.run]
         with ThreadPoolExecutor(1) as waiter:
             answer = waiter.submit(ended, self._stream.begin())
@@ -106,10 +109,6 @@ class Chaos:
         done, self._open = [one for one in self._open if one[1] < end], [one for one in self._open if one[1] >= end]
         hits = [Hit(kind, self._where, end - at, calm_s, inside, alone) for kind, at, inside, alone in done]
         return Outcome(hits, len(selections), self._stream.differ(selections), repairs(selections))
-
-    def finish(self) -> Outcome:
-        """One more round if the last faults came behind the last one."""
-        return self.disturb([]) if self._open else Outcome()
 
     def _calm_round(self) -> float:
         began = time.monotonic()
@@ -157,10 +156,6 @@ class StartChaos:
         hits = [Hit("scorer", "start", end - at, self._calm_s, inside, alone) for at, inside in struck]
         return Outcome(hits, 1, stream.differ(selections), repairs(selections))
 
-    def finish(self) -> Outcome:
-        """Nothing is left to do."""
-        return Outcome()
-
 
 @contextmanager
 def opened(where: Where, pool: Pool, here: NegativeSampler, strikes: Strikes) -> Iterator[Chaos | StartChaos]:
@@ -182,7 +177,6 @@ def run_part(part: Sequence[Burst], chaos: Chaos | StartChaos, until: float, rec
             log.info(
                 "%s %d: %d faults so far, %d different", burst.where, burst.number, len(total.hits), total.different
             )
-    record.add(part[-1].number, chaos.finish())
 
 
 def run_chaos(bursts: Sequence[Burst], limit_s: float, record: Record) -> Outcome:

@@ -15,7 +15,7 @@ from negsift.service.config import FleetConfig
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import vector_model
 
-K, SEED, BAGS, SCORERS, VERSIONS, CALL_S = 40, 5, 9000, 4, 3, 5.0
+K, SEED, BAGS, SCORERS, VERSIONS, CALL_S = 40, 5, 27000, 4, 3, 5.0
 OPTIONS = FleetConfig(
     block=64, cache_mb=0, held_mb=0, cpus_per_shard=1.0, deadline_s=240.0, start_s=240.0, call_s=CALL_S, shards=SCORERS
 )

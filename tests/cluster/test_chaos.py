@@ -28,8 +28,8 @@ def test_the_same_seed_gives_the_same_bursts_of_faults() -> None:
     assert bursts == schedule(200, seed=3)
     assert bursts != schedule(200, seed=4)
     assert Counter(burst.where for burst in bursts for _ in burst.faults) == {
-        "sampler": 135,
-        "service": 45,
+        "sampler": 150,
+        "service": 30,
         "start": 20,
     }
     assert Counter(fault.kind for burst in bursts for fault in burst.faults)["scorer"] > 100
