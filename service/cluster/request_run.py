@@ -1,6 +1,7 @@
 """One request on Ray: carries out what failover decides on lost, hung and slow scorers, and tells it what comes."""
 
 import logging
+import time
 from typing import Any, Generic, Literal, TypeVar
 
 import ray
@@ -91,8 +92,13 @@ class RequestRun(Generic[T]):
             self._awaited[scorer.status.remote()] = action.scorer, "probe"
 
     def _take_ready(self, timeout_s: float) -> None:
-        """Take in the answers that are there, or the first ones that come within `timeout_s`."""
-        for reference in ray.wait(list(self._awaited), timeout=timeout_s)[0] if self._awaited else ():
+        """Take in all answers that are there, wherever they lie; if there is none, wait for one up to `timeout_s`."""
+        awaited = list(self._awaited)
+        if not awaited:  # all scorers are being restarted
+            time.sleep(timeout_s)
+            return
+        ray.wait(awaited, timeout=timeout_s)
+        for reference in ray.wait(awaited, num_returns=len(awaited), timeout=0, fetch_local=False)[0]:
             self._take(reference, self._group.clock.tick())
 
     def _take(self, reference: ObjectRef[Any], now: float) -> None:  # Any: as above
