@@ -5,7 +5,6 @@ Calls carry references to the weights and to the spec, so a restarted scorer nee
 
 import os
 import platform
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -17,6 +16,8 @@ from ray import ObjectRef
 from negsift.common.errors import BadInput
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Snapshot
+from negsift.service.cluster.actor_records import own_incarnation
+from negsift.service.fleet.recovery_ledger import Incarnation
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import ShardRequest
 from negsift.service.scoring.shard_cache import ShardCache, ShardMemory
@@ -65,18 +66,19 @@ class WeightsRef:
 class Reply(Generic[T]):
     """An answer, the incarnation of the scorer that gave it, and its node."""
 
-    incarnation: str
+    incarnation: Incarnation
     answer: T
     node: str
 
 
 @dataclass(frozen=True)
 class ScorerStatus:
-    """A scorer's name, process and node, and the memory it takes."""
+    """A scorer's name, process, node and incarnation, and the memory it takes."""
 
     name: str
     pid: int
     node: str
+    incarnation: Incarnation
     memory: ShardMemory
 
 
@@ -93,7 +95,7 @@ class Scorer:
     """Shard `number` of every spec that it is asked about."""
 
     def __init__(self, number: int, cpus: float) -> None:
-        self._number, self._incarnation = number, uuid.uuid4().hex
+        self._number, self._incarnation = number, own_incarnation()
         self._node: str = ray.get_runtime_context().get_node_id()
         device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         threads = block_workers(max(1, int(cpus)) if device.type == "cpu" else 1)
@@ -121,7 +123,7 @@ class Scorer:
 
     def status(self) -> ScorerStatus:
         """What it is now; an answer is also a sign of life."""
-        return ScorerStatus(repr(self), os.getpid(), self._node, self._shards.memory())
+        return ScorerStatus(repr(self), os.getpid(), self._node, self._incarnation, self._shards.memory())
 
     def _fetch(self, weights: WeightsRef) -> Snapshot:
         if self._loaded is None or self._loaded[0] != weights:

@@ -6,19 +6,21 @@ A scorer moves between rounds: another one starts on the new node, and takes its
 import logging
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import ServiceError
-from negsift.service.cluster.connect import require_importable
 from negsift.service.cluster.resources import describe_room, nodes
 from negsift.service.cluster.scorer import Scorer, ScorerStatus, SpecRef
+from negsift.service.cluster.start_up import StartUp
+from negsift.service.fleet.pause_clock import PauseClock
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 log = logging.getLogger(__name__)
@@ -78,24 +80,27 @@ class PendingMove:
 class ScorerGroup:
     """The scorers, and what is known of them from one round to the next.
 
-    `incarnations` and `nodes` are the last ones known of each scorer. `late` are calls that were taken over
-    and still run, and since when. `first_nodes` were there at the first round, `avoided_nodes` had no room.
+    `nodes` are the last ones known of each scorer. `late` are calls that were taken over and still run, `down` the
+    scorers that were lost and not yet back, both with since when on `clock`. `first_nodes` were there at the first
+    round, `avoided_nodes` had no room.
     """
 
     factory: ScorerFactory
     scorers: list[ScorerHandle]
-    incarnations: dict[int, str] = field(default_factory=dict)
     nodes: dict[int, str] = field(default_factory=dict)
     late: dict[int, tuple[ObjectRef[Any], float]] = field(default_factory=dict)  # Any: the answer of any request
+    down: dict[int, float] = field(default_factory=dict)
+    clock: PauseClock = field(default_factory=PauseClock)
     moves: list[PendingMove] = field(default_factory=list)
     first_nodes: frozenset[str] = frozenset()
     avoided_nodes: set[str] = field(default_factory=set)
-    begun: bool = False
 
     @classmethod
     def start(cls, factory: ScorerFactory, shards: int) -> Self:
-        """One scorer a shard."""
-        return cls(factory, [factory.start(number) for number in range(shards)])
+        """One scorer a shard; as long as it has not answered it counts as one that isn't back."""
+        group = cls(factory, [factory.start(number) for number in range(shards)])
+        group.down = dict.fromkeys(range(shards), group.clock.resume())
+        return group
 
     @classmethod
     def find(cls, factory: ScorerFactory, shards: int) -> Self:
@@ -106,26 +111,22 @@ class ScorerGroup:
     def await_start(self, limit_s: float, spec: SpecRef | None = None) -> None:
         """Wait until every scorer has started, and made its shard of `spec` if there is one.
 
-        Raises what goes wrong in that, unchanged; ServiceError for scorers that aren't placed within `limit_s`;
-        BadInput if the nodes can't import negsift.
+        One that is killed meanwhile makes it again. Raises what goes wrong in that, unchanged; ServiceError for scorers
+        that aren't ready within `limit_s`; BadInput if the nodes can't import negsift.
         """
-        builds = [scorer.build.remote(spec) for scorer in self.scorers]
-        ready, missing = ray.wait(builds, num_returns=len(builds), timeout=limit_s)
-        if missing:
-            self.kill()
-            raise ServiceError(
-                f"{len(missing)} of {len(builds)} scorers not started within {limit_s:g} s; "
-                f"{describe_room(self.factory.group)}",
-                "stop another service, lower fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
-            )
-        try:
-            ray.get(ready)
-        except RayTaskError as error:
-            raise error.cause from error
-        except RayActorError as error:
-            self.kill()
-            require_importable()
-            raise ServiceError(f"a scorer can't be built ({error})", "see the cause above") from error
+        start, until = StartUp(self.scorers, spec), self.clock.resume() + limit_s
+        with ExitStack() as undo:
+            undo.callback(self.kill)
+            while start.missing:
+                start.step()
+                if start.missing and self.clock.tick() > until:
+                    raise ServiceError(
+                        f"{start.missing} of {len(self.scorers)} scorers not started within {limit_s:g} s"
+                        f"{start.describe_losses()}; {describe_room(self.factory.group)}",
+                        "stop another service, lower fleet.cpus_per_shard or fleet.shards, or raise fleet.start_s",
+                    )
+            undo.pop_all()
+        self.down.clear()
 
     def kill(self) -> None:
         """End all scorers."""
@@ -149,11 +150,6 @@ class ScorerGroup:
             self.moves = [self._begin(move, spec) for move in plan_moves(self.nodes, room, new)]
         return moved
 
-    def coordinator_restarts(self) -> int:
-        """1 in the first round of a coordinator that was restarted, else 0."""
-        first, self.begun, context = not self.begun, True, ray.get_runtime_context()
-        return int(bool(first and context.get_actor_id() and context.was_current_actor_reconstructed))
-
     def _begin(self, move: Move, spec: SpecRef) -> PendingMove:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
         actor = self.factory.replace(move.scorer, move.node)
@@ -176,8 +172,8 @@ class ScorerGroup:
             return False
         ray.kill(self.scorers[number])
         self.scorers[number], self.nodes[number] = pending.actor, node
-        self.incarnations.pop(number, None)
         self.late.pop(number, None)
+        self.down.pop(number, None)
         return True
 
 

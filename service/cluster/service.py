@@ -11,9 +11,11 @@ import ray
 from ray import ObjectRef
 
 from negsift.common.types import Round, Selection, Snapshot
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
+from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.pending import RayPending
 from negsift.service.cluster.resources import shard_count
 from negsift.service.cluster.room import find_room
@@ -22,6 +24,7 @@ from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.cluster.waiting import scorers_waiting, waiting_told
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.failover import Limits
+from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags, RoundStats
 from negsift.service.points.shared_points import GatherLimits
@@ -40,6 +43,8 @@ class CoordinatorActor:
         self, factory: ScorerFactory, shards: int, limits: Limits, gather: GatherLimits, shares_instances: bool
     ) -> None:
         self._group, self._limits, self._gather = ScorerGroup.find(factory, shards), limits, gather
+        self._ledger = RecoveryLedger(KvStore.for_recovery(factory.tag))
+        self._incarnation = own_incarnation()
         self._shares_instances = shares_instances
         self._metrics, self._stats = ServiceMetrics(factory.tag), dict[str, RoundStats]()
 
@@ -52,7 +57,9 @@ class CoordinatorActor:
 
     def select(self, task: Task, round: Round, weights: WeightsRef) -> Selection:
         """Run one round."""
-        fleet = RayFleet(self._group, self._limits, weights)
+        self._ledger.begin(str(ray.get_runtime_context().get_task_id()))  # the same if Ray repeats the call
+        self._ledger.meet(self._incarnation, "coordinator")
+        fleet = RayFleet(self._group, self._limits, weights, self._ledger)
         selection = select(fleet, task, round, self._gather, shares_instances=self._shares_instances)
         name = f"{type(task.strategy).__name__}-seed{round.seed}"
         stats = self._stats.setdefault(name, RoundStats())
@@ -96,6 +103,7 @@ class RayService(Service):
                 ray.wait(self._begun, num_returns=len(self._begun), timeout=self._round_s)
             ray.kill(self.coordinator)
             self.group.kill()
+            KvStore.for_recovery(self.group.factory.tag).clear()
 
 
 def last_moment(now: float, round_s: float, before: int) -> float:

@@ -1,16 +1,17 @@
 """What to do about scorers that are slow, hung or dead, while one request is put to all shards.
 
 `RequestTracker` decides and does not act: the fleet reports events to it and carries out its actions. A shard's work
-is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a scorer that is slow, or
-lost for as long, is split in equal items among idle scorers; the first answer counts, and all answers have the same
-bits. In later requests of the round the items stay with the scorers that took them.
+is whole blocks embedded with weights that travel along, so any scorer can do it. The work of a scorer that is lost, or
+slow, is split in equal items for the other scorers as soon as one is idle; the first answer counts, and all answers
+have the same bits. In later requests of the round the items stay with the scorers that took them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Generic, TypeVar
 
+from negsift.service.fleet.scorer_state import ScorerState
 from negsift.service.fleet.shard_work import ShardWork, TakenOver
 from negsift.service.pool.blocks import WorkItem
 
@@ -33,11 +34,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Call:
-    """Have a scorer work on an item of any shard; `again` if the shard's own scorer was asked for it before."""
+    """Have a scorer work on an item of any shard."""
 
     scorer: int
     item: WorkItem
-    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,6 @@ class Kill:
 Action = Call | Probe | Kill
 
 
-@dataclass
-class ScorerState:
-    """One scorer: its item and since when, or since when it is lost, and how often that happened.
-
-    It is `late` while it works on a request that was finished without it.
-    """
-
-    item: WorkItem | None = None
-    since: float = 0.0
-    down_since: float | None = None
-    probe_at: float = 0.0
-    losses: int = 0
-    reason: str = ""
-    killed: bool = False
-    late: bool = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether it can take on work."""
-        return self.item is None and self.down_since is None and not self.late
-
-
 def slow_after_s(durations: Sequence[float], scorers: int) -> float | None:
     """Seconds after which a call is slow: 3 medians of those done, at least 5; None while fewer than half are done."""
     return max(_SLOW_FACTOR * median(durations), _SLOW_LEAST_S) if 2 * len(durations) >= scorers else None
@@ -88,11 +66,20 @@ class RequestTracker(Generic[T]):
     """One request to all shards: who works on what, and what to do next. Times are monotonic seconds."""
 
     def __init__(
-        self, scorers: int, limits: Limits, late: Mapping[int, float], taken_over: TakenOver | None = None
+        self,
+        scorers: int,
+        limits: Limits,
+        late: Mapping[int, float],
+        taken_over: TakenOver | None = None,
+        down: Mapping[int, float] | None = None,
     ) -> None:
-        """`late` scorers work on an earlier request since then; `taken_over` is that of the round's last request."""
+        """`late` scorers work on an earlier request, and others are `down`, since then; `taken_over` is that of the
+        round's last request.
+        """
         self._limits, before = limits, taken_over or {}
         self.scorers = [ScorerState(since=late.get(number, 0.0), late=number in late) for number in range(scorers)]
+        for number, since in (down or {}).items():
+            self.scorers[number].down_since = since
         self._work: list[ShardWork[T]] = [ShardWork.after(before.get(number, {})) for number in range(scorers)]
         self.splits = 0
         self._durations: list[float] = []
@@ -126,14 +113,27 @@ class RequestTracker(Generic[T]):
         """A late scorer is done with the earlier request."""
         self.scorers[scorer].late = False
 
-    def lost(self, scorer: int, reason: str, now: float) -> None:
-        """A scorer's call or probe failed; its item is free again."""
+    def lost(self, scorer: int, reason: str, now: float) -> bool:
+        """A scorer's call or probe failed, or its process is gone; its item is free again.
+
+        Gives whether a call has to be repeated.
+        """
         state = self.scorers[scorer]
-        if state.item is not None or state.late:
+        item, state.item, state.late, state.killed = state.item, None, False, False
+        state.reason, state.probe_at = reason, now + _PROBE_S
+        if state.down_since is None:
             state.losses, state.down_since = state.losses + 1, now
-        if state.item is not None and (state.item.shard != scorer or self._work[scorer].reassigned):
-            self._work[state.item.shard].give_back(state.item)
-        state.item, state.late, state.killed, state.reason, state.probe_at = None, False, False, reason, now + _PROBE_S
+        if item is None or self._work[item.shard].done:
+            return False
+        if self._work[item.shard].takers.get(item) == scorer:
+            self._work[item.shard].give_back(item)
+        return True
+
+    def restarting(self, scorers: Collection[int]) -> None:
+        """These lost scorers are being restarted, and no others."""
+        for number, state in enumerate(self.scorers):
+            state.restarting = number in scorers
+            state.probe_at = 0.0 if state.restarting else state.probe_at
 
     def back(self, scorer: int) -> None:
         """A lost scorer answers again."""
@@ -144,7 +144,7 @@ class RequestTracker(Generic[T]):
         actions: list[Action] = []
         for number, state in enumerate(self.scorers):
             actions += self._own_actions(number, state, now)
-        self._split_slow(now)
+        self._split(now)
         return actions + self._hand_out(now)
 
     def overdue(self, now: float) -> str:
@@ -153,43 +153,53 @@ class RequestTracker(Generic[T]):
 
     def _own_actions(self, number: int, state: ScorerState, now: float) -> list[Action]:
         """The actions that concern one scorer and its own shard."""
-        work = self._work[number]
         if state.down_since is not None:
-            if now < state.probe_at:
+            if state.restarting or now < state.probe_at:
                 return []
             state.probe_at = float("inf")  # until the probe is answered
             return [Probe(number)]
         if (state.item or state.late) and not state.killed and now - state.since > self._limits.call_s:
             state.killed = True
             return [Kill(number)]
-        if state.item or work.done or work.reassigned or state.late:
+        if state.item or state.late or not self._owed(number, now):
             return []
         return [self._assign(number, WorkItem(number), now)]
 
+    def _owed(self, number: int, now: float) -> bool:
+        """Whether a shard's own scorer has all of it to do: not if others have its items, unless they are slow."""
+        work = self._work[number]
+        return not (work.done or work.reassigned or (work.split and not self._slow(work, now)))
+
+    def _slow(self, work: ShardWork[T], now: float) -> bool:
+        limit_s = slow_after_s(self._durations, len(self.scorers))
+        return limit_s is not None and work.began is not None and now - work.began > limit_s
+
     def _assign(self, scorer: int, item: WorkItem, now: float) -> Call:
         work, state = self._work[item.shard], self.scorers[scorer]
-        again, work.tried = work.tried, work.tried or scorer == item.shard
         work.began = now if work.began is None else work.began
         state.item, state.since, state.late = item, now, False
-        return Call(scorer, item, again)
+        return Call(scorer, item)
 
-    def _idle(self) -> list[int]:
-        own_free = [work.done or work.reassigned for work in self._work]
-        return [number for number, state in enumerate(self.scorers) if state.idle and own_free[number]]
+    def _idle(self, now: float) -> list[int]:
+        return [number for number, state in enumerate(self.scorers) if state.idle and not self._owed(number, now)]
 
-    def _split_slow(self, now: float) -> None:
-        """Split the work of a shard that is overdue, or whose scorer is late, into an item for each idle scorer."""
-        limit_s, idle = slow_after_s(self._durations, len(self.scorers)), len(self._idle())
+    def _split(self, now: float) -> None:
+        """Split the shards of scorers that are lost, late or slow into items, once there is an idle scorer.
+
+        There is an item for every scorer that is there, as all of them will be idle soon; a slow shard's are for those
+        that are idle now, and the next one waits for others.
+        """
+        idle, there = len(self._idle(now)), sum(not state.late and state.down_since is None for state in self.scorers)
         for number, work in enumerate(self._work):
             if not idle or work.done or work.split:
                 continue
-            slow = limit_s is not None and work.began is not None and now - work.began > limit_s
-            if slow or (self.scorers[number].late and work.began is None):
-                work.split, self.splits = True, self.splits + 1
-                work.free, idle = [WorkItem(number, part, idle) for part in range(idle)], 0
+            lost = self.scorers[number].down_since is not None
+            if lost or self._slow(work, now) or (self.scorers[number].late and work.began is None):
+                work.split, self.splits, parts = True, self.splits + 1, there if lost else idle
+                work.free, idle = [WorkItem(number, part, parts) for part in range(parts)], idle if lost else 0
 
     def _hand_out(self, now: float) -> list[Action]:
-        idle, actions = self._idle(), list[Action]()
+        idle, actions = self._idle(now), list[Action]()
         for work in self._work:
             for item in list(work.free):
                 taker = self._taker(work.takers.get(item), idle)

@@ -23,7 +23,6 @@ class ShardWork(Generic[T]):
     answers: dict[WorkItem, T] = field(default_factory=dict)
     free: list[WorkItem] = field(default_factory=list)
     began: float | None = None
-    tried: bool = False
     split: bool = False
     takers: dict[WorkItem, int] = field(default_factory=dict)
     reassigned: bool = False

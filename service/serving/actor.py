@@ -23,17 +23,19 @@ from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
+from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.scorer import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
+from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags
 from negsift.service.scoring.shard_cache import resident_bytes
 from negsift.service.selection.coordinator import select
 from negsift.service.serving.fair_queue import FairQueue
-from negsift.service.serving.kv_store import KvStore
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, Wire, answer_of, error_of, parse
 from negsift.service.serving.registry import TaskRegistry, TaskRound
 from negsift.service.serving.shard_specs import ShardSpecs
@@ -65,7 +67,8 @@ class ServiceActor:
 
     def __init__(self, spec: ServiceSpec, identity: str) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        self._spec, self._records = spec, KvStore(identity)
+        self._spec, self._records, self._recovery = spec, KvStore(identity), KvStore.for_recovery(identity)
+        self._ledger, self._incarnation = RecoveryLedger(self._recovery), own_incarnation()
         self._specs = ShardSpecs(Location.of(spec.pool), spec.config, spec.shards)
         self._tasks = TaskRegistry(self._specs, self._records)
         factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}", spec.group)
@@ -123,7 +126,7 @@ class ServiceActor:
 
     async def clear(self) -> None:
         """Delete the records of all tasks, before the end."""
-        self._records.clear()
+        self._clear()
 
     async def _answer(self, task: str, work: Awaitable[Wire]) -> Wire:
         self._busy += 1
@@ -144,7 +147,10 @@ class ServiceActor:
     async def _select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
         came = time.monotonic()
         task_round = self._tasks.round(parse(RoundSpec, request))  # before any await, so in the order of arrival
+        call = str(ray.get_runtime_context().get_task_id())  # the same if Ray repeats the call
         async with self._queue.turn(task_round.name):
+            self._ledger.begin(call)
+            self._ledger.meet(self._incarnation, "coordinator")
             return await asyncio.to_thread(self._run, task_round, weights, came)
 
     def _run(self, task_round: TaskRound, weights: Any, came: float) -> Wire:  # Any: as in Wire
@@ -155,7 +161,7 @@ class ServiceActor:
             entry.spec_digest, lambda: SpecRef(entry.spec_digest, [put(self._specs.make(entry.spec), "the pool")])
         )
         weights_ref = WeightsRef(task_round.version, digest, references, spec, round.pool.version)
-        fleet = RayFleet(self._group, self._limits, weights_ref)
+        fleet = RayFleet(self._group, self._limits, weights_ref, self._ledger)
         lags = Lags(begun - came, time.monotonic() - came)
         selection = select(fleet, entry.task, round, self._spec.config.gather_limits, shares_instances=False)
         entry.stats.add(selection, round.epoch, round.pool.bags, lags)
@@ -181,13 +187,17 @@ class ServiceActor:
                     status = self._shards[number] = ray.get(answer)
                     self._metrics.shard(status.name, status.memory.memory_bytes, status.memory.kept_bytes)
 
+    def _clear(self) -> None:
+        self._records.clear()
+        self._recovery.clear()
+
     def _end_when_idle(self) -> None:
         """End the service once nobody has asked anything of it for `idle_s`."""
         pause = threading.Event()
         while self._busy or time.monotonic() - self._used < self._spec.idle_s:
             pause.wait(min(1.0, self._spec.idle_s / 4))
         self._metrics.log_event("idle", seconds=self._spec.idle_s)
-        self._records.clear()
+        self._clear()
         ray.kill(ray.get_runtime_context().current_actor)
 
 

@@ -151,7 +151,7 @@ def network(seed: int) -> BagClassifier:
 
 def actors() -> dict[str, int]:
     """The processes of a service on Ray, by name."""
-    from tests.cluster.chaos import alive  # imported here: a local fleet is measured without Ray
+    from tests.cluster.processes import alive  # imported here: a local fleet is measured without Ray
 
     return {
         actor["Name"].partition("-")[0] if "coord" in actor["Name"] else actor["Name"]: actor["Pid"]

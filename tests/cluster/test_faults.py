@@ -1,6 +1,7 @@
 """Scorers that hang, are slow or out of memory; errors of Ray and what they mean: the same picks, or one clear line."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -36,8 +37,11 @@ from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, Sco
 from negsift.service.cluster.service import last_moment
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.rebalance import Move
+from negsift.service.fleet.recovery_ledger import Incarnation
 from negsift.service.scoring.shard_cache import ShardMemory
 from tests.cluster.moments import await_calm, is_first
+from tests.cluster.processes import alive
+from tests.cluster.serving import eventually
 from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
 K, EPOCH, SEED = 25, 2, 5
@@ -105,6 +109,26 @@ def test_a_hung_scorer_without_substitutes_is_restarted(
     assert selection.account.recovery.retries >= 1
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_a_coordinator_stopped_for_longer_than_a_call_may_take_ends_no_scorer(
+    bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
+) -> None:
+    marker, options = tmp_path / "who", FleetConfig(call_s=4.0, deadline_s=8.0, cpus_per_shard=0.5)
+    pool, given = slow_bags(bags[0], marker), {"strategy": "badge", "k": K, "seed": SEED, "shards": 1}
+    before = {actor["Pid"] for actor in alive("coordinator-")}
+    with NegativeSampler(pool, model, fleet="ray", options=options, **given) as one:
+        pending = one.submit(model.state_dict(), EPOCH)
+        assert eventually(lambda: marker.exists() and marker.read_text() != "")
+        pid = next(actor["Pid"] for actor in alive("coordinator-") if actor["Pid"] not in before)
+        os.kill(pid, signal.SIGSTOP)
+        marker.write_text("nobody")
+        threading.Event().wait(9.0)
+        os.kill(pid, signal.SIGCONT)
+        selection = pending.result()
+    assert_same(selection, locally["badge"])
+    assert selection.account.recovery == RecoveryCounts()
+
+
 class Hungry(MeanNet):
     """Finds no memory for any batch."""
 
@@ -166,7 +190,7 @@ def never() -> None:
 def test_a_full_node_is_avoided_for_later_moves(
     home: str | None, avoided: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status = ScorerStatus("scorer-0", 1, home or "", ShardMemory(0, 0, 0, 0))
+    status = ScorerStatus("scorer-0", 1, home or "", Incarnation("a", 0), ShardMemory(0, 0, 0, 0))
     answer = ray.put(status) if home else ray.remote(num_cpus=99)(never).remote()
     move, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
     group = ScorerGroup(ScorerFactory((1.0, 0.0), "test"), ["own"], nodes={0: "old"}, moves=[move])

@@ -3,15 +3,17 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import ray
 from ray import cloudpickle
 
+from negsift.common.account import RecoveryCounts
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch, BagSet
 from negsift.common.models.bag import BagClassifier
@@ -29,6 +31,7 @@ from negsift.service.strategies.base import PoolView, Prepared
 from negsift.service.strategies.full import Full
 from negsift.service.strategies.random import Random
 from tests.cluster.moments import LastBadge, await_calm, die_once
+from tests.unit.toys import MeanNet, vectors
 
 K, EPOCH, SEED, DEADLINE_S = 25, 2, 5, 120.0
 QUICK, SLOW = ("entropy", "badge", "svm_margin"), pytest.mark.slow
@@ -141,6 +144,56 @@ def test_a_scorer_killed_between_race_rounds_changes_no_picks(
     selection = deadly[0].sibling(DeadlyBadge(before=before), k=K, seed=SEED).select(model.state_dict(), EPOCH)
     assert_same(selection, locally["badge"])
     assert selection.account.recovery.any
+
+
+def test_failures_before_the_coordinators_own_are_counted_too(
+    deadly: tuple[NegativeSampler, Path], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
+) -> None:
+    deadly[1].unlink()
+    doomed = deadly[0].sibling(LastBadge(marker=tmp_path / "died"), k=K, seed=SEED)
+    selection = doomed.select(model.state_dict(), EPOCH)
+    assert_same(selection, locally["badge"])
+    assert (selection.account.recovery.retries, selection.account.recovery.coordinator) == (1, 1)
+    again = deadly[0].sibling("badge", k=K, seed=SEED).select(model.state_dict(), EPOCH)
+    assert selection.account.recovery.restarts + again.account.recovery.restarts == 1
+
+
+@dataclass(frozen=True)
+class DeadlyPool(BagSet):
+    """Bags whose arrival kills the scorer that is being built, once."""
+
+    marker: Path = Path()
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        self.__dict__.update(state)
+        die_once(self.marker)
+
+
+def test_a_scorer_killed_while_it_is_built_is_built_again(
+    bags: tuple[BagSet, BagSet], model: BagClassifier, locally: dict[str, Selection], tmp_path: Path
+) -> None:
+    pool = DeadlyPool(*(getattr(bags[0], field.name) for field in fields(bags[0])), marker=tmp_path / "died")
+    options = FleetConfig(cpus_per_shard=0.5)
+    with NegativeSampler(
+        pool, model, strategy="entropy", k=K, seed=SEED, shards=2, fleet="ray", options=options
+    ) as built:
+        selection = built.select(model.state_dict(), EPOCH)
+    assert pool.marker.exists()
+    assert_same(selection, locally["entropy"])
+    assert selection.account.recovery == RecoveryCounts(restarts=1)
+
+
+class Unmovable(MeanNet):
+    """Fails where a scorer brings it to its device."""
+
+    def _apply(self, *given: object, **more: object) -> NoReturn:
+        raise LookupError("a bug of the user's")
+
+
+def test_a_bug_in_building_is_raised_at_once() -> None:
+    options = FleetConfig(cpus_per_shard=0.5, start_s=600.0)
+    with pytest.raises(LookupError, match="a bug of the user's"):
+        NegativeSampler(vectors([3] * 9), Unmovable(), strategy="entropy", k=3, shards=1, fleet="ray", options=options)
 
 
 def test_a_coordinator_killed_in_a_round_changes_no_picks(

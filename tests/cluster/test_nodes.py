@@ -26,9 +26,9 @@ from negsift.service.serving import directory
 from negsift.service.strategies import STRATEGIES as STRATEGY_TABLE
 from negsift.service.strategies.badge import Badge
 from negsift.service.strategies.base import Strategy
-from tests.cluster.chaos import alive
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
+from tests.cluster.processes import alive
 from tests.cluster.serving import eventually
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model, vectors
@@ -186,9 +186,11 @@ def test_blocks_of_a_scorer_without_room_are_scored_by_others(
 
 
 def test_the_deadline_names_missing_scorers_and_their_needs(one_lost: tuple[Nodes, RayService]) -> None:
-    service, limits = one_lost[1], dataclasses.replace(OPTIONS.limits, round_s=3.0, needs="1 CPU")
+    service, limits = one_lost[1], dataclasses.replace(OPTIONS.limits, round_s=0.01, needs="1 CPU")
     hasty = ray.remote(CoordinatorActor).remote(service.group.factory, 3, limits, GatherLimits(held_bytes=0), False)
-    message = r"no answer from scorer-\d \(.*\) within 3 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
+    message = (
+        r"no answer from scorer-\d \(.*\) within 0.01 s; the cluster has 2 nodes, \d gone, 0 CPU and 0 GPU free, a "
+    )
     with pytest.raises(ServiceError, match=message + "scorer needs 1 CPU; bring lost nodes back or add one"):
         begin(with_coordinator(service, hasty), Badge()).result()
 

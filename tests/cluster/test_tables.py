@@ -9,7 +9,7 @@ import pytest
 from negsift.common.errors import BadInput
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
-from tests.cluster.chaos import alive
+from tests.cluster.processes import alive
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model
 

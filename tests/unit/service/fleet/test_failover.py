@@ -32,14 +32,13 @@ def test_answers_come_in_the_order_of_the_shards() -> None:
 
 def test_a_lost_scorer_is_probed_and_asked_again_when_it_is_back() -> None:
     asked = started(2)
-    asked.answered(0, WorkItem(0), "a", 1.0)
     asked.lost(1, "gone", 1.0)
     assert asked.next(1.1) == []
     assert asked.next(1.3) == [Probe(1)]
     asked.lost(1, "not yet", 2.0)
     assert asked.next(2.3) == [Probe(1)]
     asked.back(1)
-    assert asked.next(2.4) == [Call(1, WorkItem(1), again=True)]
+    assert asked.next(2.4) == [Call(1, WorkItem(1))]
     assert asked.scorers[1].losses == 1
 
 
@@ -48,7 +47,7 @@ def test_a_slow_shard_is_split_among_idle_scorers() -> None:
     for number in (0, 1):
         asked.answered(number, WorkItem(number), "a", 4.0)
     assert asked.next(11.9) == []
-    assert asked.next(12.1) == [Call(0, WorkItem(2, 0, 2), again=True), Call(1, WorkItem(2, 1, 2), again=True)]
+    assert asked.next(12.1) == [Call(0, WorkItem(2, 0, 2)), Call(1, WorkItem(2, 1, 2))]
     asked.answered(1, WorkItem(2, 1, 2), "second", 13.0)
     asked.answered(0, WorkItem(2, 0, 2), "first", 14.0)
     assert asked.done
@@ -68,16 +67,73 @@ def test_a_slow_scorer_that_is_there_first_after_all_counts() -> None:
     assert asked.answers == ["a", "a", "whole"]
 
 
-def test_a_part_lost_with_its_taker_is_given_to_another() -> None:
+def test_a_lost_scorers_shard_is_split_at_once_for_all_that_are_there() -> None:
+    asked = started(3)
+    asked.answered(0, WorkItem(0), "a", 1.0)
+    asked.lost(2, "gone", 1.0)
+    assert asked.next(1.0) == [Call(0, WorkItem(2, 0, 2))]
+    asked.answered(1, WorkItem(1), "a", 1.1)
+    assert asked.next(1.1) == [Call(1, WorkItem(2, 1, 2))]
+    assert asked.splits == 1
+
+
+def test_a_lost_scorer_that_is_back_takes_items_of_its_own_shard() -> None:
+    asked = started(3)
+    asked.answered(0, WorkItem(0), "a", 1.0)
+    asked.lost(2, "gone", 1.0)
+    asked.next(1.0)
+    asked.back(2)
+    assert asked.next(2.0) == [Call(2, WorkItem(2, 1, 2))]
+    asked.answered(2, WorkItem(2, 1, 2), "second", 3.0)
+    assert asked.next(3.0) == []  # the others are at work on the rest
+
+
+def test_a_shard_whose_takers_are_slow_is_asked_of_its_own_scorer_again() -> None:
     asked = started(3)
     asked.lost(2, "gone", 0.5)
     for number in (0, 1):
         asked.answered(number, WorkItem(number), "a", 1.0)
-    assert Call(1, WorkItem(2, 1, 2), again=True) in asked.next(6.0)
-    asked.lost(1, "gone, too", 6.5)
-    asked.answered(0, WorkItem(2, 0, 2), "first", 7.0)
-    assert asked.next(7.0) == [Probe(1), Call(0, WorkItem(2, 1, 2), again=True)]
-    asked.answered(0, WorkItem(2, 1, 2), "second", 8.0)
+    asked.next(1.0)
+    asked.back(2)
+    assert asked.next(4.9) == []
+    assert asked.next(5.1) == [Call(2, WorkItem(2))]
+
+
+def test_a_scorer_that_is_being_restarted_is_probed_once_it_is_there() -> None:
+    asked = started(2)
+    assert asked.lost(1, "gone", 1.0)
+    asked.restarting({1})
+    assert asked.next(5.0) == []
+    asked.restarting(set())
+    assert asked.next(5.2) == [Probe(1)]
+
+
+def test_a_scorer_still_down_from_an_earlier_request_is_not_asked() -> None:
+    asked = RequestTracker(3, LIMITS, {}, down={2: -1.0})
+    asked.restarting({2})
+    assert asked.next(0.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
+    asked.answered(0, WorkItem(0), "a", 1.0)
+    assert asked.next(1.0) == [Call(0, WorkItem(2, 0, 2))]
+
+
+def test_only_calls_that_somebody_waits_for_are_repeated() -> None:
+    asked = question(3, late={1: -10.0})
+    asked.next(0.0)
+    assert not asked.lost(1, "gone, with its old call", 0.1)
+    assert asked.lost(2, "gone", 0.1)
+    assert not asked.lost(2, "not back yet", 0.5)
+
+
+def test_a_part_lost_with_its_taker_is_given_to_another() -> None:
+    asked = started(3)
+    for number in (0, 1):
+        asked.answered(number, WorkItem(number), "a", 1.0)
+    asked.lost(2, "gone", 1.0)
+    assert Call(1, WorkItem(2, 1, 2)) in asked.next(1.1)
+    asked.lost(1, "gone, too", 1.2)
+    asked.answered(0, WorkItem(2, 0, 2), "first", 1.3)
+    assert asked.next(1.3) == [Probe(2), Call(0, WorkItem(2, 1, 2))]
+    asked.answered(0, WorkItem(2, 1, 2), "second", 2.0)
     assert asked.done
 
 
@@ -95,8 +151,9 @@ def test_a_late_scorer_pauses_until_its_old_call_is_done() -> None:
     asked.answered(0, WorkItem(0), "a", 1.0)
     assert asked.next(1.0) == [Call(0, WorkItem(1, 0, 1))]
     asked.caught_up(1)
-    assert asked.next(2.0) == [Call(1, WorkItem(1))]
-    asked.answered(0, WorkItem(1), "taken over", 3.0)
+    assert asked.next(2.0) == []  # another has its work
+    assert asked.next(6.1) == [Call(1, WorkItem(1))]  # and is slow itself
+    asked.answered(0, WorkItem(1), "taken over", 7.0)
     assert asked.answers == ["a", "taken over"]
 
 
@@ -129,14 +186,16 @@ def test_a_shard_taken_over_stays_with_its_takers() -> None:
 
 def test_a_lost_taker_is_replaced_by_any_scorer() -> None:
     asked = question(3, cuts={2: {HALVES[0]: 0, HALVES[1]: 1}})
-    assert asked.next(0.0) == [Call(0, WorkItem(0)), Call(1, WorkItem(1))]
-    asked.lost(0, "gone", 1.0)
+    asked.next(0.0)
+    asked.answered(1, WorkItem(1), "a", 0.5)
+    assert asked.next(0.5) == [Call(1, HALVES[1])]
     asked.lost(1, "gone", 1.0)
-    assert asked.next(1.1) == [Call(2, HALVES[0])]
-    asked.lost(2, "gone, too", 1.2)
-    asked.back(2)
-    asked.back(1)
-    assert asked.next(1.3) == [Probe(0), Call(1, WorkItem(1), again=True), Call(2, HALVES[0], again=True)]
+    assert asked.next(1.0) == [Call(2, HALVES[1])]
+    asked.lost(2, "gone, too", 1.1)
+    asked.answered(0, WorkItem(0), "a", 1.1)
+    assert asked.next(1.1) == [Call(0, HALVES[0])]
+    asked.answered(0, HALVES[0], "first", 1.15)
+    assert asked.next(1.15) == [Call(0, HALVES[1])]
 
 
 def test_a_shard_answered_by_its_own_scorer_returns_to_it() -> None:

@@ -1,6 +1,7 @@
 """Records that outlive the process that wrote them, for as long as the cluster is up: Ray's key-value store."""
 
 from collections.abc import Iterator, MutableMapping
+from typing import Self
 
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_list, _internal_kv_put
 
@@ -12,6 +13,11 @@ class KvStore(MutableMapping[str, bytes]):
 
     def __init__(self, identity: str) -> None:
         self._prefix = f"{identity}/"
+
+    @classmethod
+    def for_recovery(cls, identity: str) -> Self:
+        """What that service's coordinator notes for itself if it is restarted, apart from its tasks."""
+        return cls(f"{identity}.recovery")
 
     def __setitem__(self, name: str, record: bytes) -> None:
         _internal_kv_put(f"{self._prefix}{name}".encode(), record, overwrite=True, namespace=_NAMESPACE)
