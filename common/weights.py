@@ -87,6 +87,8 @@ def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], published: Mappi
     if wrapped:
         inner = wrapped[0].removesuffix(f".{name}")
         return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{remedy}: of model.{inner}, inside the wrapper")
+    if any(name.endswith(f".{other}") for other in published):
+        remedy += ", a wrapper of this one, or give the sampler the model inside it"
     found = f"weights {name!r} of shape {published[name]}" if name in published else f"no weights {name!r}"
     return BadWeights(found, f"shape {expected[name]}" if name in expected else "no such entry", remedy)
 

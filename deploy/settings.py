@@ -14,10 +14,13 @@ from negsift.common.regular_file import regular
 
 
 def a_path(text: str) -> Path:
-    """`text` as a path. Raises ArgumentTypeError for an empty one, which `Path` takes for the current folder."""
+    """`text` as a path, a leading ~ being the home folder, also in `--out=~/run`, which shells leave as it is.
+
+    Raises ArgumentTypeError for an empty one, which `Path` takes for the current folder.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("an empty path")
-    return Path(text)
+    return Path(os.path.expanduser(text))
 
 
 class Parser(argparse.ArgumentParser):

@@ -33,8 +33,16 @@ class PoolHandle:
         self.version = PoolVersion(self.bags.version, len(self.bags))
 
     def snapshot(self, weights: Snapshot) -> Snapshot:
-        """The weights for this version of the pool, under a digest that also differs between versions."""
+        """The weights for this version of the pool, under a digest that also differs between versions.
+
+        Raises BadInput if the pool has another number of bags than the shards were made for.
+        """
         version = self.version.version
+        if len(self.bags) != self.version.bags:
+            found = f"a pool of {len(self.bags):,} bags, which had {self.version.bags:,} when its sampler was made"
+            raise BadInput(
+                found, "a pool that stays as it is", "make another sampler, or use a bag table, which may grow"
+            )
         return replace(weights, digest=f"{weights.digest}@{version}", pool_version=version) if version else weights
 
 

@@ -126,7 +126,9 @@ class RunFolder:
             raise BadInput(f"--out {self.path}", "a name that a folder can have", "shorten or correct it")
 
     def _require_no_folders(self) -> None:
-        """Raise BadInput for a folder with other folders: it may be a home folder, or have other runs in it."""
+        """Raise BadInput for a bag table, and for a folder with other folders: a home folder, say, or other runs."""
+        if next(self.path.glob("manifest-*.json"), None):
+            raise BadInput(f"a bag table in {self.path}", "an empty folder or a new one", "choose another --out")
         inside = sorted(p.name for p in self.path.glob("*/") if p.is_dir() and p.name[0] != "." and p.name not in _OWN)
         if inside:
             more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""

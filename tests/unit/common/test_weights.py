@@ -188,3 +188,9 @@ dist.destroy_process_group()
 
 def test_dtensors_are_gathered() -> None:
     subprocess.run([sys.executable, "-c", GATHERED], cwd=Path(__file__).parents[3], check=True, timeout=100)
+
+
+def test_weights_of_the_model_inside_a_wrapper_are_recognised() -> None:
+    wrapped = torch.nn.ModuleDict({"module": net()})
+    with pytest.raises(BadWeights, match=r"no weights 'module\.0\.weight'.*or give the sampler the model inside it"):
+        load_snapshot(wrapped, take_snapshot(changed(), 0))

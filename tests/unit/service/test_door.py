@@ -1,6 +1,6 @@
 """What can't be used is refused before any work is done, in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -109,3 +109,13 @@ class OwnPolicy(RoundPolicy):
 
 def test_a_policys_own_fields_stay_with_the_user() -> None:
     assert asdict(resolve_policy(OwnPolicy(every=3), RoundPolicy())) == asdict(RoundPolicy(every=3))
+
+
+@pytest.mark.parametrize("change", [lambda bags: bags.pop(), lambda bags: bags.append(bags[0])])
+def test_a_pool_of_another_size_than_its_samplers_is_refused(change: Callable[[list[Tensor]], object]) -> None:
+    bags, model = [torch.randn(3, 6) for _ in range(20)], MeanNet()
+    with NegativeSampler(bags, model, strategy="entropy", k=3, shards=1) as sampler:
+        sampler.select(model.state_dict(), 0)
+        change(bags)
+        with pytest.raises(BadInput, match="bags, which had 20 when its sampler was made; expected a pool that stays"):
+            sampler.select(model.state_dict(), 1)

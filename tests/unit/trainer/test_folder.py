@@ -67,3 +67,9 @@ def test_links_planted_in_a_runs_folder_are_not_followed(tmp_path: Path) -> None
     RunFolder(folder).write_metrics([{"epoch": 0}])
     assert victim.read_text() == "untouched"
     assert not (folder / "config.json").is_symlink()
+
+
+def test_a_bag_table_is_no_runs_folder(tmp_path: Path) -> None:
+    (tmp_path / "manifest-000001.json").write_text("{}")
+    with pytest.raises(BadInput, match="found a bag table in .*expected an empty folder"):
+        RunFolder(tmp_path).claim({"seed": 1})
