@@ -54,7 +54,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
 
 
 def _load_folder(folder: Path, config: DataConfig) -> Instances:
-    classes = _classes(folder) if folder.is_dir() else ()
+    classes = class_folders(folder) if folder.is_dir() else ()
     if len(classes) < 2:
         count = "no class folder" if not classes else "1 class folder"
         found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
@@ -68,15 +68,15 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     return decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """The names of the visible folders in a folder, sorted."""
     names = (path.name for path in folder.iterdir() if path.is_dir())
     return tuple(sorted(name for name in names if name[0] != "." and name not in _NO_CLASSES))
 
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    files = (path for path in files_below(folder) if path.suffix.lower() in _ENDINGS)
-    return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in _ENDINGS)
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:

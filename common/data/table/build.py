@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from negsift.common.data.files_below import files_below
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
@@ -48,7 +49,7 @@ def _kind(source: Path, config: BuildConfig) -> str:
     if is_audioset(source):
         return "audio"
     if source.is_dir():
-        return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"
+        return "arrays" if any(path.suffix in ENDINGS for path in files_below(source)) else "images"
     if regular(source).suffix == ".parquet":
         return "images" if image_column(source) else "features"
     if source.suffix == ".csv":

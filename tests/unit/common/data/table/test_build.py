@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,6 +288,27 @@ def test_an_unusable_folder_of_arrays_is_reported(tmp_path: Path, change: Any, m
     change(source)
     with pytest.raises(BadData, match=message):
         built(source)
+
+
+def test_hidden_files_beside_arrays_are_ignored(tmp_path: Path) -> None:
+    expected = rows(built(arrays(tmp_path)))
+    (tmp_path / "arrays" / "._a.npy").write_bytes(b"\x00\x05\x16\x07" * 20)
+    again = build_table(Location.of(tmp_path / "again"), tmp_path / "arrays", BuildConfig())
+    assert again.rows == len(expected["bag_id"])
+
+
+def test_a_hidden_folder_is_no_class_of_images(tmp_path: Path) -> None:
+    (pictures(tmp_path) / ".thumbnails").mkdir()
+    shutil.copy(tmp_path / "images" / "cat" / "0.png", tmp_path / "images" / ".thumbnails")
+    assert sum(rows(built(tmp_path / "images"))["n_instances"]) == 16
+
+
+def test_nobody_is_advised_to_unpickle_a_file(tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    for content in (b"rubbish" * 20, pickle.dumps([1.0])):
+        (source / "a.npy").write_bytes(content)
+        with pytest.raises(BadData, match=r"a.npy unreadable \(no array of numbers\); expected features \(n, D\)"):
+            built(source)
 
 
 def in_folders(root: Path, *names: str) -> Path:
