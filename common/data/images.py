@@ -18,7 +18,8 @@ from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+"""The files of a folder that are taken for images, upper or lower case."""
 _NO_CLASSES = {"__MACOSX"}
 _TEST_SHARE = 0.2
 
@@ -61,7 +62,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
         raise BadData(found, "a sub-folder for each of at least two classes", "correct data.root")
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
-        raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
+        raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(IMAGE_ENDINGS))}", "add some")
     paths = [path for path, _ in files]
     names = [str(path.relative_to(folder)) for path in paths]
     decode = functools.partial(_decode_all, folder, files, classes, config.image_size)
@@ -76,7 +77,7 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    return sorted(path for path in files_below(folder) if path.suffix.lower() in _ENDINGS)
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:

@@ -43,7 +43,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     files = _files_by_id(root)
     table = Path(config.labels) if config.labels else root / "labels.csv"
     if not files or not table.exists():
-        found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}"
+        found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}{_others(root, table)}"
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
     described = _describe(table, config)
     missing = sorted(described.keys() - files.keys())
@@ -55,6 +55,12 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
         raise BadData(found, "a file for each", "add them, or name files of one name by their folders")
     width = _read(next(iter(files.values()))).shape[1]
     return Source(Payload("features", config.dtype, (width,)), _tables(files, described, width, config.dtype))
+
+
+def _others(root: Path, table: Path) -> str:
+    """The endings of the files that are there instead."""
+    endings = sorted({path.suffix for path in files_below(root) if path != table} - {""})
+    return f" (it has {', '.join(endings[:8])})" if endings else ""
 
 
 def _files_by_id(root: Path) -> dict[str, Path]:

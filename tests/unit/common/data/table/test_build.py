@@ -359,6 +359,21 @@ def test_a_row_for_files_of_one_name_is_refused(tmp_path: Path, files: tuple[str
         built(source)
 
 
+def test_files_of_other_kinds_beside_labels_are_named(tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    (source / "a.npy").rename(source / "a.pt")
+    (source / "b.npz").rename(source / "b.pt")
+    with pytest.raises(
+        BadData, match=r"no .npy, .npz, .h5 below .*arrays \(it has .pt\); expected one file for each bag"
+    ):
+        built(source)
+
+
+def test_images_in_folders_of_classes_may_have_labels_beside_them(tmp_path: Path) -> None:
+    (pictures(tmp_path) / "labels.csv").write_text("file,label\n")
+    assert sum(rows(built(tmp_path / "images"))["n_instances"]) == 16
+
+
 @pytest.mark.parametrize("name", ["missing", "text.txt"])
 def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.txt").write_text("")
