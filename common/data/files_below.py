@@ -1,4 +1,4 @@
-"""The files of a folder and of all below it; a folder that may not be read is an error, not an empty one."""
+"""The visible files of a folder and of all below it; a folder that may not be read is an error, not an empty one."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,17 @@ from negsift.common.errors import BadData
 
 def files_below(folder: Path) -> Iterator[Path]:
     """All that isn't a folder in `folder` and below, links to folders not followed; nothing where there is no folder.
+    Hidden files and folders, such as the `._` files of macOS, are ignored.
 
     Raises BadData for a folder that can't be listed: its files would be missing without a word.
     """
-    for place, _, names in os.walk(folder, onerror=_refuse):
-        yield from (Path(place, name) for name in names)
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = filter(_visible, folders)  # os.walk enters those that stay
+        yield from (Path(place, name) for name in filter(_visible, names))
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".")
 
 
 def _refuse(error: OSError) -> None:

@@ -18,7 +18,8 @@ from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+"""The files of a folder that are taken for images, upper or lower case."""
 _NO_CLASSES = {"__MACOSX"}
 _TEST_SHARE = 0.2
 
@@ -54,29 +55,29 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
 
 
 def _load_folder(folder: Path, config: DataConfig) -> Instances:
-    classes = _classes(folder) if folder.is_dir() else ()
+    classes = class_folders(folder) if folder.is_dir() else ()
     if len(classes) < 2:
         count = "no class folder" if not classes else "1 class folder"
         found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of at least two classes", "correct data.root")
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
-        raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(_ENDINGS))}", "add some")
+        raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(IMAGE_ENDINGS))}", "add some")
     paths = [path for path, _ in files]
     names = [str(path.relative_to(folder)) for path in paths]
     decode = functools.partial(_decode_all, folder, files, classes, config.image_size)
     return decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """The names of the visible folders in a folder, sorted."""
     names = (path.name for path in folder.iterdir() if path.is_dir())
     return tuple(sorted(name for name in names if name[0] != "." and name not in _NO_CLASSES))
 
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    files = (path for path in files_below(folder) if path.suffix.lower() in _ENDINGS)
-    return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:

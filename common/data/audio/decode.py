@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -15,6 +16,8 @@ FULL_SCALE = 32_768
 """int16 samples are x · FULL_SCALE for x in [-1, 1)."""
 _LOOKAHEAD_S = 1.0  # resampling the last sample needs some of those after it
 _ENOUGH = 0.99  # MP3 and Opus files may state a few more frames than they contain
+_BYTE_ORDER: dict[bytes, Literal["little", "big"]] = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}
+_UNKNOWN_SIZE = 0x7FFF_F000  # programs that write WAV to a pipe state this size or more
 
 
 def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
@@ -45,7 +48,8 @@ def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int
         raise _fault("an empty file")
     try:
         with soundfile.SoundFile(io.BytesIO(encoded)) as file:
-            rate, length = file.samplerate, file.frames
+            # libsndfile itself counts the frames of a cut WAV or AIFF file by what is left of it.
+            rate, length = file.samplerate, file.frames * _stated_bytes(encoded) // len(encoded)
             # Read no more than is used: sources may be hours long.
             count = min(length, math.ceil((seconds + _LOOKAHEAD_S) * rate))
             sound = file.read(count, dtype="float32", always_2d=True)
@@ -61,6 +65,13 @@ def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int
     if count == length and not _whole(mono).any():
         raise _fault("nothing but silence")
     return mono, rate
+
+
+def _stated_bytes(encoded: bytes) -> int:
+    """The size that the header of a WAV or AIFF file states, if more than the file has; else the file's size."""
+    order = _BYTE_ORDER.get(encoded[:4])
+    size = int.from_bytes(encoded[4:8], order) if order else 0
+    return len(encoded) if size >= _UNKNOWN_SIZE else max(len(encoded), size + 8)
 
 
 def _fault(found: str) -> BadData:

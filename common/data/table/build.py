@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from negsift.common.data.files_below import files_below
+from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
@@ -48,9 +50,16 @@ def _kind(source: Path, config: BuildConfig) -> str:
     if is_audioset(source):
         return "audio"
     if source.is_dir():
-        return "arrays" if any(path.suffix in ENDINGS for path in source.rglob("*")) else "images"
+        return _kind_of_folder(source)
     if regular(source).suffix == ".parquet":
         return "images" if image_column(source) else "features"
     if source.suffix == ".csv":
         return "features"
     raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")
+
+
+def _kind_of_folder(source: Path) -> str:
+    """Arrays, or files in place of arrays beside the labels of bags, or else images."""
+    endings = {path.suffix.lower() for path in files_below(source)}
+    labeled = (source / "labels.csv").exists() and not endings & IMAGE_ENDINGS
+    return "arrays" if labeled or not endings.isdisjoint(ENDINGS) else "images"

@@ -46,6 +46,9 @@ class Location:
         """The names of the files in the folder, sorted; empty without a folder. Raises BadData if it can't be read."""
         try:
             entries = self.fs.get_file_info(FileSelector(self.path, allow_not_found=True))
+        except NotADirectoryError:
+            remedy = "name another, or make one with `pool build`"
+            raise BadData(f"the file {self.name}", "the folder of a bag table", remedy) from None
         except (pa.ArrowException, OSError) as error:
             raise BadData(f"{self.name}, which can't be read ({error})", _KNOWN, "correct the path or URI") from None
         return sorted(info.base_name for info in entries if info.type == FileType.File)

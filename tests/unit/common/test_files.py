@@ -30,12 +30,13 @@ def test_everything_else_is_refused_without_being_opened(name: str, tmp_path: Pa
         regular(tmp_path / name)
 
 
-def test_the_files_of_a_folder_are_those_that_a_glob_finds(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    for name in ("x.png", "a/y", "a/b/.z"):
+def test_the_files_of_a_folder_are_the_visible_ones_that_a_glob_finds(tmp_path: Path) -> None:
+    for folder in ("a/b", ".git/objects"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("x.png", "a/y", "a/b/z", "a/b/.z", "._x.png", ".git/objects/o"):
         (tmp_path / name).write_text("")
     (tmp_path / "link").symlink_to("a")
-    assert set(files_below(tmp_path)) == {path for path in tmp_path.rglob("*") if not path.is_dir()}
+    assert set(files_below(tmp_path)) == {tmp_path / name for name in ("x.png", "a/y", "a/b/z")}
     assert not list(files_below(tmp_path / "nowhere"))
 
 

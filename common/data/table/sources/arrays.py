@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.source import BuildConfig, Source
@@ -42,7 +43,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     files = _files_by_id(root)
     table = Path(config.labels) if config.labels else root / "labels.csv"
     if not files or not table.exists():
-        found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}"
+        found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}{_others(root, table)}"
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
     described = _describe(table, config)
     missing = sorted(described.keys() - files.keys())
@@ -56,9 +57,15 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     return Source(Payload("features", config.dtype, (width,)), _tables(files, described, width, config.dtype))
 
 
+def _others(root: Path, table: Path) -> str:
+    """The endings of the files that are there instead."""
+    endings = sorted({path.suffix for path in files_below(root) if path != table} - {""})
+    return f" (it has {', '.join(endings[:8])})" if endings else ""
+
+
 def _files_by_id(root: Path) -> dict[str, Path]:
     """The id of a file is its name, or where names repeat its path below `root`, both without the ending."""
-    paths = sorted(path for path in root.rglob("*") if path.suffix in ENDINGS and not path.is_dir())
+    paths = sorted(path for path in files_below(root) if path.suffix in ENDINGS)
     times, files = Counter(path.stem for path in paths), dict[str, Path]()
     for path in paths:
         id = path.stem if times[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
@@ -109,7 +116,9 @@ def _read(path: Path) -> NDArray[Any]:  # Any: of the file's dtype
     try:
         features = _open(source)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BadData(f"{path} unreadable ({error})", "features (n, D)", "repair or remove it") from None
+        # numpy's own text advises to unpickle the file, which may run any code.
+        reason = "no array of numbers" if "pickle" in str(error) else error
+        raise BadData(f"{path} unreadable ({reason})", "features (n, D)", "repair or remove it") from None
     if features.ndim != 2 or not features.size or features.dtype.kind not in "iuf":
         raise BadData(f"{features.dtype}{features.shape} in {path}", "real numbers (n, D)", "repair or remove it")
     return features

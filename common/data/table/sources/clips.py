@@ -20,6 +20,7 @@ from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
+from negsift.common.data.files_below import files_below
 from negsift.common.data.parquet_file import open_parquet
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.source import BuildConfig, Source, split_of
@@ -47,8 +48,8 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
 def is_audioset(source: Path) -> bool:
     """Whether a folder, a list or a parquet file contains clips. Raises BadData for an unreadable parquet file."""
     if source.is_dir():
-        first = next(source.rglob("*.parquet"), None)
-        return any(source.glob("*_segments.csv")) or (first is not None and is_audioset(first))
+        first = next((path for path in files_below(source) if path.suffix == ".parquet"), None)
+        return any(source.glob("[!.]*_segments.csv")) or (first is not None and is_audioset(first))
     if source.suffix != ".parquet":
         return source.name.endswith("_segments.csv")
     with open_parquet(source) as opened:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
-from negsift.common.data.images import images_below
+from negsift.common.data.images import class_folders, images_below
 from negsift.common.data.parquet_file import open_parquet, read_table
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
@@ -74,10 +74,10 @@ def image_column(path: Path) -> str | None:
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     splits = [root / name for name in SPLITS if (root / name).is_dir()]
     images = [
-        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (folder.name,), split)
+        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (name,), split)
         for split, below in [(below.name, below) for below in splits] or [("train", root)]
-        for folder in sorted(path for path in below.iterdir() if path.is_dir())
-        for path in images_below(folder)
+        for name in class_folders(below)
+        for path in images_below(below / name)
     ]
     if not images:
         raise BadData(f"no image in sub-folders of {root}", "a sub-folder of images for each class", "correct --from")

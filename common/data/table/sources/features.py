@@ -30,6 +30,7 @@ from negsift.common.data.table.sources.tabular_files import (
 from negsift.common.errors import BadData
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
+_RESET_INDEX = ("index", "level_0")  # names that may be features; they are row numbers if they count from 0
 
 
 def open_features(path: Path, config: BuildConfig) -> Source:
@@ -49,14 +50,19 @@ class _Layout:
         self._listed = "features" in first.column_names and _is_list(first["features"].type)
         self._nested = self._listed and _is_list(first["features"].type.value_type)
         self._columns = [name for name in first.column_names if name not in known]
-        numbered = [name for name in self._columns if name in _ROW_NUMBERS]
+        numbered = [name for name in self._columns if name in _ROW_NUMBERS or self._counts_rows(first, name)]
         if numbered:
             found = f"column {numbered[0]!r}, in which pandas writes the numbers of rows"
-            raise BadData(found, "columns of features", "write the file with index=False")
+            raise BadData(found, "columns of features", "drop it, or write the file with index=False")
         if not self._columns:
             found = f"no column of features among {', '.join(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")
         self.width = self._matrix(first).shape[1]
+
+    def _counts_rows(self, first: pa.Table, name: str) -> bool:
+        """Whether a column is what `reset_index` makes of an index, and would be a feature."""
+        numbers = range(first.num_rows)
+        return name in _RESET_INDEX and not self._listed and first[name].to_pylist() == list(numbers)
 
     def bags(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """Tables of complete bags."""

@@ -87,19 +87,31 @@ def _require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> N
 
 def _csv(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
     with path.open("rb") as stream:
-        if b"\0" in stream.read(_HEAD):
-            raise BadData(f"zero bytes in {path}, as in UTF-16", _EXPECTED, "save it as UTF-8")
+        _require_commas(stream.read(_HEAD), path)
     with pyarrow.csv.open_csv(path) as opened:
-        names = opened.schema.names
+        stated = opened.schema.names
+    names = [name.strip() for name in stated]
     _require_columns(names, path, config)
     texts = dict.fromkeys((config.id_column, label_column(names, config), *OPTIONAL), pa.string())
     # Only an empty field is missing: NA, null, None and nan are names, too.
     options = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, others) | texts, null_values=[""], strings_can_be_null=True
-    )
+        column_types={old: texts.get(new, others) for old, new in zip(stated, names, strict=True)},
+        null_values=[""], strings_can_be_null=True,
+    )  # fmt: skip
     with pyarrow.csv.open_csv(path, convert_options=options) as opened:
         for batch in opened:
-            yield pa.Table.from_batches([batch])
+            yield pa.Table.from_batches([batch]).rename_columns(names)
+
+
+def _require_commas(head: bytes, path: Path) -> None:
+    """Raise BadData if the beginning of a CSV is in UTF-16, or has a header separated by something else."""
+    if b"\0" in head:
+        raise BadData(f"zero bytes in {path}, as in UTF-16", _EXPECTED, "save it as UTF-8")
+    header = head.strip(b"\r\n").splitlines()[:1]
+    for separator in (b";", b"\t"):
+        if any(separator in line and b"," not in line for line in header):
+            found = f"{path} with columns separated by {separator.decode()!r}"
+            raise BadData(found, "commas, and points in numbers", "save it with these")
 
 
 def _parquet(path: Path, config: BuildConfig) -> Iterator[pa.Table]:

@@ -103,6 +103,22 @@ def test_content_without_sound_is_reported(encoded: bytes, message: str) -> None
         decode(encoded, RATE, RATE)
 
 
+@pytest.mark.parametrize(("kind", "subtype"), LOSSLESS)
+def test_a_clip_cut_short_is_reported_if_the_lost_part_is_needed(kind: str, subtype: str) -> None:
+    cut = encode(sound(1.0), RATE, kind, subtype)[:-9000]
+    with pytest.raises(BadData, match=r"0\.\d\d s of the 1\.00 s it should have|FLAC|lost sync"):
+        decode(cut, RATE, RATE)
+    longer = encode(sound(4.0), RATE, kind, subtype)
+    np.testing.assert_array_equal(decode(longer[:-9000], RATE, RATE), decode(longer, RATE, RATE))
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFF_F024, 0xFFFF_FFFF])
+def test_a_wav_file_written_to_a_pipe_states_no_size(size: int) -> None:
+    encoded = encode(sound(0.5))
+    piped = encoded[:4] + size.to_bytes(4, "little") + encoded[8:]
+    np.testing.assert_array_equal(decode(piped, RATE, RATE), decode(encoded, RATE, RATE))
+
+
 @given(st.binary(max_size=300), st.sampled_from(["WAV", "FLAC", "OGG"]), st.integers(0, 3000))
 def test_damaged_clips_are_either_decoded_or_reported(noise: bytes, kind: str, place: int) -> None:
     encoded = bytearray(encode(sound(0.2), RATE, kind))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,11 @@ WRONG_CSV = {
     "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*id_column=NAME"),
     "no features": ("bag_id,label\na,1\n", "no column of features"),
     "pandas' index": (",bag_id,label,x\n0,a,1,1\n", "column '', in which pandas writes the numbers of rows"),
+    "a reset index": ("bag_id,index,label,x\na,0,1,1\nb,1,1,1\n", "column 'index', in which pandas .*; drop it, or write the file with index=False"),
+    "two reset indices": ("level_0,bag_id,label,x\n0,a,1,1\n1,b,1,1\n", "column 'level_0', in which pandas"),
+    "semicolons": ("bag_id;label;x;y\nb0;bird;0,5;1,25\n", "bags.csv with columns separated by ';'; expected commas, and points in numbers"),
+    "tabs": ("bag_id\tlabel\tx\na\t1\t1\n", r"separated by '\\t'; expected commas"),
+    "one name but for blanks": ("bag_id,label,x, x\na,1,1,2\n", "2 columns 'x'"),
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
     "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
@@ -252,6 +259,17 @@ def test_an_unusable_csv_is_reported_and_leaves_nothing(tmp_path: Path, kind: st
     with pytest.raises(BadData, match=message):
         built(csv(tmp_path, text))
     assert not Location.of(tmp_path / "table").files()
+
+
+def test_blanks_around_the_names_of_columns_are_ignored(tmp_path: Path) -> None:
+    header, content = CSV.split("\n", 1)
+    expected = rows(built(csv(tmp_path)))
+    build_table(tmp_path / "again", csv(tmp_path, header.replace(",", " , ") + "\n" + content), BuildConfig())
+    assert rows(Location.of(tmp_path / "again")) == expected
+
+
+def test_an_index_that_does_not_count_the_rows_is_a_feature(tmp_path: Path) -> None:
+    assert rows(built(csv(tmp_path, "bag_id,label,index\na,1,1\nb,1,0\n")))["features"] == [[[1]], [[0]]]
 
 
 def test_numbers_too_large_for_float16_are_reported(tmp_path: Path) -> None:
@@ -275,6 +293,7 @@ def test_arrays_of_two_widths_are_reported(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda root: (root / "labels.csv").write_text("bag_id,label\na,1\nz,1\n"), r"1 bags of .* without a file \(first: z\)"),
+        (lambda root: (root / "labels.csv").write_text("bag_id;label\na;1\n"), "labels.csv with columns separated by ';'"),
         (lambda root: (root / "labels.csv").unlink(), "no .*labels.csv; expected one file for each bag, and labels.csv"),
         (lambda root: (root / "b.npz").write_bytes(b"x"), "b.npz unreadable"),
         (lambda root: np.save(root / "a.npy", np.ones(3)), r"float64\(3,\) in .*a.npy"),
@@ -286,6 +305,27 @@ def test_an_unusable_folder_of_arrays_is_reported(tmp_path: Path, change: Any, m
     change(source)
     with pytest.raises(BadData, match=message):
         built(source)
+
+
+def test_hidden_files_beside_arrays_are_ignored(tmp_path: Path) -> None:
+    expected = rows(built(arrays(tmp_path)))
+    (tmp_path / "arrays" / "._a.npy").write_bytes(b"\x00\x05\x16\x07" * 20)
+    again = build_table(Location.of(tmp_path / "again"), tmp_path / "arrays", BuildConfig())
+    assert again.rows == len(expected["bag_id"])
+
+
+def test_a_hidden_folder_is_no_class_of_images(tmp_path: Path) -> None:
+    (pictures(tmp_path) / ".thumbnails").mkdir()
+    shutil.copy(tmp_path / "images" / "cat" / "0.png", tmp_path / "images" / ".thumbnails")
+    assert sum(rows(built(tmp_path / "images"))["n_instances"]) == 16
+
+
+def test_nobody_is_advised_to_unpickle_a_file(tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    for content in (b"rubbish" * 20, pickle.dumps([1.0])):
+        (source / "a.npy").write_bytes(content)
+        with pytest.raises(BadData, match=r"a.npy unreadable \(no array of numbers\); expected features \(n, D\)"):
+            built(source)
 
 
 def in_folders(root: Path, *names: str) -> Path:
@@ -317,6 +357,21 @@ def test_a_row_for_files_of_one_name_is_refused(tmp_path: Path, files: tuple[str
     (source / "labels.csv").write_text("bag_id,label\ns1,cat\n")
     with pytest.raises(BadData, match=message):
         built(source)
+
+
+def test_files_of_other_kinds_beside_labels_are_named(tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    (source / "a.npy").rename(source / "a.pt")
+    (source / "b.npz").rename(source / "b.pt")
+    with pytest.raises(
+        BadData, match=r"no .npy, .npz, .h5 below .*arrays \(it has .pt\); expected one file for each bag"
+    ):
+        built(source)
+
+
+def test_images_in_folders_of_classes_may_have_labels_beside_them(tmp_path: Path) -> None:
+    (pictures(tmp_path) / "labels.csv").write_text("file,label\n")
+    assert sum(rows(built(tmp_path / "images"))["n_instances"]) == 16
 
 
 @pytest.mark.parametrize("name", ["missing", "text.txt"])

@@ -1,8 +1,13 @@
-"""URIs of stores that may not answer."""
+"""URIs of stores that may not answer, and files in place of a table's folder."""
+
+import re
+from pathlib import Path
 
 import pytest
 
-from negsift.common.data.table.location import _impatient
+from negsift.common.data.table.location import Location, _impatient
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.errors import BadData
 
 
 @pytest.mark.parametrize(
@@ -15,3 +20,11 @@ from negsift.common.data.table.location import _impatient
 )  # fmt: skip
 def test_googles_storage_is_tried_for_half_a_minute_unless_told_otherwise(uri: str, asked: str) -> None:
     assert _impatient(uri) == asked
+
+
+def test_a_file_is_no_bag_table(tmp_path: Path) -> None:
+    path = tmp_path / "bags.csv"
+    path.write_text("bag_id,label,x\n")
+    message = f"found the file {path}; expected the folder of a bag table; name another, or make one with `pool build`"
+    with pytest.raises(BadData, match=re.escape(message)):
+        read_manifest(Location.of(path))
