@@ -1,5 +1,6 @@
 """Images that can't be decoded: the exceptions, the reason as text, and how many of them are tolerated."""
 
+import warnings
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -8,6 +9,10 @@ from negsift.common.errors import BadData
 
 UNDECODABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, TypeError)
 """What Pillow raises for damaged images and for files that are no images."""
+
+
+# Metadata may be broken where the pixels are whole. Set once: changing it for each image would not be thread-safe.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 def decode_fault(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """A folder of images with a sub-folder for each class, optionally below train/ and test/."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from negsift.common.regular_file import regular
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 """The files of a folder that are taken for images, upper or lower case."""
+_OTHER = "not a known ending of images"
 _NO_CLASSES = {"__MACOSX"}
 _TEST_SHARE = 0.2
 
@@ -28,8 +30,8 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     """Training and test images, (M, 3, image_size, image_size) uint8.
 
     Without folders `train/` and `test/` a fifth of every class becomes the test set. Hidden files and folders are
-    ignored. Undecodable images are dropped and listed. Raises BadData if more than half are dropped, for fewer than
-    two classes, and for classes that differ between train/ and test/.
+    ignored. Undecodable images are dropped and listed, and files of other endings listed. Raises BadData if more than
+    half of the images are dropped, for fewer than two classes, and for classes that differ between train/ and test/.
     """
     root = config.folder("a folder with a sub-folder for each class")
     if (root / "train").is_dir() and (root / "test").is_dir():
@@ -66,7 +68,8 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
     paths = [path for path, _ in files]
     names = [str(path.relative_to(folder)) for path in paths]
     decode = functools.partial(_decode_all, folder, files, classes, config.image_size)
-    return decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
+    table = decode_once("images", paths, decode, classes=classes, names=names, size=config.image_size)
+    return dataclasses.replace(table, dropped=(*table.dropped, *others_below(folder, folder)))
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
@@ -78,6 +81,12 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
     return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
+
+
+def others_below(root: Path, folder: Path) -> list[str]:
+    """A line for each visible file in the classes of `folder` that has another ending, named from `root`."""
+    files = (path for name in class_folders(folder) for path in sorted(files_below(folder / name)))
+    return [f"{path.relative_to(root)}: {_OTHER}" for path in files if path.suffix.lower() not in IMAGE_ENDINGS]
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:

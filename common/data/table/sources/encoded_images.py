@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
-from negsift.common.data.images import class_folders, images_below
+from negsift.common.data.images import class_folders, images_below, others_below
 from negsift.common.data.parquet_file import open_parquet, read_table
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
@@ -58,8 +58,10 @@ class ImageReader:
         return data
 
     def finish(self) -> None:
-        """Say what was odd in the images. Raises BadData if more were left out than read."""
+        """Say what was odd in the images, and list other files. Raises BadData if more were left out than read."""
         require_mostly_decoded(self._kept, self.dropped, self._source)
+        if self._source.is_dir():
+            self.dropped += [line for _, below in _splits(self._source) for line in others_below(self._source, below)]
         self._faint.report()
 
 
@@ -71,11 +73,15 @@ def image_column(path: Path) -> str | None:
     return names[0] if names else None
 
 
+def _splits(root: Path) -> Sequence[tuple[str, Path]]:
+    """Each split, and the folder that has its classes."""
+    return [(name, root / name) for name in SPLITS if (root / name).is_dir()] or [("train", root)]
+
+
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
-    splits = [root / name for name in SPLITS if (root / name).is_dir()]
     images = [
         EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (name,), split)
-        for split, below in [(below.name, below) for below in splits] or [("train", root)]
+        for split, below in _splits(root)
         for name in class_folders(below)
         for path in images_below(below / name)
     ]

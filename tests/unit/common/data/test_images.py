@@ -1,5 +1,6 @@
 """A folder of images per class: images that are read, dropped or refused."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from negsift.common.data import decode_errors
 from negsift.common.data.config import DataConfig
 from negsift.common.data.images import decode_image, load
 from negsift.common.data.instances import Instances
@@ -83,6 +85,23 @@ def test_corrupt_file_is_dropped_and_listed(root: Path, content: bytes) -> None:
     train, test = read(root)
     assert len(train) + len(test) == 20
     assert [line.split(":")[0] for line in train.dropped] == ["cat/broken.png"]
+
+
+def test_files_of_other_endings_are_listed_also_from_the_cache(root: Path) -> None:
+    read(root)
+    for name in ("cat/a.heic", "dog/b.SVG", "cat/._a.jpg"):
+        (root / name).write_bytes(b"")
+    train, _ = read(root)
+    assert train.dropped == tuple(f"{name}: not a known ending of images" for name in ("cat/a.heic", "dog/b.SVG"))
+
+
+def test_a_broken_exif_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+    cut = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=cut)
+    with pytest.warns(UserWarning, match="EXIF"), Image.open(tmp_path / "a.jpg") as opened:
+        opened.getexif()
+    importlib.reload(decode_errors)  # tests begin with filters of their own
+    assert decode_image(tmp_path / "a.jpg", 4, 4).shape == (3, 4, 4)
 
 
 def test_truncated_file_is_dropped_and_listed(root: Path) -> None:

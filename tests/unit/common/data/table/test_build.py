@@ -197,6 +197,14 @@ def test_broken_images_are_left_out_but_not_most(tmp_path: Path) -> None:
     assert not Location.of(tmp_path / "other").files()
 
 
+def test_files_of_other_endings_beside_images_are_listed(tmp_path: Path) -> None:
+    source = pictures(tmp_path, ("train", "test"))
+    for number in range(40):
+        (source / "train" / "cat" / f"{number:02d}.heic").write_bytes(b"")
+    manifest = read_manifest(built(source))
+    assert manifest.left_out == tuple(f"train/cat/{n:02d}.heic: not a known ending of images" for n in range(40))
+
+
 def test_images_that_no_reader_takes_are_left_out(tmp_path: Path) -> None:
     source = pictures(tmp_path)
     Image.fromarray(np.ones((9, 9), np.float32)).save(source / "cat" / "0.tif")
