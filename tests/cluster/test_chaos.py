@@ -15,6 +15,7 @@ ONE_EACH = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_local_ray")
 def test_faults_change_no_selection_and_leave_no_process() -> None:
     outcome = run_chaos(ONE_EACH, 600.0, Record(None))

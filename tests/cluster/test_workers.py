@@ -117,6 +117,7 @@ class Arriving:
         die_once(self.marker)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_the_group_starts_is_restarted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with ScratchFolder(tmp_path / "scratch") as scratch:
         assert fit_with_restarts(Arriving(tmp_path / "died"), 2, scratch) == {"done": 2}
@@ -133,6 +134,7 @@ class Lost:
         raise WorkerGroupError("a worker is lost", {})
 
 
+@pytest.mark.slow
 def test_workers_lost_again_and_again_are_started_four_times_in_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
