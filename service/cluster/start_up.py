@@ -60,6 +60,8 @@ class StartUp:
             raise ServiceError(f"a scorer can't be built ({error})", "see the cause above") from error
         except RayError as error:
             reason = reason_to_repeat(error, f"scorer-{number}")
+            if not self._losses:
+                require_importable()  # without negsift on its node, a scorer would be restarted again and again
             log.warning("scorer-%d is lost while it starts: %s", number, reason)
             self._lost.add(number)
             self._losses[reason] += 1
