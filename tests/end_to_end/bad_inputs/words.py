@@ -44,7 +44,7 @@ CASES: dict[str, Case] = {
     **{f"no recipe {text!r}": Case(("train", text), "found recipe") for text in ("", "Digits", "digits ", NOT_UTF8, "é")},
     **{f"no part {text!r}": Case(("list", text), "part of the list") for text in ("", "Keys", "key", NOT_UTF8, "x" * 999)},
     **{f"shares of GPUs: {value}": case(f"serve up out gpus_per_shard={value}", "gpus_per_shard=") for value in ("1.5", "2.0001", "-0.5")},
-    **{f"{name}={value}": case(f"train digits {name}={value}", "bags of .* instances|at most 64 bits|65536|class|label density")
+    **{f"{name}={value}": case(f"train digits {name}={value}", "bags of .* instances|at most 64 bits|65536|class|data.target|label density")
        for name, value in (("data.bag_size", 10**9), ("data.bag_size", 10**30), ("data.image_size", 10**9), ("data.bag_seed", 10**30),
                            ("data.target", "9" * 5000), ("data.density", f"fixed:{'9' * 5000}"), ("data.density", "range:1-" + "9" * 999))},
     **{f"idle minutes {text}": case(f"serve up out --idle-minutes {text}", "idle-minutes")
