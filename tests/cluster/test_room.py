@@ -13,34 +13,22 @@ import torch
 from ray import cloudpickle
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from torch import Tensor, nn
 
 from negsift.common.errors import BadInput, ServiceError
 from negsift.service import NegativeSampler
 from negsift.service.cluster import waiting
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import LIMIT_S, all_cpus_taken
+from tests.unit.toys import MeanNet
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-POOL = [torch.ones(5, 4) * position for position in range(30)]
-
-
-class Fine(nn.Module):
-    """A user's network that takes equal bags."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(4, 2)
-
-    def forward(self, bags: Tensor) -> Tensor:
-        answer: Tensor = self.head(bags).mean(1)
-        return answer
+POOL = [torch.ones(5, 6) * position for position in range(30)]
 
 
 def trial(**fleet: Any) -> str:  # Any: FleetConfig's
     """What a sampler says of itself, once it has picked."""
-    model, options = Fine(), FleetConfig(kind="ray", start_s=60.0, **fleet)
+    model, options = MeanNet(), FleetConfig(kind="ray", start_s=60.0, **fleet)
     with NegativeSampler(POOL, model, strategy="entropy", k=5, options=options) as sampler:
         assert len(sampler.select(model.state_dict(), 0).index) == 5
         return sampler._service.describe()
@@ -82,7 +70,7 @@ def test_waiting_for_room_is_said_with_who_holds_it_and_ends_in_one_line(
     monkeypatch.setattr(waiting, "_FIRST_S", 0.5)
     hasty = FleetConfig(kind="ray", shards=2, cpus_per_shard=1.0, start_s=4.0)
     with all_cpus_taken(), caplog.at_level(logging.WARNING), pytest.raises(ServiceError) as found:
-        NegativeSampler(POOL, Fine(), k=5, options=hasty)
+        NegativeSampler(POOL, MeanNet(), k=5, options=hasty)
     room = r"the cluster has 0 CPU and 0 GPU free; held by placement group \w+ \(4 CPU\)"
     assert re.search(f"2 scorers wait for 1 CPU each; {room}; at most 4 s", caplog.text)
     assert re.search(f"2 of 2 scorers not started within 4 s; {room}", str(found.value))
