@@ -55,6 +55,15 @@ def values(config: "DataclassInstance", prefix: str = "") -> dict[str, str]:
     return texts
 
 
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:  # Any: JSON
+    """The values of nested objects by dotted key."""
+    values: dict[str, Any] = {}  # Any: JSON
+    for name, value in nested.items():
+        key = f"{prefix}{name}"
+        values |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return values
+
+
 def keys(kind: "type[DataclassInstance]", prefix: str = "") -> dict[str, str]:
     """Every dotted key below a config class, with its line of explanation."""
     lines: dict[str, str] = {}

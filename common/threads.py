@@ -4,9 +4,22 @@ Some matrix products round differently on one thread and on two; with one a bloc
 """
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within it, torch's operators in this thread use `count` threads; 0 leaves the number as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def block_workers(count: int, name: str = "negsift-block") -> ThreadPoolExecutor:

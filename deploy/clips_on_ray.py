@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from negsift.common.data.audio.store import CachePlan, remote_decoding
+from negsift.common.threads import torch_threads
 from negsift.service.config import FleetConfig
 
 log = logging.getLogger(__name__)
@@ -77,9 +76,5 @@ def make_part(plan: CachePlan, part: int, mark: Path) -> int | None:
     recordings = plan.recordings[part * plan.size :][: plan.size]
     if not mark.exists() or not all(recording.path.exists() for recording in recordings):
         return None
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as everywhere, so that the numbers are the same
-    try:
+    with torch_threads(1):  # as everywhere, so that the numbers are the same
         return plan[part]
-    finally:
-        torch.set_num_threads(before)

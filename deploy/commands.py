@@ -8,6 +8,7 @@ from pathlib import Path
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
 from negsift.deploy.settings import Parser, a_path, configured
+from negsift.deploy.sweep.command import add_sweep_command
 from negsift.deploy.versions import own_version
 
 
@@ -44,6 +45,7 @@ def parser() -> Parser:
     train.take_settings("keys")
     train.add_argument("--out", type=a_path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
     train.set_defaults(do=_train)
+    add_sweep_command(commands)
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=a_path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=_report)

@@ -11,10 +11,14 @@ from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.config import CLIPS, DATASETS, DataConfig
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
-from negsift.common.overrides import to_dict
+from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
+
+FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
+FREE |= {"training.workers"}
+"""Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,18 @@ def check_fit(config: RunConfig) -> None:
 
 
 def default_folder(config: RunConfig) -> Path:
-    """A folder named after the recipe, with a hash of the configuration, so that the same command finds it again."""
-    tag = hashlib.blake2b(json.dumps(to_dict(config), sort_keys=True).encode(), digest_size=3).hexdigest()
-    return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{tag}"
+    """A folder named after the recipe, with the configuration's digest, so that the same command finds it again."""
+    return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{digest(config)}"
+
+
+def digest(config: RunConfig) -> str:
+    """A hash of the settings that change the result and differ from the defaults.
+
+    So a setting that a later version adds leaves the hashes of earlier runs as they are.
+    """
+    default = flat(to_dict(RunConfig("")))
+    chosen = {key: value for key, value in flat(to_dict(config)).items() if value != default[key] and key not in FREE}
+    return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def digits() -> RunConfig:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
@@ -14,31 +14,30 @@ from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData
 from negsift.common.models.config import ModelConfig
-from negsift.common.overrides import keys, to_dict, updated
+from negsift.common.overrides import flat, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.models import model_for
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.recipes import FREE, RunConfig
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
-from negsift.trainer.folder import Json, RunFolder, flat
+from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
-FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers"}
-"""Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
+"""What runs that use the same shards have in common."""
 
 
 @dataclass
 class Runner:
     """Runs one configuration after another; those with the same data, model and fleet share data and shards."""
 
+    loggers: tuple[Any, ...] = ()
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
     _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
 
@@ -46,7 +45,8 @@ class Runner:
         """Train to the end in the folder `out`, or go on there, and return the summary."""
         folder = RunFolder(out)
         config = pinned(config, folder)
-        folder.check(to_dict(config), free=FREE)
+        free = FREE | _added_since(folder, config)
+        folder.check(to_dict(config), free=free)
         summary = folder.summary
         if summary is not None:
             log.info("%s is finished already", out)
@@ -55,8 +55,9 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
-        spec = RunSpec(split, model_for(split.pool, config.model, config.seed), sampler, folder, _facts(config, split))
-        folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
+        model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
+        spec = RunSpec(split, model, sampler, folder, facts, self.loggers)
+        folder.claim(to_dict(config), free=free)  # only now is all of it known to be usable
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         return trained(spec, trainer, config.seed, config.fleet.start_s)
 
@@ -76,6 +77,14 @@ class Runner:
             raise BadData(f"no data in {run.path / 'config.json'}", "the configuration of a run", "repair it")
         config = updated(DataConfig(), stored)
         return self._splits.get(config) or load_split(config)
+
+    def share(self, config: RunConfig) -> NegativeSampler:
+        """A sampler that can be sent to other processes, whose runners `adopt` it; its fleet is on Ray."""
+        return self._sampler(config, self.split(config.data)).sibling("random", k=1)
+
+    def adopt(self, samplers: Mapping[Shared, NegativeSampler]) -> None:
+        """Use the shards of samplers that another process has shared."""
+        self._samplers |= samplers
 
     def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
         strategy, policy = make_strategy(config.strategy), config.sampling.policy
@@ -106,6 +115,12 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     begun = flat(folder.config or {}).get("data.version")
     version = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
     return replace(config, data=replace(data, version=version))
+
+
+def _added_since(folder: RunFolder, config: RunConfig) -> set[str]:
+    """The keys that the folder's run doesn't know, since it is of an earlier version, where they are at the default."""
+    now, default, earlier = flat(to_dict(config)), flat(to_dict(RunConfig(""))), flat(folder.config or {})
+    return {key for key, value in now.items() if key not in earlier and value == default[key]}
 
 
 def _facts(config: RunConfig, split: Split) -> Json:

@@ -54,6 +54,7 @@ class TrainingConfig:
     freeze: bool = knob(False, "train only the head and the pooling, not the backbone")
     mixed_precision: bool = knob(False, "train in bfloat16 if there is a GPU")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
+    threads: int = knob(0, "threads of training; their number changes the last bits; 0: as torch chooses", least=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "training")

@@ -15,6 +15,7 @@ import torch
 
 from negsift.common.errors import BadData, BadInput
 from negsift.common.json_text import parse_json
+from negsift.common.overrides import flat
 from negsift.common.regular_file import regular
 from negsift.common.torch_file import load_tensors
 from negsift.common.types import Selection
@@ -40,12 +41,12 @@ class RunFolder:
     @property
     def config(self) -> Json | None:
         """The configuration of the folder's run; None without a run."""
-        return self._read_json("config.json")
+        return self.read_json("config.json")
 
     @property
     def summary(self) -> Json | None:
         """The summary of a finished run; None before that."""
-        summary = self._read_json("summary.json")
+        summary = self.read_json("summary.json")
         if summary is not None and not _has_results(summary):
             raise self.damaged("summary.json", "without its results")
         return summary
@@ -72,6 +73,19 @@ class RunFolder:
         """Write the configuration, if `check` finds no run. Raises BadInput as `check` does."""
         if not self.check(config, free):
             self.write_json("config.json", config)
+
+    def read_json(self, name: str) -> Json | None:
+        """The object in a JSON file; None without the file."""
+        if not os.path.lexists(self.path / name):
+            return None
+        path = regular(self.path / name)
+        try:
+            values = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self.damaged(name, getattr(error, "strerror", None) or error) from None
+        if not isinstance(values, dict):
+            raise self.damaged(name, f"a {type(values).__name__}")
+        return values
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
@@ -137,18 +151,6 @@ class RunFolder:
                 "an empty folder or a new one", "choose another --out",
             )  # fmt: skip
 
-    def _read_json(self, name: str) -> Json | None:
-        if not os.path.lexists(self.path / name):
-            return None
-        path = regular(self.path / name)
-        try:
-            values = parse_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise self.damaged(name, getattr(error, "strerror", None) or error) from None
-        if not isinstance(values, dict):
-            raise self.damaged(name, f"a {type(values).__name__}")
-        return values
-
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path / name
         try:
@@ -159,15 +161,6 @@ class RunFolder:
             found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
             remedy = "free some space or choose another --out"
             raise BadInput(found, "a writable folder with free space", remedy) from error
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> Json:  # Any: JSON
-    """The values of nested objects by dotted key."""
-    values: Json = {}
-    for name, value in nested.items():
-        key = f"{prefix}{name}"
-        values |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return values
 
 
 def _has_results(summary: Json) -> bool:

@@ -14,6 +14,7 @@ from negsift.common.arrays import Floats
 from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key
+from negsift.common.threads import torch_threads
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.worker_group import WorkerGroup
@@ -49,7 +50,8 @@ class Learner:
         for group in self._optimiser.param_groups:
             group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0.0
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch_threads(self._config.threads), torch.random.fork_rng(devices):
             torch.manual_seed(stream_key(self._seed, self._role, epoch) >> 1)
             for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1):
                 count = len(batch.label) if batch.bag_count is None else batch.bag_count
@@ -75,7 +77,7 @@ class Learner:
     def _score(self, bags: LabelledBags) -> Floats:
         self.model.eval()
         size, parts = self._config.evaluation_batch, []
-        with torch.inference_mode():
+        with torch_threads(self._config.threads), torch.inference_mode():
             starts = range(0, len(bags), size)
             for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
                 index = np.arange(start, min(start + size, len(bags)))

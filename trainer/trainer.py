@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -35,6 +36,7 @@ class RunSpec:
     sampler: Sampler
     folder: RunFolder
     facts: Json
+    loggers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Trainer:
         self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
         self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
         self._timer = StageTimer()
+        self._loggers = spec.loggers
         self._saved = 0
         self._resume()
 
@@ -111,6 +114,8 @@ class Trainer:
         self._folder.write_metrics(self._progress.history)
         self._folder.save(self._state())
         self._saved = self._progress.next_epoch
+        for logger in self._loggers:
+            logger.log({"val.ap": val["ap"]}, epoch)
         log.info(epoch_line(line))
 
     def finish(self) -> Json:

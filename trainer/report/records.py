@@ -10,8 +10,8 @@ from typing import Any
 
 from negsift.common.errors import BadData
 from negsift.common.json_text import parse_json
+from negsift.common.overrides import flat
 from negsift.common.regular_file import regular
-from negsift.trainer.folder import flat
 
 _MOST = 10**9
 _REMEDY = "repair or delete that file, or delete the run's folder and run it again"

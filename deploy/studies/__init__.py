@@ -1,0 +1,19 @@
+"""Studies: sweeps that answer a question of the paper, each a function that can be read in a minute."""
+
+from collections.abc import Callable
+
+from negsift.common.errors import UnknownName
+from negsift.deploy.recipes import RECIPES
+from negsift.deploy.studies.table1 import table1
+from negsift.deploy.sweep.study import Study
+
+STUDIES: dict[str, Callable[[], Study]] = {"table1": table1}
+
+
+def study_named(name: str) -> Study:
+    """The study called `name`, or the study of a recipe, which has one trial. Raises UnknownName."""
+    if name in STUDIES:
+        return STUDIES[name]()
+    if name not in RECIPES:
+        raise UnknownName("recipe or study", name, [*STUDIES, *RECIPES])
+    return Study(name, RECIPES[name](), [{}], seeds=1)

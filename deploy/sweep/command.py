@@ -1,0 +1,65 @@
+"""`negsift sweep`: its arguments."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from negsift.deploy.settings import Parser, a_path
+
+
+def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the command to those of the command line."""
+    sweep = commands.add_parser(
+        "sweep", help="many runs side by side, compared; the same command goes on, or adds to it",
+        usage="negsift sweep NAME [KEY=VALUE ...] [--over KEY=VALUE,VALUE,...] [--seeds N] [OPTION ...]",
+        description="Run every combination of the values of --over, with seeds 0 to N-1, for example "
+        "`negsift sweep digits --over strategy.name=random,badge --over data.target=0,1 --seeds 5`. Finished trials "
+        "are not repeated, so that more values or seeds add to what is there.",
+    )  # fmt: skip
+    sweep.add_argument("name", metavar="NAME", help="a recipe, or a study: see `negsift list recipes` and `studies`")
+    sweep.take_settings("keys")
+    sweep.add_argument("--over", action="append", default=[], metavar="KEY=VALUES", help="values that trials differ in")
+    sweep.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (1; a study has its own)")
+    sweep.add_argument("--out", type=a_path, metavar="DIR", help="the sweep's folder (runs/sweep-NAME)")
+    sweep.add_argument("--parallel", type=_count, default=0, metavar="N", help="trials at once, at most (what fits)")
+    sweep.add_argument("--cpus", type=_share, default=1.0, metavar="X", help="CPU cores of a trial (1)")
+    sweep.add_argument("--gpus", type=_share, default=-1.0, metavar="X", help="GPUs of a trial (1 where there are any)")
+    sweep.add_argument("--asha", action="store_true", help="stop trials early that are worse than others of their bags")
+    sweep.add_argument("--dry-run", action="store_true", help="say what would run, and how long it would take")
+    sweep.add_argument("--yes", action="store_true", help="run more than 10,000 trials")
+    sweep.set_defaults(do=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from negsift.deploy.settings import configured
+    from negsift.deploy.studies import study_named
+    from negsift.deploy.sweep.grid import parse_axes
+
+    study = study_named(arguments.name)
+    base = configured(study.base, arguments)
+    study = study.on(base).over(parse_axes(arguments.over), arguments.seeds)
+    study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
+    from negsift.deploy.sweep.run import SweepOptions, dry_run, run_sweep
+    from negsift.deploy.sweep.tuning import Placement
+
+    placement = Placement(arguments.cpus, arguments.gpus, arguments.parallel)
+    options = SweepOptions(placement, arguments.asha, arguments.yes, shlex.join(["negsift", *sys.argv[1:]]))
+    out = arguments.out or Path("runs") / f"sweep-{study.name}"
+    print((dry_run if arguments.dry_run else run_sweep)(study, out, options))
+
+
+def _share(text: str) -> float:
+    """A number of CPUs or GPUs: 0 or more."""
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text}, which is no number of 0 or more")
+    return value
+
+
+def _count(text: str) -> int:
+    """A number of trials: 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}, which is no number of 1 or more")
+    return value

@@ -1,0 +1,78 @@
+"""A sweep's folder: `sweep.json`, which says what it runs, and the folder of each trial."""
+
+import enum
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from negsift.common.errors import BadData, BadInput, NegsiftError
+from negsift.deploy.one_line import one_line
+from negsift.deploy.sweep.trial import Trial
+from negsift.trainer.folder import Json, RunFolder
+
+log = logging.getLogger(__name__)
+FAILED, STOPPED = "failed.json", "stopped.json"
+"""What a trial's folder holds if the trial failed, or was stopped since others of its bags were better."""
+
+
+class State(enum.Enum):
+    """How far a trial is."""
+
+    NEW = "new"
+    BEGUN = "begun"
+    FINISHED = "finished"
+    STOPPED = "stopped early"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one sweep. Only the folders of its trials are ever removed from it."""
+
+    path: Path
+
+    def claim(self, facts: Json) -> None:
+        """Write what the sweep runs. Raises BadInput for a folder of another recipe, or of a single run."""
+        folder = RunFolder(self.path)
+        if (self.path / "config.json").exists():
+            raise BadInput(f"a run in {self.path}", "an empty folder or that of a sweep", "choose another --out")
+        earlier = folder.read_json("sweep.json")
+        if earlier is not None and earlier.get("recipe") != facts["recipe"]:
+            found = f"a sweep of {earlier.get('recipe')} in {self.path}"
+            raise BadInput(found, f"an empty folder or one of {facts['recipe']}", "choose another --out")
+        folder.write_json("sweep.json", facts)
+
+    def run(self, trial: Trial) -> RunFolder:
+        """The folder of a trial."""
+        return RunFolder(self.path / trial.name)
+
+    def state(self, trial: Trial) -> State:
+        """How far a trial is. A damaged folder, as a full disk leaves it, is removed, which is told."""
+        run = self.run(trial)
+        try:
+            if run.summary is not None:
+                return State.FINISHED
+            begun = run.config is not None and run.load() is not None
+        except BadData as error:
+            log.warning("%s is done again: %s", trial.name, error.found)
+            shutil.rmtree(run.path)
+            return State.NEW
+        for name, state in ((FAILED, State.FAILED), (STOPPED, State.STOPPED)):
+            if (run.path / name).exists():
+                return state
+        return State.BEGUN if begun else State.NEW
+
+    def start(self, trial: Trial) -> None:
+        """Forget how the trial ended before; its epochs stay."""
+        for name in (FAILED, STOPPED):
+            (self.run(trial).path / name).unlink(missing_ok=True)
+
+    def fail(self, trial: Trial, error: BaseException) -> None:
+        """Write down why a trial failed, in one line."""
+        line = str(error) if isinstance(error, NegsiftError) else f"{type(error).__name__}: {error}"
+        self.run(trial).write_json(FAILED, {"error": one_line(line, 300)})
+
+    def stop(self, trial: Trial, reason: str) -> None:
+        """Write down that a trial was stopped early."""
+        self.run(trial).write_json(STOPPED, {"reason": reason})

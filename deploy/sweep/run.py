@@ -1,0 +1,136 @@
+"""What `negsift sweep` does: run the trials that are not finished, then write what all of them gave."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from negsift.common.errors import Interrupted, ServiceError
+from negsift.deploy.run import Runner, Shared
+from negsift.deploy.sweep.folder import FAILED, State, SweepFolder
+from negsift.deploy.sweep.progress import Progress, duration
+from negsift.deploy.sweep.study import Study
+from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.tuning import Placement, Work, run_trials
+from negsift.deploy.workers import divided
+from negsift.service.cluster.connect import connect
+from negsift.service.cluster.resources import total_resources
+from negsift.service.sampler import NegativeSampler
+from negsift.trainer.report import write_report
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run; none of it changes the result of a trial."""
+
+    placement: Placement
+    asha: bool = False
+    yes: bool = False
+    command: str = ""
+
+
+def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
+    """Run what is missing in the folder `out`, and return the report's path, to be read.
+
+    Raises ServiceError if a trial failed, once all others have ended; Interrupted on Ctrl-C.
+    """
+    trials = study.trials(options.yes)
+    folder = SweepFolder(out.resolve())
+    folder.claim({"recipe": study.name, "command": options.command})
+    missing = _missing(folder, trials, options.asha)
+    print(_plan(trials, missing, folder))
+    if missing:
+        try:
+            _run(folder, missing, options)
+        except KeyboardInterrupt:
+            raise Interrupted(_kept(folder, trials)) from None
+    report = write_report(folder.path, Runner().bags_of)
+    _require_success(folder, trials)
+    return str(report)
+
+
+def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
+    """How many trials there are, what is there already, and how long the rest takes by the trials that are finished."""
+    trials, folder = study.trials(options.yes), SweepFolder(out.resolve())
+    missing = _missing(folder, trials, options.asha)
+    seconds = [summary["seconds"]["total"] for trial in trials.values() if (summary := folder.run(trial).summary)]
+    if not missing:
+        return _plan(trials, missing, folder)
+    if not seconds:
+        return f"{_plan(trials, missing, folder)}\nhow long they take is known once one is finished"
+    left = duration(sum(seconds) / len(seconds) * len(missing))
+    return f"{_plan(trials, missing, folder)}\n{left} of training, by the {len(seconds)} finished, one after another"
+
+
+def _run(folder: SweepFolder, missing: Mapping[str, Trial], options: SweepOptions) -> None:
+    connect()
+    placement = _fitted(options.placement)
+    with Runner() as runner:
+        work = Work(folder, missing, _shared(runner, missing.values(), placement))
+        for trial in missing.values():
+            folder.start(trial)
+        scheduler = None
+        if options.asha:
+            from negsift.deploy.sweep.early_stopping import EarlyStopping
+
+            scheduler = EarlyStopping(missing)
+        with Progress(folder, len(missing), _parallel(placement)) as progress:
+            run_trials(work, placement, progress, scheduler)
+        for name, epochs in scheduler.stopped.items() if scheduler else ():
+            if folder.state(missing[name]) is State.BEGUN:
+                folder.stop(missing[name], f"among the worse after {epochs} epochs (ASHA)")
+
+
+def _shared(runner: Runner, trials: Sequence[Trial], placement: Placement) -> dict[Shared, NegativeSampler]:
+    """A sampler for each pool whose trials score on Ray: the trials use the same scorers."""
+    samplers: dict[Shared, NegativeSampler] = {}
+    for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):
+        shared = (config.data, config.model, config.fleet)
+        if shared not in samplers:
+            fleet = divided(total_resources(), max(1, placement.parallel), config.fleet)
+            samplers[shared] = runner.share(replace(config, fleet=fleet))
+    return samplers
+
+
+def _fitted(placement: Placement) -> Placement:
+    """The placement with a GPU for each trial where the cluster has any and none was asked for."""
+    if placement.gpus < 0:
+        return replace(placement, gpus=1.0 if total_resources().get("GPU") else 0.0)
+    return placement
+
+
+def _parallel(placement: Placement) -> int:
+    have = total_resources()
+    fit = int(have.get("CPU", 0) / placement.cpus) if placement.cpus else 1
+    fit = min(fit, int(have.get("GPU", 0) / placement.gpus)) if placement.gpus else fit
+    return min(fit, placement.parallel) if placement.parallel else fit
+
+
+def _missing(folder: SweepFolder, trials: Mapping[str, Trial], asha: bool) -> dict[str, Trial]:
+    """The trials to run: neither finished nor, with ASHA, stopped by an earlier one."""
+    ended = {State.FINISHED, State.STOPPED} if asha else {State.FINISHED}
+    return {name: trial for name, trial in trials.items() if folder.state(trial) not in ended}
+
+
+def _plan(trials: Mapping[str, Trial], missing: Mapping[str, Trial], folder: SweepFolder) -> str:
+    states = Counter(folder.state(trial) for trial in missing.values())
+    begun = f", {states[State.BEGUN]} of them begun" if states[State.BEGUN] else ""
+    again = f", {states[State.FAILED]} of them failed before" if states[State.FAILED] else ""
+    ended = len(trials) - len(missing)
+    return f"{len(trials)} trials in {folder.path}: {ended} ended, {len(missing)} to run{begun}{again}"
+
+
+def _kept(folder: SweepFolder, trials: Mapping[str, Trial]) -> str:
+    ended = len(trials) - len(_missing(folder, trials, asha=False))
+    return f"{ended} of {len(trials)} trials are finished in {folder.path}; the same command goes on"
+
+
+def _require_success(folder: SweepFolder, trials: Mapping[str, Trial]) -> None:
+    failed = {name: folder.run(trial) for name, trial in trials.items() if folder.state(trial) is State.FAILED}
+    for name, run in failed.items():
+        print(f"{name} failed: {(run.read_json(FAILED) or {}).get('error')}")
+    if failed:
+        what = "1 trial" if len(failed) == 1 else f"{len(failed)} trials"
+        raise ServiceError(
+            f"{what} of {len(trials)} failed", "mend the causes above; the same command tries them again"
+        )

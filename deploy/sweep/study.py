@@ -1,0 +1,38 @@
+"""What a sweep runs: a recipe, and the values of the settings that its trials differ in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from negsift.common.errors import BadInput
+from negsift.deploy.recipes import RunConfig
+from negsift.deploy.sweep.grid import MOST, Grid, expand, size
+from negsift.deploy.sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class Study:
+    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; a grid's own settings win."""
+
+    name: str
+    base: RunConfig
+    grids: Sequence[Grid]
+    seeds: int
+
+    def on(self, base: RunConfig) -> "Study":
+        """The study with another base."""
+        return replace(self, base=base)
+
+    def over(self, axes: Grid, seeds: int | None) -> "Study":
+        """The study with other values on its axes, with axes added to each of its grids, and with other seeds."""
+        if seeds is not None and "seed" in axes:
+            raise BadInput("--seeds with --over seed=…", "one of the two", "leave one out")
+        if seeds is not None and seeds < 1:
+            raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
+        return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
+
+    def trials(self, yes: bool) -> Mapping[str, Trial]:
+        """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""
+        count = size(self.grids, self.seeds)
+        if count > MOST and not yes:
+            raise BadInput(f"{count:,} trials", f"at most {MOST:,}", "give fewer values, or add --yes")
+        return {trial.name: trial for trial in expand(self.base, self.grids, self.seeds)}
