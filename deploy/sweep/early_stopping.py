@@ -18,7 +18,7 @@ class EarlyStopping(FIFOScheduler):
     """ASHA for each set of bags: AP of other classes and bags says nothing of how good a trial is."""
 
     def __init__(self, trials: Mapping[str, Trial]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._trials = trials
         self._groups: dict[str, ASHAScheduler] = {}
         self.stopped: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Expands the axes of a sweep, such as `strategy.name=random,badge`, into trials."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from negsift.common.errors import BadInput
@@ -38,7 +39,7 @@ def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[Trial]:
     """
     trials: dict[str, Trial] = {}
     for grid in grids:
-        for setting in _combinations(grid | ({} if "seed" in grid else {"seed": _texts(range(seeds))})):
+        for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
             config = override(base, setting)
             check_fit(config)
             trial = trial_of(config)
@@ -48,24 +49,9 @@ def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[Trial]:
 
 def size(grids: Sequence[Grid], seeds: int) -> int:
     """The number of combinations, before trials that are the same are merged."""
-    lengths = ([len(values) for values in grid.values()] + [1 if "seed" in grid else seeds] for grid in grids)
-    return sum(_product(each) for each in lengths)
+    return sum(math.prod(map(len, grid.values())) * (1 if "seed" in grid else seeds) for grid in grids)
 
 
 def _combinations(grid: Grid) -> Iterable[list[str]]:
-    return ([f"{key}={value}" for key, value in zip(grid, values, strict=True)] for values in _every(grid))
-
-
-def _every(grid: Grid) -> Iterable[tuple[str, ...]]:
-    return itertools.product(*grid.values())
-
-
-def _texts(numbers: Iterable[int]) -> tuple[str, ...]:
-    return tuple(map(str, numbers))
-
-
-def _product(numbers: Iterable[int]) -> int:
-    product = 1
-    for number in numbers:
-        product *= number
-    return product
+    for values in itertools.product(*grid.values()):
+        yield [f"{key}={value}" for key, value in zip(grid, values, strict=True)]

@@ -41,7 +41,7 @@ class Progress:
         self._running: dict[str, Running] = {}
         self._seconds: list[float] = []
         self._ended = 0
-        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=2, transient=True)
+        self._live = Live(get_renderable=self.table, console=self._console, refresh_per_second=2, transient=True)
 
     def begin(self, trial: Trial) -> None:
         """A trial runs now."""
@@ -82,7 +82,8 @@ class Progress:
             return f"{trial.name}: test AP {'undefined' if ap is None else f'{ap:.4f}'}, {summary['epochs_run']} epochs"
         return f"{trial.name}: {state.value}"
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """What is shown: a row for each trial that runs."""
         table = Table("trial", "epoch", "val AP", "time left", box=None, pad_edge=False, title_justify="left")
         for running in list(self._running.values()):
             epochs = running.trial.config.training.epochs

@@ -1,7 +1,7 @@
 """What `negsift sweep` does: run the trials that are not finished, then write what all of them gave."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def _run(folder: SweepFolder, missing: Mapping[str, Trial], options: SweepOption
                 folder.stop(missing[name], f"among the worse after {epochs} epochs (ASHA)")
 
 
-def _shared(runner: Runner, trials: Sequence[Trial], placement: Placement) -> dict[Shared, NegativeSampler]:
+def _shared(runner: Runner, trials: Iterable[Trial], placement: Placement) -> dict[Shared, NegativeSampler]:
     """A sampler for each pool whose trials score on Ray: the trials use the same scorers."""
     samplers: dict[Shared, NegativeSampler] = {}
     for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):

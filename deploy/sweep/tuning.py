@@ -106,7 +106,7 @@ def run_trials(work: Work, placement: Placement, progress: Progress, scheduler: 
             os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
             os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60", "RAY_AIR_NEW_OUTPUT": "0"}
             results = Tuner(trainable, param_space=space, tune_config=tuning, run_config=running).fit()
-        for result in results:
+        for result in (results[number] for number in range(len(results))):
             if result.error is not None and result.config is not None:
                 work.folder.fail(work.trials[result.config["trial"]], result.error)
     finally:

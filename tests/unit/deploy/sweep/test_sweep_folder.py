@@ -1,0 +1,128 @@
+"""What a sweep's folder knows of its trials, and what is shown of them."""
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from negsift.common.errors import BadInput, ServiceError
+from negsift.common.overrides import to_dict
+from negsift.deploy.recipes import digits
+from negsift.deploy.sweep.folder import State, SweepFolder
+from negsift.deploy.sweep.progress import Progress, duration
+from negsift.deploy.sweep.trial import Trial, trial_of
+
+TRIAL = trial_of(digits())
+SUMMARY = {
+    "strategy": "random", "best_epoch": 1, "epochs_run": 3,
+    "test": {"ap": 0.5, "roc_auc": 0.5}, "last": {"ap": None, "roc_auc": 0.5},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    return SweepFolder(tmp_path)
+
+
+def begin(folder: SweepFolder, trial: Trial = TRIAL) -> Path:
+    run = folder.run(trial)
+    run.write_json("config.json", to_dict(trial.config))
+    run.save({"progress": 1})
+    return run.path
+
+
+def finish(folder: SweepFolder) -> Path:
+    path = begin(folder)
+    folder.run(TRIAL).write_json("summary.json", SUMMARY)
+    return path
+
+
+def test_a_trial_is_new_then_begun_then_finished(folder: SweepFolder) -> None:
+    states = [folder.state(TRIAL)]
+    begin(folder)
+    states.append(folder.state(TRIAL))
+    finish(folder)
+    assert [*states, folder.state(TRIAL)] == [State.NEW, State.BEGUN, State.FINISHED]
+
+
+def test_a_failed_or_stopped_trial_is_so_until_it_starts_again(folder: SweepFolder) -> None:
+    begin(folder)
+    folder.fail(TRIAL, ServiceError("no answer\nfrom scorer 1", "look"))
+    failed = folder.state(TRIAL)
+    folder.start(TRIAL)
+    folder.stop(TRIAL, "worse")
+    assert [failed, folder.state(TRIAL)] == [State.FAILED, State.STOPPED]
+    folder.start(TRIAL)
+    assert folder.state(TRIAL) is State.BEGUN
+
+
+def test_why_a_trial_failed_is_one_line(folder: SweepFolder) -> None:
+    folder.fail(TRIAL, RuntimeError("first\nsecond " + "x" * 5000))
+    line = json.loads((folder.run(TRIAL).path / "failed.json").read_text())["error"]
+    assert line.startswith("RuntimeError: first second")
+    assert len(line) <= 300
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json", "checkpoint/last.pt"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
+def test_a_damaged_folder_is_begun_anew_and_told(
+    folder: SweepFolder, caplog: pytest.LogCaptureFixture, name: str, content: bytes
+) -> None:
+    path = begin(folder)
+    (path / name).write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert folder.state(TRIAL) is State.NEW
+    assert not path.exists()
+    assert f"{TRIAL.name} is done again" in caplog.text
+
+
+def test_a_folder_is_of_one_recipe(folder: SweepFolder) -> None:
+    folder.claim({"recipe": "digits"})
+    folder.claim({"recipe": "digits", "command": "another"})
+    with pytest.raises(BadInput, match="a sweep of digits"):
+        folder.claim({"recipe": "cifar10"})
+
+
+def test_the_folder_of_a_run_is_not_taken_for_a_sweeps(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(BadInput, match="a run in"):
+        SweepFolder(tmp_path).claim({"recipe": "digits"})
+
+
+def test_a_line_is_printed_for_each_trial_that_ends(folder: SweepFolder) -> None:
+    finish(folder)
+    failed = trial_of(digits().__class__("digits", seed=4))
+    folder.fail(failed, ServiceError("no room", "wait"))
+    text = io.StringIO()
+    with Progress(folder, 2, 1, Console(file=text, width=200)) as progress:
+        for trial in (TRIAL, failed):
+            progress.begin(trial)
+            progress.end(trial)
+            progress.end(trial)  # Tune may tell of an end twice
+    assert text.getvalue().splitlines() == [
+        f"[1/2] {TRIAL.name}: test AP 0.5000, 3 epochs, 0 s", f"[2/2] {failed.name}: failed, 0 s",
+    ]  # fmt: skip
+
+
+def test_a_terminal_shows_the_trials_that_run(folder: SweepFolder) -> None:
+    progress = Progress(folder, 3, 2, Console(file=io.StringIO(), width=200))
+    progress.begin(TRIAL)
+    for epoch, ap in enumerate((0.25, 0.75, 0.5)):
+        progress.report(TRIAL, epoch, ap)
+    text = io.StringIO()
+    Console(file=text, width=200).print(progress.table())
+    heading, row, caption = text.getvalue().splitlines()
+    assert heading.split() == ["trial", "epoch", "val", "AP", "time", "left"]
+    assert row.split()[:3] == [TRIAL.name, "3/20", "0.7500"]
+    assert caption.strip() == "0 of 3 ended, — left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 00 s"), (125.0, "2 min 05 s"), (3600.0 * 5 + 61, "5 h 01 min"), (float("nan"), "—")],
+)
+def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
