@@ -14,7 +14,8 @@ from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig, make_strategy
-from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
+from negsift.trainer.config import AugmentConfig, LogConfig, SamplingConfig, TrainingConfig
+from negsift.trainer.loggers.libraries import require_libraries
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fleet: FleetConfig = field(default_factory=FleetConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
 
 def check_fit(config: RunConfig) -> None:
@@ -43,6 +45,7 @@ def check_fit(config: RunConfig) -> None:
     make_strategy(config.strategy)  # that its options are its own is known before any data is read
     if config.augment.enabled and not clips:
         raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
+    require_libraries(config.log)
 
 
 def default_folder(config: RunConfig) -> Path:

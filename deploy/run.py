@@ -24,14 +24,17 @@ from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
+from negsift.trainer.config import LogConfig
 from negsift.trainer.folder import Json, RunFolder, flat
+from negsift.trainer.loggers.logger import Logger
+from negsift.trainer.loggers.make import make_loggers
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers"}
-"""Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
+FREE |= {"training.workers", *keys(LogConfig, "log.")}
+"""Keys that may change when a run is resumed: where scoring and training happen, and who gets its numbers."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
@@ -42,8 +45,11 @@ class Runner:
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
     _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
 
-    def run(self, config: RunConfig, out: Path) -> Json:
-        """Train to the end in the folder `out`, or go on there, and return the summary."""
+    def run(self, config: RunConfig, out: Path, loggers: tuple[Logger, ...] = ()) -> Json:
+        """Train to the end in the folder `out`, or go on there, and return the summary.
+
+        The numbers also go to `loggers`, after those that the configuration names.
+        """
         folder = RunFolder(out)
         config = pinned(config, folder)
         folder.check(to_dict(config), free=FREE)
@@ -55,8 +61,10 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
-        spec = RunSpec(split, model_for(split.pool, config.model, config.seed), sampler, folder, _facts(config, split))
+        model = model_for(split.pool, config.model, config.seed)
         folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
+        loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
+        spec = RunSpec(split, model, sampler, folder, _facts(config, split), loggers)
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         return trained(spec, trainer, config.seed, config.fleet.start_s)
 

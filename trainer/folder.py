@@ -25,7 +25,7 @@ Json = dict[str, Any]  # Any: JSON
 CHECKPOINT = "checkpoint/last.pt"
 _LONGEST_PATH = 4000
 """Bytes; Linux takes 4,096, which leaves room for the files of a run."""
-_OWN = {"selections", "checkpoint", "lost+found"}
+_OWN = {"selections", "checkpoint", "tensorboard", "wandb", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class RunFolder:
     @property
     def config(self) -> Json | None:
         """The configuration of the folder's run; None without a run."""
-        return self._read_json("config.json")
+        return self.read_json("config.json")
 
     @property
     def summary(self) -> Json | None:
         """The summary of a finished run; None before that."""
-        summary = self._read_json("summary.json")
+        summary = self.read_json("summary.json")
         if summary is not None and not _has_results(summary):
             raise self.damaged("summary.json", "without its results")
         return summary
@@ -137,7 +137,8 @@ class RunFolder:
                 "an empty folder or a new one", "choose another --out",
             )  # fmt: skip
 
-    def _read_json(self, name: str) -> Json | None:
+    def read_json(self, name: str) -> Json | None:
+        """A JSON object of the folder; None if it is not there."""
         if not os.path.lexists(self.path / name):
             return None
         path = regular(self.path / name)
