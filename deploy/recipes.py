@@ -14,11 +14,12 @@ from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig, make_strategy
-from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
+from negsift.trainer.config import AugmentConfig, LogConfig, SamplingConfig, TrainingConfig
+from negsift.trainer.loggers.libraries import require_libraries
 
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers"}
-"""Keys that may change when a run is resumed: where scoring and training happen doesn't change the results."""
+FREE |= {"training.workers", *keys(LogConfig, "log.")}
+"""Keys that may change when a run is resumed: where scoring and training happen, and who gets its numbers."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fleet: FleetConfig = field(default_factory=FleetConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
 
 def check_fit(config: RunConfig) -> None:
@@ -47,6 +49,7 @@ def check_fit(config: RunConfig) -> None:
     make_strategy(config.strategy)  # that its options are its own is known before any data is read
     if config.augment.enabled and not clips:
         raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
+    require_libraries(config.log)
 
 
 def default_folder(config: RunConfig) -> Path:

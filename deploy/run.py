@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
@@ -25,6 +25,8 @@ from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.loggers.logger import Logger
+from negsift.trainer.loggers.make import make_loggers
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
 
@@ -37,12 +39,14 @@ Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 class Runner:
     """Runs one configuration after another; those with the same data, model and fleet share data and shards."""
 
-    loggers: tuple[Any, ...] = ()
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
     _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
 
-    def run(self, config: RunConfig, out: Path) -> Json:
-        """Train to the end in the folder `out`, or go on there, and return the summary."""
+    def run(self, config: RunConfig, out: Path, loggers: tuple[Logger, ...] = ()) -> Json:
+        """Train to the end in the folder `out`, or go on there, and return the summary.
+
+        The numbers also go to `loggers`, after those that the configuration names.
+        """
         folder = RunFolder(out)
         config = pinned(config, folder)
         free = FREE | _added_since(folder, config)
@@ -56,8 +60,9 @@ class Runner:
             split = self.split(config.data)
         sampler = self._sampler(replace(config, fleet=fleet), split)
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
-        spec = RunSpec(split, model, sampler, folder, facts, self.loggers)
         folder.claim(to_dict(config), free=free)  # only now is all of it known to be usable
+        loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
+        spec = RunSpec(split, model, sampler, folder, facts, loggers)
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         return trained(spec, trainer, config.seed, config.fleet.start_s)
 

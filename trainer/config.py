@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from negsift.common.config import check_knobs, knob
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.round_policy import RoundPolicy
 
 MOST = 1e15
@@ -13,6 +13,13 @@ METRICS = {
     "roc_auc": "area under the ROC curve over bags (tied pairs count half)",
 }
 """The metrics that `metrics.bag_metrics` computes."""
+LOGGERS = {
+    "tensorboard": "event files in the run's folder, in tensorboard/",
+    "mlflow": "MLflow, where MLFLOW_TRACKING_URI says",
+    "wandb": "Weights & Biases",
+    "trackio": "Trackio",
+}
+"""The loggers that `loggers.make` makes."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +91,24 @@ class AugmentConfig:
     def enabled(self) -> bool:
         """Whether clips are augmented at all."""
         return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """Where the numbers of a run go besides its folder."""
+
+    to: tuple[str, ...] | None = knob(
+        None, f"loggers of the run's numbers, any of {', '.join(LOGGERS)}; none: its files"
+    )
+    project: str = knob("negsift", "project or experiment of mlflow, wandb and trackio")
+
+    def __post_init__(self) -> None:
+        check_knobs(self, "log")
+        for name in self.names:
+            if name not in LOGGERS:
+                raise UnknownName("log.to", name, LOGGERS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The loggers, each once."""
+        return tuple(dict.fromkeys(self.to or ()))

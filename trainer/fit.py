@@ -19,3 +19,5 @@ def fit(trainer: Trainer) -> Json:
         return trainer.finish()
     except KeyboardInterrupt:
         raise Interrupted(trainer.saved) from None
+    finally:
+        trainer.close()

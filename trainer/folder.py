@@ -26,7 +26,7 @@ Json = dict[str, Any]  # Any: JSON
 CHECKPOINT = "checkpoint/last.pt"
 _LONGEST_PATH = 4000
 """Bytes; Linux takes 4,096, which leaves room for the files of a run."""
-_OWN = {"selections", "checkpoint", "lost+found"}
+_OWN = {"selections", "checkpoint", "tensorboard", "wandb", "lost+found"}
 
 
 @dataclass(frozen=True)

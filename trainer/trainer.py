@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -19,6 +18,7 @@ from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
+from negsift.trainer.loggers.logger import Logger, RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
 from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
@@ -29,14 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run is made from, in a form that can be sent to its workers; `facts` are copied into its summary."""
+    """What a run is made from, in a form that can be sent to its workers; `facts` are copied into its summary.
+
+    `loggers` get its numbers: each epoch's, and at the end those of the test.
+    """
 
     split: Split
     model: nn.Module
     sampler: Sampler
     folder: RunFolder
     facts: Json
-    loggers: tuple[Any, ...] = ()
+    loggers: tuple[Logger, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Trainer:
         self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
         self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
         self._timer = StageTimer()
-        self._loggers = spec.loggers
+        self._loggers = RunLoggers(() if group.rank else spec.loggers)
         self._saved = 0
         self._resume()
 
@@ -114,9 +117,8 @@ class Trainer:
         self._folder.write_metrics(self._progress.history)
         self._folder.save(self._state())
         self._saved = self._progress.next_epoch
-        for logger in self._loggers:
-            logger.log({"val.ap": val["ap"]}, epoch)
         log.info(epoch_line(line))
+        self._loggers.log(line, epoch)
 
     def finish(self) -> Json:
         """Test the last and the best weights, and write and return the summary."""
@@ -134,8 +136,15 @@ class Trainer:
             "seconds": progress.seconds(),
             "staleness": max(line["staleness"] for line in history if line["fresh"]),
         }  # fmt: skip
+        self._loggers.log(summary_numbers(summary), progress.next_epoch)
+        if self._loggers.failed:
+            summary["failed_loggers"] = dict(self._loggers.failed)
         self._folder.write_json("summary.json", summary)
         return summary
+
+    def close(self) -> None:
+        """Close the loggers; the run is over, or was stopped."""
+        self._loggers.close()
 
     def _score(self, bags: LabelledBags) -> Metrics:
         return bag_metrics(self._learner.score(bags), bags.label)
@@ -162,6 +171,8 @@ class Trainer:
             raise self._folder.damaged(CHECKPOINT, f"of another shape: {error!r}") from error
         self._saved = self._progress.next_epoch
         log.info("resuming after epoch %d", self._saved - 1)
+        for line in self._progress.history:
+            self._loggers.log(line, line["epoch"])
 
     def _restore(self, state: Json) -> None:
         self._progress = Progress.from_state(state["progress"])
@@ -171,6 +182,11 @@ class Trainer:
         self._learner.load_state_dict(state["learner"])
         self._prefetch.resume(state["ahead"])
         self._sampler.load_state_dict(as_arrays(state["sampler"]))
+
+
+def summary_numbers(summary: Json) -> Json:
+    """What loggers get of a summary besides what epochs have: the results of the test, and the sums of all epochs."""
+    return {name: summary[name] for name in ("test", "last", "best_epoch", "epochs_run", "bags")}
 
 
 def epoch_line(line: Json) -> str:

@@ -119,7 +119,7 @@ def run_trial(setting: Mapping[str, str], work: Work) -> None:
     runner = _runner()
     runner.adopt(work.samplers)
     try:
-        runner.run(trial.config, work.folder.run(trial).path)
+        runner.run(trial.config, work.folder.run(trial).path, loggers=(TuneLogger(),))
     except NegsiftError as error:
         work.folder.fail(trial, error)
 
@@ -128,4 +128,4 @@ def run_trial(setting: Mapping[str, str], work: Work) -> None:
 def _runner() -> Runner:
     """The runner of this process: trials that follow each other in it share what they have decoded."""
     logging.basicConfig(level=logging.WARNING)
-    return Runner(loggers=(TuneLogger(),))
+    return Runner()

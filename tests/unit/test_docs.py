@@ -26,7 +26,7 @@ STEPS = {"service/strategies/near_level.py", "common/data/stripes.py"}
 """Files that a reader of docs/extending.md writes."""
 OTHERS = {"pip", "git", "ray", "export"}
 SETTING = re.compile(r"[a-z_][a-z_0-9.]*=.*")
-KEY = re.compile(r"(?:data|model|strategy|sampling|training|augment|fleet)\.[a-z_0-9.]+(?:=\S+)?")
+KEY = re.compile(r"(?:data|model|strategy|sampling|training|augment|fleet|log)\.[a-z_0-9.]+(?:=\S+)?")
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 
