@@ -7,6 +7,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
+from negsift.deploy.sweep.folder import SweepFolder
 from negsift.deploy.sweep.trial import Trial
 from negsift.deploy.sweep.tuning import EPOCH, VAL_AP
 
@@ -17,11 +18,10 @@ _REDUCTION = 3
 class EarlyStopping(FIFOScheduler):
     """ASHA for each set of bags: AP of other classes and bags says nothing of how good a trial is."""
 
-    def __init__(self, trials: Mapping[str, Trial]) -> None:
+    def __init__(self, folder: SweepFolder, trials: Mapping[str, Trial]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
-        self._trials = trials
+        self._folder, self._trials = folder, trials
         self._groups: dict[str, ASHAScheduler] = {}
-        self.stopped: dict[str, int] = {}
 
     def on_trial_add(self, tune_controller: TuneController, trial: TuneTrial) -> None:
         """Put the trial into its group."""
@@ -34,7 +34,7 @@ class EarlyStopping(FIFOScheduler):
         epochs = result[EPOCH] + 1  # ASHA counts from 1
         decision = str(self._group(trial).on_trial_result(tune_controller, trial, {**result, EPOCH: epochs}))
         if decision == self.STOP:
-            self.stopped[trial.config["trial"]] = epochs
+            self._folder.stop(self._trials[trial.config["trial"]], f"among the worse after {epochs} epochs (ASHA)")
         return decision
 
     def _group(self, trial: TuneTrial) -> ASHAScheduler:

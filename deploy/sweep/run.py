@@ -73,12 +73,9 @@ def _run(folder: SweepFolder, missing: Mapping[str, Trial], options: SweepOption
         if options.asha:
             from negsift.deploy.sweep.early_stopping import EarlyStopping
 
-            scheduler = EarlyStopping(missing)
+            scheduler = EarlyStopping(folder, missing)
         with Progress(folder, len(missing), _parallel(placement)) as progress:
             run_trials(work, placement, progress, scheduler)
-        for name, epochs in scheduler.stopped.items() if scheduler else ():
-            if folder.state(missing[name]) is State.BEGUN:
-                folder.stop(missing[name], f"among the worse after {epochs} epochs (ASHA)")
 
 
 def _shared(runner: Runner, trials: Iterable[Trial], placement: Placement) -> dict[Shared, NegativeSampler]:

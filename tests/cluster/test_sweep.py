@@ -1,0 +1,182 @@
+"""Sweeps on Ray: what they give, what they don't repeat, and what is left when something goes wrong."""
+
+import json
+import math
+import re
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from negsift.deploy.main import main
+from negsift.deploy.recipes import digits
+from negsift.deploy.run import Runner
+from negsift.deploy.sweep.grid import expand, parse_axes
+from negsift.deploy.sweep.trial import Trial
+from tests.cluster.processes import having, left_behind, marked
+from tests.cluster.serving import LIMIT_S, await_line, eventually, outside, program
+
+SHORT = ["training.epochs=2", "data.bag_size=2"]
+OVER = ["--over", "strategy.name=random,entropy", "--over", "data.target=8"]
+RESULT = ("val", "test", "last", "bags", "best_epoch", "epochs_run")
+
+
+def sweep(out: Path, *words: str) -> int:
+    return main(["sweep", "digits", *SHORT, *words, "--out", str(out)])
+
+
+def trials(seeds: int, *axes: str) -> list[Trial]:
+    base = digits()
+    short = replace(base, training=replace(base.training, epochs=2), data=replace(base.data, bag_size=2))
+    return expand(short, [parse_axes(axes or ("strategy.name=random,entropy", "data.target=8"))], seeds)
+
+
+def results(out: Path) -> dict[str, dict[str, Any]]:
+    """What each trial gave, by name."""
+    summaries = {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/summary.json")}
+    return {name: {key: summary[key] for key in RESULT} for name, summary in summaries.items()}
+
+
+def written(out: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in out.glob("*/summary.json")}
+
+
+@pytest.fixture(scope="module")
+def swept(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sweeps") / "two"
+    assert sweep(out, *OVER, "--seeds", "2") == 0
+    return out
+
+
+def test_a_trial_gives_what_its_run_gives_alone(swept: Path, tmp_path: Path) -> None:
+    trial = trials(2)[-1]
+    with Runner() as runner:
+        runner.run(trial.config, tmp_path / trial.name)
+    assert results(tmp_path)[trial.name] == results(swept)[trial.name]
+    tables = [pq.read_table(path / trial.name / "selections/epoch=0001.parquet") for path in (tmp_path, swept)]
+    assert tables[0].equals(tables[1])
+
+
+def test_a_sweep_that_grows_runs_only_what_is_new(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = written(swept)
+    assert sweep(swept, *OVER, "--seeds", "3") == 0
+    after = written(swept)
+    assert {name: after[name] for name in before} == before
+    assert set(after) == {trial.name for trial in trials(3)}
+    assert "6 trials" in (shown := capsys.readouterr().out)
+    assert len(re.findall(r"^\[\d/2\]", shown, re.MULTILINE)) == 2
+
+
+def test_a_sweep_that_is_finished_runs_nothing(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = written(swept)
+    assert sweep(swept, *OVER, "--seeds", "2") == 0
+    assert written(swept) == before
+    assert "4 ended, 0 to run" in capsys.readouterr().out
+
+
+def test_a_trial_that_fails_is_listed_and_the_others_go_on(
+    local_ray: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(tmp_path, "--over", "sampling.ratio=1,900", "--over", "data.target=8") == 1
+    told = capsys.readouterr()
+    assert len(results(tmp_path)) == 1
+    assert re.search(r"random-8-seed0-\w+ failed: .*no negative left by sampling.ratio=900", told.out)
+    assert "1 trial of 2 failed" in told.err
+
+
+def test_scorers_on_ray_are_shared_by_the_trials_of_a_pool(local_ray: None, tmp_path: Path) -> None:
+    words = ["fleet.kind=ray", "fleet.shards=2", "fleet.cpus_per_shard=0.1", *OVER]
+    assert sweep(tmp_path / "ray", *words) == sweep(tmp_path / "local", *OVER) == 0
+    assert results(tmp_path / "ray") == results(tmp_path / "local")
+
+
+def test_hopeless_trials_are_stopped_early_and_marked(
+    local_ray: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["training.epochs=9", "--over", "training.lr=0.001,0.0000001,0.0000002,0.0000003", "--asha"]
+    assert sweep(tmp_path, *words, "--parallel", "1") == 0
+    stopped = {path.parent.name for path in tmp_path.glob("*/stopped.json")}
+    assert stopped
+    assert len(stopped) + len(results(tmp_path)) == 4
+    assert capsys.readouterr().out.count("stopped early") >= len(stopped)
+    before = written(tmp_path)
+    assert sweep(tmp_path, *words, "--parallel", "1") == 0  # which doesn't run them again
+    assert written(tmp_path) == before
+
+
+def alone() -> dict[str, str]:
+    """The environment of a program that starts a Ray of its own."""
+    return {key: value for key, value in outside().items() if key != "RAY_ADDRESS"}
+
+
+def started(out: Path, *words: str) -> subprocess.Popen[str]:
+    arguments = ["sweep", "digits", *SHORT, *words, "--parallel", "1", "--out", str(out)]
+    return program("-m", "negsift", *arguments, env=alone(), stderr=subprocess.STDOUT)
+
+
+def kill(word: str, running: subprocess.Popen[str]) -> None:
+    """Kill the program and everything that it has started."""
+    for process in having(word):
+        process.kill()
+    running.communicate(timeout=LIMIT_S)
+    assert left_behind(word) == []
+
+
+def test_a_killed_sweep_goes_on_and_gives_the_same(swept: Path, tmp_path: Path) -> None:
+    with marked() as word:
+        running = started(tmp_path, *OVER, "--seeds", "2")
+        await_line(running, "[2/4]")
+        kill(word, running)
+    before = written(tmp_path)
+    assert 2 <= len(before) < 4
+    assert sweep(tmp_path, *OVER, "--seeds", "2") == 0
+    after = written(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert results(tmp_path) == {name: results(swept)[name] for name in after}
+    assert not (tmp_path / ".tune").exists()
+
+
+def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path) -> None:
+    with marked() as word:
+        running = started(tmp_path, *OVER, "--seeds", "9")
+        await_line(running, "[1/18]")
+        running.send_signal(signal.SIGINT)
+        told, _ = running.communicate(timeout=LIMIT_S)
+        assert running.returncode == 130
+        assert re.search(r"interrupted; \d+ of 18 trials are finished in .*; the same command goes on", told)
+        assert left_behind(word) == []
+
+
+def private_kib(pid: int, file: str) -> float:
+    """KiB of a mapped file that a process has to itself, by /proc; NaN if it doesn't map the file."""
+    parts = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(), flags=re.MULTILINE)
+    sizes = [re.findall(r"^Private_Dirty: +(\d+) kB", part, re.MULTILINE) for part in parts if file in part]
+    return sum(float(size) for one in sizes for size in one) if sizes else math.nan
+
+
+def test_trials_side_by_side_hold_the_decoded_pool_once(local_ray: None, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(120):
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    words = [f"data.root={tmp_path / 'data'}", "data.image_size=64", "data.bag_size=2", "training.epochs=900"]
+    with marked() as word:
+        arguments = ["images", *words, "--seeds", "4", "--cpus", "0.25", "--out", str(tmp_path / "out")]
+        running = program("-m", "negsift", "sweep", *arguments, env=alone(), stderr=subprocess.STDOUT)
+        assert eventually(lambda: len(holding(word)) == 4)
+        held = holding(word)
+        kill(word, running)
+    assert held == [0.0] * 4
+
+
+def holding(word: str) -> list[float]:
+    """What the trials that map the decoded images have of them for themselves, in KiB."""
+    trials = [process.pid for process in having(word) if process.name().startswith("ray::")]
+    return [kib for pid in trials if not math.isnan(kib := private_kib(pid, "/images.npy"))]
