@@ -2,6 +2,7 @@
 is heard.
 """
 
+import gc
 import os
 import secrets
 import signal
@@ -17,6 +18,12 @@ torch.set_num_threads(1)  # for small tensors, more threads only take more CPU t
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in programs started here, too: training rounds by the number of threads
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # in programs started here, too
 signal.signal(signal.SIGINT, signal.default_int_handler)  # by programs started here, too, where tests run behind `&`
+
+
+def pytest_collection_finish() -> None:
+    """Some 400,000 objects of imported packages live to the end: each search for garbage would visit all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -106,7 +106,7 @@ def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int
     if config.weights is not None:
         raise BadInput(f"model.weights with {config.name}", "a model of clips", "leave model.weights alone")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_key(seed, "weights") >> 1)
+        torch.default_generator.manual_seed(stream_key(seed, "weights") >> 1)
         encoder, size = make()
         pooling = make_pooling(config.pooling, size)
         return BagClassifier(encoder, nn.Linear(size, 2), pooling)

@@ -99,7 +99,7 @@ def make_clip_model(config: ModelConfig, form: ClipForm, seed: int, classes: int
         raise BadInput(found, f"at least {_SHRINK} of each", "raise data.audio.mels or data.audio.frames")
     make, size = CLIP_ENCODERS[config.name]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_key(seed, "weights") >> 1)
+        torch.default_generator.manual_seed(stream_key(seed, "weights") >> 1)
         model = ClipClassifier(form, make(form), AttentionHead(size, classes))
     if config.weights is not None:
         load_weights(model, Path(os.path.expanduser(config.weights)))

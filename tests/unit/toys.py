@@ -70,7 +70,7 @@ def vectors(sizes: Sequence[int], seed: int = 0, width: int = 6) -> list[Tensor]
 def vector_model(pooling: str = "mean_softmax", classes: int = 2, width: int = 6, seed: int = 0) -> BagClassifier:
     """A classifier of bags of vectors, with 4 features."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         encoder = nn.Sequential(nn.Linear(width, 4), nn.Tanh())
         return BagClassifier(encoder, nn.Linear(4, classes), make_pooling(pooling, 4))
 
@@ -81,7 +81,7 @@ class MeanNet(nn.Module):
     def __init__(self, classes: int = 2, width: int = 6) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             self.body, self.fc = nn.Linear(width, 4), nn.Linear(4, classes)
 
     def forward(self, bags: Tensor) -> Tensor:

@@ -96,6 +96,23 @@ class CachePlan(Dataset[int]):
         return f"{self.folder.name}/{self.config.frames}x{self.config.mels}" if kind == "features" else self.folder.name
 
 
+@dataclass(frozen=True)
+class _Attempts(Dataset[int | OSError]):
+    """A plan whose item is the error where a part can't be written.
+
+    An error that a DataLoader raises keeps its workers in a cycle until the garbage is collected. By then nothing
+    reaches them any more, and torch waits 5 s for each.
+    """
+
+    plan: CachePlan
+
+    def __getitem__(self, part: int) -> int | OSError:
+        try:
+            return self.plan[part]
+        except OSError as error:
+            return error
+
+
 RemoteDecoding = Callable[[CachePlan, Sequence[int]], Iterable[int]]
 remote_decoding: ContextVar[RemoteDecoding] = ContextVar("remote_decoding", default=lambda plan, missing: ())
 """Makes parts outside this process, for example on a cluster. Yields the numbers of the parts that it made; parts
@@ -159,9 +176,8 @@ def build_store(recordings: Sequence[Recording], config: AudioConfig, workers: i
         missing = [part for part in range(len(plan)) if not plan.is_made(part)]
         _make(plan, missing, min(workers or len(os.sched_getaffinity(0)), len(missing)))
     except OSError as error:
-        reason = str(error).strip().rpartition("\n")[2]  # torch puts a worker's traceback before its reason
         size_mb = len(recordings) * 2 * (config.samples + config.frames * config.mels) >> 20
-        found = f"{cache_folder()}, where decoded clips are kept, not writable ({reason})"
+        found = f"{cache_folder()}, where decoded clips are kept, not writable ({error})"
         remedy = "set the environment variable NEGSIFT_CACHE to one"
         raise BadInput(found, f"a folder with {size_mb + 1:,} MiB free", remedy) from error
     return ClipStore(plan)
@@ -188,7 +204,10 @@ def _made_parts(plan: CachePlan, missing: Sequence[int], workers: int) -> Iterat
     if left:
         processes = workers if workers > 1 else 0
         # in_order=False: a slow part must not hold back the parts behind it.
-        yield from DataLoader(plan, sampler=left, batch_size=None, num_workers=processes, in_order=False)
+        for made in DataLoader(_Attempts(plan), sampler=left, batch_size=None, num_workers=processes, in_order=False):
+            if isinstance(made, OSError):
+                raise made
+            yield made
 
 
 def _fingerprint(recordings: Sequence[Recording], config: AudioConfig) -> str:

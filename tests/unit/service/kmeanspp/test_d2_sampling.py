@@ -37,7 +37,7 @@ def picks(seeding: Seeding) -> tuple[list[int], int]:
     return seeding.index.tolist(), seeding.filled
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(rows=POOLS, share=st.floats(0.0, 1.2), epoch=st.integers(0, 3), shards=st.integers(1, 5))
 def test_picks_are_those_of_one_arrival_at_a_time(rows: np.ndarray, share: float, epoch: int, shards: int) -> None:
     spec = SeedingSpec(round(share * len(rows)), 7, epoch)
@@ -59,7 +59,7 @@ def test_the_cases_above_take_passes_and_smaller_radii() -> None:
     assert all(oracle.passes >= 2 for oracle in oracles)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3, 7, 16, 64])
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_picks_do_not_depend_on_shards_or_backends(backend: str, shards: int) -> None:
     points, spec = points_of(heavy_tailed(500, 4, seed=1)), SeedingSpec(150, 3, 2)

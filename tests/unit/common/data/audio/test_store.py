@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written_is_reported(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_is_full_is_reported(
+def test_a_disk_that_is_full_is_reported_and_leaves_no_process(
     workers: int, recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -194,6 +194,7 @@ def test_a_disk_that_is_full_is_reported(
     monkeypatch.setattr(store_module, "write_part", full)
     with pytest.raises(BadInput, match=r"not writable \(.*No space left on device"):
         build_store(recordings, SMALL, workers)
+    assert not multiprocessing.active_children()
 
 
 def test_rows_of_parquet_files_are_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
