@@ -52,7 +52,8 @@ def find_head(module: nn.Module, name: str | None) -> nn.Module:
     if name is not None and name not in layers:
         raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(layers)}", "correct head=")
     found = layers[-1] if name is None else name
-    return parts[next((key for key in adapted if found.startswith(f"{key}.")), found)]
+    head: nn.Module = parts[next((key for key in adapted if found.startswith(f"{key}.")), found)]
+    return head
 
 
 def _has_additions(part: nn.Module) -> bool:

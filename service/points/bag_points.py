@@ -140,7 +140,7 @@ def _reserve(file: int, size: int) -> None:
         os.posix_fallocate(file, 0, size)
     except OSError as error:
         raise ServiceError(
-            f"no room for {size / 2**20:,.1f} MiB of points in {tempfile.gettempdir()} ({os.strerror(error.errno)})",
+            f"no room for {size / 2**20:,.1f} MiB of points in {tempfile.gettempdir()} ({error.strerror})",
             "free some space, set TMPDIR to a folder on another disk, or raise fleet.cache_mb",
         ) from error
 
