@@ -1,7 +1,7 @@
 """One trainer worker in this process or several on Ray, and the share of the cluster that scorers then have."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from negsift.common.errors import BadInput
@@ -29,7 +29,9 @@ def trained(spec: RunSpec, config: TrainerConfig, seed: int, start_s: float) -> 
 def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
     """The fleet beside `workers` trainer workers: with several it is on Ray, on what they leave of the cluster.
 
-    Raises BadInput for a local fleet, which several workers can't share, and where the cluster has too little.
+    In a placement group that confines this program it has what the group leaves; several workers are outside, since Ray
+    Train makes a group of its own. Raises BadInput for a local fleet, which several workers can't share, and where
+    there is too little.
     """
     if workers == 1:
         return fleet
@@ -40,22 +42,22 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
         )  # fmt: skip
     from negsift.service.cluster.connect import connect  # imported here: Ray is not needed otherwise
     from negsift.service.cluster.resources import total_resources
+    from negsift.service.cluster.room import find_room, room_outside
 
     connect(fleet.dashboard)
-    return divided(total_resources(), workers, fleet)
+    total, group = total_resources(), find_room().group
+    if group is None:
+        return divided(total, workers, fleet)
+    _require_workers(room_outside(group), _kinds(total), workers, "beside a placement group that leaves them")
+    return replace(fleet, kind="ray")
 
 
 def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
     """The fleet on what is left of `have`, by resource, once each worker has a CPU, and a GPU if there are any."""
     from negsift.service.cluster.resources import scorer_resources, shard_count
 
-    kinds = ("CPU", "GPU") if have.get("GPU", 0.0) else ("CPU",)
-    for kind in kinds:
-        if workers > have.get(kind, 0.0):
-            raise BadInput(
-                f"training.workers={workers} on a cluster with {have.get(kind, 0.0):g} {kind}",
-                f"at most one worker a {kind}", "lower training.workers, or add nodes",
-            )  # fmt: skip
+    kinds = _kinds(have)
+    _require_workers(have, kinds, workers, "on a cluster with")
     left = {kind: have[kind] - workers for kind in kinds}
     shards = shard_count(left, fleet)
     try:
@@ -63,3 +65,17 @@ def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> Flee
     except BadInput as error:
         raise BadInput(f"{error.found} beside {workers} trainer workers", error.expected, error.remedy) from None
     return replace(fleet, kind="ray", shards=shards, cpus_per_shard=cpus, gpus_per_shard=gpus)
+
+
+def _kinds(total: Mapping[str, float]) -> Sequence[str]:
+    """What each worker takes one of: a CPU, and a GPU if the cluster has any."""
+    return ("CPU", "GPU") if total.get("GPU", 0.0) else ("CPU",)
+
+
+def _require_workers(have: Mapping[str, float], kinds: Sequence[str], workers: int, where: str) -> None:
+    for kind in kinds:
+        if workers > have.get(kind, 0.0):
+            raise BadInput(
+                f"training.workers={workers} {where} {have.get(kind, 0.0):g} {kind}",
+                f"at most one worker a {kind}", "lower training.workers, or add nodes",
+            )  # fmt: skip

@@ -167,7 +167,7 @@ class Trainer:
             self._restore(state)
         except BadInput:
             raise
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise self._folder.damaged(CHECKPOINT, f"of another shape: {error!r}") from error
         self._saved = self._progress.next_epoch
         log.info("resuming after epoch %d", self._saved - 1)
@@ -179,7 +179,10 @@ class Trainer:
         if len(self._progress.picked) != len(self._split.pool):
             found, remedy = f"a checkpoint of a pool of {len(self._progress.picked)} bags", "choose another --out"
             raise BadInput(found, f"{len(self._split.pool)}", f"the data has changed: {remedy}")
-        self._learner.load_state_dict(state["learner"])
+        try:
+            self._learner.load_state_dict(state["learner"])
+        except RuntimeError as error:  # of tensors that don't fit; one of the next line says that a worker is lost
+            raise ValueError(str(error)) from error
         self._prefetch.resume(state["ahead"])
         self._sampler.load_state_dict(as_arrays(state["sampler"]))
 

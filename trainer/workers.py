@@ -65,9 +65,11 @@ class ScratchFolder:
     def record(self, error: Exception) -> None:
         """Write down an error that a restart would repeat.
 
-        Other RuntimeErrors than lack of GPU memory are ignored: torch raises them when another worker is lost.
+        Ignored are other RuntimeErrors than lack of GPU memory, which torch raises when another worker is lost, and all
+        errors once Ray Train has dissolved the group for that: torch then raises ValueErrors and others.
         """
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+        lost = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
+        if lost or not torch.distributed.is_initialized():
             return
         error.add_note("".join(traceback.format_exception(error)))
         with replacing(self.path / "error") as stream:

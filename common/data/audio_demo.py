@@ -2,6 +2,7 @@
 none to three of five kinds of short events at random times. Its tags name the events but not their times: weak labels.
 """
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +67,9 @@ def _write_clip(folder: Path, seed: int, name: str) -> str:
         start = random.integers(0, len(samples) - len(event))
         samples[start : start + len(event)] += random.uniform(*_LOUDNESS) * event
     clip = "".join(random.choice(_LETTERS, 11))
-    soundfile.write(folder / f"{clip}.flac", np.clip(samples, -1, 1), RATE)
+    encoded = io.BytesIO()  # on a full disk soundfile would not say the reason
+    soundfile.write(encoded, np.clip(samples, -1, 1), RATE, format="FLAC")
+    (folder / f"{clip}.flac").write_bytes(encoded.getvalue())
     return f'{clip}, 0.000, {SECONDS:.3f}, "{",".join(f"/m/demo_{kind}" for kind in kinds or ["nothing"])}"'
 
 

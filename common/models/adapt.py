@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
@@ -74,8 +73,8 @@ class AdaptedModule(nn.Module):
 
     def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
         """The result of `embed` for encoded bags; logits may differ in the last bit."""
-        feats_ND = encoded.features.mean(1).to(self._head.weight.dtype)
-        return _embedded(linear(feats_ND, self._head.weight, self._head.bias), feats_ND, index, spec)
+        feats_ND = encoded.features.mean(1).to(next(self._head.parameters()).dtype)
+        return _embedded(self._head(feats_ND), feats_ND, index, spec)
 
     @property
     def head_name(self) -> str:
@@ -86,7 +85,7 @@ class AdaptedModule(nn.Module):
     @property
     def columns(self) -> int | None:
         """The number of logit columns, a single logit counting as two; None where only a forward pass can tell."""
-        return None if self._is_named else max(2, self._head.out_features)
+        return max(2, self._head.out_features) if isinstance(self._head, nn.Linear) and not self._is_named else None
 
     def _run(self, bags: Batch, count: int) -> ForwardPass:
         self._record.clear()
@@ -100,7 +99,7 @@ class AdaptedModule(nn.Module):
         linear = agree(outputs_NK, head.reshape(count, -1, head.shape[-1]), self._outputs or "logits")
         if not linear:
             self._require_logits(outputs_NK)
-        return ForwardPass(logits_NK, inputs.reshape(count, -1, inputs.shape[-1]), linear)
+        return ForwardPass(logits_NK, inputs.reshape(count, -1, inputs.shape[-1]), linear, head.shape[-1])
 
     def _require_logits(self, outputs_NK: Tensor) -> None:
         """Raise BadModel for outputs that aren't the head's and may be probabilities."""
@@ -113,7 +112,7 @@ class AdaptedModule(nn.Module):
 
     def _wrong_head(self, run: ForwardPass) -> BadModel:
         """The error of a last linear layer that isn't the classifier."""
-        name, size, columns = self.head_name, self._head.out_features, run.logits.shape[1]
+        name, size, columns = self.head_name, run.head_columns, run.logits.shape[1]
         found = f"{size} outputs of the last nn.Linear, {name!r}, for logits of {columns} columns"
         if size == columns:
             found = f"logits that are neither the outputs of the last nn.Linear, {name!r}, nor their mean"

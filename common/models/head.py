@@ -28,7 +28,7 @@ class HeadRecord(threading.local):
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """Bag `logits` (N, K), and the `inputs` of the head (N, n, D), n being 1 where it reads bags.
+    """Bag `logits` (N, K), and the `inputs` of the head (N, n, D), n being 1 where it reads bags; its `head_columns`.
 
     `linear` says that the logits are the head's outputs or their mean, so that they follow from the mean input.
     """
@@ -36,15 +36,27 @@ class ForwardPass:
     logits: Tensor
     inputs: Tensor
     linear: bool
+    head_columns: int
 
 
-def find_head(module: nn.Module, name: str | None) -> nn.Linear:
-    """The linear layer called `name`, or the last one of the module. Raises BadModel if there is none."""
-    layers = {key: part for key, part in module.named_modules() if isinstance(part, nn.Linear)}
+def find_head(module: nn.Module, name: str | None) -> nn.Module:
+    """The linear layer called `name`, or the last one of the module. Raises BadModel if there is none.
+
+    A linear layer with low-rank additions (LoRA) is one layer, under its own name and those of its parts.
+    """
+    parts = dict(module.named_modules())
+    adapted = [key for key, part in parts.items() if key and _has_additions(part)]
+    layers = [key for key, part in parts.items() if isinstance(part, nn.Linear) or key in adapted]
     if not layers:
         raise BadModel(f"no nn.Linear in {type(module).__name__}", "a linear last layer", "pass a model with one")
-    if name is None:
-        return list(layers.values())[-1]
-    if name not in layers:
+    if name is not None and name not in layers:
         raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(layers)}", "correct head=")
-    return layers[name]
+    found = layers[-1] if name is None else name
+    head: nn.Module = parts[next((key for key in adapted if found.startswith(f"{key}.")), found)]
+    return head
+
+
+def _has_additions(part: nn.Module) -> bool:
+    """Whether the part adds `lora_B(lora_A(x))` to a linear layer, as PEFT's layers and others of that form do."""
+    names = {name.lower() for name, _ in (*part.named_children(), *part.named_parameters(recurse=False))}
+    return {"lora_a", "lora_b"} <= names

@@ -8,9 +8,9 @@ from negsift.common.account import RecoveryCounts
 from negsift.common.errors import ServiceError
 from negsift.common.types import InstanceFeatures
 from negsift.service.cluster.errors import put
+from negsift.service.cluster.references import WeightsRef
 from negsift.service.cluster.request_run import RequestRun
 from negsift.service.cluster.resources import describe_cluster
-from negsift.service.cluster.scorer import WeightsRef
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.fleet.failover import Limits, RequestTracker
 from negsift.service.fleet.recovery_ledger import RecoveryLedger

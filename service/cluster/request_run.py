@@ -11,7 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 from negsift.common.account import RecoveryCounts
 from negsift.service.cluster.actor_records import actor_id, being_restarted
 from negsift.service.cluster.errors import put, reason_to_repeat
-from negsift.service.cluster.scorer import Reply, ScorerStatus, WeightsRef
+from negsift.service.cluster.references import Reply, ScorerStatus, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.fleet.failover import Action, Call, Kill, RequestTracker
 from negsift.service.fleet.recovery_ledger import RecoveryLedger

@@ -5,7 +5,7 @@ nothing of it is left when Tune removes the group.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ray
@@ -54,10 +54,15 @@ def find_room() -> Room:
     group, context = get_current_placement_group(), ray.get_runtime_context()
     if group is None or not context.should_capture_child_tasks_in_placement_group:
         return Room(total_resources())
-    table: Mapping[str, Mapping[int, Mapping[str, float]]] = placement_group_table(group)
     own: Mapping[str, float] = context.get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's
-    left = bundles_left(table["bundles"].values(), own)
+    left = bundles_left(_bundles(group), own)
     return Room({kind: sum(bundle.get(kind, 0.0) for bundle in left) for kind in _KINDS}, group, left)
+
+
+def room_outside(group: PlacementGroup) -> Mapping[str, float]:
+    """What the cluster has outside of a placement group."""
+    total, held = total_resources(), _bundles(group)
+    return {kind: total.get(kind, 0.0) - sum(bundle.get(kind, 0.0) for bundle in held) for kind in _KINDS}
 
 
 def bundles_left(bundles: Iterable[Mapping[str, float]], own: Mapping[str, float]) -> list[Mapping[str, float]]:
@@ -68,3 +73,8 @@ def bundles_left(bundles: Iterable[Mapping[str, float]], own: Mapping[str, float
         taken |= takes
         left.append({kind: bundle.get(kind, 0.0) - takes * own.get(kind, 0.0) for kind in _KINDS})
     return left
+
+
+def _bundles(group: PlacementGroup) -> Collection[Mapping[str, float]]:
+    table: Mapping[str, Mapping[int, Mapping[str, float]]] = placement_group_table(group)
+    return table["bundles"].values()

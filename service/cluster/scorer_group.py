@@ -17,8 +17,9 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import ServiceError
+from negsift.service.cluster.references import ScorerStatus, SpecRef
 from negsift.service.cluster.resources import describe_room, nodes
-from negsift.service.cluster.scorer import Scorer, ScorerStatus, SpecRef
+from negsift.service.cluster.scorer import Scorer
 from negsift.service.cluster.start_up import StartUp
 from negsift.service.fleet.pause_clock import PauseClock
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for

@@ -14,7 +14,7 @@ from negsift.common.errors import ServiceError
 from negsift.service.cluster.actor_records import actor_id, being_restarted
 from negsift.service.cluster.connect import require_importable
 from negsift.service.cluster.errors import reason_to_repeat
-from negsift.service.cluster.scorer import SpecRef
+from negsift.service.cluster.references import SpecRef
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.2

@@ -5,6 +5,7 @@ Axes: n bags, c columns.
 """
 
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from negsift.common.arrays import Array, Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.errors import ServiceError
 from negsift.common.types import Embedded, EmbeddingSpec
 from negsift.service.kmeanspp.messages import Moments
 from negsift.service.kmeanspp.point_backend import BackendFactory
@@ -128,7 +130,19 @@ class _PointBuffer:
         if 4 * columns * self._count <= self._limit_bytes:
             return np.zeros((self._count, columns), dtype=np.float32)
         with tempfile.TemporaryFile() as file:  # the mapping outlives it
+            _reserve(file.fileno(), 4 * columns * self._count)
             return np.memmap(file, np.float32, "w+", shape=(self._count, columns))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Have a file take its bytes on the disk: a mapping without them ends its process where the disk is full."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        raise ServiceError(
+            f"no room for {size / 2**20:,.1f} MiB of points in {tempfile.gettempdir()} ({error.strerror})",
+            "free some space, set TMPDIR to a folder on another disk, or raise fleet.cache_mb",
+        ) from error
 
 
 def _factors(part: Embedded, spec: PointsSpec) -> list[Steps]:

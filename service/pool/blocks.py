@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
 from negsift.common.arrays import Index
+
+Part = Literal["pool", "positives"]
+"""Of a shard: its blocks of the pool, or of the positives."""
 
 
 def block_index(block: int, size: int, total: int) -> Index:

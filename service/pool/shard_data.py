@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -12,9 +11,7 @@ from negsift.common.block_subset import BlockSubset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.service.pool.bag_source import BagSource
-from negsift.service.pool.blocks import block_index
-
-Part = Literal["pool", "positives"]
+from negsift.service.pool.blocks import Part, block_index
 
 
 @dataclass(frozen=True)

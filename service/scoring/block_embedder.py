@@ -12,8 +12,8 @@ import numpy as np
 from negsift.common.arrays import Index
 from negsift.common.errors import BadModel
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Need, Snapshot
-from negsift.service.pool.blocks import block_count, block_index, share_blocks
-from negsift.service.pool.shard_data import Part, ShardData
+from negsift.service.pool.blocks import Part, block_count, block_index, share_blocks
+from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.memory_limiter import MemoryLimiter
 from negsift.service.scoring.model_runner import ModelRunner

@@ -6,7 +6,7 @@ A request is a value that travels; `run` calls the shard's method on whichever m
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from negsift.common.account import RecoveryCounts
 from negsift.common.arrays import Index
@@ -14,10 +14,12 @@ from negsift.common.block_subset import BlockSubset
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
 from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.points.bag_points import Grid, PointsMeasure, PointsSpec
-from negsift.service.pool.shard_data import Part
-from negsift.service.scoring.shard import Shard
+from negsift.service.pool.blocks import Part
 from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy
+
+if TYPE_CHECKING:  # coordinators have requests, but no shards
+    from negsift.service.scoring.shard import Shard
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ class ShardRequest(ABC, Generic[T]):
     """A question whose answer from one shard is a T."""
 
     @abstractmethod
-    def run(self, shard: Shard, snapshot: Snapshot) -> T:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> T:
         """The shard's answer with the weights of `snapshot`."""
 
 
@@ -39,7 +41,7 @@ class TopK(ShardRequest[TopKSample]):
     round: Round
     request: TopKRequest
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> TopKSample:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> TopKSample:
         """See `Shard.top_k`."""
         return shard.top_k(snapshot, self.strategy, self.prepared, self.round, self.request)
 
@@ -53,7 +55,7 @@ class Embed(ShardRequest[Embedded | None]):
     subset: BlockSubset | None = None
     index: Index | None = None
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> Embedded | None:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> Embedded | None:
         """See `Shard.embed`."""
         return shard.embed(snapshot, self.part, self.spec, self.subset, self.index)
 
@@ -65,7 +67,7 @@ class EmbeddingBytes(ShardRequest[int]):
     spec: EmbeddingSpec
     subset: BlockSubset | None
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> int:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> int:
         """See `Shard.embedding_bytes`."""
         return shard.embedding_bytes(snapshot, self.spec, self.subset)
 
@@ -76,7 +78,7 @@ class MeasurePoints(ShardRequest[PointsMeasure]):
 
     spec: PointsSpec
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> PointsMeasure:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> PointsMeasure:
         """The shard keeps its points for queries."""
         return shard.points(snapshot, self.spec).measured
 
@@ -89,7 +91,7 @@ class QueryPoints(ShardRequest[T]):
     grid: Grid
     query: PointQuery[T]
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> T:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> T:
         """The answer of the shard's points."""
         return self.query.answer(shard.points(snapshot, self.spec).rows(self.grid, shard.point_backend))
 
@@ -101,7 +103,7 @@ class EncodeInstances(ShardRequest[InstanceFeatures]):
     subset: BlockSubset | None
     also: Index | None
 
-    def run(self, shard: Shard, snapshot: Snapshot) -> InstanceFeatures:
+    def run(self, shard: "Shard", snapshot: Snapshot) -> InstanceFeatures:
         """See `Shard.encode_instances`."""
         return shard.encode_instances(snapshot, self.subset, self.also)
 

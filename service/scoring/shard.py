@@ -14,7 +14,8 @@ from negsift.common.models.adapt import Embedder
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.points.bag_points import BagPoints, PointsSpec
-from negsift.service.pool.shard_data import Part, ShardData
+from negsift.service.pool.blocks import Part
+from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.block_embedder import BlockEmbedder
 from negsift.service.scoring.block_map import map_blocks
 from negsift.service.scoring.byte_limited_cache import ByteBudget

@@ -3,28 +3,21 @@
 Targets and architectures of one table share its decoded row groups; see `common.data.table.row_group_cache`.
 """
 
-import os
+import platform
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from typing import Self
 
 import torch
 
+from negsift.common.errors import BadInput
 from negsift.common.lru_cache import LruCache
+from negsift.common.threads import block_workers
 from negsift.common.types import Snapshot
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.shard import Shard
+from negsift.service.scoring.shard_memory import ShardMemory, resident_bytes
 from negsift.service.scoring.shard_spec import ShardSpec
-
-
-@dataclass(frozen=True)
-class ShardMemory:
-    """The number of a scorer's shards, the blocks of the one used last, bytes of embeddings and of the process."""
-
-    shards: int
-    blocks: int
-    kept_bytes: int
-    memory_bytes: int
 
 
 class ShardCache:
@@ -34,6 +27,19 @@ class ShardCache:
         self._number, self._device, self._threads = number, device, threads
         self._shards: LruCache[str, tuple[ShardSpec, Shard]] = LruCache(1)
         self._taken_over: dict[tuple[str, str, WorkItem], Shard] = {}
+
+    @classmethod
+    def of_process(cls, number: int, cpus: float, *, on_gpu: bool) -> Self:
+        """That of a process with a GPU, or with so many CPUs."""
+        return cls(number, torch.device("cuda" if on_gpu else "cpu"), block_workers(1 if on_gpu else max(1, int(cpus))))
+
+    def require_device(self) -> None:
+        """Raise BadInput if the shards are to be on a GPU and torch can't use any."""
+        if self._device.type == "cuda" and not torch.cuda.is_available():
+            raise BadInput(
+                f"a GPU of Ray's on {platform.node()}, where torch {torch.__version__} has no CUDA",
+                "GPUs that torch can use", "start Ray there with --num-gpus=0, or set fleet.gpus_per_shard=0",
+            )  # fmt: skip
 
     def prepare(self, digest: str, fetch: Callable[[], ShardSpec]) -> None:
         """Have the shard of the spec called `digest` ready, made from what `fetch` gives if it isn't kept.
@@ -72,9 +78,3 @@ class ShardCache:
         shards = [shard for _, (_, shard) in self._shards.items()]
         kept_bytes = sum(shard.budget.used_bytes for shard in shards)
         return ShardMemory(len(shards), shards[-1].blocks if shards else 0, kept_bytes, resident_bytes())
-
-
-def resident_bytes() -> int:
-    """The resident memory of this process in bytes, shared memory included."""
-    with open("/proc/self/statm") as table:
-        return int(table.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -27,13 +27,13 @@ from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
-from negsift.service.cluster.scorer import ScorerStatus, SpecRef, WeightsRef
+from negsift.service.cluster.references import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
 from negsift.service.monitoring.round_stats import Lags
-from negsift.service.scoring.shard_cache import resident_bytes
+from negsift.service.scoring.shard_memory import resident_bytes
 from negsift.service.selection.coordinator import select
 from negsift.service.serving.fair_queue import FairQueue
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, Wire, answer_of, error_of, parse

@@ -32,13 +32,13 @@ from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.cluster.errors import put, reason_to_repeat
-from negsift.service.cluster.scorer import ScorerStatus, SpecRef
+from negsift.service.cluster.references import ScorerStatus, SpecRef
 from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, ScorerGroup
 from negsift.service.cluster.service import last_moment
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.rebalance import Move
 from negsift.service.fleet.recovery_ledger import Incarnation
-from negsift.service.scoring.shard_cache import ShardMemory
+from negsift.service.scoring.shard_memory import ShardMemory
 from tests.cluster.moments import await_calm, is_first
 from tests.cluster.processes import alive
 from tests.cluster.serving import eventually

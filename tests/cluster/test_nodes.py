@@ -15,7 +15,8 @@ from negsift.common.errors import ServiceError
 from negsift.common.types import Selection
 from negsift.deploy.serve import describe
 from negsift.service import NegativeSampler, attach
-from negsift.service.cluster.service import CoordinatorActor, RayService, start_ray_service
+from negsift.service.cluster.coordinator import CoordinatorActor
+from negsift.service.cluster.service import RayService, start_ray_service
 from negsift.service.config import FleetConfig
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.pool.bag_source import BagSource

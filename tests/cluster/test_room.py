@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import BadInput, ServiceError
+from negsift.deploy.workers import fleet_beside
 from negsift.service import NegativeSampler
 from negsift.service.cluster import waiting
 from negsift.service.config import FleetConfig
@@ -26,22 +27,43 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 POOL = [torch.ones(5, 6) * position for position in range(30)]
 
 
+class Said(logging.Handler):
+    """What a logger is told, by its level and above."""
+
+    def __init__(self, logger: str, level: int) -> None:
+        super().__init__(level)
+        self.lines = list[str]()
+        logging.getLogger(logger).addHandler(self)
+        logging.getLogger(logger).setLevel(level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def trial(**fleet: Any) -> str:  # Any: FleetConfig's
     """What a sampler says of itself, once it has picked."""
     model, options = MeanNet(), FleetConfig(kind="ray", start_s=60.0, **fleet)
+    said = Said("negsift.service.sampler", logging.INFO)
     with NegativeSampler(POOL, model, strategy="entropy", k=5, options=options) as sampler:
         assert len(sampler.select(model.state_dict(), 0).index) == 5
-        return sampler._service.describe()
+    return said.lines[0]
+
+
+def beside_workers() -> FleetConfig:
+    """The fleet of a program that trains with two workers."""
+    return fleet_beside(2, FleetConfig())
 
 
 @contextmanager
-def confined(bundles: Sequence[dict[str, float]], cpus: float) -> Iterator[Any]:  # Any: a remote function
-    """A function that runs `trial` as Ray Tune runs a trial: in a placement group that captures its children."""
+def confined(  # Any: a remote function
+    bundles: Sequence[dict[str, float]], cpus: float, work: Callable[..., object] = trial
+) -> Iterator[Any]:
+    """A function that runs `work` as Ray Tune runs a trial: in a placement group that captures its children."""
     group = placement_group(list(bundles))  # type: ignore[no-untyped-call]  # Ray's
     try:
         assert group.wait(LIMIT_S)
         strategy = PlacementGroupSchedulingStrategy(group, 0, placement_group_capture_child_tasks=True)
-        yield ray.remote(trial).options(num_cpus=cpus, scheduling_strategy=strategy).remote
+        yield ray.remote(work).options(num_cpus=cpus, scheduling_strategy=strategy).remote
     finally:
         remove_placement_group(group)
 
@@ -62,6 +84,14 @@ def test_a_placement_group_too_small_for_what_is_asked_is_one_line_that_says_how
         ray.get(run(shards=2, cpus_per_shard=1.0), timeout=LIMIT_S)
     assert "2 scorers of 1 CPU each in a placement group that leaves them 0 CPU" in str(found.value)
     assert "expected 2 bundles of 1 CPU in the group, beside this program's own" in str(found.value)
+
+
+def test_trainer_workers_have_what_the_placement_group_leaves_of_the_cluster() -> None:
+    with confined([{"CPU": 1}] * 2, 1, beside_workers) as run:
+        assert ray.get(run(), timeout=LIMIT_S) == FleetConfig(kind="ray")  # whose scorers share the group's second CPU
+    with confined([{"CPU": 1}] * 3, 1, beside_workers) as run, pytest.raises(BadInput) as found:
+        ray.get(run(), timeout=LIMIT_S)
+    assert "training.workers=2 beside a placement group that leaves them 1 CPU; expected at most" in str(found.value)
 
 
 def test_waiting_for_room_is_said_with_who_holds_it_and_ends_in_one_line(

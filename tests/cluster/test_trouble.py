@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from negsift.common.errors import BadData, BadInput, BadWeights, ServiceError
 from negsift.service import NegativeSampler
 from negsift.service.cluster.resources import scorer_resources, shard_count
-from negsift.service.cluster.scorer import require_cuda
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import all_cpus_taken
 
@@ -28,13 +27,6 @@ class Fine(nn.Module):
     def forward(self, bags: Tensor) -> Tensor:
         answer: Tensor = self.head(bags).mean(1)
         return answer
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="torch has CUDA here")
-def test_a_gpu_that_only_ray_knows_is_named() -> None:
-    require_cuda(0)
-    with pytest.raises(BadInput, match=r"found 1 GPU of Ray's on \S+, where torch \S+ has no CUDA"):
-        require_cuda(1)
 
 
 @pytest.mark.parametrize(

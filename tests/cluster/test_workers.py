@@ -32,8 +32,8 @@ from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
 from negsift.trainer.workers import ScratchFolder, fit_with_restarts, train_together
-from tests.cluster.moments import die_once
-from tests.cluster.serving import LIMIT_S, all_cpus_taken, await_line, outside, program
+from tests.cluster.moments import die_once, is_first
+from tests.cluster.serving import LIMIT_S, all_cpus_taken, await_line, eventually, outside, program
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -80,18 +80,38 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
         return folder, fit(Trainer(spec, schedule(1), 5))
 
 
-def test_two_workers_give_the_run_of_one_though_one_is_killed(alone: tuple[Path, Json], tmp_path: Path) -> None:
-    marker, folder = tmp_path / "died", tmp_path / "run"
+@dataclass(frozen=True)
+class LossInTheSecondEpoch:
+    """One of two workers is killed, once; the other one hears of it when the group is dissolved, or before."""
 
-    def happens(rank: int) -> None:
-        if rank == 1 and (folder / "metrics.jsonl").exists():
-            die_once(marker)
+    folder: Path
+    late: bool
+
+    @property
+    def marker(self) -> Path:
+        return self.folder.with_name("died")
+
+    def __call__(self, rank: int) -> None:
+        if not (self.folder / "metrics.jsonl").exists():
+            return
+        if rank == 1:
+            die_once(self.marker)
+        elif self.late and is_first(self.folder.with_name("waited")):
+            assert eventually(lambda: not distributed.is_initialized())
+
+
+@pytest.mark.parametrize("late", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_two_workers_give_the_run_of_one_though_one_is_killed(
+    late: bool, alone: tuple[Path, Json], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    happens = LossInTheSecondEpoch(folder, late)
 
     options = FleetConfig(cpus_per_shard=0.5)
     spec = run_spec(folder, happens, shards=2, fleet="ray", options=options)
     with spec.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
         found = train_together(spec, schedule(2), 5)
-    assert marker.exists()
+    assert happens.marker.exists()
     assert picks(folder) == picks(alone[0])
     for part in ("val", "test", "last"):
         assert found[part] == pytest.approx(alone[1][part], rel=1e-3)

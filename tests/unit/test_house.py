@@ -29,11 +29,17 @@ def test_no_two_classes_have_one_name() -> None:
     assert not [name for name, count in names.items() if count > 1]
 
 
-def test_a_scorer_starts_without_slow_imports() -> None:
-    slow = "{'matplotlib', 'pandas', 'sklearn', 'torchvision'}"
-    needed = "negsift.service.cluster.scorer, negsift.common.models.encoders"  # what it runs, and what it is sent
-    program = f"import sys, {needed}; print(*{slow} & sys.modules.keys())"
-    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+@pytest.mark.parametrize(
+    ("program", "slow"),
+    [
+        # what a scorer runs, and what it is sent
+        ("service.scoring.shard_cache, negsift.common.models.encoders", "matplotlib pandas sklearn torchvision"),
+        ("service.cluster.coordinator", "matplotlib numba pandas pyarrow scipy sklearn torch"),
+    ],
+)
+def test_actors_start_without_slow_imports(program: str, slow: str) -> None:
+    code = f"import sys, negsift.{program}; print(*set({slow.split()}) & sys.modules.keys())"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "\n"
 
 

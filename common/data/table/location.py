@@ -3,6 +3,8 @@
 import os
 import re
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +78,27 @@ class Location:
     def begin(self) -> tuple[str, pa.NativeFile]:
         """A hidden name and an open file of that name, to be written and published. Raises BadInput if that fails."""
         hidden = f".making-{uuid.uuid4().hex}"
-        try:
+        with self.writing():
             self.fs.create_dir(self.path)
             return hidden, self.fs.open_output_stream(self.path_of(hidden))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A context that writes in the folder: where it can't, say because the disk is full, it raises BadInput."""
+        try:
+            yield
+        except FileExistsError:
+            raise
         except (pa.ArrowException, OSError) as error:
-            found = f"{self.name}, which can't be written ({error})"
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            found = f"{self.name}, which can't be written ({reason})"
             raise BadInput(found, "a writable folder with free space", "choose another") from None
+
+    @property
+    def absent_folders(self) -> Sequence[Path]:
+        """The folder and those around it that writing would make, the innermost first; none but on a local disk."""
+        folders = (Path(self.path), *Path(self.path).parents) if isinstance(self.fs, LocalFileSystem) else ()
+        return [folder for folder in folders if not os.path.lexists(folder)]
 
     def publish(self, hidden: str, file: str) -> None:
         """Give a finished file its name. Raises FileExistsError if the name is taken. On local disks only one program
@@ -98,9 +115,10 @@ class Location:
         """Write a file, which appears complete or not at all. Raises FileExistsError if the name is taken."""
         hidden, stream = self.begin()
         try:
-            with stream:
-                stream.write(data)
-            self.publish(hidden, file)
+            with self.writing():
+                with stream:
+                    stream.write(data)
+                self.publish(hidden, file)
         finally:
             self.remove(hidden)
 
@@ -108,6 +126,13 @@ class Location:
         """Delete a file; does nothing without one."""
         if self.size(file) is not None:
             self.fs.delete_file(self.path_of(file))
+
+
+def remove_if_empty(folders: Sequence[Path]) -> None:
+    """Remove these folders, the innermost first, as far as nobody has put anything there."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _rename_to_new(old: str, new: str) -> None:

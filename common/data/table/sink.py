@@ -1,7 +1,7 @@
 """Writes one Parquet file and hashes the bytes of each row group on the way."""
 
 import hashlib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -44,12 +44,11 @@ class ParquetSink:
         self._location, self._groups = location, list[RowGroup]()
         self._hidden, self._stream = location.begin()
         self._sink = HashingSink(self._stream)
-        # Encoded media and float features do not compress, and nothing reads statistics. Dictionaries pay only for
-        # columns of few distinct texts.
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,
-            use_dictionary=["labels.list.element", "split", "group_id"],
-        )  # fmt: skip
+        with ExitStack() as undo:
+            undo.callback(self._remove)
+            with location.writing():
+                self._writer = self._open(schema)
+            undo.pop_all()
 
     @property
     def size_bytes(self) -> int:
@@ -57,21 +56,35 @@ class ParquetSink:
         return self._sink.position
 
     def add(self, table: pa.Table) -> None:
-        """Write one row group."""
+        """Write one row group. Raises BadInput if there is no room for it."""
         start, instances = (self._sink.position if self._groups else 0), int(table["n_instances"].to_numpy().sum())
-        self._writer.write_table(table, row_group_size=table.num_rows)
+        with self._location.writing():
+            self._writer.write_table(table, row_group_size=table.num_rows)
         self._groups.append(RowGroup(start, self._sink.position - start, table.num_rows, instances, self._sink.cut()))
 
     def finish(self, name: str) -> TableFile:
-        """Close the file and publish it under its name."""
-        self._writer.close()
-        self._stream.close()
-        self._location.publish(self._hidden, name)
+        """Close the file and publish it under its name. Raises BadInput if there is no room for it."""
+        with self._location.writing():
+            self._writer.close()
+            self._stream.close()
+            self._location.publish(self._hidden, name)
         return TableFile(name, self._sink.position, self._sink.cut(), tuple(self._groups))
 
     def discard(self) -> None:
         """Close and remove the file."""
         with suppress(OSError):  # of a full disk, say; left open, the writer would complain at the interpreter's end
             self._writer.close()
-        self._stream.close()
+        self._remove()
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        # Encoded media and float features do not compress, and nothing reads statistics. Dictionaries pay only for
+        # columns of few distinct texts.
+        return pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"), schema, compression="none", write_statistics=False,
+            use_dictionary=["labels.list.element", "split", "group_id"],
+        )  # fmt: skip
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # as above
+            self._stream.close()
         self._location.remove(self._hidden)

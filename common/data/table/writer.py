@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from negsift.common.data.table.ids import require_unique_ids
-from negsift.common.data.table.location import Location
+from negsift.common.data.table.location import Location, remove_if_empty
 from negsift.common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
 from negsift.common.data.table.row_group_writer import RowGroupWriter
 from negsift.common.data.table.schema import Payload
@@ -34,7 +34,7 @@ class TableWriter:
         if not 0 < group_mb <= MOST_MB:
             raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
         self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
-        self._previous = _previous(location, payload, append)
+        self._previous, self._absent = _previous(location, payload, append), location.absent_folders
         self._version = self._previous.version + 1 if self._previous else 1
         own = f"{self._version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
         self._bags = RowGroupWriter(location, payload, limit, f"bags-{own}")
@@ -85,11 +85,12 @@ class TableWriter:
         return self._manifest
 
     def discard(self) -> None:
-        """Remove all files of this writer, unless its version was published just before the error."""
+        """Remove all files and folders of this writer, unless its version was published just before the error."""
         newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
             files.discard(listed)
+        remove_if_empty(self._absent)
 
     def __enter__(self) -> Self:
         return self

@@ -196,3 +196,54 @@ def test_a_classifier_whose_forward_scoring_would_not_call_is_refused() -> None:
     model.__class__ = Reversed
     with pytest.raises(BadModel, match="Reversed with a forward of its own; expected an embed to go with it"):
         as_embedder(model)
+
+
+class LowRank(nn.Module):
+    """A linear layer with low-rank additions, in the form that PEFT gives it."""
+
+    def __init__(self, layer: nn.Linear, names: tuple[str, str] = ("lora_A", "lora_B")) -> None:
+        super().__init__()
+        self.base_layer, self.names = layer, names
+        shapes = (layer.in_features, 2), (2, layer.out_features)
+        for name, shape in zip(names, shapes, strict=True):
+            self.add_module(name, nn.ModuleDict({"default": nn.Linear(*shape, bias=False)}))
+
+    def forward(self, features: Tensor) -> Tensor:
+        down, up = (self.get_submodule(f"{name}.default") for name in self.names)
+        return self.base_layer(features) + 2.0 * up(down(features))
+
+
+@pytest.mark.parametrize(
+    ("names", "head"),
+    [
+        (("lora_A", "lora_B"), None),
+        (("lora_A", "lora_B"), "fc"),
+        (("lora_A", "lora_B"), "fc.base_layer"),
+        (("lora_a", "lora_b"), "fc.lora_b.default"),
+    ],
+)
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_head_with_low_rank_additions_is_the_linear_layer_of_their_sum(
+    name: str, names: tuple[str, str], head: str | None
+) -> None:
+    net, merged = net_of(name), net_of(name)
+    net.fc = LowRank(net.fc, names).double()  # type: ignore[assignment]  # a layer of another class
+    down, up = (net.get_parameter(f"fc.{each}.default.weight") for each in names)
+    merged.load_state_dict({**net.body.state_dict(prefix="body."), **net.fc.base_layer.state_dict(prefix="fc.")})
+    with torch.no_grad():
+        merged.fc.weight += 2.0 * up @ down
+    found, expected = embed(as_embedder(net, head), GRADIENT), embed(as_embedder(merged), GRADIENT)
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-9)
+    np.testing.assert_allclose(found.features, expected.features, rtol=1e-12)
+    assert found.gradient is not None
+    assert expected.gradient is not None
+    np.testing.assert_allclose(found.gradient.left, expected.gradient.left, rtol=1e-9)
+
+
+def test_frozen_features_go_through_the_low_rank_additions() -> None:
+    net = net_of("instances (N, n, D)")
+    net.fc = LowRank(net.fc).double()  # type: ignore[assignment]  # as above
+    model = as_embedder(net)
+    with torch.inference_mode():
+        answer = model.answer(model.encode(BAGS, len(BAGS)), INDEX, FEATURES)
+    np.testing.assert_allclose(answer.logits, embed(model, FEATURES).logits, rtol=1e-12)

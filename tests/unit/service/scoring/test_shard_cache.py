@@ -15,6 +15,7 @@ from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.reader import RowGroupReader
 from negsift.common.data.table.row_group_stream import RowGroupStream
+from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import take_snapshot
@@ -105,3 +106,10 @@ def test_targets_share_decoded_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
     for feed in feeds:
         feed.gather(np.arange(len(feed)))
     assert len(decoded) == len(set(decoded)) == groups
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch has CUDA here")
+def test_a_gpu_that_torch_cannot_use_is_named() -> None:
+    ShardCache.of_process(0, 1.0, on_gpu=False).require_device()
+    with pytest.raises(BadInput, match=r"found a GPU of Ray's on \S+, where torch \S+ has no CUDA"):
+        ShardCache.of_process(0, 1.0, on_gpu=True).require_device()

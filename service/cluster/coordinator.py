@@ -1,0 +1,51 @@
+"""The coordinator of one sampler, as an actor. It imports no torch, which takes seconds, so it is soon there again."""
+
+import os
+
+import ray
+
+from negsift.common.types import Round, Selection
+from negsift.service.cluster.actor_records import own_incarnation
+from negsift.service.cluster.fleet import RayFleet
+from negsift.service.cluster.kv_store import KvStore
+from negsift.service.cluster.references import WeightsRef
+from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.fleet.failover import Limits
+from negsift.service.fleet.recovery_ledger import RecoveryLedger
+from negsift.service.monitoring.metrics import ServiceMetrics
+from negsift.service.monitoring.round_stats import Lags, RoundStats
+from negsift.service.points.shared_points import GatherLimits
+from negsift.service.selection.coordinator import select
+from negsift.service.selection.task import Task
+
+
+class CoordinatorActor:
+    """The coordinator in a process of its own. It keeps nothing of a round, so Ray may restart it and repeat one."""
+
+    def __init__(
+        self, factory: ScorerFactory, shards: int, limits: Limits, gather: GatherLimits, shares_instances: bool
+    ) -> None:
+        self._group, self._limits, self._gather = ScorerGroup.find(factory, shards), limits, gather
+        self._ledger = RecoveryLedger(KvStore.for_recovery(factory.tag))
+        self._incarnation = own_incarnation()
+        self._shares_instances = shares_instances
+        self._metrics, self._stats = ServiceMetrics(factory.tag), dict[str, RoundStats]()
+
+    def __repr__(self) -> str:
+        return "coordinator"
+
+    def status(self) -> dict[str, object]:
+        """Its name and process."""
+        return {"name": repr(self), "pid": os.getpid()}
+
+    def select(self, task: Task, round: Round, weights: WeightsRef) -> Selection:
+        """Run one round."""
+        self._ledger.begin(str(ray.get_runtime_context().get_task_id()))  # the same if Ray repeats the call
+        self._ledger.meet(self._incarnation, "coordinator")
+        fleet = RayFleet(self._group, self._limits, weights, self._ledger)
+        selection = select(fleet, task, round, self._gather, shares_instances=self._shares_instances)
+        name = f"{type(task.strategy).__name__}-seed{round.seed}"
+        stats = self._stats.setdefault(name, RoundStats())
+        stats.add(selection, round.epoch, round.pool.bags, Lags())
+        self._metrics.round(name, selection, stats)
+        return selection
