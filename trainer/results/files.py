@@ -19,6 +19,8 @@ from negsift.trainer.results.records import read_object
 from negsift.trainer.results.sweep import MARGIN, SweepResults, read_results
 from negsift.trainer.results.trials import FINISHED, Trial
 
+_INT64 = 2**63
+
 
 def write_results(folder: Path, margin: float = MARGIN) -> SweepResults:
     """Read the results of all runs below `folder`, and write its results.parquet and summary.json.
@@ -59,12 +61,16 @@ def _row(trial: Trial) -> Json:
     return row | {key: value for key, value in (summary | config).items() if key not in row}
 
 
-def _column(values: list[Any]) -> pa.Array:  # Any: JSON
+def _column(values: Sequence[Any]) -> pa.Array:  # Any: JSON
     """The values as one column: truth values, whole numbers, numbers, or else text; lists are JSON."""
-    kinds = {type(value) for value in values if value is not None}
-    for kind, accepted in ((pa.bool_(), {bool}), (pa.int64(), {int}), (pa.float64(), {int, float})):
-        if kinds and kinds <= accepted and (kind != pa.int64() or all(abs(v) < 2**63 for v in values if v is not None)):
-            return pa.array(values, kind)
+    known = [value for value in values if value is not None]
+    kinds = {type(value) for value in known}
+    if kinds == {bool}:
+        return pa.array(values, pa.bool_())
+    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in known):
+        return pa.array(values, pa.int64())
+    if kinds and kinds <= {int, float}:
+        return pa.array([value if value is None else float(value) for value in values], pa.float64())
     return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
 
 

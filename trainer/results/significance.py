@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, rankdata
-from statsmodels.stats.multitest import multipletests
 
 from negsift.common.arrays import Floats
 
@@ -45,10 +44,11 @@ def smallest_p(pairs: int) -> float:
 
 def holm(p: list[float]) -> list[float]:
     """The p-values of one family, corrected by Holm's method. A test without a p counts as one, and has none after."""
-    if not p:
-        return []
-    corrected = multipletests(np.nan_to_num(p, nan=1.0), method="holm")[1]
-    return [float(after) if before == before else np.nan for before, after in zip(p, corrected, strict=True)]
+    known = np.nan_to_num(p, nan=1.0)
+    order, left = np.argsort(known), np.arange(len(known), 0, -1)
+    after = np.empty(len(known))
+    after[order] = np.minimum(1.0, np.maximum.accumulate(known[order] * left))
+    return np.where(np.isnan(p), np.nan, after).tolist()
 
 
 def wins_p(wins: int, losses: int) -> float:
