@@ -18,7 +18,7 @@ from negsift.common.overrides import updated
 from negsift.deploy.main import main
 from negsift.deploy.run import Runner
 from negsift.deploy.train import describe
-from negsift.trainer.report.runs import read_runs
+from negsift.trainer.results.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["training.epochs=6", "data.image_size=16", "strategy.name=svm_margin"]

@@ -2,6 +2,6 @@
 
 from negsift.trainer.report.page import write_report
 from negsift.trainer.report.pictures import BagLookup
-from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.results.runs import ReportedRun
 
 __all__ = ["BagLookup", "ReportedRun", "write_report"]

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from negsift.common.arrays import Floats
-from negsift.trainer.report.comparison import BASELINE, RunGroup
+from negsift.trainer.results.design import BASELINE, FULL
+from negsift.trainer.results.groups import RunGroup
 
 # CSS variable: (colour in light mode, in dark mode). matplotlib draws with the first one.
-# c1 to c6 are Okabe and Ito's colours, which colour-blind readers can distinguish; c0 is for random.
+# c1 to c6 are Okabe and Ito's colours, which colour-blind readers can distinguish; c0 is for random, full for all.
 PALETTE = {
     "ink": ("#55606e", "#a8b3c1"),
     "grid": ("#e3e7ec", "#2c3440"),
@@ -28,6 +29,9 @@ PALETTE = {
     "c4": ("#cc79a7", "#ea9fca"),
     "c5": ("#e69f00", "#f6bd4a"),
     "c6": ("#56b4e9", "#93d3f8"),
+    "c7": ("#8c6d31", "#c9a869"),
+    "c8": ("#6a4fb3", "#a991f0"),
+    "full": ("#1b232d", "#e3e8ef"),
     "s1": ("#08519c", "#3b8fd9"),
     "s2": ("#4292c6", "#72b4e4"),
     "s3": ("#9ecae1", "#a9d0ea"),
@@ -35,7 +39,7 @@ PALETTE = {
 }
 DASHES = ("", "6 2.5", "1.5 2", "7 2 1.5 2")
 
-_COLOURS = 6
+_COLOURS = 8
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
 
 
@@ -81,11 +85,14 @@ class Plot:
 
 
 def group_style(group: RunGroup) -> LineStyle:
-    """The style of a group, the same in all plots and tables; random is grey."""
-    dash = DASHES[group.number // _COLOURS % len(DASHES)]
+    """The style of a group, the same in all plots and tables: a colour a strategy, a dash a setting.
+
+    Random is grey, the full set has the colour of text.
+    """
+    dash = DASHES[(group.level + group.arm // _COLOURS) % len(DASHES)]
     if group.strategy == BASELINE:
         return LineStyle("c0", dash if group.setting else DASHES[1])
-    return LineStyle(f"c{group.number % _COLOURS + 1}", dash)
+    return LineStyle("full" if group.strategy == FULL else f"c{group.arm % _COLOURS + 1}", dash)
 
 
 def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:

@@ -8,10 +8,10 @@ import jinja2
 from negsift.common.errors import BadData
 from negsift.common.unfinished import replacing
 from negsift.trainer.report import plots, remarks, table
-from negsift.trainer.report.comparison import compare
 from negsift.trainer.report.figure import PALETTE
 from negsift.trainer.report.pictures import BagLookup, show_bags
-from negsift.trainer.report.runs import ReportedRun, read_runs
+from negsift.trainer.results.groups import compare
+from negsift.trainer.results.runs import ReportedRun, read_runs
 
 
 def write_report(folder: Path, bags: BagLookup | None = None) -> Path:

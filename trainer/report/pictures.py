@@ -14,10 +14,10 @@ from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData, BadInput
-from negsift.trainer.report.comparison import Comparison, RunGroup
-from negsift.trainer.report.runs import ReportedRun
 from negsift.trainer.report.selections import ChosenBags, read_selection, scored_epochs, selected_epochs
 from negsift.trainer.report.spectrogram import CLIP_HEIGHT, CLIP_WIDTH, data_uri, picture_clip
+from negsift.trainer.results.groups import Comparison, RunGroup
+from negsift.trainer.results.runs import ReportedRun
 
 BagLookup = Callable[[ReportedRun], Split]
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from negsift.common.arrays import Floats
-from negsift.trainer.report.comparison import Comparison, RunGroup, estimate
 from negsift.trainer.report.figure import LegendEntry, LineStyle, Plot, draw_line, group_style, panel, whole_ticks
-from negsift.trainer.report.runs import EpochMetrics, ReportedRun
 from negsift.trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
+from negsift.trainer.results.estimate import estimate
+from negsift.trainer.results.groups import Comparison, RunGroup
+from negsift.trainer.results.runs import EpochMetrics, ReportedRun
 
 MEAN = "Mean over runs; the band is ± one standard error."
 SCORE_KEYS = tuple(

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from negsift.trainer.report.comparison import BASELINE, Comparison, Estimate, RunGroup, differing, overall, paired_gain
-from negsift.trainer.report.runs import ReportedRun
 from negsift.trainer.report.scoring_summary import scoring_summary
 from negsift.trainer.report.table import state
+from negsift.trainer.results.design import BASELINE, differing
+from negsift.trainer.results.estimate import Estimate
+from negsift.trainer.results.groups import Comparison, RunGroup, overall
+from negsift.trainer.results.runs import ReportedRun
 
 PROBLEMS = ("dropped", "filled", "retries")
 
@@ -104,7 +106,7 @@ def _one(comparison: Comparison) -> str:
         return f"{sentence}; next is {others[0].label} with {others[0].result('test.ap').text(3)}."
     if baseline is None or baseline is best or not baseline.result("test.ap").count:
         return f"{sentence}."
-    gain = paired_gain(best, baseline)
+    gain = comparison.gain(best)
     return f"{sentence}; {baseline.label} has {baseline.result('test.ap').text(3)}. {_verdict(gain)}"
 
 

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from negsift.trainer.report.comparison import estimate
-from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.results.estimate import estimate
+from negsift.trainer.results.runs import ReportedRun
 
 
 def scoring_summary(runs: Sequence[ReportedRun]) -> str:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from negsift.common.arrays import Floats, Index
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
-from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.results.runs import ReportedRun
 
 _FORMS = {"index": pyarrow.types.is_integer, "score": pyarrow.types.is_floating, "bag_id": pyarrow.types.is_string}
 """The columns that are read, and what their type must be."""

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from negsift.trainer.report.comparison import BASELINE, Comparison, RunGroup, estimate, overall, paired_gain
 from negsift.trainer.report.figure import LineStyle, group_style
-from negsift.trainer.report.runs import ReportedRun
+from negsift.trainer.results.design import BASELINE
+from negsift.trainer.results.estimate import estimate
+from negsift.trainer.results.groups import Comparison, RunGroup, overall
+from negsift.trainer.results.runs import ReportedRun
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ def _group_row(group: RunGroup, comparison: Comparison) -> Row:
         value = estimate(column.take(run) for run in group.finished)
         best = column.ranked and value.count > 0 and value.mean >= _best(column, comparison)
         cells.append(Cell(value.text(column.digits), best and len(comparison.groups) > 1))
-    baseline = comparison.baseline(group)
-    gain = paired_gain(group, baseline).text(3, "+") if baseline and baseline is not group else "—"
+    gain = comparison.gain(group).text(3, "+")
     note = f"{len(group.runs)} run{'s' if len(group.runs) > 1 else ''}"
     note = note if group.finished == group.runs else f"{len(group.finished)} of {note}"
     return Row(group.label, group_style(group), note, (cells[0], Cell(gain), *cells[1:]))

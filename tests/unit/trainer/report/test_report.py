@@ -19,14 +19,15 @@ from negsift.common.data.instances import Instances
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData
 from negsift.trainer.report import ReportedRun, write_report
-from negsift.trainer.report.comparison import compare, estimate, paired_gain
 from negsift.trainer.report.figure import LineStyle, draw_line, panel, to_svg
 from negsift.trainer.report.pictures import show_bags
 from negsift.trainer.report.plots import curve
 from negsift.trainer.report.remarks import facts, headline, problem_rows, settings, warnings
-from negsift.trainer.report.runs import read_runs
 from negsift.trainer.report.selections import picks_by_epoch
 from negsift.trainer.report.table import group_rows, overview_rows
+from negsift.trainer.results.estimate import estimate
+from negsift.trainer.results.groups import compare
+from negsift.trainer.results.runs import read_runs
 from tests.unit.toys import stack_bags
 
 POOL, K, EPOCHS = 20, 6, 3
@@ -157,10 +158,10 @@ def test_table_holds_mean_and_standard_error_computed_naively(sweep: Path) -> No
 
 def test_gain_on_random_is_paired_by_seed(sweep: Path) -> None:
     (comparison,) = compare(read_runs(sweep))
-    badge, _, random = comparison.groups
+    badge = comparison.groups[0]
     gains = [mine - theirs for mine, theirs in zip(TEST_AP["badge"], TEST_AP["random"], strict=True)]
-    assert paired_gain(badge, random).mean == pytest.approx(np.mean(gains))
-    assert paired_gain(badge, random).error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3))
+    assert comparison.gain(badge).mean == pytest.approx(np.mean(gains))
+    assert comparison.gain(badge).error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3))
 
 
 def test_one_value_has_no_error_and_none_has_no_mean() -> None:

@@ -10,13 +10,25 @@ from typing import Any
 import numpy as np
 
 from negsift.common.errors import BadData
-from negsift.trainer.report.records import read_lines, read_object
+from negsift.trainer.results.records import read_lines, read_object
 
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
 
 _EPOCH = (
-    *("loss", "val.ap", "val.roc_auc", "fresh", "pool", "scored", "dropped", "filled", "retries", "considered"),
+    *(
+        "loss",
+        "val.ap",
+        "val.roc_auc",
+        "fresh",
+        "pool",
+        "chosen",
+        "scored",
+        "dropped",
+        "filled",
+        "retries",
+        "considered",
+    ),
     *("oldest", "overlap", "coverage"),
     *(f"seconds.{stage}" for stage in STAGES),
 )

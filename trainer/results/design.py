@@ -1,0 +1,132 @@
+"""What differs among runs, and what each difference is: another block, another strategy, another setting."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from negsift.trainer.results.runs import ReportedRun
+
+BASELINE, FULL = "random", "full"
+_ABSENT = "—"
+_SEEDS = ("seed", "data.bag_seed")
+_WITHOUT_EFFECT = ("recipe", "training.workers", "fleet.")
+_WITH_EFFECT = ("fleet.block", "fleet.scoring.")
+
+Settings = tuple[tuple[str, str], ...]
+"""Keys with their values."""
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """What two strategies have to share to be compared as a pair: the bags and the seed."""
+
+    data: str
+    seed: str
+
+
+@dataclass(frozen=True)
+class GroupName:
+    """What the runs of a group have in common, as far as it differs from other groups.
+
+    `options` are the strategy's own; `plain` means that they are those of most runs.
+    """
+
+    strategy: str
+    options: Settings
+    setting: Settings
+    plain: bool
+
+    @property
+    def arm(self) -> str:
+        """The strategy with its options."""
+        return " · ".join(part for part in (self.strategy, as_text(self.options)) if part)
+
+    @property
+    def label(self) -> str:
+        """The strategy with its options and its setting."""
+        return " · ".join(part for part in (self.arm, as_text(self.setting)) if part)
+
+    @property
+    def order(self) -> tuple[list[tuple[float, str]], str]:
+        """A key to sort by: setting, numbers as numbers, then strategy."""
+        return [(_number(value), value) for _, value in self.setting], self.arm
+
+
+@dataclass(frozen=True)
+class Design:
+    """The keys in which runs differ, by what they mean; `usual` has the most common value of each."""
+
+    data: tuple[str, ...]
+    seeds: tuple[str, ...]
+    options: dict[str, tuple[str, ...]]
+    setting: tuple[str, ...]
+    usual: dict[str, str]
+
+    @classmethod
+    def of(cls, runs: Sequence[ReportedRun]) -> Self:
+        """The design that the runs show. Where a run happened is no part of it; how `full` samples isn't either."""
+        changed = differing(runs)
+        data = [key for key in changed if key.startswith("data.") and key not in _SEEDS]
+        strategies = {run.strategy for run in runs}
+        parts = {name: [run for run in runs if run.strategy == name] for name in strategies}
+        options = {name: tuple(key for key in differing(part) if _is_option(key)) for name, part in parts.items()}
+        sampled = differing([run for run in runs if run.strategy != FULL])
+        setting = [key for key in changed if _is_setting(key) and (not _is_sampling(key) or key in sampled)]
+        usual = {key: Counter(_value(run, key) for run in runs).most_common(1)[0][0] for key in changed}
+        seeds = tuple(key for key in _SEEDS if key in changed or key == "seed")
+        return cls(tuple(data) or ("data.target",), seeds, options, tuple(setting), usual)
+
+    def block(self, run: ReportedRun) -> Block:
+        """The bags, such as `target 3`, and the seed of a run."""
+        values = {key.removeprefix("data."): _value(run, key) for key in self.data}
+        data = ", ".join(f"{key} {value}" for key, value in values.items() if value != "null")
+        return Block(data, "/".join(_value(run, key) for key in self.seeds))
+
+    def name(self, run: ReportedRun) -> GroupName:
+        """The group of a run."""
+        options = tuple((key, _value(run, key)) for key in self.options[run.strategy])
+        kept = [key for key in self.setting if run.strategy != FULL or not _is_sampling(key)]
+        plain = all(self.usual[key] == value for key, value in options)
+        return GroupName(run.strategy, options, tuple((key, _value(run, key)) for key in kept), plain)
+
+
+def differing(runs: Iterable[ReportedRun]) -> list[str]:
+    """The configuration keys, sorted, in which the runs differ."""
+    runs = tuple(runs)
+    keys = sorted({key for run in runs for key in run.settings})
+    return [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
+
+
+def as_text(settings: Settings) -> str:
+    """`key=value` for each of them."""
+    return ", ".join(f"{key}={value}" for key, value in settings)
+
+
+def without_sampling(setting: Settings) -> Settings:
+    """The part of a setting that `full` has, too."""
+    return tuple((key, value) for key, value in setting if not _is_sampling(key))
+
+
+def _value(run: ReportedRun, key: str) -> str:
+    return run.settings.get(key, _ABSENT)
+
+
+def _is_option(key: str) -> bool:
+    return key.startswith("strategy.") and key != "strategy.name"
+
+
+def _is_sampling(key: str) -> bool:
+    return key.startswith("sampling.")
+
+
+def _is_setting(key: str) -> bool:
+    without_effect = key.startswith(_WITHOUT_EFFECT) and not key.startswith(_WITH_EFFECT)
+    return not without_effect and key != "seed" and not key.startswith(("data.", "strategy."))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

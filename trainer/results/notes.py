@@ -1,0 +1,57 @@
+"""What is missing in a sweep's results, and what to read them with, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from negsift.trainer.results.strategy import MAIN, StrategyResults
+from negsift.trainer.results.sweep import SettingResults, SweepResults
+from negsift.trainer.results.trials import FINISHED, STATES, UNFINISHED
+
+_MOST = 5
+_ENDED = {"stopped": "stopped early", "failed": "failed", UNFINISHED: "not finished"}
+
+
+def notes_on(results: SweepResults) -> tuple[str, ...]:
+    """Trials left out, by state; then for each setting what is missing in it."""
+    found = [*_left_out(results), *(note for setting in results.settings for note in _missing(setting))]
+    return tuple(dict.fromkeys(found))
+
+
+def _left_out(results: SweepResults) -> Iterator[str]:
+    for state in STATES:
+        trials = [trial for trial in results.trials if trial.state == state != FINISHED]
+        if trials:
+            named = [f"{trial.name} ({trial.reason})" if trial.reason else trial.name for trial in trials]
+            yield f"{_counted(len(trials), 'trial')} {_ENDED[state]}, in no mean: {_few(named)}."
+
+
+def _missing(setting: SettingResults) -> Iterator[str]:
+    place = f"{setting.title}: " if setting.title else ""
+    if setting.random is None:
+        yield f"{place}no random, so nothing is compared with it."
+    if setting.full is None:
+        yield f"{place}no full set, so non-inferiority is not known."
+    blocks = {(b.data, b.seed) for row in setting.strategies for b in row.blocks}
+    for row in setting.strategies:
+        yield from (f"{place}{note}" for note in _of(row, len(blocks)))
+    if len(blocks) == 1:
+        yield f"{place}one block alone, so nothing has an error."
+
+
+def _of(row: StrategyResults, blocks: int) -> Iterator[str]:
+    if len(row.blocks) < blocks:
+        yield f"{row.label} has {len(row.blocks)} of {blocks} blocks; its mean is over fewer than others'."
+    undefined = sum(block.values[MAIN] != block.values[MAIN] for block in row.blocks)
+    if undefined:
+        yield f"{row.label} has {_counted(undefined, 'block')} without a test AP (undefined or not finite)."
+    repeats = row.trials[FINISHED] - len(row.blocks)
+    if repeats:
+        yield f"{row.label} has {_counted(repeats, 'trial')} that repeat another; such a block counts once, as a mean."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
