@@ -17,13 +17,13 @@ from negsift.common.models.config import ModelConfig
 from negsift.common.overrides import keys, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.models import model_for
+from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
-from negsift.service.strategies.full import Full
 from negsift.trainer.config import LogConfig
 from negsift.trainer.folder import Json, RunFolder, flat
 from negsift.trainer.loggers.logger import Logger
@@ -33,8 +33,8 @@ from negsift.trainer.trainer import RunSpec, TrainerConfig
 
 log = logging.getLogger(__name__)
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers", *keys(LogConfig, "log.")}
-"""Keys that may change when a run is resumed: where scoring and training happen, and who gets its numbers."""
+FREE |= {"training.workers", "training.keep_weights", *keys(LogConfig, "log.")}
+"""Keys that may change when a run is resumed: where scoring and training happen, what is kept and logged."""
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
 
 
@@ -60,11 +60,11 @@ class Runner:
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)
-        sampler = self._sampler(replace(config, fleet=fleet), split)
+        sampler = self.sampler(replace(config, fleet=fleet), split)
         model = model_for(split.pool, config.model, config.seed)
         folder.claim(to_dict(config), free=FREE)  # only now is all of it known to be usable
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
-        spec = RunSpec(split, model, sampler, folder, _facts(config, split), loggers)
+        spec = RunSpec(split, model, sampler, folder, _facts(config, split), loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         return trained(spec, trainer, config.seed, config.fleet.start_s)
 
@@ -85,9 +85,9 @@ class Runner:
         config = updated(DataConfig(), stored)
         return self._splits.get(config) or load_split(config)
 
-    def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
-        strategy, policy = make_strategy(config.strategy), config.sampling.policy
-        k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
+    def sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
+        """A sampler for the configuration; it ends with this runner."""
+        strategy, policy, k = make_strategy(config.strategy), config.sampling.policy, negatives(config, split)
         shared = (config.data, config.model, config.fleet)
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
