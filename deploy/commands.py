@@ -12,12 +12,12 @@ from negsift.deploy.sweep.command import add_sweep_command
 from negsift.deploy.versions import own_version
 
 
-def run_command(words: list[str]) -> None:
-    """Parse the words and do what they ask; raises BadInput for anything that can't be done."""
+def run_command(words: list[str]) -> int:
+    """Parse the words, do what they ask and return the exit code; raises BadInput for anything that can't be done."""
     arguments = parser().parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.raiseExceptions = False  # a reader that is gone, or a full disk, must not end a run
-    arguments.do(arguments)
+    return int(arguments.do(arguments) or 0)
 
 
 def parser() -> Parser:
@@ -46,6 +46,15 @@ def parser() -> Parser:
     train.add_argument("--out", type=a_path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
     train.set_defaults(do=_train)
     add_sweep_command(commands)
+    replay = commands.add_parser(
+        "replay", help="make a run's recorded selections again, and say whether they are the same",
+        description="Exit code 0: the same bit for bit; 1: one differs, with what differs.",
+    )  # fmt: skip
+    replay.add_argument("folder", type=a_path, metavar="RUN", help="a run's folder")
+    replay.add_argument("--epoch", type=int, metavar="N", help="the selection of epoch N (all whose weights are kept)")
+    replay.add_argument("--shards", type=int, metavar="S", help="shards to score on (the run's own number)")
+    replay.add_argument("--fleet", choices=("local", "ray"), help="where to score (where the run did)")
+    replay.set_defaults(do=_replay)
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=a_path, metavar="DIR", help="a run's folder, or one that holds some")
     report.set_defaults(do=_report)
@@ -74,6 +83,16 @@ def _train(arguments: argparse.Namespace) -> None:
     from negsift.deploy.train import train  # not before the settings are known to be usable
 
     print(train(config, arguments.out or default_folder(config)))
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from negsift.deploy.replay import replay
+
+    all_same = True
+    for verdict in replay(arguments.folder, arguments.epoch, arguments.fleet, arguments.shards):
+        print(verdict.line, flush=True)
+        all_same &= verdict.same
+    return int(not all_same)
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -19,14 +19,15 @@ def run() -> int:
 
 
 def main(words: list[str]) -> int:
-    """Run a command and return its exit code: 0, 2 for bad input, 1 for our fault, 130 when interrupted."""
+    """Run a command and return its exit code: 0; 1, our fault or a difference; 2, bad input; 130, interrupted."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that has no letters in this terminal must not end a run
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from negsift.deploy.commands import run_command  # imported here: Ctrl-C during it is handled like any other
 
-        run_command(words)
+        code = run_command(words)
         sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return exit_with("interrupted; nothing was being trained", EXIT_INTERRUPTED)
     except BadInput as error:

@@ -18,8 +18,8 @@ from negsift.trainer.config import AugmentConfig, LogConfig, SamplingConfig, Tra
 from negsift.trainer.loggers.libraries import require_libraries
 
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers", *keys(LogConfig, "log.")}
-"""Keys that may change when a run is resumed: where scoring and training happen, and who gets its numbers."""
+FREE |= {"training.workers", "training.keep_weights", *keys(LogConfig, "log.")}
+"""Keys that may change when a run is resumed: where scoring and training happen, what is kept and logged."""
 
 
 @dataclass(frozen=True)

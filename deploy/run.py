@@ -17,13 +17,13 @@ from negsift.common.models.config import ModelConfig
 from negsift.common.overrides import flat, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.models import model_for
+from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import FREE, RunConfig
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
-from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.loggers.logger import Logger
 from negsift.trainer.loggers.make import make_loggers
@@ -58,11 +58,11 @@ class Runner:
         fleet = fleet_beside(config.training.workers, config.fleet)
         with decoded_on_ray(fleet):
             split = self.split(config.data)
-        sampler = self._sampler(replace(config, fleet=fleet), split)
+        sampler = self.sampler(replace(config, fleet=fleet), split)
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), free=free)  # only now is all of it known to be usable
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
-        spec = RunSpec(split, model, sampler, folder, facts, loggers)
+        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         return trained(spec, trainer, config.seed, config.fleet.start_s)
 
@@ -85,15 +85,15 @@ class Runner:
 
     def share(self, config: RunConfig) -> NegativeSampler:
         """A sampler that can be sent to other processes, whose runners `adopt` it; its fleet is on Ray."""
-        return self._sampler(config, self.split(config.data)).sibling("random", k=1)
+        return self.sampler(config, self.split(config.data)).sibling("random", k=1)
 
     def adopt(self, samplers: Mapping[Shared, NegativeSampler]) -> None:
         """Use the shards of samplers that another process has shared."""
         self._samplers |= samplers
 
-    def _sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
-        strategy, policy = make_strategy(config.strategy), config.sampling.policy
-        k = None if isinstance(strategy, Full) else config.sampling.negatives(len(split.positives))
+    def sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
+        """A sampler for the configuration; it ends with this runner."""
+        strategy, policy, k = make_strategy(config.strategy), config.sampling.policy, negatives(config, split)
         shared = (config.data, config.model, config.fleet)
         if shared in self._samplers:
             return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)

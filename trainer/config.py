@@ -13,6 +13,8 @@ METRICS = {
     "roc_auc": "area under the ROC curve over bags (tied pairs count half)",
 }
 """The metrics that `metrics.bag_metrics` computes."""
+KEEP = ("last", "best", "all")
+"""The weights kept for `replay`: of the newest selection, also of the best epoch's, or of all."""
 LOGGERS = {
     "tensorboard": "event files in the run's folder, in tensorboard/",
     "mlflow": "MLflow, where MLFLOW_TRACKING_URI says",
@@ -62,9 +64,12 @@ class TrainingConfig:
     mixed_precision: bool = knob(False, "train in bfloat16 if there is a GPU")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
     threads: int = knob(0, "threads of training; their number changes the last bits; 0: as torch chooses", least=0)
+    keep_weights: str = knob("last", "weights kept of those that selected, for `replay`: last, best (and last), all")
 
     def __post_init__(self) -> None:
         check_knobs(self, "training")
+        if self.keep_weights not in KEEP:
+            raise UnknownName("training.keep_weights", self.keep_weights, KEEP)
 
     def learning_rate(self, epoch: int) -> float:
         """`lr`, halved after `halve_from` epochs and again after every `halve_every` more."""

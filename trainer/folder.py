@@ -4,12 +4,12 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
@@ -21,12 +21,15 @@ from negsift.common.torch_file import load_tensors
 from negsift.common.types import Selection
 from negsift.common.unfinished import replacing
 from negsift.trainer.config import METRICS
+from negsift.trainer.selection_file import selection_table
 
 Json = dict[str, Any]  # Any: JSON
 CHECKPOINT = "checkpoint/last.pt"
+SELECTION, INPUTS = "selections/epoch={:04d}.parquet", "weights/epoch={:04d}.pt"
+"""Formats of an epoch."""
 _LONGEST_PATH = 4000
 """Bytes; Linux takes 4,096, which leaves room for the files of a run."""
-_OWN = {"selections", "checkpoint", "tensorboard", "wandb", "lost+found"}
+_OWN = {"selections", "checkpoint", "weights", "tensorboard", "wandb", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -97,24 +100,44 @@ class RunFolder:
         text = "".join(json.dumps(_without_nan(line)) + "\n" for line in lines)
         self._write("metrics.jsonl", lambda stream: stream.write(text.encode()))
 
-    def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str]) -> None:
-        """Write the negatives of one epoch, best first."""
-        columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
-        self._write(f"selections/epoch={epoch:04d}.parquet", lambda stream: pq.write_table(pa.table(columns), stream))
+    def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str], made: Json) -> None:
+        """Write the negatives of one epoch, best first, with what they were `made` from."""
+        table = selection_table(selection, bag_ids, made)
+        self._write(SELECTION.format(epoch), lambda stream: pq.write_table(table, stream))
+
+    def write_inputs(self, epoch: int, state: Callable[[], Json]) -> None:
+        """Write the weights and the sampler's state that the selection for an epoch was made from."""
+        self._write(INPUTS.format(epoch), lambda stream: stream.write(_saved_bytes(state())))
+
+    @property
+    def inputs_of(self) -> list[int]:
+        """The epochs whose weights and sampler's state are kept, ascending."""
+        return self._epochs(INPUTS)
+
+    @property
+    def selections_of(self) -> list[int]:
+        """The epochs that have a selection, ascending."""
+        return self._epochs(SELECTION)
+
+    def keep_inputs_of(self, epochs: Collection[int]) -> None:
+        """Remove the weights kept for other epochs."""
+        for epoch in set(self.inputs_of) - set(epochs):
+            (self.path / INPUTS.format(epoch)).unlink(missing_ok=True)
 
     def save(self, state: Mapping[str, Any]) -> None:  # Any: tensors, numbers, lists and dicts of them
         """Write the checkpoint."""
-        content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
-        torch.save(dict(state), content)
-        self._write(CHECKPOINT, lambda stream: stream.write(content.getbuffer()))
+        content = _saved_bytes(state)
+        self._write(CHECKPOINT, lambda stream: stream.write(content))
 
     def load(self) -> Json | None:
         """The checkpoint; None without one."""
-        if not os.path.lexists(self.path / CHECKPOINT):
-            return None
-        state = load_tensors(self.path / CHECKPOINT)
+        return self.load_state(CHECKPOINT) if os.path.lexists(self.path / CHECKPOINT) else None
+
+    def load_state(self, name: str) -> Json:
+        """What a file of saved tensors holds by name."""
+        state = load_tensors(self.path / name)
         if not isinstance(state, dict):
-            raise self.damaged(CHECKPOINT, f"a {type(state).__name__}")
+            raise self.damaged(name, f"a {type(state).__name__}")
         return state
 
     def damaged(self, name: str, reason: object) -> BadData:
@@ -151,6 +174,11 @@ class RunFolder:
                 "an empty folder or a new one", "choose another --out",
             )  # fmt: skip
 
+    def _epochs(self, name: str) -> list[int]:
+        """The epochs of the files of that format."""
+        numbers = (re.search(r"\d+", path.name) for path in (self.path / name).parent.glob("epoch=*"))
+        return sorted(int(found[0]) for found in numbers if found and (self.path / name.format(int(found[0]))).exists())
+
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path / name
         try:
@@ -161,6 +189,12 @@ class RunFolder:
             found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
             remedy = "free some space or choose another --out"
             raise BadInput(found, "a writable folder with free space", remedy) from error
+
+
+def _saved_bytes(state: Mapping[str, Any]) -> memoryview:  # Any: as in `save`
+    content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
+    torch.save(dict(state), content)
+    return content.getbuffer()
 
 
 def _has_results(summary: Json) -> bool:

@@ -19,13 +19,16 @@ _RECORDED = {"epoch", "val", "seconds", "chosen", "scored", "staleness", "fresh"
 
 @dataclass
 class Progress:
-    """`history` has a record for each epoch; `picked` (pool,) marks the bags chosen at least once."""
+    """`history` has a record for each epoch; `picked` (pool,) marks the bags chosen at least once. `made` says what the
+    `selection` in use was made from.
+    """
 
     picked: NDArray[np.bool_]
     history: list[Json] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = -1
     selection: Selection | None = None
+    made: Json = field(default_factory=dict)
 
     @property
     def next_epoch(self) -> int:
@@ -68,7 +71,7 @@ class Progress:
         last = self.selection
         return {
             "picked": torch.tensor(self.picked), "history": self.history, "best_weights": self.best_weights,
-            "best_epoch": self.best_epoch, "version": last and last.version,
+            "best_epoch": self.best_epoch, "version": last and last.version, "made": self.made,
             "selection": last and [torch.tensor(array) for array in (last.index, last.score, last.weight)],
         }  # fmt: skip
 
@@ -84,7 +87,7 @@ class Progress:
         if state["selection"] is not None:
             index, score, weight = (tensor.numpy() for tensor in state["selection"])
             selection = Selection(index, score, weight, state["version"])
-        return cls(state["picked"].numpy(), history, state["best_weights"], best, selection)
+        return cls(state["picked"].numpy(), history, state["best_weights"], best, selection, state.get("made", {}))
 
 
 def _overlap(before: Selection | None, now: Selection) -> float | None:

@@ -4,18 +4,16 @@ With a staleness of n, the selection for epoch e is scored with the weights of e
 of epoch 0), while the epochs in between train.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from negsift.common.protocols import Pending, Sampler
 from negsift.common.types import Selection
 from negsift.trainer.config import SamplingConfig
 from negsift.trainer.folder import Json
+from negsift.trainer.selection_inputs import SelectionInputs, as_arrays, as_tensors, copied
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,21 @@ class SelectionPrefetch:
         self._sampler, self._config, self._epochs = sampler, config, epochs
         self._prefetched: dict[int, PrefetchedSelection] = {}
 
-    def choose(self, epoch: int, weights: Mapping[str, Tensor]) -> Selection:
-        """Wait for the selection for `epoch`: the prefetched one, or else one with `weights`."""
+    def choose(self, epoch: int, weights: Mapping[str, Tensor]) -> tuple[Selection, SelectionInputs]:
+        """Wait for the selection for `epoch`, the prefetched one or else one with `weights`; also what it is from."""
+        before = self._sampler.state_dict()
         if epoch not in self._prefetched:
-            return self._sampler.select(weights, epoch)
-        return self._prefetched.pop(epoch).pending.result()
+            inputs = SelectionInputs(epoch, epoch, copied(weights), before, before)
+            return self._sampler.select(weights, epoch), inputs
+        ahead = self._prefetched.pop(epoch)
+        return ahead.pending.result(), SelectionInputs(epoch, ahead.version, ahead.weights, ahead.state, before)
 
     def request(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
         """Submit the selections of later epochs that may use `weights`, those of `epoch`, without waiting."""
         last = min(epoch + self._config.staleness, self._epochs - 1)
         later_rounds = (later for later in range(epoch + 1, last + 1) if later % self._config.every == 0)
         missing = [later for later in later_rounds if later not in self._prefetched]
-        # Training changes the weights in place while the selection is being made.
-        copies = {name: value.detach().clone() for name, value in weights.items()} if missing else {}
+        copies = copied(weights) if missing else {}
         for later in missing:
             self._submit(later, epoch, copies)
 
@@ -76,18 +76,3 @@ class SelectionPrefetch:
         state = self._sampler.state_dict()
         pending = self._sampler.submit(weights, epoch, version)
         self._prefetched[epoch] = PrefetchedSelection(epoch, version, weights, state, pending)
-
-
-def as_tensors(state: Json) -> Json:
-    """A sampler's state with a tensor in place of each array. It is a copy, since arrays from Ray are read-only."""
-    return _mapped(state, lambda value: torch.tensor(value) if isinstance(value, np.ndarray) else value)
-
-
-def as_arrays(state: Json) -> Json:
-    """The inverse of `as_tensors`."""
-    return _mapped(state, lambda value: value.numpy() if isinstance(value, Tensor) else value)
-
-
-def _mapped(state: Json, convert: Callable[[Any], Any]) -> Json:  # Any: as in Json
-    items = state.items()
-    return {name: _mapped(value, convert) if isinstance(value, dict) else convert(value) for name, value in items}

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
@@ -16,12 +16,14 @@ from negsift.common.types import Selection
 from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
+from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
 from negsift.trainer.loggers.logger import Logger, RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
-from negsift.trainer.selection_prefetch import SelectionPrefetch, as_arrays, as_tensors
+from negsift.trainer.selection_inputs import SelectionInputs, as_arrays, as_tensors
+from negsift.trainer.selection_prefetch import SelectionPrefetch
 from negsift.trainer.worker_group import Rank0Folder, Rank0Sampler, WorkerGroup
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ log = logging.getLogger(__name__)
 class RunSpec:
     """What a run is made from, in a form that can be sent to its workers; `facts` are copied into its summary.
 
-    `loggers` get its numbers: each epoch's, and at the end those of the test.
+    `loggers` get its numbers: each epoch's, and at the end those of the test. `origin` is recorded with every
+    selection: the digests of data and the settings that it is made from.
     """
 
     split: Split
@@ -40,6 +43,7 @@ class RunSpec:
     folder: RunFolder
     facts: Json
     loggers: tuple[Logger, ...] = ()
+    origin: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,20 @@ class Trainer:
 
     def __init__(self, spec: RunSpec, config: TrainerConfig, seed: int, group: WorkerGroup | None = None) -> None:
         group = group or WorkerGroup()
-        self._split, self._facts, self._seed = spec.split, spec.facts, seed
+        self._split, self._facts, self._origin, self._seed, self._group = (
+            spec.split,
+            spec.facts,
+            spec.origin,
+            seed,
+            group,
+        )
         self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
         self._learner = Learner(spec.model, self._training, seed, group)
         self._share = BatchShare(group.rank, group.size)
         self._sampler, self._folder = Rank0Sampler(group, spec.sampler), Rank0Folder(spec.folder.path, group)
         self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
         self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
+        self._inputs: SelectionInputs | None = None
         self._timer = StageTimer()
         self._loggers = RunLoggers(() if group.rank else spec.loggers)
         self._saved = 0
@@ -87,7 +98,7 @@ class Trainer:
         weights, selection = self._learner.model.state_dict(), self._progress.selection
         with self._timer.stage("select"):
             if epoch % self._sampling.every == 0 or selection is None:
-                selection = self._prefetch.choose(epoch, weights)
+                selection, self._inputs = self._prefetch.choose(epoch, weights)
             self._prefetch.request(epoch, weights)
         return selection
 
@@ -113,9 +124,11 @@ class Trainer:
         line = self._progress.record(epoch, selection, fresh, loss=loss, val=val, seconds=seconds)
         self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
-        self._folder.write_selection(epoch, selection, self._split.pool.bag_id(selection.index))
+        self._keep_inputs()
+        self._folder.write_selection(epoch, selection, self._split.pool.bag_id(selection.index), self._progress.made)
         self._folder.write_metrics(self._progress.history)
         self._folder.save(self._state())
+        self._forget_weights()
         self._saved = self._progress.next_epoch
         log.info(epoch_line(line))
         self._loggers.log(line, epoch)
@@ -123,6 +136,7 @@ class Trainer:
     def finish(self) -> Json:
         """Test the last and the best weights, and write and return the summary."""
         progress, history = self._progress, self._progress.history
+        self._forget_weights()  # in case that it was stopped just before
         last = self._score(self._split.test)
         self._learner.model.load_state_dict(progress.best_weights)
         trained = sum(len(self._split.positives) + line["chosen"] for line in history)
@@ -145,6 +159,18 @@ class Trainer:
     def close(self) -> None:
         """Close the loggers; the run is over, or was stopped."""
         self._loggers.close()
+
+    def _keep_inputs(self) -> None:
+        """Keep what a new selection was made from, and record its digests."""
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            self._progress.made = self._group.on_rank0(lambda: inputs.digests() | self._origin)
+            self._folder.write_inputs(inputs.epoch, inputs.state)
+
+    def _forget_weights(self) -> None:
+        """Remove the weights that are kept no longer."""
+        needed = needed_epochs(self._training.keep_weights, self._progress.history, self._progress.best_epoch)
+        self._group.on_rank0(lambda: self._folder.keep_inputs_of(needed))
 
     def _score(self, bags: LabelledBags) -> Metrics:
         return bag_metrics(self._learner.score(bags), bags.label)

@@ -43,6 +43,14 @@ class Instances:
         object.__setattr__(self, "in_memory", opened)
         return opened
 
+    @property
+    def content(self) -> str:
+        """What identifies the images: their folder's name, a hash of where they come from, or a hash of the pixels."""
+        if self.path is not None:
+            return self.path.parent.name
+        pixels = np.ascontiguousarray(self.images)
+        return f"{pixels.shape} {hashlib.blake2b(pixels.data, digest_size=16).hexdigest()}"
+
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         return self.__dict__ | ({"in_memory": None} if self.path else {})
 

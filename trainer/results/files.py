@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.errors import BadInput
+from negsift.common.overrides import flat
 from negsift.common.unfinished import replacing
-from negsift.trainer.folder import Json, flat
+from negsift.trainer.folder import Json
 from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.records import read_object
 from negsift.trainer.results.sweep import MARGIN, SweepResults, read_results

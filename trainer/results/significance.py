@@ -48,7 +48,7 @@ def holm(p: list[float]) -> list[float]:
     order, left = np.argsort(known), np.arange(len(known), 0, -1)
     after = np.empty(len(known))
     after[order] = np.minimum(1.0, np.maximum.accumulate(known[order] * left))
-    return np.where(np.isnan(p), np.nan, after).tolist()
+    return [float(value) for value in np.where(np.isnan(p), np.nan, after)]
 
 
 def wins_p(wins: int, losses: int) -> float:

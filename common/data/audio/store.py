@@ -138,6 +138,11 @@ class ClipStore:
         """The parameters of the clips."""
         return self._plan.config
 
+    @property
+    def content(self) -> str:
+        """What identifies the features: the folder's name, a hash of the clips' content, and the features' shape."""
+        return f"{self._plan.folder.name}/{self.config.frames}x{self.config.mels}"
+
     def features(self, number: Index) -> NDArray[np.float16]:
         """Log-mel (n, frames, mels) of the clips with these numbers."""
         return self._gather("features", number)

@@ -7,6 +7,7 @@ changes. A manifest is a JSON file such as `manifest-000001.json`, written after
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
 import re
@@ -84,6 +85,12 @@ class Manifest:
     def group(self, place: tuple[int, int]) -> RowGroup:
         """The row group at (file, group in it)."""
         return self.files[place[0]].groups[place[1]]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the manifest, which holds hashes of all files."""
+        content = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
     @property
     def instance_table(self) -> "Manifest":

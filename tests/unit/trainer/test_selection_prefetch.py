@@ -54,7 +54,7 @@ def run(ahead: SelectionPrefetch, epochs: range, every: int = 1) -> list[int]:
     weights, versions = {"w": torch.tensor([float(epochs.start)])}, []
     for epoch in epochs:
         if epoch % every == 0:
-            versions.append(ahead.choose(epoch, weights).version)
+            versions.append(ahead.choose(epoch, weights)[0].version)
         ahead.request(epoch, weights)
         weights["w"] += 1
     return versions

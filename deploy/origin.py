@@ -1,0 +1,26 @@
+"""What the selections of a run are made from besides weights: its data, by digests, and settings."""
+
+from dataclasses import asdict
+
+from negsift.common.data.bags_digest import bags_digest
+from negsift.common.data.split import Split
+from negsift.deploy.recipes import RunConfig
+from negsift.service.strategies import make_strategy
+from negsift.service.strategies.full import Full
+from negsift.trainer.folder import Json
+
+
+def negatives(config: RunConfig, split: Split) -> int | None:
+    """The negatives of an epoch; None for all of them. Raises BadInput if there would be none."""
+    full = isinstance(make_strategy(config.strategy), Full)
+    return None if full else config.sampling.negatives(len(split.positives))
+
+
+def origin(config: RunConfig, split: Split) -> Json:
+    """What is recorded with every selection of the run, in plain values; shards and fleet are not part of it."""
+    return {
+        "pool": bags_digest(split.pool), "positives": bags_digest(split.positives),
+        "strategy": asdict(config.strategy), "policy": asdict(config.sampling.policy), "model": asdict(config.model),
+        "scoring": asdict(config.fleet.scoring), "block": config.fleet.block,
+        "k": negatives(config, split), "target": config.data.target, "seed": config.seed,
+    }  # fmt: skip
