@@ -4,10 +4,14 @@ from collections.abc import Callable
 
 from negsift.common.errors import UnknownName
 from negsift.deploy.recipes import RECIPES
+from negsift.deploy.studies.claims import claims
+from negsift.deploy.studies.figure1 import figure1, figure1_rehearsal
 from negsift.deploy.studies.table1 import table1
 from negsift.deploy.sweep.study import Study
 
-STUDIES: dict[str, Callable[[], Study]] = {"table1": table1}
+STUDIES: dict[str, Callable[[], Study]] = {
+    "table1": table1, "figure1": figure1, "figure1-rehearsal": figure1_rehearsal, "claims": claims,
+}  # fmt: skip
 
 
 def study_named(name: str) -> Study:

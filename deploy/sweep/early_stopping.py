@@ -8,7 +8,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from negsift.deploy.sweep.folder import SweepFolder
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.trial import TrialSpec
 from negsift.deploy.sweep.tuning import EPOCH, VAL_AP
 
 _REDUCTION = 3
@@ -18,7 +18,7 @@ _REDUCTION = 3
 class EarlyStopping(FIFOScheduler):
     """ASHA for each set of bags: AP of other classes and bags says nothing of how good a trial is."""
 
-    def __init__(self, folder: SweepFolder, trials: Mapping[str, Trial]) -> None:
+    def __init__(self, folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._folder, self._trials = folder, trials
         self._groups: dict[str, ASHAScheduler] = {}

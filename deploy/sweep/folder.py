@@ -8,7 +8,7 @@ from pathlib import Path
 
 from negsift.common.errors import BadData, BadInput, NegsiftError
 from negsift.deploy.one_line import one_line
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ FAILED, STOPPED = "failed.json", "stopped.json"
 """What a trial's folder holds if the trial failed, or was stopped since others of its bags were better."""
 
 
-class State(enum.Enum):
+class TrialState(enum.Enum):
     """How far a trial is."""
 
     NEW = "new"
@@ -43,36 +43,36 @@ class SweepFolder:
             raise BadInput(found, f"an empty folder or one of {facts['recipe']}", "choose another --out")
         folder.write_json("sweep.json", facts)
 
-    def run(self, trial: Trial) -> RunFolder:
+    def run(self, trial: TrialSpec) -> RunFolder:
         """The folder of a trial."""
         return RunFolder(self.path / trial.name)
 
-    def state(self, trial: Trial) -> State:
+    def state(self, trial: TrialSpec) -> TrialState:
         """How far a trial is. A damaged folder, as a full disk leaves it, is removed, which is told."""
         run = self.run(trial)
         try:
             if run.summary is not None:
-                return State.FINISHED
+                return TrialState.FINISHED
             begun = run.config is not None and run.load() is not None
         except BadData as error:
             log.warning("%s is done again: %s", trial.name, error.found)
             shutil.rmtree(run.path)
-            return State.NEW
-        for name, state in ((FAILED, State.FAILED), (STOPPED, State.STOPPED)):
+            return TrialState.NEW
+        for name, state in ((FAILED, TrialState.FAILED), (STOPPED, TrialState.STOPPED)):
             if (run.path / name).exists():
                 return state
-        return State.BEGUN if begun else State.NEW
+        return TrialState.BEGUN if begun else TrialState.NEW
 
-    def start(self, trial: Trial) -> None:
+    def start(self, trial: TrialSpec) -> None:
         """Forget how the trial ended before; its epochs stay."""
         for name in (FAILED, STOPPED):
             (self.run(trial).path / name).unlink(missing_ok=True)
 
-    def fail(self, trial: Trial, error: BaseException) -> None:
+    def fail(self, trial: TrialSpec, error: BaseException) -> None:
         """Write down why a trial failed, in one line."""
         line = str(error) if isinstance(error, NegsiftError) else f"{type(error).__name__}: {error}"
         self.run(trial).write_json(FAILED, {"error": one_line(line, 300)})
 
-    def stop(self, trial: Trial, reason: str) -> None:
+    def stop(self, trial: TrialSpec, reason: str) -> None:
         """Write down that a trial was stopped early."""
         self.run(trial).write_json(STOPPED, {"reason": reason})

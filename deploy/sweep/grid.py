@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override
 from negsift.deploy.recipes import RunConfig, check_fit
-from negsift.deploy.sweep.trial import Trial, trial_of
+from negsift.deploy.sweep.trial import TrialSpec, trial_of
 
 Grid = Mapping[str, tuple[str, ...]]
 """The values of each key; a sweep runs every combination of them."""
@@ -31,13 +31,13 @@ def parse_axes(settings: Iterable[str]) -> Grid:
     return grid
 
 
-def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[Trial]:
+def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec]:
     """The trials of all grids, each once, ordered by seed, so that an unfinished sweep has whole comparisons.
 
     A grid with the axis `seed` has those seeds, another one 0 to `seeds - 1`. Raises BadInput or UnknownName for a
     key, a value or a combination that is none.
     """
-    trials: dict[str, Trial] = {}
+    trials: dict[str, TrialSpec] = {}
     for grid in grids:
         for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
             config = override(base, setting)

@@ -7,17 +7,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from negsift.deploy.sweep.folder import State, SweepFolder
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.folder import SweepFolder, TrialState
+from negsift.deploy.sweep.trial import TrialSpec
 
 _NEVER = float("nan")
 
 
 @dataclass
-class Running:
+class RunningTrial:
     """A trial that runs now: its epochs so far, and when it began here."""
 
-    trial: Trial
+    trial: TrialSpec
     since: float = field(default_factory=time.monotonic)
     first: int | None = None
     epoch: int | None = None
@@ -32,41 +32,41 @@ class Running:
         return pace * (self.trial.config.training.epochs - 1 - self.epoch)
 
 
-class Progress:
+class SweepProgress:
     """Told by Tune what happens to trials. A context manager; `shown` is where it is displayed."""
 
     def __init__(self, folder: SweepFolder, waiting: int, parallel: int, console: Console | None = None) -> None:
         self._folder, self._total, self._parallel = folder, waiting, max(1, parallel)
         self._console = console or Console(highlight=False)
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningTrial] = {}
         self._seconds: list[float] = []
         self._ended = 0
         self._live = Live(get_renderable=self.table, console=self._console, refresh_per_second=2, transient=True)
 
-    def begin(self, trial: Trial) -> None:
+    def begin(self, trial: TrialSpec) -> None:
         """A trial runs now."""
-        self._running[trial.name] = Running(trial)
+        self._running[trial.name] = RunningTrial(trial)
 
-    def report(self, trial: Trial, epoch: int, val_ap: float) -> None:
+    def report(self, trial: TrialSpec, epoch: int, val_ap: float) -> None:
         """A trial has ended an epoch."""
-        running = self._running.setdefault(trial.name, Running(trial))
+        running = self._running.setdefault(trial.name, RunningTrial(trial))
         running.first = epoch if running.first is None else running.first
         running.epoch, running.best = epoch, max(val_ap, running.best) if running.best == running.best else val_ap
 
-    def end(self, trial: Trial) -> None:
+    def end(self, trial: TrialSpec) -> None:
         """A trial runs no more, for whatever reason: its folder says which."""
         running = self._running.pop(trial.name, None)
         if running is None:
             return
         seconds, state = time.monotonic() - running.since, self._folder.state(trial)
         self._ended += 1
-        if state is State.FINISHED:
+        if state is TrialState.FINISHED:
             self._seconds.append(seconds)
         self._console.print(
             f"[{self._ended}/{self._total}] {self._outcome(trial, state)}, {seconds:.0f} s", markup=False
         )
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "SweepProgress":
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -75,9 +75,9 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
-    def _outcome(self, trial: Trial, state: State) -> str:
+    def _outcome(self, trial: TrialSpec, state: TrialState) -> str:
         run = self._folder.run(trial)
-        if state is State.FINISHED and (summary := run.summary) is not None:
+        if state is TrialState.FINISHED and (summary := run.summary) is not None:
             ap = summary["test"]["ap"]
             return f"{trial.name}: test AP {'undefined' if ap is None else f'{ap:.4f}'}, {summary['epochs_run']} epochs"
         return f"{trial.name}: {state.value}"

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from negsift.common.errors import Interrupted, ServiceError
 from negsift.deploy.run import Runner, Shared
-from negsift.deploy.sweep.folder import FAILED, State, SweepFolder
-from negsift.deploy.sweep.progress import Progress, duration
+from negsift.deploy.sweep.folder import FAILED, SweepFolder, TrialState
+from negsift.deploy.sweep.progress import SweepProgress, duration
 from negsift.deploy.sweep.study import Study
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.trial import TrialSpec
 from negsift.deploy.sweep.tuning import Placement, Work, run_trials
 from negsift.deploy.workers import divided
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.resources import total_resources
 from negsift.service.sampler import NegativeSampler
 from negsift.trainer.report import write_report
+from negsift.trainer.results.files import write_results
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
             _run(folder, missing, options)
         except KeyboardInterrupt:
             raise Interrupted(_kept(folder, trials)) from None
+    write_results(folder.path)
     report = write_report(folder.path, Runner().bags_of)
     _require_success(folder, trials)
     return str(report)
@@ -62,7 +64,7 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     return f"{_plan(trials, missing, folder)}\n{left} of training, by the {len(seconds)} finished, one after another"
 
 
-def _run(folder: SweepFolder, missing: Mapping[str, Trial], options: SweepOptions) -> None:
+def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:
     connect()
     placement = _fitted(options.placement)
     with Runner() as runner:
@@ -74,11 +76,11 @@ def _run(folder: SweepFolder, missing: Mapping[str, Trial], options: SweepOption
             from negsift.deploy.sweep.early_stopping import EarlyStopping
 
             scheduler = EarlyStopping(folder, missing)
-        with Progress(folder, len(missing), _parallel(placement)) as progress:
+        with SweepProgress(folder, len(missing), _parallel(placement)) as progress:
             run_trials(work, placement, progress, scheduler)
 
 
-def _shared(runner: Runner, trials: Iterable[Trial], placement: Placement) -> dict[Shared, NegativeSampler]:
+def _shared(runner: Runner, trials: Iterable[TrialSpec], placement: Placement) -> dict[Shared, NegativeSampler]:
     """A sampler for each pool whose trials score on Ray: the trials use the same scorers."""
     samplers: dict[Shared, NegativeSampler] = {}
     for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):
@@ -103,27 +105,27 @@ def _parallel(placement: Placement) -> int:
     return min(fit, placement.parallel) if placement.parallel else fit
 
 
-def _missing(folder: SweepFolder, trials: Mapping[str, Trial], asha: bool) -> dict[str, Trial]:
+def _missing(folder: SweepFolder, trials: Mapping[str, TrialSpec], asha: bool) -> dict[str, TrialSpec]:
     """The trials to run: neither finished nor, with ASHA, stopped by an earlier one."""
-    ended = {State.FINISHED, State.STOPPED} if asha else {State.FINISHED}
+    ended = {TrialState.FINISHED, TrialState.STOPPED} if asha else {TrialState.FINISHED}
     return {name: trial for name, trial in trials.items() if folder.state(trial) not in ended}
 
 
-def _plan(trials: Mapping[str, Trial], missing: Mapping[str, Trial], folder: SweepFolder) -> str:
+def _plan(trials: Mapping[str, TrialSpec], missing: Mapping[str, TrialSpec], folder: SweepFolder) -> str:
     states = Counter(folder.state(trial) for trial in missing.values())
-    begun = f", {states[State.BEGUN]} of them begun" if states[State.BEGUN] else ""
-    again = f", {states[State.FAILED]} of them failed before" if states[State.FAILED] else ""
+    begun = f", {states[TrialState.BEGUN]} of them begun" if states[TrialState.BEGUN] else ""
+    again = f", {states[TrialState.FAILED]} of them failed before" if states[TrialState.FAILED] else ""
     ended = len(trials) - len(missing)
     return f"{len(trials)} trials in {folder.path}: {ended} ended, {len(missing)} to run{begun}{again}"
 
 
-def _kept(folder: SweepFolder, trials: Mapping[str, Trial]) -> str:
+def _kept(folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> str:
     ended = len(trials) - len(_missing(folder, trials, asha=False))
     return f"{ended} of {len(trials)} trials are finished in {folder.path}; the same command goes on"
 
 
-def _require_success(folder: SweepFolder, trials: Mapping[str, Trial]) -> None:
-    failed = {name: folder.run(trial) for name, trial in trials.items() if folder.state(trial) is State.FAILED}
+def _require_success(folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> None:
+    failed = {name: folder.run(trial) for name, trial in trials.items() if folder.state(trial) is TrialState.FAILED}
     for name, run in failed.items():
         print(f"{name} failed: {(run.read_json(FAILED) or {}).get('error')}")
     if failed:

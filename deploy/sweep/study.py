@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from negsift.common.errors import BadInput
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.trial import TrialSpec
+from negsift.trainer.results.claims import Claim
 
 
 @dataclass(frozen=True)
 class Study:
-    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; a grid's own settings win."""
+    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`, and the claims that they decide."""
 
     name: str
     base: RunConfig
     grids: Sequence[Grid]
     seeds: int
+    claims: Sequence[Claim] = ()
 
     def on(self, base: RunConfig) -> "Study":
         """The study with another base."""
@@ -30,7 +32,7 @@ class Study:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
         return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
 
-    def trials(self, yes: bool) -> Mapping[str, Trial]:
+    def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
         """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""
         count = size(self.grids, self.seeds)
         if count > MOST and not yes:

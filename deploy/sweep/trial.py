@@ -12,7 +12,7 @@ _LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSpec:
     """A run of the sweep. Trials of equal configuration have equal names, in whatever sweep they are."""
 
     config: RunConfig
@@ -30,7 +30,7 @@ class Trial:
         return digest(RunConfig("", data=self.config.data))
 
 
-def trial_of(config: RunConfig) -> Trial:
+def trial_of(config: RunConfig) -> TrialSpec:
     """The trial of a configuration, with what depends on the place fixed: one thread, and scoring in its own process.
 
     The full set has no use for the settings of sampling, which are the defaults then. Raises BadInput for several
@@ -42,4 +42,4 @@ def trial_of(config: RunConfig) -> Trial:
     sampling = SamplingConfig() if config.strategy.name == "full" else config.sampling
     training = replace(config.training, threads=config.training.threads or 1)
     fleet = config.fleet if config.fleet.kind == "ray" else replace(config.fleet, kind="local", shards=1)
-    return Trial(replace(config, sampling=sampling, training=training, fleet=fleet))
+    return TrialSpec(replace(config, sampling=sampling, training=training, fleet=fleet))

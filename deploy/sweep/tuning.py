@@ -17,8 +17,8 @@ from negsift.common.environment import unchanged_environment
 from negsift.common.errors import NegsiftError
 from negsift.deploy.run import Runner, Shared
 from negsift.deploy.sweep.folder import SweepFolder
-from negsift.deploy.sweep.progress import Progress
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.progress import SweepProgress
+from negsift.deploy.sweep.trial import TrialSpec
 from negsift.service.sampler import NegativeSampler
 
 VAL_AP, EPOCH = "val.ap", "epoch"
@@ -40,7 +40,7 @@ class Work:
     """What a trial's process needs to know. `samplers` are those whose shards all trials use."""
 
     folder: SweepFolder
-    trials: Mapping[str, Trial]
+    trials: Mapping[str, TrialSpec]
     samplers: Mapping[Shared, NegativeSampler]
 
 
@@ -59,7 +59,7 @@ class TuneLogger:
 class _Watcher(Callback):
     """Passes on to the progress what Tune tells of its trials."""
 
-    def __init__(self, trials: Mapping[str, Trial], progress: Progress) -> None:
+    def __init__(self, trials: Mapping[str, TrialSpec], progress: SweepProgress) -> None:
         self._trials, self._progress = trials, progress
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -80,11 +80,13 @@ class _Watcher(Callback):
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         return {}  # Tune saves its callbacks, which only restoring would read
 
-    def _trial(self, trial: TuneTrial) -> Trial:
+    def _trial(self, trial: TuneTrial) -> TrialSpec:
         return self._trials[trial.config["trial"]]
 
 
-def run_trials(work: Work, placement: Placement, progress: Progress, scheduler: TrialScheduler | None = None) -> None:
+def run_trials(
+    work: Work, placement: Placement, progress: SweepProgress, scheduler: TrialScheduler | None = None
+) -> None:
     """Run the trials to their ends. Those that fail are recorded in their folders, and the others go on."""
     scratch = work.folder.path / ".tune"
     shutil.rmtree(scratch, ignore_errors=True)  # of a sweep that was killed

@@ -20,10 +20,12 @@ from negsift.service.strategies.least_confidence import LeastConfidence
 from negsift.service.strategies.margin import Margin
 from negsift.service.strategies.random import Random
 from negsift.service.strategies.svm_margin import SvmMargin
+from negsift.service.strategies.walk import Walk
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "full": Full,
     "random": Random,
+    "walk": Walk,
     "margin": Margin,
     "least_confidence": LeastConfidence,
     "entropy": Entropy,

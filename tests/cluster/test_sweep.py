@@ -18,7 +18,7 @@ from negsift.deploy.main import main
 from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
 from negsift.deploy.sweep.grid import expand, parse_axes
-from negsift.deploy.sweep.trial import Trial
+from negsift.deploy.sweep.trial import TrialSpec
 from tests.cluster.processes import having, left_behind, marked
 from tests.cluster.serving import LIMIT_S, await_line, eventually, outside, program
 
@@ -31,7 +31,7 @@ def sweep(out: Path, *words: str) -> int:
     return main(["sweep", "digits", *SHORT, *words, "--out", str(out)])
 
 
-def trials(seeds: int, *axes: str) -> list[Trial]:
+def trials(seeds: int, *axes: str) -> list[TrialSpec]:
     base = digits()
     short = replace(base, training=replace(base.training, epochs=2), data=replace(base.data, bag_size=2))
     return expand(short, [parse_axes(axes or ("strategy.name=random,entropy", "data.target=8"))], seeds)

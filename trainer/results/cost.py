@@ -73,7 +73,7 @@ def targets_of(group: RunGroup) -> dict[str, Target]:
 
 def time_to_target(runs: Sequence[tuple[Block, ReportedRun]], targets: Mapping[str, Target]) -> TimeToTarget:
     """The median over runs whose bags have a target; a run that never reaches it counts as infinite."""
-    costs = [_until(run, targets[block.data].ap) for block, run in runs if block.data in targets]
+    costs = [cost_until(run, targets[block.data].ap) for block, run in runs if block.data in targets]
     reached = sum(math.isfinite(bags) for bags, _ in costs)
     if 2 * reached <= len(costs):
         return TimeToTarget(reached, len(costs), math.nan, math.nan)
@@ -81,8 +81,8 @@ def time_to_target(runs: Sequence[tuple[Block, ReportedRun]], targets: Mapping[s
     return TimeToTarget(reached, len(costs), float(bags), float(seconds))
 
 
-def _until(run: ReportedRun, ap: float) -> tuple[float, float]:
-    """Bags, as trainings, and seconds up to and with the first epoch that reaches the AP."""
+def cost_until(run: ReportedRun, ap: float) -> tuple[float, float]:
+    """Bags, as trainings, and seconds up to and with the first epoch that reaches the AP; infinite if none does."""
     bags = seconds = 0.0
     for epoch in run.epochs:
         scored, chosen = (np.nan_to_num(epoch.values[key]) for key in ("scored", "chosen"))

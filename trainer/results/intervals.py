@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
-from scipy.stats import t as student
 
 from negsift.common.arrays import Floats
 from negsift.trainer.results.estimate import estimate
@@ -29,6 +27,8 @@ def bca_interval(values: Floats) -> Interval:
         return Interval(np.nan, np.nan)
     if np.ptp(values) == 0:
         return Interval(float(values[0]), float(values[0]))
+    from scipy.stats import bootstrap  # imported here, as below: to list the studies needs none of scipy
+
     draws, random = 10_000, np.random.default_rng(0)
     found = bootstrap((values,), np.mean, n_resamples=draws, confidence_level=LEVEL, method="BCa", rng=random)
     return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
@@ -40,5 +40,7 @@ def lower_limit(values: Floats) -> float:
     Not by bootstrap, whose limits are too narrow for ten or twenty values: a claim of non-inferiority rests on this
     limit, and one that is too high makes false claims.
     """
+    from scipy.stats import t as student
+
     mean = estimate(values)
     return float(mean.mean - student.ppf(LEVEL, mean.count - 1) * mean.error) if mean.count > 1 else np.nan

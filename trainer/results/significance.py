@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, rankdata
 
 from negsift.common.arrays import Floats
 
@@ -32,6 +31,8 @@ def wilcoxon_p(difference: Floats) -> float:
     steps = steps[steps != 0]
     if not len(steps):
         return 1.0 if len(difference) else np.nan
+    from scipy.stats import rankdata  # imported here, as below: to list the studies needs none of scipy
+
     return sign_flip_p(np.sign(steps) * rankdata(np.abs(steps)))
 
 
@@ -53,7 +54,16 @@ def holm(p: list[float]) -> list[float]:
 
 def wins_p(wins: int, losses: int) -> float:
     """Two-sided p of so many wins and losses of a fair coin; NaN without any."""
+    from scipy.stats import binomtest
+
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else np.nan
+
+
+def more_than_half_p(wins: int, pairs: int) -> float:
+    """One-sided p of at least so many wins in so many pairs with a fair coin; 1 without pairs."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(wins, pairs, alternative="greater").pvalue) if pairs else 1.0
 
 
 def _sums(steps: Floats) -> NDArray[np.float64]:

@@ -11,9 +11,9 @@ from rich.console import Console
 from negsift.common.errors import BadInput, ServiceError
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import digits
-from negsift.deploy.sweep.folder import State, SweepFolder
-from negsift.deploy.sweep.progress import Progress, duration
-from negsift.deploy.sweep.trial import Trial, trial_of
+from negsift.deploy.sweep.folder import SweepFolder, TrialState
+from negsift.deploy.sweep.progress import SweepProgress, duration
+from negsift.deploy.sweep.trial import TrialSpec, trial_of
 
 TRIAL = trial_of(digits())
 SUMMARY = {
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> SweepFolder:
     return SweepFolder(tmp_path)
 
 
-def begin(folder: SweepFolder, trial: Trial = TRIAL) -> Path:
+def begin(folder: SweepFolder, trial: TrialSpec = TRIAL) -> Path:
     run = folder.run(trial)
     run.write_json("config.json", to_dict(trial.config))
     run.save({"progress": 1})
@@ -45,7 +45,7 @@ def test_a_trial_is_new_then_begun_then_finished(folder: SweepFolder) -> None:
     begin(folder)
     states.append(folder.state(TRIAL))
     finish(folder)
-    assert [*states, folder.state(TRIAL)] == [State.NEW, State.BEGUN, State.FINISHED]
+    assert [*states, folder.state(TRIAL)] == [TrialState.NEW, TrialState.BEGUN, TrialState.FINISHED]
 
 
 def test_a_failed_or_stopped_trial_is_so_until_it_starts_again(folder: SweepFolder) -> None:
@@ -54,9 +54,9 @@ def test_a_failed_or_stopped_trial_is_so_until_it_starts_again(folder: SweepFold
     failed = folder.state(TRIAL)
     folder.start(TRIAL)
     folder.stop(TRIAL, "worse")
-    assert [failed, folder.state(TRIAL)] == [State.FAILED, State.STOPPED]
+    assert [failed, folder.state(TRIAL)] == [TrialState.FAILED, TrialState.STOPPED]
     folder.start(TRIAL)
-    assert folder.state(TRIAL) is State.BEGUN
+    assert folder.state(TRIAL) is TrialState.BEGUN
 
 
 def test_why_a_trial_failed_is_one_line(folder: SweepFolder) -> None:
@@ -74,7 +74,7 @@ def test_a_damaged_folder_is_begun_anew_and_told(
     path = begin(folder)
     (path / name).write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert folder.state(TRIAL) is State.NEW
+        assert folder.state(TRIAL) is TrialState.NEW
     assert not path.exists()
     assert f"{TRIAL.name} is done again" in caplog.text
 
@@ -97,7 +97,7 @@ def test_a_line_is_printed_for_each_trial_that_ends(folder: SweepFolder) -> None
     failed = trial_of(digits().__class__("digits", seed=4))
     folder.fail(failed, ServiceError("no room", "wait"))
     text = io.StringIO()
-    with Progress(folder, 2, 1, Console(file=text, width=200)) as progress:
+    with SweepProgress(folder, 2, 1, Console(file=text, width=200)) as progress:
         for trial in (TRIAL, failed):
             progress.begin(trial)
             progress.end(trial)
@@ -108,7 +108,7 @@ def test_a_line_is_printed_for_each_trial_that_ends(folder: SweepFolder) -> None
 
 
 def test_a_terminal_shows_the_trials_that_run(folder: SweepFolder) -> None:
-    progress = Progress(folder, 3, 2, Console(file=io.StringIO(), width=200))
+    progress = SweepProgress(folder, 3, 2, Console(file=io.StringIO(), width=200))
     progress.begin(TRIAL)
     for epoch, ap in enumerate((0.25, 0.75, 0.5)):
         progress.report(TRIAL, epoch, ap)

@@ -183,6 +183,18 @@ def test_full_is_every_bag_in_order() -> None:
     assert choose(STRATEGIES["full"](), pool, a_round(20)).index.tolist() == sorted(pool.index.tolist())
 
 
+@pytest.mark.parametrize(("bags", "k"), [(12, 4), (12, 5), (7, 7), (9, 1), (30, 29)])
+def test_a_walk_reaches_every_bag_before_any_again(bags: int, k: int) -> None:
+    pool, epochs = embedded(np.zeros((bags, 2))), -(-bags // k)
+    for cycle in range(3):
+        rounds = [a_round(k, cycle * epochs + turn, pool=bags) for turn in range(epochs)]
+        walked = [choose(STRATEGIES["walk"](), pool, round).index.tolist() for round in rounds]
+        whole = [index for chosen in walked[: bags // k] for index in chosen]
+        assert len(set(whole)) == len(whole) == bags // k * k
+        assert len(set(walked[-1])) == k
+        assert {index for chosen in walked for index in chosen} == set(range(bags))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_svm_margin_is_the_distance_from_a_linear_svm(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -1,0 +1,119 @@
+"""Claims about strategies, judged by a rule that was written down before the runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from negsift.trainer.results.design import FULL, Block
+from negsift.trainer.results.runs import ReportedRun
+from negsift.trainer.results.significance import holm, more_than_half_p
+from negsift.trainer.results.versus import Values, Versus, versus
+
+CONFIRMED, NOT_CONFIRMED, UNDECIDED = "confirmed", "not confirmed", "undecided"
+LEVEL = 0.05
+Where = Mapping[str, str]
+"""Dotted keys with the values that runs must have, such as `{"strategy.name": "badge"}`."""
+
+Key = str | Callable[[ReportedRun], float]
+"""A number of a run: of its summary, by name, or whatever a function takes from it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim, and the numbers that decided it."""
+
+    outcome: str
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper, and the rule that decides it as a function of the runs."""
+
+    text: str
+    judge: Callable[["Evidence"], Verdict]
+
+
+_ANYWHERE = ("data.target", "seed", "fleet.", "log.", "training.threads", "training.keep_weights")
+"""What may differ from the base in any case: the block, and where a run happened."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs of a sweep, and the settings, as text by dotted key, that those have which are not asked for others."""
+
+    runs: Sequence[ReportedRun]
+    base: Where
+
+    def values(self, where: Where, key: Key = "test.ap") -> Values:
+        """A number of each finished run that has these settings, and the base's otherwise, by its target and seed."""
+        take = key if callable(key) else lambda run: run.result(key)
+        free = (*_ANYWHERE, "sampling.") if where.get("strategy.name") == FULL else _ANYWHERE
+        wanted = {name: value for name, value in {**self.base, **where}.items() if not name.startswith(free)}
+        chosen = [run for run in self.runs if run.summary and wanted.items() <= run.settings.items()]
+        return {Block(run.settings["data.target"], run.seed): take(run) for run in chosen}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Values of two kinds of runs, of which those of the same block are compared."""
+
+    name: str
+    mine: Values
+    theirs: Values
+
+    @property
+    def versus(self) -> Versus:
+        """Mine less theirs."""
+        return versus(self.mine, self.theirs, self.name)
+
+    @property
+    def wins(self) -> tuple[int, int]:
+        """In how many blocks mine is higher, and in how many the two differ."""
+        difference = [value - self.theirs[block] for block, value in self.mine.items() if block in self.theirs]
+        return sum(value > 0 for value in difference), sum(value != 0 for value in difference)
+
+    @property
+    def wins_of_targets(self) -> tuple[int, int]:
+        """The same over targets, each with its mean over seeds."""
+        wins = self.versus.wins
+        return wins.wins, wins.wins + wins.losses
+
+    def text(self) -> str:
+        """The mean difference with its interval and p."""
+        one = self.versus
+        return (
+            f"{self.name} {one.difference.text(4, '+')} in {one.difference.count} pairs "
+            f"({one.interval.low:+.4f} to {one.interval.high:+.4f}, p {one.p.sign_flip:.3g})"
+        )
+
+
+def same_within(margin: float, pair: Pair) -> Verdict:
+    """Confirmed if the interval of the difference (95 %) lies within the margin, not if outside it; else undecided."""
+    interval = pair.versus.interval
+    if -margin < interval.low <= interval.high < margin:
+        return Verdict(CONFIRMED, pair.text())
+    outside = interval.low >= margin or interval.high <= -margin
+    return Verdict(NOT_CONFIRMED if outside else UNDECIDED, pair.text())
+
+
+def all_above(pairs: Sequence[Pair]) -> Verdict:
+    """Confirmed if all differences are above 0 with p ≤ .05 after Holm, not if one is below 0 so; else undecided."""
+    found = [pair.versus for pair in pairs]
+    p = holm([one.p.sign_flip for one in found])
+    sure = [one.difference.mean for one, each in zip(found, p, strict=True) if each <= LEVEL]
+    numbers = "; ".join(pair.text() for pair in pairs)
+    if len(sure) == len(pairs) and min(sure) > 0:
+        return Verdict(CONFIRMED, numbers)
+    return Verdict(NOT_CONFIRMED if any(mean < 0 for mean in sure) else UNDECIDED, numbers)
+
+
+def win_most(pairs: Sequence[Pair], by_target: bool = False) -> Verdict:
+    """Confirmed if each wins more than half of its blocks with one-sided p ≤ .05 after Holm, not if one wins at most
+    half; else undecided. With `by_target` it is targets that are won, by the mean over seeds.
+    """
+    counts = [pair.wins_of_targets if by_target else pair.wins for pair in pairs]
+    p = holm([more_than_half_p(won, of) for won, of in counts])
+    numbers = "; ".join(f"{pair.name} {won} of {of}" for pair, (won, of) in zip(pairs, counts, strict=True))
+    if all(each <= LEVEL for each in p):
+        return Verdict(CONFIRMED, numbers)
+    return Verdict(NOT_CONFIRMED if any(of and 2 * won <= of for won, of in counts) else UNDECIDED, numbers)
