@@ -16,8 +16,8 @@ from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.runs import ReportedRun
 from negsift.trainer.results.trials import runs_of
 
-MOST_SECTIONS = 4
-"""Sets of bags whose curves, picks and pictures are shown; each has dozens of plots."""
+MOST_GROUPS = 40
+"""Groups whose curves, picks and pictures are shown, over all sets of bags; each has several plots."""
 
 
 def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
@@ -46,7 +46,7 @@ def _render(results: SweepResults, bags: BagLookup | None) -> str:
         title=_title(runs),
         runs=runs,
         comparisons=compare(runs),
-        most_sections=MOST_SECTIONS,
+        most_sections=max(1, MOST_GROUPS // len(groups)),
         sweep=results if len(groups) > 1 and any(len(set(group.blocks)) > 1 for group in groups) else None,
         notes=notes_on(results),
         styles={group.label: arm_style(group) for group in groups},

@@ -95,7 +95,7 @@ def _by_cost(
     drawn: list[float] = []
     for rows in _by_arm(results).values():
         unique = rows[:1] if rows[0][1].strategy == FULL else rows
-        points = sorted((cost(row).mean, row.main.mean) for _, row in unique if cost(row).count and row.main.mean.count)
+        points = [(cost(row).mean, row.main.mean) for _, row in unique if cost(row).count and row.main.mean.count]
         drawn += [x for x, _ in points]
         _draw_points(axes, points, styles[rows[0][1].label])
     _spread(axes, drawn)
@@ -140,19 +140,19 @@ def _ranks(setting: SettingResults, styles: Styles) -> Plot | None:
     figure, axes = panel("mean rank, 1 is best", "", 4.8, 0.3 * len(rows) + 0.75)
     axes.grid(axis="y", visible=False)
     axes.set_yticks([])
-    axes.set_xlim(0.9, len(rows) + 0.9)
+    axes.set_xlim(0.9, len(rows) + 0.4)
     axes.set_ylim(len(rows) - 0.5, -0.6)
     whole_ticks(axes.xaxis, 9)
     best = ranks.mean[rows[0].label]
     if not np.isnan(ranks.critical):
-        axes.axvspan(best, min(best + ranks.critical, len(rows) + 0.9), color=PALETTE["grid"][0], linewidth=0)
+        axes.axvspan(best, min(best + ranks.critical, len(rows) + 0.4), color=PALETTE["grid"][0], linewidth=0)
     for place, row in enumerate(rows):
         mean, style = ranks.mean[row.label], styles[row.label]
         axes.plot([mean], [place], color=style.ink, marker="o", markersize=7)
-        right = mean > (len(rows) + 1.8) / 2
-        axes.text(
-            mean + (-0.12 if right else 0.12), place, drawable(row.arm), fontsize=9, va="center",
-            ha="right" if right else "left", color=PALETTE["ink"][0], parse_math=False,
+        side = -1 if mean > (len(rows) + 1) / 2 else 1
+        axes.annotate(
+            drawable(row.arm), (mean, place), (8 * side, 0), textcoords="offset points", fontsize=9, va="center",
+            ha="left" if side > 0 else "right", color=PALETTE["ink"][0], parse_math=False,
         )  # fmt: skip
     return Plot.of(figure, "Mean rank over blocks", _rank_note(setting), f"Mean ranks {setting.title}")
 
