@@ -57,6 +57,7 @@ def parser() -> Parser:
     replay.set_defaults(do=_replay)
     report = commands.add_parser("report", help="one HTML file of a run or of several")
     report.add_argument("folder", type=a_path, metavar="DIR", help="a run's folder, or one that holds some")
+    report.add_argument("--markdown", action="store_true", help="print the table of several runs instead")
     report.set_defaults(do=_report)
     add_pool_commands(commands)
     add_serve_commands(commands)
@@ -97,6 +98,10 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> None:
     from negsift.deploy.run import Runner
-    from negsift.trainer.report import write_report
+    from negsift.trainer.report import results_markdown, write_report
+    from negsift.trainer.results import read_results
 
-    print(write_report(arguments.folder, Runner().bags_of))
+    if arguments.markdown:
+        print(results_markdown(read_results(arguments.folder)), end="")
+    else:
+        print(write_report(arguments.folder, Runner().bags_of))

@@ -2,7 +2,8 @@
 
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from negsift.common.arrays import Floats
 from negsift.trainer.results.design import BASELINE, FULL
@@ -40,6 +41,8 @@ PALETTE = {
 DASHES = ("", "6 2.5", "1.5 2", "7 2 1.5 2")
 
 _COLOURS = 8
+_ENLARGED = 1.6
+"""How many pixels a point, 1/72 inch, has at most: text of 9 points is at most about as large as the page's."""
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
 
 
@@ -95,6 +98,16 @@ def group_style(group: RunGroup) -> LineStyle:
     return LineStyle("full" if group.strategy == FULL else f"c{group.arm % _COLOURS + 1}", dash)
 
 
+def arm_style(group: RunGroup) -> LineStyle:
+    """The style of a group's strategy in a plot of one setting."""
+    return group_style(replace(group, level=0))
+
+
+def drawable(text: str) -> str:
+    """The text with a question mark for each character that the font may lack, about which matplotlib warns."""
+    return re.sub(r"[^ -~·…−±×]", "?", text)
+
+
 def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
     """An empty panel, `width` by `height` inches, with the y axis's title above it in horizontal text."""
     figure = Figure(figsize=(width, height))
@@ -108,8 +121,8 @@ def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -
     axes.grid(axis="y", color=grid, linewidth=0.8)
     axes.set_axisbelow(True)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
-    axes.set_xlabel(x_title, color=ink, fontsize=9)
+        _label_plainly(axis)
+    axes.set_xlabel(x_title, color=ink, fontsize=9, parse_math=False)
     axes.set_title(y_title, color=ink, fontsize=9, loc="left")
     return figure, axes
 
@@ -117,6 +130,13 @@ def panel(x_title: str, y_title: str, width: float = 4.8, height: float = 2.9) -
 def whole_ticks(axis: Axis, most: int) -> None:
     """Put the ticks of an axis at whole numbers, with at most `most` intervals between them."""
     axis.set_major_locator(MaxNLocator(integer=True, nbins=most, min_n_ticks=1))
+
+
+def ticks_at(axis: Axis, places: Sequence[float]) -> None:
+    """Put the ticks of an axis at these places and nowhere else, also on a logarithmic axis."""
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_minor_locator(NullLocator())
+    _label_plainly(axis)
 
 
 def draw_line(axes: Axes, x: Floats, y: Floats, style: LineStyle) -> None:
@@ -139,8 +159,13 @@ def to_svg(figure: Figure, label: str) -> Markup:
         _adapt(element)
     for style_sheet in svg.findall("defs"):  # it would apply to the whole page
         svg.remove(style_sheet)
-    svg.attrib = {"viewBox": svg.attrib["viewBox"], "role": "img", "aria-label": label}
+    widest = f"max-width: {_ENLARGED * 72 * figure.get_figwidth():.0f}px"
+    svg.attrib = {"viewBox": svg.attrib["viewBox"], "role": "img", "aria-label": label, "style": widest}
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
+
+
+def _label_plainly(axis: Axis) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
 
 
 def _set_margins(figure: Figure) -> None:

@@ -7,11 +7,17 @@ import jinja2
 
 from negsift.common.errors import BadData
 from negsift.common.unfinished import replacing
-from negsift.trainer.report import plots, remarks, table
-from negsift.trainer.report.figure import PALETTE
+from negsift.trainer.report import plots, remarks, sweep_plots, sweep_table, table, verdicts
+from negsift.trainer.report.figure import PALETTE, arm_style
 from negsift.trainer.report.pictures import BagLookup, show_bags
-from negsift.trainer.results.groups import compare
-from negsift.trainer.results.runs import ReportedRun, read_runs
+from negsift.trainer.results import SweepResults, read_results
+from negsift.trainer.results.groups import compare, group_runs
+from negsift.trainer.results.notes import notes_on
+from negsift.trainer.results.runs import ReportedRun
+from negsift.trainer.results.trials import runs_of
+
+MOST_GROUPS = 40
+"""Groups whose curves, picks and pictures are shown, over all sets of bags; each has several plots."""
 
 
 def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
@@ -21,7 +27,7 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     self-contained, and appears complete or not at all. Raises BadData if there is no run, or if a run's files are
     damaged.
     """
-    path, page = folder / "report.html", _render(read_runs(folder), bags)
+    path, page = folder / "report.html", _render(read_results(folder), bags)
     try:
         with replacing(path) as stream:
             stream.write(page.encode(errors="replace"))
@@ -31,18 +37,31 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     return path
 
 
-def _render(runs: Sequence[ReportedRun], bags: BagLookup | None) -> str:
+def _render(results: SweepResults, bags: BagLookup | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
-    data = sorted({run.settings.get("data.name", run.name) for run in runs})
-    targets = sorted({run.settings.get("data.target", "—") for run in runs})
+    runs = runs_of(results.trials)
+    groups = group_runs(runs)
     return pages.get_template("page.html.jinja").render(
-        title=f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets"),
+        title=_title(runs),
         runs=runs,
         comparisons=compare(runs),
+        most_sections=max(1, MOST_GROUPS // len(groups)),
+        sweep=results if len(groups) > 1 and any(len(set(group.blocks)) > 1 for group in groups) else None,
+        notes=notes_on(results),
+        styles={group.label: arm_style(group) for group in groups},
         palette=PALETTE,
         plots=plots,
         remarks=remarks,
+        sweep_plots=sweep_plots,
+        sweep_table=sweep_table,
         table=table,
+        verdicts=verdicts,
         show_bags=lambda comparison: show_bags(comparison, bags),
     )
+
+
+def _title(runs: Sequence[ReportedRun]) -> str:
+    data = sorted({run.settings.get("data.name", run.name) for run in runs})
+    targets = sorted({run.settings.get("data.target", "—") for run in runs})
+    return f"{', '.join(data)}: " + (f"target {targets[0]}" if len(targets) == 1 else f"{len(targets)} targets")

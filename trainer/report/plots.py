@@ -1,13 +1,21 @@
 """The plots of one comparison: learning curves, selections, and seconds by stage."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from negsift.common.arrays import Floats
-from negsift.trainer.report.figure import LegendEntry, LineStyle, Plot, draw_line, group_style, panel, whole_ticks
+from negsift.trainer.report.figure import (
+    LegendEntry,
+    LineStyle,
+    Plot,
+    draw_line,
+    drawable,
+    group_style,
+    panel,
+    whole_ticks,
+)
 from negsift.trainer.report.selections import picks_by_epoch, read_selection, scored_epochs
 from negsift.trainer.results.estimate import estimate
 from negsift.trainer.results.groups import Comparison, RunGroup
@@ -81,8 +89,7 @@ def stage_plot(comparison: Comparison) -> Plot:
         for entry, seconds in zip(STAGE_KEYS, by_stage, strict=True):
             axes.barh(row, seconds, 0.36, left, color=entry.style.ink, linewidth=0)
             left += seconds
-        # matplotlib warns about characters that its font lacks.
-        label = re.sub(r"[^ -~·]", "?", f"{group.label}: {left:,.1f} s")
+        label = drawable(f"{group.label}: {left:,.1f} s")
         axes.text(0, row - 0.28, label, fontsize=9, color=axes.xaxis.label.get_color(), va="bottom", parse_math=False)
     note = "Mean over runs." if comparison.several else ""
     return Plot.of(figure, "Seconds by stage", note, f"Seconds by stage {comparison.title}")

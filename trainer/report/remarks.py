@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from negsift.trainer.report.scoring_summary import scoring_summary
 from negsift.trainer.report.table import state
-from negsift.trainer.results.design import BASELINE, differing
+from negsift.trainer.results.design import BASELINE, FULL, differing
 from negsift.trainer.results.estimate import Estimate
-from negsift.trainer.results.groups import Comparison, RunGroup, overall
+from negsift.trainer.results.groups import Comparison, RunGroup, baseline_of, group_runs, overall
 from negsift.trainer.results.runs import ReportedRun
 
 PROBLEMS = ("dropped", "filled", "retries")
@@ -60,7 +60,9 @@ def warnings(runs: Sequence[ReportedRun]) -> tuple[str, ...]:
     undefined = sum(math.isnan(epoch.values["val.ap"]) for run in runs for epoch in run.epochs)
     versions = {tuple(run.summary.versions.items()) for run in runs if run.summary}
     repeats = len(runs) - len({tuple(sorted(run.settings.items())) for run in runs})
-    keys = [key for key in differing(runs) if not key.startswith(_UNREMARKABLE)]
+    groups = group_runs(runs)
+    alone = any(group.strategy != FULL and baseline_of(groups, group.setting) is None for group in groups)
+    keys = [key for key in differing(runs) if alone and not key.startswith(_UNREMARKABLE)]
     candidates = [
         (unfinished, f"Unfinished: {unfinished} of {len(runs)} runs. Means in the tables are over finished runs."),
         (undefined, f"Epochs without a validation AP (undefined or not finite): {undefined}."),

@@ -19,7 +19,7 @@ class Estimate:
         """`0.912 ± 0.008`, or `—` without values; whole numbers that are all equal have no error."""
         if not self.count:
             return "—"
-        mean = f"{self.mean:{sign},.{digits}f}".replace("-", "−")
+        mean = f"{self.mean:{sign}z,.{digits}f}".replace("-", "−")
         no_error = math.isnan(self.error) or (digits == 0 and self.error == 0)
         return mean if no_error else f"{mean}\u00a0±\u00a0{self.error:,.{digits}f}"
 

@@ -41,12 +41,14 @@ class Outcome:
 class StrategyResults:
     """A strategy: its trials by state, its outcomes by name, and its cost.
 
+    `label` is its `arm`, the strategy with its options, and the setting.
     `trained_against_random` and `trained_against_full` are the bags that it trains on over theirs, in the same blocks.
     `non_inferior` says whether its AP is shown to be no more than the margin below the full set's; None if there is
     nothing to compare. `profile` is the share of blocks with at least each of the setting's thresholds.
     """
 
     label: str
+    arm: str
     strategy: str
     trials: Mapping[str, int]
     outcomes: Mapping[str, Outcome]
@@ -86,6 +88,7 @@ def strategy_results(group: RunGroup, peers: Peers, trials: Sequence[Trial]) -> 
     states = Counter(trial.state for trial in trials if trial.path in paths)
     return StrategyResults(
         label=group.label,
+        arm=group.name.arm,
         strategy=group.strategy,
         trials={state: states[state] for state in STATES},
         outcomes=outcomes,
