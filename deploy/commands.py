@@ -33,7 +33,7 @@ def parser() -> Parser:
     listing = commands.add_parser("list", help="recipes, strategies, datasets, models, metrics, keys")
     listing.add_argument(
         "part", nargs="?", metavar="PART",
-        help="recipes, strategies, datasets, models, poolings, metrics, keys, sources or build-keys (all)",
+        help="recipes, studies, strategies, datasets, models, poolings, metrics, keys, sources or build-keys (all)",
     )  # fmt: skip
     listing.set_defaults(do=_list)
     train = commands.add_parser(
@@ -99,7 +99,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> None:
     from negsift.deploy.run import Runner
     from negsift.trainer.report import results_markdown, write_report
-    from negsift.trainer.results import read_results
+    from negsift.trainer.results.sweep import read_results
 
     if arguments.markdown:
         print(results_markdown(read_results(arguments.folder)), end="")

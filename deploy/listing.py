@@ -8,12 +8,14 @@ from negsift.common.errors import UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS
 from negsift.common.overrides import T, keys, values
 from negsift.deploy.recipes import RECIPES, RunConfig
+from negsift.deploy.studies import STUDIES
 from negsift.service.strategies import STRATEGIES
 from negsift.trainer.config import METRICS
 
 DEFAULT = RunConfig("")
 PARTS: dict[str, tuple[str, Callable[[], Mapping[str, str]]]] = {
     "recipes": ("of `train`", lambda: {name: _first_line(make) + _changes(make()) for name, make in RECIPES.items()}),
+    "studies": ("of `sweep`", lambda: {name: _first_line(make) for name, make in STUDIES.items()}),
     "strategies": ("strategy.name", lambda: {name: _first_line(kind) for name, kind in STRATEGIES.items()}),
     "datasets": ("data.name", lambda: DATASETS),
     "models": ("model.name", lambda: MODELS | VECTOR_MODELS | CLIP_MODELS),

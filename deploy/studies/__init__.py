@@ -1,6 +1,8 @@
 """Studies: sweeps that answer a question of the paper, each a function that can be read in a minute."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 
 from negsift.common.errors import UnknownName
 from negsift.deploy.recipes import RECIPES
@@ -17,7 +19,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
 def study_named(name: str) -> Study:
     """The study called `name`, or the study of a recipe, which has one trial. Raises UnknownName."""
     if name in STUDIES:
-        return STUDIES[name]()
+        return replace(STUDIES[name](), rules=inspect.getdoc(STUDIES[name]) or "")
     if name not in RECIPES:
         raise UnknownName("recipe or study", name, [*STUDIES, *RECIPES])
     return Study(name, RECIPES[name](), [{}], seeds=1)

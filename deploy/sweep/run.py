@@ -16,8 +16,11 @@ from negsift.deploy.workers import divided
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.resources import total_resources
 from negsift.service.sampler import NegativeSampler
+from negsift.trainer.folder import RunFolder
 from negsift.trainer.report import write_report
+from negsift.trainer.report.markdown import results_markdown
 from negsift.trainer.results.files import write_results
+from negsift.trainer.results.trials import runs_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
     """
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
-    folder.claim({"recipe": study.name, "command": options.command})
+    folder.claim({"recipe": study.base.recipe, "command": options.command})
     missing = _missing(folder, trials, options.asha)
     print(_plan(trials, missing, folder))
     if missing:
@@ -45,10 +48,18 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
             _run(folder, missing, options)
         except KeyboardInterrupt:
             raise Interrupted(_kept(folder, trials)) from None
-    write_results(folder.path)
-    report = write_report(folder.path, Runner().bags_of)
+    outcome = _results(study, folder) if any(folder.run(trial).summary for trial in trials.values()) else ""
     _require_success(folder, trials)
-    return str(report)
+    return outcome
+
+
+def _results(study: Study, folder: SweepFolder) -> str:
+    """Write the results of all trials in the folder; the verdicts and the report's path, to be read."""
+    results = write_results(folder.path)
+    verdicts = study.judge(runs_of(results.trials))
+    RunFolder(folder.path).write_json("claims.json", {"rules": study.rules, "claims": verdicts})
+    lines = [f"{found['outcome']}: {found['claim']} ({found['numbers']})" for found in verdicts]
+    return "\n".join([results_markdown(results), *lines, str(write_report(folder.path, Runner().bags_of))])
 
 
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:

@@ -1,24 +1,30 @@
 """What a sweep runs: a recipe, and the values of the settings that its trials differ in."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
+from negsift.common.overrides import flat, to_dict
 from negsift.deploy.recipes import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
 from negsift.deploy.sweep.trial import TrialSpec
-from negsift.trainer.results.claims import Claim
+from negsift.trainer.results.claims import Claim, Evidence
+from negsift.trainer.results.runs import ReportedRun
 
 
 @dataclass(frozen=True)
 class Study:
-    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`, and the claims that they decide."""
+    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; the claims that they decide, by the
+    `rules` in words.
+    """
 
     name: str
     base: RunConfig
     grids: Sequence[Grid]
     seeds: int
     claims: Sequence[Claim] = ()
+    rules: str = ""
 
     def on(self, base: RunConfig) -> "Study":
         """The study with another base."""
@@ -31,6 +37,14 @@ class Study:
         if seeds is not None and seeds < 1:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
         return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
+
+    def judge(self, runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
+        """Each claim with its outcome and the numbers that decided it."""
+        settings = flat(to_dict(self.base))
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
+        evidence = Evidence(runs, texts)
+        verdicts = [(claim.text, claim.judge(evidence)) for claim in self.claims]
+        return [{"claim": text, "outcome": found.outcome, "numbers": found.numbers} for text, found in verdicts]
 
     def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
         """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""

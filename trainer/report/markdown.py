@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from negsift.trainer.report.sweep_table import MAIN_COLUMNS, SweepColumn
 from negsift.trainer.report.verdicts import blocks_text, trials_text, verdict
-from negsift.trainer.results import SweepResults
 from negsift.trainer.results.notes import notes_on
-from negsift.trainer.results.sweep import SettingResults
+from negsift.trainer.results.sweep import SettingResults, SweepResults
 
 
 def results_markdown(results: SweepResults) -> str:

@@ -10,10 +10,10 @@ from negsift.common.unfinished import replacing
 from negsift.trainer.report import plots, remarks, sweep_plots, sweep_table, table, verdicts
 from negsift.trainer.report.figure import PALETTE, arm_style
 from negsift.trainer.report.pictures import BagLookup, show_bags
-from negsift.trainer.results import SweepResults, read_results
 from negsift.trainer.results.groups import compare, group_runs
 from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.runs import ReportedRun
+from negsift.trainer.results.sweep import SweepResults, read_results
 from negsift.trainer.results.trials import runs_of
 
 MOST_GROUPS = 40

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from negsift.common.errors import BadData, BadInput
-from negsift.trainer.results import read_results, write_results
+from negsift.trainer.results.files import write_results
+from negsift.trainer.results.sweep import read_results
 from tests.unit.trainer.results.made import write_trial
 
 
