@@ -50,7 +50,8 @@ def read_selection_file(path: Path) -> RecordedSelection:
         metadata = {name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()}
         made = metadata.get(_MADE, "{}")
         intact = _MADE not in metadata or metadata.get(_SEAL) == _seal(table, made)
-        recorded = RecordedSelection(*(table[name].to_numpy() for name in _COLUMNS), made=parse_json(made))
+        index, score, weight = (table[name].to_numpy() for name in _COLUMNS)
+        recorded = RecordedSelection(index, score, weight, parse_json(made))
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _damaged(path, str(error).partition("\n")[0]) from None
     if not intact:

@@ -1,5 +1,6 @@
 """What a logger is, and how a run uses its loggers: none of them can end the run."""
 
+import functools
 import logging
 import math
 from collections import Counter
@@ -39,7 +40,7 @@ class RunLoggers:
         values = numbers(record)
         for name, logger in self._loggers:
             if self._in_a_row[name] < _PATIENCE:
-                self._call(name, lambda take=logger.log: take(values, step))
+                self._call(name, functools.partial(logger.log, values, step))
 
     def close(self) -> None:
         """Close every logger."""
