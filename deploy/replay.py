@@ -36,7 +36,7 @@ def replay(path: Path, epoch: int | None, kind: str | None, shards: int | None) 
     such epoch, weights that are not kept, data that is gone.
     """
     folder = RunFolder(path)
-    config = _stored_config(folder)
+    config = stored_config(folder)
     shards = config.fleet.shards if shards is None else shards
     config = replace(config, fleet=replace(config.fleet, kind=kind or config.fleet.kind, shards=shards))
     epochs = _epochs(folder, epoch)
@@ -97,7 +97,8 @@ class Replay:
         return origin(self.config, self.runner.split(self.config.data))
 
 
-def _stored_config(folder: RunFolder) -> RunConfig:
+def stored_config(folder: RunFolder) -> RunConfig:
+    """The configuration of the run in a folder. Raises BadInput without a run, and for what is no configuration."""
     stored = folder.config
     if stored is None:
         raise BadInput(f"no run in {folder.path}", "a run's folder, with its config.json", "name one")

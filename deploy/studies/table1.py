@@ -8,6 +8,7 @@ from negsift.trainer.results.claims import Claim, Evidence, Key, Pair, Verdict, 
 from negsift.trainer.results.cost import TARGET_SHARE, cost_until
 from negsift.trainer.results.estimate import estimate
 from negsift.trainer.results.runs import ReportedRun
+from negsift.trainer.results.versus import Values
 
 CLASSES = ("0", "1", "3", "5", "8")
 """The paper has classes 0 and 1, airplane and automobile; cat, dog and ship are added."""
@@ -49,13 +50,13 @@ def _beat_random(evidence: Evidence) -> Verdict:
 def _gradients_outperform(evidence: Evidence) -> Verdict:
     others = ("random", "margin", "entropy")
     return all_above([
-        Pair(f"{name} over {other}", evidence.values({"strategy.name": name}), evidence.values({"strategy.name": other}))
+        Pair(f"{name} over {other}", _values(evidence, name), _values(evidence, other))
         for name in ("gradient_embedding", "badge") for other in others
     ])  # fmt: skip
 
 
 def _cost_less(evidence: Evidence) -> Verdict:
-    best = evidence.values({"strategy.name": "random"}, lambda run: run.highest("val.ap"))
+    best = _values(evidence, "random", lambda run: run.highest("val.ap"))
     targets = {block.data for block in best}
     goal = {data: TARGET_SHARE * estimate(v for b, v in best.items() if b.data == data).mean for data in targets}
 
@@ -71,7 +72,11 @@ def _converge_faster(evidence: Evidence) -> Verdict:
 
 
 def _against_random(evidence: Evidence, name: str, key: Key = "test.ap") -> Pair:
-    return Pair(name, evidence.values({"strategy.name": name}, key), evidence.values({"strategy.name": "random"}, key))
+    return Pair(name, _values(evidence, name, key), _values(evidence, "random", key))
+
+
+def _values(evidence: Evidence, name: str, key: Key = "test.ap") -> Values:
+    return evidence.values({"strategy.name": name}, key)
 
 
 _SCORING = ("gradient_embedding", "badge", "kl_prob", "svm_margin")

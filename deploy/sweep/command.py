@@ -46,7 +46,10 @@ def _sweep(arguments: argparse.Namespace) -> None:
     placement = Placement(arguments.cpus, arguments.gpus, arguments.parallel)
     options = SweepOptions(placement, arguments.asha, arguments.yes, shlex.join(["negsift", *sys.argv[1:]]))
     out = arguments.out or Path("runs") / f"sweep-{study.name}"
-    print((dry_run if arguments.dry_run else run_sweep)(study, out, options))
+    if arguments.dry_run:
+        print(dry_run(study, out, options))
+    else:
+        run_sweep(study, out, options)
 
 
 def _share(text: str) -> float:

@@ -33,8 +33,8 @@ class SweepOptions:
     command: str = ""
 
 
-def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
-    """Run what is missing in the folder `out`, and return the report's path, to be read.
+def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
+    """Run what is missing in the folder `out`, then print the results and the report's path.
 
     Raises ServiceError if a trial failed, once all others have ended; Interrupted on Ctrl-C.
     """
@@ -48,9 +48,9 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> str:
             _run(folder, missing, options)
         except KeyboardInterrupt:
             raise Interrupted(_kept(folder, trials)) from None
-    outcome = _results(study, folder) if any(folder.run(trial).summary for trial in trials.values()) else ""
+    if any(folder.run(trial).summary for trial in trials.values()):
+        print(_results(study, folder))
     _require_success(folder, trials)
-    return outcome
 
 
 def _results(study: Study, folder: SweepFolder) -> str:

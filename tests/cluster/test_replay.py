@@ -1,31 +1,60 @@
-"""Recorded selections made again on Ray: those of a local run, and those of a run of several trainer workers."""
+"""Recorded selections made again on Ray: those of local runs, and here those of a run of several trainer workers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from negsift.common.overrides import override
 from negsift.deploy.main import main
+from negsift.deploy.recipes import digits
+from negsift.deploy.replay import Replay, stored_config
+from negsift.deploy.run import Runner
+from negsift.trainer.folder import RunFolder
+from tests.unit.deploy.test_replay import POLICIES, configured
 
 pytestmark = pytest.mark.usefixtures("local_ray")
-QUICK = ["training.epochs=2", "training.keep_weights=all", "data.image_size=16", "fleet.cpus_per_shard=0.5"]
-MADE = "epoch 0: the same bit for bit: 22 negatives by {0}, weights of epoch 0\nepoch 1: the same bit for bit: 22 negatives by {0}, weights of epoch {1}\n"
+ON_RAY = ["fleet.kind=ray", "fleet.shards=3", "fleet.cpus_per_shard=0.5"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "strategy", "version"),
-    [
-        ("strategy.name=badge", "badge", 1),
-        ("strategy.name=kl_prob sampling.staleness=1 sampling.random_rounds=0", "kl_prob", 0),
-        ("strategy.name=entropy training.workers=2 sampling.rescore=64", "entropy", 1),
-    ],
-)
-def test_selections_are_the_same_on_ray_and_here(
-    settings: str, strategy: str, version: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_selections_of_several_trainer_workers_are_the_same_here(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = str(tmp_path / "run")
-    shards = ["fleet.kind=ray", "fleet.shards=2"] if "workers" in settings else ["fleet.shards=1"]
-    assert main(["train", "digits", *QUICK, *shards, *settings.split(), "--out", run]) == 0
-    for where in ("--fleet ray --shards 3", "--fleet local --shards 2"):
-        capfd.readouterr()
-        assert main(["replay", run, *where.split()]) == 0
-        assert capfd.readouterr().out.endswith(MADE.format(strategy, version))
+    words = [
+        "training.epochs=2",
+        "training.workers=2",
+        "training.keep_weights=all",
+        "sampling.rescore=64",
+        *ON_RAY,
+        "fleet.shards=2",
+    ]
+    config = override(digits(), ["strategy.name=kl_prob", *words])
+    with Runner() as runner:
+        runner.run(config, tmp_path)
+    assert main(["replay", str(tmp_path), "--fleet", "local", "--shards", "2"]) == 0
+    assert capfd.readouterr().out.count("the same bit for bit: 22 negatives by kl_prob") == 2
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def on_ray() -> Iterator[Runner]:
+    """Starts one fleet for all runs."""
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.mark.parametrize("settings", [words for words in POLICIES.values() if "bfloat16" not in words])
+def test_selections_of_a_local_run_are_the_same_on_ray(
+    settings: str, here: Runner, on_ray: Runner, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path)
+    here.run(configured("digits", "fleet.kind=local", *settings.split()), folder.path)
+    again = Replay(folder, override(stored_config(folder), ON_RAY), on_ray)
+    verdicts = [again.verdict(epoch) for epoch in folder.inputs_of]
+    assert verdicts
+    assert all(verdict.same for verdict in verdicts), verdicts
