@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from negsift.deploy.recipes import cifar10
 from negsift.deploy.studies.table1 import CLASSES, table1
 from negsift.deploy.sweep.study import Study
-from negsift.trainer.results.claims import Claim, Evidence, Key, Pair, Verdict, all_above, same_within, win_most
+from negsift.trainer.results.claims import Claim, Evidence, Judgement, Key, Pair, all_above, same_within, win_most
 from negsift.trainer.results.runs import ReportedRun
 from negsift.trainer.results.versus import Values
 
@@ -47,16 +47,16 @@ def _random(evidence: Evidence, changed: Mapping[str, str] | None = None, key: K
     return evidence.values({"strategy.name": "random", **(changed or {})}, key)
 
 
-def _resampling(evidence: Evidence) -> Verdict:
+def _resampling(evidence: Evidence) -> Judgement:
     third = _random(evidence, {"sampling.every": "3"})
     return same_within(_MARGIN, Pair("every third epoch", third, _random(evidence)))
 
 
-def _aggregation(evidence: Evidence) -> Verdict:
+def _aggregation(evidence: Evidence) -> Judgement:
     return all_above([_mean_softmax_over(evidence, other) for other in ("softmax_mean", "softmax_max")])
 
 
-def _attention(evidence: Evidence) -> Verdict:
+def _attention(evidence: Evidence) -> Judgement:
     return all_above([_mean_softmax_over(evidence, "attention")])
 
 
@@ -64,7 +64,7 @@ def _mean_softmax_over(evidence: Evidence, other: str) -> Pair:
     return Pair(f"mean_softmax over {other}", _random(evidence), _random(evidence, {"model.pooling": other}))
 
 
-def _overfits(evidence: Evidence) -> Verdict:
+def _overfits(evidence: Evidence) -> Judgement:
     large = {"model.name": "resnet18"}
     pairs = (("lower training loss", _final_gain), ("larger fall of test AP", _fall))
     return win_most([Pair(name, _random(evidence, large, key), _random(evidence, key=key)) for name, key in pairs])
@@ -78,16 +78,16 @@ def _fall(run: ReportedRun) -> float:
     return run.result("test.ap") - run.result("last.ap")
 
 
-def _kept_draw(evidence: Evidence) -> Verdict:
+def _kept_draw(evidence: Evidence) -> Judgement:
     kept = _random(evidence, {"sampling.every": _KEPT})
     return all_above([Pair("a fresh draw over one kept", _random(evidence), kept)])
 
 
-def _walk(evidence: Evidence) -> Verdict:
+def _walk(evidence: Evidence) -> Judgement:
     return all_above([Pair("walk over random", evidence.values({"strategy.name": "walk"}), _random(evidence))])
 
 
-def _equal_steps(evidence: Evidence) -> Verdict:
+def _equal_steps(evidence: Evidence) -> Judgement:
     full = evidence.values({"strategy.name": "full", "training.epochs": "4"})
     return all_above([Pair("full for 4 epochs over random for 12", full, _random(evidence))])
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from negsift.deploy.recipes import audio_scenes, audioset40
 from negsift.deploy.sweep.study import Study
 from negsift.trainer.config import SamplingConfig
-from negsift.trainer.results.claims import Claim, Evidence, Pair, Verdict, win_most
+from negsift.trainer.results.claims import Claim, Evidence, Judgement, Pair, win_most
 
 SHOWN = ("random", "margin", "entropy", "gradient_embedding", "badge")
 REHEARSED = ("random", "entropy", "gradient_embedding", "badge")
@@ -36,7 +36,7 @@ def figure1_rehearsal() -> Study:
     return Study("figure1-rehearsal", base, [grid], seeds=2, claims=CLAIMS)
 
 
-def _win_most_classes(evidence: Evidence) -> Verdict:
+def _win_most_classes(evidence: Evidence) -> Judgement:
     random = evidence.values({"strategy.name": "random"})
     tried = ("gradient_embedding", "badge")
     return win_most([Pair(name, evidence.values({"strategy.name": name}), random) for name in tried], by_target=True)

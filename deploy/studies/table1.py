@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from negsift.deploy.recipes import cifar10
 from negsift.deploy.sweep.study import Study
-from negsift.trainer.results.claims import Claim, Evidence, Key, Pair, Verdict, all_above, win_most
+from negsift.trainer.results.claims import Claim, Evidence, Judgement, Key, Pair, all_above, win_most
 from negsift.trainer.results.cost import TARGET_SHARE, cost_until
 from negsift.trainer.results.estimate import estimate
 from negsift.trainer.results.runs import ReportedRun
@@ -42,12 +42,12 @@ def table1() -> Study:
     return Study("table1", cifar10(), [full, selecting], seeds=3, claims=CLAIMS)
 
 
-def _beat_random(evidence: Evidence) -> Verdict:
+def _beat_random(evidence: Evidence) -> Judgement:
     beating = [_against_random(evidence, name) for name in ("badge", "svm_margin", "kl_prob")]
     return win_most(beating)
 
 
-def _gradients_outperform(evidence: Evidence) -> Verdict:
+def _gradients_outperform(evidence: Evidence) -> Judgement:
     others = ("random", "margin", "entropy")
     return all_above([
         Pair(f"{name} over {other}", _values(evidence, name), _values(evidence, other))
@@ -55,7 +55,7 @@ def _gradients_outperform(evidence: Evidence) -> Verdict:
     ])  # fmt: skip
 
 
-def _cost_less(evidence: Evidence) -> Verdict:
+def _cost_less(evidence: Evidence) -> Judgement:
     best = _values(evidence, "random", lambda run: run.highest("val.ap"))
     targets = {block.data for block in best}
     goal = {data: TARGET_SHARE * estimate(v for b, v in best.items() if b.data == data).mean for data in targets}
@@ -67,7 +67,7 @@ def _cost_less(evidence: Evidence) -> Verdict:
     return win_most([_against_random(evidence, name, saved) for name in _SCORING])
 
 
-def _converge_faster(evidence: Evidence) -> Verdict:
+def _converge_faster(evidence: Evidence) -> Judgement:
     return win_most([_against_random(evidence, name, lambda run: -run.result("best_epoch")) for name in _SCORING])
 
 

@@ -16,6 +16,8 @@ from negsift.common.account import Account
 from negsift.common.overrides import keys, override
 from negsift.deploy.commands import parser
 from negsift.deploy.recipes import RunConfig, recipe
+from negsift.deploy.studies import study_named
+from negsift.deploy.sweep.grid import parse_axes
 from negsift.service.serving.protocol import RoundSpec, TaskSpec
 from tests.unit.pages import NAMES, PAGES, ROOT, Block, anchors, blocks, first_words, links, prose, spans, table
 
@@ -62,6 +64,10 @@ def require_command(words: Sequence[str]) -> None:
     """The real parser takes the words, and their settings fit; targets, modules and files exist."""
     words = words[list(words).index("--") + 1 :] if "--" in words else words
     match as_negsift(words):
+        case ["negsift", "sweep", *rest]:
+            asked = parser().parse_args(["sweep", *rest])
+            study = study_named(asked.name)
+            study.on(override(study.base, asked.set)).over(parse_axes(asked.over), asked.seeds).trials(yes=False)
         case ["negsift", *rest]:
             parser().parse_args(rest)
             override(configuration(rest), [word for word in rest if SETTING.fullmatch(word)])

@@ -18,7 +18,7 @@ Key = str | Callable[[ReportedRun], float]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What became of a claim, and the numbers that decided it."""
 
     outcome: str
@@ -30,7 +30,7 @@ class Claim:
     """A sentence of a paper, and the rule that decides it as a function of the runs."""
 
     text: str
-    judge: Callable[["Evidence"], Verdict]
+    judge: Callable[["Evidence"], Judgement]
 
 
 _ANYWHERE = ("data.target", "seed", "fleet.", "log.", "training.threads", "training.keep_weights")
@@ -87,27 +87,27 @@ class Pair:
         )
 
 
-def same_within(margin: float, pair: Pair) -> Verdict:
+def same_within(margin: float, pair: Pair) -> Judgement:
     """Confirmed if the interval of the difference (95 %) lies within the margin, not if outside it; else undecided."""
     interval = pair.versus.interval
     if -margin < interval.low <= interval.high < margin:
-        return Verdict(CONFIRMED, pair.text())
+        return Judgement(CONFIRMED, pair.text())
     outside = interval.low >= margin or interval.high <= -margin
-    return Verdict(NOT_CONFIRMED if outside else UNDECIDED, pair.text())
+    return Judgement(NOT_CONFIRMED if outside else UNDECIDED, pair.text())
 
 
-def all_above(pairs: Sequence[Pair]) -> Verdict:
+def all_above(pairs: Sequence[Pair]) -> Judgement:
     """Confirmed if all differences are above 0 with p ≤ .05 after Holm, not if one is below 0 so; else undecided."""
     found = [pair.versus for pair in pairs]
     p = holm([one.p.sign_flip for one in found])
     sure = [one.difference.mean for one, each in zip(found, p, strict=True) if each <= LEVEL]
     numbers = "; ".join(pair.text() for pair in pairs)
     if len(sure) == len(pairs) and min(sure) > 0:
-        return Verdict(CONFIRMED, numbers)
-    return Verdict(NOT_CONFIRMED if any(mean < 0 for mean in sure) else UNDECIDED, numbers)
+        return Judgement(CONFIRMED, numbers)
+    return Judgement(NOT_CONFIRMED if any(mean < 0 for mean in sure) else UNDECIDED, numbers)
 
 
-def win_most(pairs: Sequence[Pair], by_target: bool = False) -> Verdict:
+def win_most(pairs: Sequence[Pair], by_target: bool = False) -> Judgement:
     """Confirmed if each wins more than half of its blocks with one-sided p ≤ .05 after Holm, not if one wins at most
     half; else undecided. With `by_target` it is targets that are won, by the mean over seeds.
     """
@@ -115,5 +115,5 @@ def win_most(pairs: Sequence[Pair], by_target: bool = False) -> Verdict:
     p = holm([more_than_half_p(won, of) for won, of in counts])
     numbers = "; ".join(f"{pair.name} {won} of {of}" for pair, (won, of) in zip(pairs, counts, strict=True))
     if all(each <= LEVEL for each in p):
-        return Verdict(CONFIRMED, numbers)
-    return Verdict(NOT_CONFIRMED if any(of and 2 * won <= of for won, of in counts) else UNDECIDED, numbers)
+        return Judgement(CONFIRMED, numbers)
+    return Judgement(NOT_CONFIRMED if any(of and 2 * won <= of for won, of in counts) else UNDECIDED, numbers)

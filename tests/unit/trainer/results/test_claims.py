@@ -1,0 +1,137 @@
+"""Claims are judged by their rules."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from negsift.common.overrides import flat, to_dict
+from negsift.deploy.studies import STUDIES, study_named
+from negsift.deploy.sweep.trial import TrialSpec
+from negsift.trainer.results.claims import (
+    CONFIRMED,
+    NOT_CONFIRMED,
+    UNDECIDED,
+    Evidence,
+    Pair,
+    all_above,
+    same_within,
+    win_most,
+)
+from negsift.trainer.results.design import Block
+from negsift.trainer.results.runs import ReportedRun
+from tests.unit.trainer.results.made import made_run
+
+BLOCKS = [Block(target, seed) for target in "01358" for seed in "012"]
+LOW = dict.fromkeys(BLOCKS, 0.5)
+
+
+def higher(by: Mapping[int, float]) -> dict[Block, float]:
+    """0.5, and more in some of the fifteen blocks."""
+    return {block: 0.5 + by.get(number, 0.0) for number, block in enumerate(BLOCKS)}
+
+
+def pair(by: Mapping[int, float], name: str = "badge") -> Pair:
+    return Pair(name, higher(by), LOW)
+
+
+def finished(trial: TrialSpec) -> ReportedRun:
+    """A run of the trial, as if it had been made."""
+    settings = {key: v if isinstance(v, str) else json.dumps(v) for key, v in flat(to_dict(trial.config)).items()}
+    number = zlib.crc32(trial.name.encode()) / 2**32
+    made = made_run(trial.config.strategy.name, number)
+    assert made.summary is not None
+    epochs = tuple(replace(epoch, values={**epoch.values, "loss": number}) for epoch in made.epochs)
+    values = {**made.summary.values, "best_epoch": number, "last.ap": number / 2}
+    return replace(made, settings=settings, epochs=epochs, summary=replace(made.summary, values=values))
+
+
+def all_by(amount: float, spread: float = 0.0001) -> dict[int, float]:
+    return {number: amount + spread * (number % 3) for number in range(15)}
+
+
+@pytest.mark.parametrize(
+    ("by", "outcome"),
+    [
+        (all_by(0.0), CONFIRMED), (all_by(0.005), CONFIRMED), (all_by(0.02), NOT_CONFIRMED), (all_by(-0.02), NOT_CONFIRMED),
+        ({0: 0.2, 1: -0.2}, UNDECIDED), ({}, CONFIRMED),
+    ],
+)  # fmt: skip
+def test_the_same_is_what_lies_within_the_margin(by: dict[int, float], outcome: str) -> None:
+    assert same_within(0.01, pair(by)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        (all_by(0.01), all_by(0.02), CONFIRMED), (all_by(0.01), all_by(-0.02), NOT_CONFIRMED),
+        (all_by(0.01), {0: 0.1}, UNDECIDED), ({0: -0.1}, {}, UNDECIDED),
+    ],
+)  # fmt: skip
+def test_better_than_all_is_every_difference_significant(
+    first: dict[int, float], second: dict[int, float], outcome: str
+) -> None:
+    assert all_above([pair(first), pair(second)]).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("wins", "outcome"), [(15, CONFIRMED), (12, CONFIRMED), (11, UNDECIDED), (8, UNDECIDED), (7, NOT_CONFIRMED)]
+)
+def test_most_of_fifteen_is_twelve(wins: int, outcome: str) -> None:
+    by = {number: 0.01 if number < wins else -0.01 for number in range(15)}
+    assert win_most([pair(by)]).outcome == outcome
+
+
+def test_each_of_several_has_to_win_after_holm() -> None:
+    by = {number: 0.01 if number < 12 else -0.01 for number in range(15)}
+    judged = win_most([pair(by), pair(all_by(0.01), "kl_prob")])
+    assert judged.outcome == CONFIRMED  # .0176 and 2 · .00003
+    assert judged.numbers == "badge 12 of 15; kl_prob 15 of 15"
+    assert win_most([pair(by)] * 3).outcome == UNDECIDED  # 3 · .0176
+
+
+def test_targets_are_won_by_their_mean_over_seeds() -> None:
+    by = {0: 0.9, 1: -0.1, 2: -0.1} | dict.fromkeys(range(3, 15), 0.01)
+    assert win_most([pair(by)], by_target=True).numbers == "badge 5 of 5"
+    assert win_most([pair(by)]).numbers == "badge 13 of 15"
+
+
+def test_nothing_is_decided_without_runs() -> None:
+    empty = Pair("badge", {}, LOW)
+    assert {rule.outcome for rule in (same_within(0.01, empty), all_above([empty]), win_most([empty]))} == {UNDECIDED}
+
+
+def test_evidence_is_of_runs_with_the_base_s_settings() -> None:
+    runs = [
+        made_run("random", 0.5, "0", 0, model__pooling="mean"), made_run("random", 0.9, "0", 0, model__pooling="max"),
+        made_run("random", 0.6, "0", 1, model__pooling="mean", fleet__kind="ray"),
+        made_run("full", 0.7, "0", 0, ratio=5.0, model__pooling="mean"), made_run("random", 0.8, "0", 0, ratio=5.0),
+    ]  # fmt: skip
+    base = {
+        "recipe": "toy",
+        "sampling.ratio": "1.0",
+        "model.pooling": "mean",
+        "data.target": "7",
+        "fleet.kind": "local",
+    }
+    evidence = Evidence(runs, base)
+    assert evidence.values({"strategy.name": "random"}) == {Block("0", "0"): 0.5, Block("0", "1"): 0.6}
+    assert evidence.values({"strategy.name": "random", "model.pooling": "max"}) == {Block("0", "0"): 0.9}
+    assert evidence.values({"strategy.name": "full"}) == {Block("0", "0"): 0.7}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_claim_of_a_study_is_judged_also_without_runs(name: str) -> None:
+    study = study_named(name)
+    assert {found["outcome"] for found in study.judge([])} == {UNDECIDED}
+    assert len(study.rules.splitlines()) > 2
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_claim_finds_the_runs_it_is_about(name: str) -> None:
+    """Each number of a claim on a sweep in which every trial has run is known."""
+    study = study_named(name)
+    runs = [finished(trial) for trial in study.trials(yes=False).values()]
+    assert not [found for found in study.judge(runs) if "nan" in found["numbers"] or " of 0" in found["numbers"]]
