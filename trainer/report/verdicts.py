@@ -1,6 +1,7 @@
 """What a sweep shows, in sentences."""
 
 import math
+from collections.abc import Sequence
 
 from negsift.trainer.report.number_texts import interval_text, p_text
 from negsift.trainer.results.design import FULL
@@ -20,7 +21,7 @@ def verdict(setting: SettingResults) -> str:
     different = [(row, against) for row, against in compared if against.holm.sign_flip <= _LEVEL]
     if different:
         return f"{' '.join(_different(*pair) for pair in different)}{_others(len(compared) - len(different))}"
-    return _undecided(*compared[0])
+    return f"{_undecided([against for _, against in compared])} {_highest(*compared[0])}"
 
 
 def blocks_text(setting: SettingResults) -> str:
@@ -46,14 +47,17 @@ def _others(count: int) -> str:
     return f" The other {_counted(count, 'strategy', 'strategies')} can't be told from random." if count else ""
 
 
-def _undecided(row: StrategyResults, against: Versus) -> str:
+def _undecided(compared: Sequence[Versus]) -> str:
+    best = min(compared, key=lambda against: against.holm.smallest)
+    if best.holm.smallest > _LEVEL:
+        pairs, smallest = _counted(best.difference.count, "pair"), p_text(best.holm.smallest)
+        return f"No strategy can be told from random: {pairs} can't give a p below {smallest} after Holm."
+    return f"No strategy can be told from random at 5 %, after Holm over {best.tried}."
+
+
+def _highest(row: StrategyResults, against: Versus) -> str:
     interval = "" if math.isnan(against.interval.low) else f", 95 % interval {interval_text(against.interval)}"
-    best = f"The highest is {row.arm}, {against.difference.text(3, '+')} to random{interval}."
-    smallest = p_text(against.holm.smallest)
-    if against.holm.smallest > _LEVEL:
-        pairs = _counted(against.difference.count, "pair")
-        return f"No strategy can be told from random: {pairs} can't give a p below {smallest} after Holm. {best}"
-    return f"No strategy can be told from random at 5 %, after Holm over {against.tried}. {best}"
+    return f"The highest is {row.arm}, {against.difference.text(3, '+')} to random{interval}."
 
 
 def _counted(number: int, noun: str, plural: str = "") -> str:

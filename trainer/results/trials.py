@@ -55,7 +55,7 @@ def _reason(path: Path, state: str) -> str:
     if state == FAILED:
         return values.get("error", "")
     reason = values.get("reason", "")
-    return f"{reason} (after epoch {values['epoch']})" if "epoch" in values else reason
+    return f"{reason}, after epoch {values['epoch']}" if "epoch" in values else reason
 
 
 def _failed_below(folder: Path, depth: int) -> Iterator[Path]:

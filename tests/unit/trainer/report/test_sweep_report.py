@@ -68,7 +68,7 @@ def test_page_of_a_sweep_is_well_formed_and_stands_alone(page: str) -> None:
 
 def test_page_names_the_command_and_what_is_missing(page: str) -> None:
     assert "<code>negsift sweep toy --seeds 2</code>" in page
-    assert "1 trial stopped early, in no mean: badge-0-1-5.0 (hopeless (after epoch 1))." in page
+    assert "1 trial stopped early, in no mean: badge-0-1-5.0 (hopeless, after epoch 1)." in page
     assert "27 finished, 1 stopped" in page.replace("1 stopped, 27 finished", "27 finished, 1 stopped")
 
 
@@ -111,6 +111,10 @@ def test_hostile_names_are_escaped_in_a_sweep(tmp_path: Path) -> None:
         ),
         (trials(0.1, 3), "3 pairs can't give a p below 0.250 after Holm. The highest is badge, +0.100"),
         (trials(0.0, 8), "No strategy can be told from random at 5 %, after Holm over 1."),
+        (
+            trials(0.0, 8, margin=0.9)[:-7],  # margin has one pair, badge eight
+            "No strategy can be told from random at 5 %, after Holm over 2. The highest is margin",
+        ),
         (trials(0.1, 1)[:1], "Nothing is compared with random here."),
     ],
 )

@@ -48,7 +48,7 @@ def test_trials_without_a_summary_have_a_row_with_their_state(tmp_path: Path) ->
     (tmp_path / "d" / "failed.json").write_text('{"error": "no data"}')
     write_results(tmp_path)
     found = {row["trial"]: (row["state"], row["reason"]) for row in rows(tmp_path)}
-    assert found["a"] == ("stopped", "hopeless (after epoch 3)")
+    assert found["a"] == ("stopped", "hopeless, after epoch 3")
     assert found["b"] == ("failed", "no folder")
     assert found["c"] == ("unfinished", "")
     assert found["d"] == ("failed", "no data")
