@@ -8,7 +8,7 @@ from pathlib import Path
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
 from negsift.deploy.settings import Parser, a_path, configured
-from negsift.deploy.sweep.command import add_sweep_command
+from negsift.deploy.sweep_command import add_sweep_command
 from negsift.deploy.versions import own_version
 
 
