@@ -19,7 +19,9 @@ from negsift.service.sampler import NegativeSampler
 from negsift.trainer.folder import RunFolder
 from negsift.trainer.report import write_report
 from negsift.trainer.report.markdown import results_markdown
+from negsift.trainer.report.study_table import study_markdown
 from negsift.trainer.results.files import write_results
+from negsift.trainer.results.outcome import FILE
 from negsift.trainer.results.trials import runs_of
 
 
@@ -54,12 +56,13 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
 
 
 def _results(study: Study, folder: SweepFolder) -> str:
-    """Write the results of all trials in the folder; the verdicts and the report's path, to be read."""
+    """Write the results of all trials in the folder; the tables and the report's path, to be read."""
     results = write_results(folder.path)
-    verdicts = study.judge(runs_of(results.trials))
-    RunFolder(folder.path).write_json("claims.json", {"rules": study.rules, "claims": verdicts})
-    lines = [f"{found['outcome']}: {found['claim']} ({found['numbers']})" for found in verdicts]
-    return "\n".join([results_markdown(results), *lines, str(write_report(folder.path, Runner().bags_of))])
+    outcome = study.outcome(runs_of(results.trials))
+    if study.claims:
+        RunFolder(folder.path).write_json(FILE, outcome.as_json())
+    report = write_report(folder.path, Runner().bags_of)
+    return "\n".join([results_markdown(results), study_markdown(outcome), str(report)])
 
 
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:

@@ -10,13 +10,14 @@ from negsift.deploy.recipes import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.results.claims import Claim, Evidence
+from negsift.trainer.results.outcome import Printed, StudyOutcome
 from negsift.trainer.results.runs import ReportedRun
 
 
 @dataclass(frozen=True)
 class Study:
-    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; the claims that they decide, by the
-    `rules` in words.
+    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; the claims that they decide, by
+    `rules` in words, and the numbers that a paper `printed`.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Study:
     grids: Sequence[Grid]
     seeds: int
     claims: Sequence[Claim] = ()
+    printed: Sequence[Printed] = ()
     rules: str = ""
 
     def on(self, base: RunConfig) -> "Study":
@@ -38,13 +40,11 @@ class Study:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
         return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
 
-    def judge(self, runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
-        """Each claim with its outcome and the numbers that decided it."""
+    def outcome(self, runs: Sequence[ReportedRun]) -> StudyOutcome:
+        """What the runs say of the claims and of what a paper prints."""
         settings = flat(to_dict(self.base))
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-        evidence = Evidence(runs, texts)
-        verdicts = [(claim.text, claim.judge(evidence)) for claim in self.claims]
-        return [{"claim": text, "outcome": found.outcome, "numbers": found.numbers} for text, found in verdicts]
+        return StudyOutcome.of(self.claims, self.printed, Evidence(runs, texts), self.name, self.rules)
 
     def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
         """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""

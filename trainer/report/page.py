@@ -7,11 +7,12 @@ import jinja2
 
 from negsift.common.errors import BadData
 from negsift.common.unfinished import replacing
-from negsift.trainer.report import plots, remarks, sweep_plots, sweep_table, table, verdicts
+from negsift.trainer.report import plots, remarks, study_table, sweep_plots, sweep_table, table, verdicts
 from negsift.trainer.report.figure import PALETTE, arm_style
 from negsift.trainer.report.pictures import BagLookup, show_bags
 from negsift.trainer.results.groups import compare, group_runs
 from negsift.trainer.results.notes import notes_on
+from negsift.trainer.results.outcome import StudyOutcome, read_outcome
 from negsift.trainer.results.runs import ReportedRun
 from negsift.trainer.results.sweep import SweepResults, read_results
 from negsift.trainer.results.trials import runs_of
@@ -27,7 +28,7 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     self-contained, and appears complete or not at all. Raises BadData if there is no run, or if a run's files are
     damaged.
     """
-    path, page = folder / "report.html", _render(read_results(folder), bags)
+    path, page = folder / "report.html", _render(read_results(folder), read_outcome(folder), bags)
     try:
         with replacing(path) as stream:
             stream.write(page.encode(errors="replace"))
@@ -37,7 +38,7 @@ def write_report(folder: Path, bags: BagLookup | None = None) -> Path:
     return path
 
 
-def _render(results: SweepResults, bags: BagLookup | None) -> str:
+def _render(results: SweepResults, outcome: StudyOutcome | None, bags: BagLookup | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
     runs = runs_of(results.trials)
@@ -49,6 +50,8 @@ def _render(results: SweepResults, bags: BagLookup | None) -> str:
         most_sections=max(1, MOST_GROUPS // len(groups)),
         sweep=results if len(groups) > 1 and any(len(set(group.blocks)) > 1 for group in groups) else None,
         notes=notes_on(results),
+        outcome=outcome,
+        study_table=study_table,
         styles={group.label: arm_style(group) for group in groups},
         palette=PALETTE,
         plots=plots,

@@ -4,12 +4,16 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from negsift.common.errors import BadData
 from negsift.common.overrides import flat, to_dict
 from negsift.deploy.studies import STUDIES, study_named
 from negsift.deploy.sweep.trial import TrialSpec
+from negsift.trainer.folder import RunFolder
+from negsift.trainer.report.study_table import study_markdown
 from negsift.trainer.results.claims import (
     CONFIRMED,
     NOT_CONFIRMED,
@@ -21,6 +25,7 @@ from negsift.trainer.results.claims import (
     win_most,
 )
 from negsift.trainer.results.design import Block
+from negsift.trainer.results.outcome import Printed, StudyOutcome, read_outcome
 from negsift.trainer.results.runs import ReportedRun
 from tests.unit.trainer.results.made import made_run
 
@@ -125,7 +130,7 @@ def test_evidence_is_of_runs_with_the_base_s_settings() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_claim_of_a_study_is_judged_also_without_runs(name: str) -> None:
     study = study_named(name)
-    assert {found["outcome"] for found in study.judge([])} == {UNDECIDED}
+    assert {found.outcome for found in study.outcome([]).claims} == {UNDECIDED}
     assert len(study.rules.splitlines()) > 2
 
 
@@ -134,4 +139,28 @@ def test_every_claim_finds_the_runs_it_is_about(name: str) -> None:
     """Each number of a claim on a sweep in which every trial has run is known."""
     study = study_named(name)
     runs = [finished(trial) for trial in study.trials(yes=False).values()]
-    assert not [found for found in study.judge(runs) if "nan" in found["numbers"] or " of 0" in found["numbers"]]
+    outcome = study.outcome(runs)
+    assert not [claim for claim in outcome.claims if "nan" in claim.numbers or " of 0" in claim.numbers]
+    assert {found.here.count for found in outcome.reproduced} <= {3}
+
+
+def test_what_a_study_found_is_read_as_it_was_written(tmp_path: Path) -> None:
+    study = study_named("table1")
+    some = [finished(trial) for trial in list(study.trials(yes=False).values())[::7]]
+    RunFolder(tmp_path).write_json("study.json", study.outcome(some).as_json())
+    outcome = read_outcome(tmp_path)
+    assert outcome is not None
+    assert study_markdown(outcome) == study_markdown(study.outcome(some))
+    (tmp_path / "study.json").write_text('{"study": "table1", "claims": [{"claim": 1}]}')
+    with pytest.raises(BadData, match="study.json"):
+        read_outcome(tmp_path)
+
+
+def test_printed_numbers_stand_beside_the_mean_of_the_same_runs() -> None:
+    runs = [made_run("full", ap, target, seed) for target, seed, ap in (("0", 0, 0.8), ("0", 1, 0.9), ("1", 0, 0.2))]
+    base = replace(
+        study_named("table1"), printed=[Printed("full", "0", "test.ap", 0.88), Printed("full", "1", "test.ap", 0.9)]
+    )
+    evidence = Evidence(runs, {})
+    found = StudyOutcome.of((), base.printed, evidence, "table1", "").reproduced
+    assert [(one.here.mean, one.here.count) for one in found] == [(pytest.approx(0.85), 2), (0.2, 1)]
