@@ -5,6 +5,7 @@ Each part of the system defines the dataclass of its own knobs; a recipe is a fu
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -48,7 +49,7 @@ def check_knobs(config: "DataclassInstance", room: str) -> None:
     """Raise BadInput for the first knob of another type, out of bounds, or a whole number of more than 64 bits; the
     message calls it `room`.name.
     """
-    hints = typing.get_type_hints(type(config))
+    hints = type_hints(type(config))
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{room}.{field.name}"
         require_type(value, hints[field.name], key)
@@ -56,6 +57,12 @@ def check_knobs(config: "DataclassInstance", room: str) -> None:
             raise BadInput(f"{key}={value}", str(field.metadata["bounds"]), f"correct {key}")
         if isinstance(value, int) and abs(value) >= _PAST_INT64:
             raise BadInput(f"{key}={value}", "a whole number of at most 64 bits", f"lower {key}")
+
+
+@functools.cache  # resolving annotations takes longer than everything else about a configuration
+def type_hints(kind: "type[DataclassInstance]") -> dict[str, Any]:  # Any: typing has no type for annotations
+    """The annotated types of a configuration's fields."""
+    return typing.get_type_hints(kind)
 
 
 def require_type(value: object, kind: Any, key: str) -> None:  # Any: typing has no type for annotations

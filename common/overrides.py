@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from negsift.common.config import require_type
+from negsift.common.config import require_type, type_hints
 from negsift.common.errors import BadInput, UnknownName
 
 if typing.TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _merged(config: T, changes: Mapping[str, Any], prefix: str, read: Read) -> T
 
 def _settable(kind: "type[DataclassInstance]") -> dict[str, tuple[Any, str]]:  # Any: annotations
     """The annotated types and lines of the fields that can be set: knobs, and configs, whose line is empty."""
-    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    hints, fields = type_hints(kind), dataclasses.fields(kind)
     lines = {field.name: field.metadata.get("line", "") for field in fields}
     return {name: (hints[name], line) for name, line in lines.items() if line or dataclasses.is_dataclass(hints[name])}
 

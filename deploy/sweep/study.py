@@ -10,7 +10,7 @@ from negsift.deploy.recipes import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.results.claims import Claim, Evidence
-from negsift.trainer.results.outcome import Printed, StudyOutcome
+from negsift.trainer.results.outcome import Printed, StudyOutcome, judged, reproduced
 from negsift.trainer.results.runs import ReportedRun
 
 
@@ -44,7 +44,8 @@ class Study:
         """What the runs say of the claims and of what a paper prints."""
         settings = flat(to_dict(self.base))
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-        return StudyOutcome.of(self.claims, self.printed, Evidence(runs, texts), self.name, self.rules)
+        evidence = Evidence(runs, texts)
+        return StudyOutcome(self.name, self.rules, judged(self.claims, evidence), reproduced(self.printed, evidence))
 
     def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
         """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from negsift.trainer.results.claims import Claim, Evidence
 from negsift.trainer.results.estimate import Estimate, estimate
@@ -49,17 +49,6 @@ class StudyOutcome:
     claims: Sequence[JudgedClaim]
     reproduced: Sequence[Reproduced]
 
-    @classmethod
-    def of(
-        cls, claims: Sequence[Claim], printed: Sequence[Printed], evidence: Evidence, study: str, rules: str
-    ) -> Self:
-        """The claims, judged by the evidence, and the printed numbers beside its own."""
-        judged = [(claim.text, claim.judge(evidence)) for claim in claims]
-        return cls(
-            study, rules, [JudgedClaim(text, found.outcome, found.numbers) for text, found in judged],
-            [Reproduced(one, _here(one, evidence)) for one in printed],
-        )  # fmt: skip
-
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """The content of `study.json`."""
         return asdict(self)
@@ -73,15 +62,26 @@ def read_outcome(folder: Path) -> StudyOutcome | None:
     try:
         values: Mapping[str, Any] = record.values  # Any: JSON
         claims = [JudgedClaim(**claim) for claim in values["claims"]]
-        reproduced = [Reproduced(Printed(**r["printed"]), _estimate(r["here"])) for r in values["reproduced"]]
-        return StudyOutcome(values["study"], values["rules"], claims, reproduced)
+        numbers = [Reproduced(Printed(**r["printed"]), _estimate(r["here"])) for r in values["reproduced"]]
+        return StudyOutcome(values["study"], values["rules"], claims, numbers)
     except (KeyError, TypeError) as error:
         raise record.fault(f"content of another form ({error!r})", "what a sweep writes there") from None
 
 
-def _here(printed: Printed, evidence: Evidence) -> Estimate:
-    values = evidence.values({"strategy.name": printed.strategy}, printed.key)
-    return estimate(value for block, value in values.items() if block.data == printed.target)
+def judged(claims: Sequence[Claim], evidence: Evidence) -> list[JudgedClaim]:
+    """What became of each claim."""
+    found = [(claim.text, claim.judge(evidence)) for claim in claims]
+    return [JudgedClaim(text, one.outcome, one.numbers) for text, one in found]
+
+
+def reproduced(printed: Sequence[Printed], evidence: Evidence) -> list[Reproduced]:
+    """Each printed number with the mean over seeds of the same here."""
+    values = [evidence.values({"strategy.name": one.strategy}, one.key) for one in printed]
+    here = [
+        estimate(value for block, value in known.items() if block.data == one.target)
+        for one, known in zip(printed, values, strict=True)
+    ]
+    return [Reproduced(one, mean) for one, mean in zip(printed, here, strict=True)]
 
 
 def _estimate(stored: Mapping[str, Any]) -> Estimate:  # Any: JSON, where NaN is null

@@ -25,7 +25,7 @@ from negsift.trainer.results.claims import (
     win_most,
 )
 from negsift.trainer.results.design import Block
-from negsift.trainer.results.outcome import Printed, StudyOutcome, read_outcome
+from negsift.trainer.results.outcome import Printed, read_outcome, reproduced
 from negsift.trainer.results.runs import ReportedRun
 from tests.unit.trainer.results.made import made_run
 
@@ -158,9 +158,6 @@ def test_what_a_study_found_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_printed_numbers_stand_beside_the_mean_of_the_same_runs() -> None:
     runs = [made_run("full", ap, target, seed) for target, seed, ap in (("0", 0, 0.8), ("0", 1, 0.9), ("1", 0, 0.2))]
-    base = replace(
-        study_named("table1"), printed=[Printed("full", "0", "test.ap", 0.88), Printed("full", "1", "test.ap", 0.9)]
-    )
-    evidence = Evidence(runs, {})
-    found = StudyOutcome.of((), base.printed, evidence, "table1", "").reproduced
+    printed = [Printed("full", "0", "test.ap", 0.88), Printed("full", "1", "test.ap", 0.9)]
+    found = reproduced(printed, Evidence(runs, {}))
     assert [(one.here.mean, one.here.count) for one in found] == [(pytest.approx(0.85), 2), (0.2, 1)]
