@@ -11,7 +11,7 @@ from negsift.deploy.recipes import digits
 from negsift.deploy.replay import Replay, stored_config
 from negsift.deploy.run import Runner
 from negsift.trainer.folder import RunFolder
-from tests.unit.deploy.test_replay import POLICIES, configured
+from tests.end_to_end.test_replay import POLICIES, configured
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 ON_RAY = ["fleet.kind=ray", "fleet.shards=3", "fleet.cpus_per_shard=0.5"]

@@ -128,3 +128,17 @@ def test_the_help_of_list_names_every_part(capsys: pytest.CaptureFixture[str]) -
         main(["list", "--help"])
     text = capsys.readouterr().out
     assert all(part in text for part in PARTS)
+
+
+@pytest.mark.parametrize(
+    ("program", "slow"),
+    [
+        # what a scorer runs, and what it is sent
+        ("service.scoring.shard_cache, negsift.common.models.encoders", "matplotlib pandas sklearn torchvision"),
+        ("service.cluster.coordinator", "matplotlib numba pandas pyarrow scipy sklearn torch"),
+    ],
+)
+def test_actors_start_without_slow_imports(program: str, slow: str) -> None:
+    code = f"import sys, negsift.{program}; print(*set({slow.split()}) & sys.modules.keys())"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout == "\n"

@@ -1,11 +1,9 @@
-"""The house rules that no linter checks: sizes, unique class names, the table of strategies, slim scorers."""
+"""The house rules that no linter checks: sizes, unique class names, the table of strategies."""
 
 import dataclasses
 import importlib
 import pkgutil
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -27,20 +25,6 @@ def test_no_file_is_over_250_lines() -> None:
 def test_no_two_classes_have_one_name() -> None:
     names = Counter(name for path in FILES for name in re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE))
     assert not [name for name, count in names.items() if count > 1]
-
-
-@pytest.mark.parametrize(
-    ("program", "slow"),
-    [
-        # what a scorer runs, and what it is sent
-        ("service.scoring.shard_cache, negsift.common.models.encoders", "matplotlib pandas sklearn torchvision"),
-        ("service.cluster.coordinator", "matplotlib numba pandas pyarrow scipy sklearn torch"),
-    ],
-)
-def test_actors_start_without_slow_imports(program: str, slow: str) -> None:
-    code = f"import sys, negsift.{program}; print(*set({slow.split()}) & sys.modules.keys())"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert answer.stdout == "\n"
 
 
 @pytest.mark.parametrize("module", MODULES)

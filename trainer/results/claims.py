@@ -1,12 +1,15 @@
 """Claims about strategies, judged by a rule that was written down before the runs."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from negsift.trainer.results.design import FULL, Block
 from negsift.trainer.results.runs import ReportedRun
 from negsift.trainer.results.significance import holm, more_than_half_p
-from negsift.trainer.results.versus import Values, Versus, versus
+from negsift.trainer.results.versus import Values, Versus, count_wins, versus
 
 CONFIRMED, NOT_CONFIRMED, UNDECIDED = "confirmed", "not confirmed", "undecided"
 LEVEL = 0.05
@@ -61,7 +64,7 @@ class Pair:
     mine: Values
     theirs: Values
 
-    @property
+    @functools.cached_property
     def versus(self) -> Versus:
         """Mine less theirs."""
         return versus(self.mine, self.theirs, self.name)
@@ -75,7 +78,8 @@ class Pair:
     @property
     def wins_of_targets(self) -> tuple[int, int]:
         """The same over targets, each with its mean over seeds."""
-        wins = self.versus.wins
+        shared = sorted(self.mine.keys() & self.theirs.keys())
+        wins = count_wins(shared, np.array([self.mine[block] - self.theirs[block] for block in shared]))
         return wins.wins, wins.wins + wins.losses
 
     def text(self) -> str:
