@@ -52,8 +52,13 @@ class Evidence:
         take = key if callable(key) else lambda run: run.result(key)
         free = (*_ANYWHERE, "sampling.") if where.get("strategy.name") == FULL else _ANYWHERE
         wanted = {name: value for name, value in {**self.base, **where}.items() if not name.startswith(free)}
-        chosen = [run for run in self.runs if run.summary and wanted.items() <= run.settings.items()]
+        chosen = [run for run in self.runs if run.summary and _has(run, wanted)]
         return {Block(run.settings["data.target"], run.seed): take(run) for run in chosen}
+
+
+def _has(run: ReportedRun, wanted: Where) -> bool:
+    """Whether the run has these settings; one of an earlier version lacks keys, which had the default's effect."""
+    return all(run.settings.get(name, value) == value for name, value in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class Pair:
     def text(self) -> str:
         """The mean difference with its interval and p."""
         one = self.versus
+        if not one.difference.count:
+            return f"{self.name} in no pair"
         return (
             f"{self.name} {one.difference.text(4, '+')} in {one.difference.count} pairs "
             f"({one.interval.low:+.4f} to {one.interval.high:+.4f}, p {one.p.sign_flip:.3g})"

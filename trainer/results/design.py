@@ -1,6 +1,6 @@
 """What differs among runs, and what each difference is: another block, another strategy, another setting."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +10,7 @@ from negsift.trainer.results.runs import ReportedRun
 BASELINE, FULL = "random", "full"
 _ABSENT = "—"
 _SEEDS = ("seed", "data.bag_seed")
-_WITHOUT_EFFECT = ("recipe", "training.workers", "fleet.")
+_WITHOUT_EFFECT = ("recipe", "training.workers", "training.keep_weights", "log.", "fleet.")
 _WITH_EFFECT = ("fleet.block", "fleet.scoring.")
 
 Settings = tuple[tuple[str, str], ...]
@@ -92,10 +92,12 @@ class Design:
 
 
 def differing(runs: Iterable[ReportedRun]) -> list[str]:
-    """The configuration keys, sorted, in which the runs differ."""
-    runs = tuple(runs)
-    keys = sorted({key for run in runs for key in run.settings})
-    return [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
+    """The configuration keys, sorted, in which the runs differ; a run of a version without a key differs in none."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for key, value in run.settings.items():
+            values[key].add(value)
+    return sorted(key for key, found in values.items() if len(found) > 1)
 
 
 def as_text(settings: Settings) -> str:

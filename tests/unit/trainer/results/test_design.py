@@ -71,3 +71,9 @@ def test_a_group_looks_the_same_on_all_bags() -> None:
     first, second = compare(runs[:-1])
     arms = {group.label: group.arm for group in first.groups}
     assert {group.label: group.arm for group in second.groups}.items() < arms.items()
+
+
+def test_a_run_of_a_version_without_a_key_is_like_the_others() -> None:
+    earlier, later = made_run("random", 0.5), made_run("random", 0.6, seed=1, training__new="0", log__to="null")
+    assert len(group_runs([earlier, later])) == 1
+    assert len(group_runs([earlier, later, made_run("random", 0.6, seed=2, training__new="1")])) > 1
