@@ -36,7 +36,7 @@ class Claim:
     judge: Callable[["Evidence"], Judgement]
 
 
-_ANYWHERE = ("data.target", "seed", "fleet.", "log.", "training.threads", "training.keep_weights")
+_ANYWHERE = ("data.target", "data.root", "seed", "fleet.", "log.", "training.threads", "training.keep_weights")
 """What may differ from the base in any case: the block, and where a run happened."""
 
 

@@ -31,15 +31,16 @@ def _missing(setting: SettingResults) -> Iterator[str]:
     if setting.full is None:
         yield f"{place}no full set, so non-inferiority is not known."
     blocks = {(b.data, b.seed) for row in setting.strategies for b in row.blocks}
+    fewer = [f"{row.arm} {len(row.blocks)}" for row in setting.strategies if len(row.blocks) < len(blocks)]
+    if fewer:
+        yield f"{place}means over fewer than all {len(blocks)} blocks: {', '.join(fewer)}."
     for row in setting.strategies:
-        yield from (f"{place}{note}" for note in _of(row, len(blocks)))
+        yield from (f"{place}{note}" for note in _of(row))
     if len(blocks) == 1:
         yield f"{place}one block alone, so nothing has an error."
 
 
-def _of(row: StrategyResults, blocks: int) -> Iterator[str]:
-    if len(row.blocks) < blocks:
-        yield f"{row.label} has {len(row.blocks)} of {blocks} blocks; its mean is over fewer than others'."
+def _of(row: StrategyResults) -> Iterator[str]:
     undefined = sum(block.values[MAIN] != block.values[MAIN] for block in row.blocks)
     if undefined:
         yield f"{row.label} has {_counted(undefined, 'block')} without a test AP (undefined or not finite)."

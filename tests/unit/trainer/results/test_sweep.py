@@ -108,7 +108,7 @@ def test_a_trial_that_failed_before_it_had_a_configuration_is_counted() -> None:
         ([made_trial("badge", 0.5), made_trial("full", 0.5)], "no random, so nothing is compared with it."),
         ([made_trial("badge", 0.5), made_trial("random", 0.5)], "no full set, so non-inferiority is not known."),
         ([made_trial("random", 0.5)], "one block alone, so nothing has an error."),
-        (TRIALS[:-1], "sampling.ratio=5.0: entropy · sampling.ratio=5.0 has 5 of 6 blocks"),
+        (TRIALS[:-1], "sampling.ratio=5.0: means over fewer than all 6 blocks: entropy 5."),
         ([made_trial("badge", math.nan)], "badge has 1 block without a test AP"),
         ([made_trial("badge", 0.5)] * 2, "badge has 1 trial that repeat"),
         ([ended(made_trial("badge", 0.5), UNFINISHED)], "1 trial not finished"),
