@@ -13,6 +13,7 @@ interrupted run goes on where its record ends. Exits with 1 if anything differs.
 import argparse
 import datetime
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ def as_markdown(outcome: Outcome, seed: int) -> str:
         f"# Faults in a stream of rounds on three Ray nodes\n\n"
         f"{datetime.date.today()}, {found['machine']} ({processor()}), ray {found['ray']}, torch {found['torch']}; "
         f"{SCORERS} scorers, {2 * BAGS // 3:,} bags in the pool; {', '.join(RUNS)} in turn; "
-        f"seed {seed}; {outcome.seconds / 60:.0f} minutes;\n"
+        f"seed {seed}; {outcome.seconds / 60:.0f} minutes; load average {os.getloadavg()[2]:.0f}, other programs' work "
+        f"included;\n"
         f"`make chaos`\n\n"
         f"**{len(hits)} faults, {outcome.rounds} rounds: {outcome.different} selections different from the undisturbed "
         f"ones, none lost, {len(outcome.left)} processes left.** {sum(hit.in_round for hit in hits)} of the faults fell "
