@@ -53,7 +53,15 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     # Stratification needs at least one test image for each class.
     share = max(len(table.classes), round(len(table) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=table.labels)
-    return table.subset(np.sort(train)), table.subset(np.sort(test))
+    return _part(table, np.sort(train), "train"), _part(table, np.sort(test), "test")
+
+
+def _part(table: Instances, rows: NDArray[np.int64], name: str) -> Instances:
+    """Some rows, memory-mapped from the cache, too, so that processes side by side hold them once."""
+    assert table.path is not None  # `decode_once` gave it
+    source = table.path.parent.name  # with the hash of the images
+    part = decode_once("images-part", [], lambda: table.subset(rows), table=source, part=name)
+    return dataclasses.replace(part, dropped=table.dropped)
 
 
 def _load_folder(folder: Path, config: DataConfig) -> Instances:

@@ -1,5 +1,6 @@
 """How far a sweep is: one live table in a terminal, or a line for each trial that ends where output is piped."""
 
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -37,7 +38,7 @@ class SweepProgress:
 
     def __init__(self, folder: SweepFolder, waiting: int, parallel: int, console: Console | None = None) -> None:
         self._folder, self._total, self._parallel = folder, waiting, max(1, parallel)
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(file=sys.stdout, highlight=False)  # this one, whatever is redirected later
         self._running: dict[str, RunningTrial] = {}
         self._seconds: list[float] = []
         self._ended = 0

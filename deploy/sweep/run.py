@@ -62,7 +62,8 @@ def _results(study: Study, folder: SweepFolder) -> str:
     if study.claims:
         RunFolder(folder.path).write_json(FILE, outcome.as_json())
     report = write_report(folder.path, Runner().bags_of)
-    return "\n".join([results_markdown(results), study_markdown(outcome), str(report)])
+    parts = [results_markdown(results).strip(), study_markdown(outcome), f"report: {report}"]
+    return "\n\n".join(filter(None, parts))
 
 
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:

@@ -1,10 +1,12 @@
 """Runs trials side by side on Ray Tune, which places them and stops them; what they did is in their folders."""
 
 import functools
+import io
 import logging
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +108,9 @@ def run_trials(
         with unchanged_environment():
             # Ctrl-C ends this process as any other; Tune writes no files of its own beside the trials'.
             os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
-            os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60", "RAY_AIR_NEW_OUTPUT": "0"}
-            results = Tuner(trainable, param_space=space, tune_config=tuning, run_config=running).fit()
+            os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60"}
+            with redirect_stdout(io.StringIO()):  # its own tables, which no verbosity turns off
+                results = Tuner(trainable, param_space=space, tune_config=tuning, run_config=running).fit()
         for result in (results[number] for number in range(len(results))):
             if result.error is not None and result.config is not None:
                 work.folder.fail(work.trials[result.config["trial"]], result.error)

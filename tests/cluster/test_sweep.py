@@ -90,10 +90,10 @@ def test_a_trial_that_fails_is_listed_and_the_others_go_on(
     assert "1 trial of 2 failed" in told.err
 
 
-def test_scorers_on_ray_are_shared_by_the_trials_of_a_pool(local_ray: None, tmp_path: Path) -> None:
+def test_scorers_on_ray_are_shared_by_the_trials_of_a_pool(swept: Path, tmp_path: Path) -> None:
     words = ["fleet.kind=ray", "fleet.shards=2", "fleet.cpus_per_shard=0.1", *OVER]
-    assert sweep(tmp_path / "ray", *words) == sweep(tmp_path / "local", *OVER) == 0
-    assert results(tmp_path / "ray") == results(tmp_path / "local")
+    assert sweep(tmp_path, *words) == 0
+    assert results(tmp_path) == {name: result for name, result in results(swept).items() if "seed0" in name}
 
 
 def test_hopeless_trials_are_stopped_early_and_marked(
@@ -142,6 +142,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same(swept: Path, tmp_path: Path) 
     assert not (tmp_path / ".tune").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path) -> None:
     with marked() as word:
         running = started(tmp_path, *OVER, "--seeds", "9")
@@ -154,29 +155,40 @@ def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path) -> None:
 
 
 def private_kib(pid: int, file: str) -> float:
-    """KiB of a mapped file that a process has to itself, by /proc; NaN if it doesn't map the file."""
-    parts = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(), flags=re.MULTILINE)
+    """KiB of a mapped file that a process has to itself, by /proc; NaN if it doesn't map the file, or has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps").read_text()
+    except OSError:
+        return math.nan
+    parts = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", text, flags=re.MULTILINE)
     sizes = [re.findall(r"^Private_Dirty: +(\d+) kB", part, re.MULTILINE) for part in parts if file in part]
     return sum(float(size) for one in sizes for size in one) if sizes else math.nan
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_hold_the_decoded_pool_once(local_ray: None, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for number in range(120):
         path = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
-    words = [f"data.root={tmp_path / 'data'}", "data.image_size=64", "data.bag_size=2", "training.epochs=900"]
+    words = [
+        f"data.root={tmp_path / 'data'}",
+        "data.image_size=64",
+        "data.bag_size=2",
+        "sampling.ratio=9",
+        "training.epochs=900",
+        "training.patience=900",
+    ]
     with marked() as word:
         arguments = ["images", *words, "--seeds", "4", "--cpus", "0.25", "--out", str(tmp_path / "out")]
         running = program("-m", "negsift", "sweep", *arguments, env=alone(), stderr=subprocess.STDOUT)
-        assert eventually(lambda: len(holding(word)) == 4)
+        assert eventually(lambda: len(holding(word)) >= 4)
         held = holding(word)
         kill(word, running)
-    assert held == [0.0] * 4
+    assert held == [0.0] * len(held)
 
 
 def holding(word: str) -> list[float]:
     """What the trials that map the decoded images have of them for themselves, in KiB."""
-    trials = [process.pid for process in having(word) if process.name().startswith("ray::")]
-    return [kib for pid in trials if not math.isnan(kib := private_kib(pid, "/images.npy"))]
+    return [kib for process in having(word) if not math.isnan(kib := private_kib(process.pid, "/images.npy"))]
