@@ -183,9 +183,11 @@ def test_trials_side_by_side_hold_the_decoded_pool_once(local_ray: None, tmp_pat
     with marked() as word:
         arguments = ["images", *words, "--seeds", "4", "--cpus", "0.25", "--out", str(tmp_path / "out")]
         running = program("-m", "negsift", "sweep", *arguments, env=alone(), stderr=subprocess.STDOUT)
-        assert eventually(lambda: len(holding(word)) >= 4)
-        held = holding(word)
-        kill(word, running)
+        try:
+            assert eventually(lambda: len(holding(word)) >= 4)
+            held = holding(word)
+        finally:
+            kill(word, running)
     assert held == [0.0] * len(held)
 
 
