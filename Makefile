@@ -13,11 +13,11 @@ test: lint
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster types test-unit
 
 test-unit: .venv/.ready
-	nice $(RUN) -m pytest -m "not gpu and not slow" --ignore tests/cluster --cov=negsift --cov-report=
+	nice $(RUN) -m pytest -m "not gpu and not slow" --durations=8 --ignore tests/cluster --cov=negsift --cov-report=
 	@echo "Least covered files:" && $(RUN) -m coverage report --sort=cover | awk 'NR <= 12 || /^TOTAL/'
 
 test-cluster: .venv/.ready
-	$(RUN) -m tests.run -m "not gpu and not slow" tests/cluster
+	$(RUN) -m tests.run -m "not gpu and not slow" --durations=25 tests/cluster
 
 lint: .venv/.ready
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-cache

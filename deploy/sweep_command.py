@@ -12,10 +12,9 @@ def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the command to those of the command line."""
     sweep = commands.add_parser(
         "sweep", help="many runs side by side, compared; the same command goes on, or adds to it",
-        usage="negsift sweep NAME [KEY=VALUE ...] [--over KEY=VALUE,VALUE,...] [--seeds N] [OPTION ...]",
-        description="Run every combination of the values of --over, with seeds 0 to N-1, for example "
-        "`negsift sweep digits --over strategy.name=random,badge --over data.target=0,1 --seeds 5`. Finished trials "
-        "are not repeated, so that more values or seeds add to what is there.",
+        usage="negsift sweep NAME [KEY=VALUE ...] [OPTION ...]",
+        description="Run every combination, for example `negsift sweep digits --over strategy.name=random,badge "
+        "--seeds 5`. Finished trials are not repeated.",
     )  # fmt: skip
     sweep.add_argument("name", metavar="NAME", help="a recipe, or a study: see `negsift list recipes` and `studies`")
     sweep.take_settings("keys")
@@ -25,8 +24,8 @@ def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     sweep.add_argument("--parallel", type=_count, default=0, metavar="N", help="trials at once, at most (what fits)")
     sweep.add_argument("--cpus", type=_share, default=1.0, metavar="X", help="CPU cores of a trial (1)")
     sweep.add_argument("--gpus", type=_share, default=-1.0, metavar="X", help="GPUs of a trial (1 where there are any)")
-    sweep.add_argument("--asha", action="store_true", help="stop trials early that are worse than others of their bags")
-    sweep.add_argument("--dry-run", action="store_true", help="say what would run, and how long it would take")
+    sweep.add_argument("--asha", action="store_true", help="stop worse trials early")
+    sweep.add_argument("--dry-run", action="store_true", help="say what would run")
     sweep.add_argument("--yes", action="store_true", help="run more than 10,000 trials")
     sweep.set_defaults(do=_sweep)
 

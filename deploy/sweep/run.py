@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from negsift.common.errors import Interrupted, ServiceError
+from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
 from negsift.deploy.run import Runner, Shared
 from negsift.deploy.sweep.folder import FAILED, SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
@@ -42,8 +42,10 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     """
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
-    folder.claim({"recipe": study.base.recipe, "command": options.command})
     missing = _missing(folder, trials, options.asha)
+    for trial in list(missing.values())[:1]:
+        _require_data(trial)
+    folder.claim({"recipe": study.base.recipe, "command": options.command})
     print(_plan(trials, missing, folder))
     if missing:
         try:
@@ -77,6 +79,16 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
         return f"{_plan(trials, missing, folder)}\nhow long they take is known once one is finished"
     left = duration(sum(seconds) / len(seconds) * len(missing))
     return f"{_plan(trials, missing, folder)}\n{left} of training, by the {len(seconds)} finished, one after another"
+
+
+def _require_data(trial: TrialSpec) -> None:
+    """Decode the data before trials do so side by side. Raises BadData for data that none of them could read."""
+    try:
+        Runner().split(trial.config.data)
+    except BadData:
+        raise
+    except BadInput:  # of this trial alone, such as a class that isn't there: it fails by itself
+        return
 
 
 def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:

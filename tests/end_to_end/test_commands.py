@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,12 +17,13 @@ from negsift.deploy.main import main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["", "demo", "list", "train", "report", "pool", "pool build", "pool inspect", "serve", "serve up"]
-COMMANDS += ["serve status", "serve down"]
+COMMANDS += ["serve status", "serve down", "sweep", "replay"]
 HEAVY = {"torch", "torchvision", "torchaudio", "ray", "sklearn", "scipy", "matplotlib", "pandas"}
 MISTAKES = [
     "trian", "train", "train digit", "train digits seed", "train digits stratgy.name=badge", "list nothing",
     "train digits strategy.name=bagde", "train digits model.name=vgg", "train digits --config nowhere.json",
-    "pool build", "pool build OUT --from nowhere dtyp=1", "pool inspect nowhere", "serve up POOL shards=0",
+    "sweep", "sweep digit", "sweep digits --over seed", "sweep table1 --seeds 0", "pool build",
+    "pool build OUT --from nowhere dtyp=1", "pool inspect nowhere", "serve up POOL shards=0",
     "serve status", "serve down",
 ]  # fmt: skip
 LIGHT = """
@@ -142,3 +144,27 @@ def test_actors_start_without_slow_imports(program: str, slow: str) -> None:
     code = f"import sys, negsift.{program}; print(*set({slow.split()}) & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("images data.root=nowhere", "no folder nowhere"), ("images", "no data.root"), ("table1", "no data.root"),
+        ("digits --over strategy.nam=random", "strategy.nam"), ("digits --over seed", "--over 'seed'"),
+        ("digits --over seed=", "--over 'seed='"), ("digits --over seed=1 --over seed=2", "seed twice"),
+        ("digits --seeds 0", "--seeds 0"), ("digits --seeds x", "--seeds"), ("digits --seeds 20000", "20,000 trials"),
+        ("digits --seeds 2 --over seed=1", "--seeds"), ("digits --cpus -1", "--cpus"), ("digits --gpus nan", "--gpus"),
+        ("digits --parallel 0", "--parallel"), ("digits --over training.workers=1,2", "training.workers=2"),
+        ("digits --over strategy.name=random,bagde", "bagde"), ("digitz", "digitz"), ("digits seeds=3", "seeds"),
+        ("digits --out ''", "--out"),
+    ],
+)  # fmt: skip
+def test_a_sweep_that_cannot_be_is_one_line_and_leaves_nothing(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", *shlex.split(words)]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

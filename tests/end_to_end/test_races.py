@@ -105,3 +105,18 @@ def test_the_later_of_two_writers_of_a_version_is_told_and_leaves_nothing(place:
     with pytest.raises(BadData, match="version 1 of .*; expected one writer at a time; nothing was added"), second:
         pass
     assert place.files() == before
+
+
+def test_a_folder_made_while_it_is_looked_for_is_read(tmp_path: Path) -> None:
+    where = Location.of(tmp_path / "table")
+
+    class Racing:
+        """The local file system, on which another program makes the folder while pyarrow looks for it."""
+
+        def get_file_info(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+            if not (tmp_path / "table").exists():
+                (tmp_path / "table").mkdir()
+                raise FileNotFoundError(errno.ENOENT, "Cannot list directory")
+            return list(pafs.LocalFileSystem().get_file_info(selector))
+
+    assert Location(Racing(), where.path, where.name).files() == []  # type: ignore[arg-type]

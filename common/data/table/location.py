@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from negsift.common.errors import BadData, BadInput
 
@@ -47,13 +47,20 @@ class Location:
     def files(self) -> list[str]:
         """The names of the files in the folder, sorted; empty without a folder. Raises BadData if it can't be read."""
         try:
-            entries = self.fs.get_file_info(FileSelector(self.path, allow_not_found=True))
+            entries = self._entries()
         except NotADirectoryError:
             remedy = "name another, or make one with `pool build`"
             raise BadData(f"the file {self.name}", "the folder of a bag table", remedy) from None
         except (pa.ArrowException, OSError) as error:
             raise BadData(f"{self.name}, which can't be read ({error})", _KNOWN, "correct the path or URI") from None
         return sorted(info.base_name for info in entries if info.type == FileType.File)
+
+    def _entries(self) -> list[FileInfo]:
+        selector = FileSelector(self.path, allow_not_found=True)
+        try:
+            return list(self.fs.get_file_info(selector))
+        except FileNotFoundError:  # pyarrow looks twice, and another program made the folder in between
+            return list(self.fs.get_file_info(selector))
 
     def read(self, file: str, start: int = 0, size: int | None = None) -> pa.Buffer:
         """At most `size` bytes of a file from `start` on. Raises BadData if it can't be read."""
