@@ -90,12 +90,14 @@ def test_a_trial_that_fails_is_listed_and_the_others_go_on(
     assert "1 trial of 2 failed" in told.err
 
 
+@pytest.mark.slow
 def test_scorers_on_ray_are_shared_by_the_trials_of_a_pool(swept: Path, tmp_path: Path) -> None:
     words = ["fleet.kind=ray", "fleet.shards=2", "fleet.cpus_per_shard=0.1", *OVER]
     assert sweep(tmp_path, *words) == 0
     assert results(tmp_path) == {name: result for name, result in results(swept).items() if "seed0" in name}
 
 
+@pytest.mark.slow
 def test_hopeless_trials_are_stopped_early_and_marked(
     local_ray: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
