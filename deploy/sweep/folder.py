@@ -24,6 +24,7 @@ class TrialState(enum.Enum):
     FINISHED = "finished"
     STOPPED = "stopped early"
     FAILED = "failed"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,24 @@ class SweepFolder:
         return RunFolder(self.path / trial.name)
 
     def state(self, trial: TrialSpec) -> TrialState:
-        """How far a trial is. A damaged folder, as a full disk leaves it, is removed, which is told."""
+        """How far a trial is."""
         run = self.run(trial)
         try:
             if run.summary is not None:
                 return TrialState.FINISHED
             begun = run.config is not None and run.load() is not None
-        except BadData as error:
-            log.warning("%s is done again: %s", trial.name, error.found)
-            shutil.rmtree(run.path)
-            return TrialState.NEW
+        except BadData:
+            return TrialState.DAMAGED
         for name, state in ((FAILED, TrialState.FAILED), (STOPPED, TrialState.STOPPED)):
             if (run.path / name).exists():
                 return state
         return TrialState.BEGUN if begun else TrialState.NEW
 
     def start(self, trial: TrialSpec) -> None:
-        """Forget how the trial ended before; its epochs stay."""
+        """Forget how the trial ended before; its epochs stay, unless its folder is damaged: then it is removed."""
+        if self.state(trial) is TrialState.DAMAGED:
+            log.warning("%s is damaged, and done again", trial.name)
+            shutil.rmtree(self.run(trial).path)
         for name in (FAILED, STOPPED):
             (self.run(trial).path / name).unlink(missing_ok=True)
 

@@ -34,7 +34,7 @@ class RunningTrial:
 
 
 class SweepProgress:
-    """Told by Tune what happens to trials. A context manager; `shown` is where it is displayed."""
+    """Shows on `console` what happens to the trials, of which `waiting` have to run. A context manager."""
 
     def __init__(self, folder: SweepFolder, waiting: int, parallel: int, console: Console | None = None) -> None:
         self._folder, self._total, self._parallel = folder, waiting, max(1, parallel)
@@ -63,9 +63,8 @@ class SweepProgress:
         self._ended += 1
         if state is TrialState.FINISHED:
             self._seconds.append(seconds)
-        self._console.print(
-            f"[{self._ended}/{self._total}] {self._outcome(trial, state)}, {seconds:.0f} s", markup=False
-        )
+        outcome = f"{self._outcome(trial, state)}, {duration(seconds)}"
+        self._console.print(f"[{self._ended}/{self._total}] {outcome}", markup=False)
 
     def __enter__(self) -> "SweepProgress":
         if self._console.is_terminal:

@@ -52,7 +52,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
             _run(folder, missing, options)
         except KeyboardInterrupt:
             raise Interrupted(_kept(folder, trials)) from None
-    if any(folder.run(trial).summary for trial in trials.values()):
+    if any(folder.state(trial) is TrialState.FINISHED for trial in trials.values()):
         print(_results(study, folder))
     _require_success(folder, trials)
 
@@ -72,7 +72,8 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     """How many trials there are, what is there already, and how long the rest takes by the trials that are finished."""
     trials, folder = study.trials(options.yes), SweepFolder(out.resolve())
     missing = _missing(folder, trials, options.asha)
-    seconds = [summary["seconds"]["total"] for trial in trials.values() if (summary := folder.run(trial).summary)]
+    finished = [folder.run(trial) for name, trial in trials.items() if name not in missing]
+    seconds = [summary["seconds"]["total"] for run in finished if (summary := run.summary)]
     if not missing:
         return _plan(trials, missing, folder)
     if not seconds:
@@ -140,10 +141,11 @@ def _missing(folder: SweepFolder, trials: Mapping[str, TrialSpec], asha: bool) -
 
 def _plan(trials: Mapping[str, TrialSpec], missing: Mapping[str, TrialSpec], folder: SweepFolder) -> str:
     states = Counter(folder.state(trial) for trial in missing.values())
-    begun = f", {states[TrialState.BEGUN]} of them begun" if states[TrialState.BEGUN] else ""
-    again = f", {states[TrialState.FAILED]} of them failed before" if states[TrialState.FAILED] else ""
+    words = {TrialState.BEGUN: "begun", TrialState.FAILED: "failed before", TrialState.DAMAGED: "damaged"}
+    known = "".join(f", {states[state]} of them {word}" for state, word in words.items() if states[state])
     ended = len(trials) - len(missing)
-    return f"{len(trials)} trials in {folder.path}: {ended} ended, {len(missing)} to run{begun}{again}"
+    count = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
+    return f"{count} in {folder.path}: {ended} ended, {len(missing)} to run{known}"
 
 
 def _kept(folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> str:

@@ -11,9 +11,12 @@ from rich.console import Console
 from negsift.common.errors import BadInput, ServiceError
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import digits
+from negsift.deploy.studies import study_named
 from negsift.deploy.sweep.folder import SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
+from negsift.deploy.sweep.run import SweepOptions, dry_run
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
+from negsift.deploy.sweep.tuning import Placement
 
 TRIAL = trial_of(digits())
 SUMMARY = {
@@ -73,10 +76,12 @@ def test_a_damaged_folder_is_begun_anew_and_told(
 ) -> None:
     path = begin(folder)
     (path / name).write_bytes(content)
+    assert folder.state(TRIAL) is TrialState.DAMAGED
+    assert (path / name).read_bytes() == content  # asking changes nothing
     with caplog.at_level(logging.WARNING):
-        assert folder.state(TRIAL) is TrialState.NEW
-    assert not path.exists()
-    assert f"{TRIAL.name} is done again" in caplog.text
+        folder.start(TRIAL)
+    assert folder.state(TRIAL) is TrialState.NEW
+    assert f"{TRIAL.name} is damaged, and done again" in caplog.text
 
 
 def test_a_folder_is_of_one_recipe(folder: SweepFolder) -> None:
@@ -126,3 +131,12 @@ def test_a_terminal_shows_the_trials_that_run(folder: SweepFolder) -> None:
 )
 def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_dry_run_says_what_is_there_and_changes_nothing(folder: SweepFolder) -> None:
+    damaged = finish(folder) / "summary.json"
+    damaged.write_text("{")
+    told = dry_run(study_named("digits"), folder.path, SweepOptions(Placement(1, 0, 0)))
+    assert "1 trial in" in told
+    assert "0 ended, 1 to run, 1 of them damaged" in told
+    assert damaged.read_text() == "{"
