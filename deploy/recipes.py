@@ -1,10 +1,12 @@
 """Recipes: functions that return a run's whole configuration. Derive one by changing fields of another."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
@@ -62,9 +64,14 @@ def digest(config: RunConfig) -> str:
 
     So a setting that a later version adds leaves the hashes of earlier runs as they are.
     """
-    default = flat(to_dict(RunConfig("")))
-    chosen = {key: value for key, value in flat(to_dict(config)).items() if value != default[key] and key not in FREE}
+    default, values = _defaults(), flat(to_dict(config))
+    chosen = {key: value for key, value in values.items() if value != default[key] and key not in FREE}
     return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:  # Any: JSON
+    return flat(to_dict(RunConfig("")))
 
 
 def digits() -> RunConfig:

@@ -1,8 +1,6 @@
 """The 1,797 handwritten digits of scikit-learn (UCI, Alpaydin and Kaynak): the default, which needs no download."""
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
@@ -18,6 +16,9 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     factor, rest = divmod(config.image_size, 8)
     if rest:
         raise BadInput(f"data.image_size={config.image_size} with digits", "a multiple of 8", "correct it")
+    from sklearn.datasets import load_digits  # slow to import, and other datasets have no use for it
+    from sklearn.model_selection import train_test_split
+
     digits = load_digits()
     pixels = np.rint(digits.images * 255 / _LEVELS).astype(np.uint8)
     images = pixels.repeat(factor, axis=1).repeat(factor, axis=2)[:, None]

@@ -3,6 +3,7 @@
 import enum
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,11 @@ class TrialState(enum.Enum):
     STOPPED = "stopped early"
     FAILED = "failed"
     DAMAGED = "damaged"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self in (TrialState.FINISHED, TrialState.STOPPED)
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,15 @@ class SweepFolder:
             (self.run(trial).path / name).unlink(missing_ok=True)
 
     def fail(self, trial: TrialSpec, error: BaseException) -> None:
-        """Write down why a trial failed, in one line."""
+        """Write down why a trial failed, in one line, if there is room for it."""
         line = str(error) if isinstance(error, NegsiftError) else f"{type(error).__name__}: {error}"
-        self.run(trial).write_json(FAILED, {"error": one_line(line, 300)})
+        with suppress(BadInput):  # of a full disk, say
+            self.run(trial).write_json(FAILED, {"error": one_line(line, 300)})
+
+    def why(self, trial: TrialSpec) -> str:
+        """Why a trial has not ended."""
+        unknown = f"nothing could be written in {self.run(trial).path}; is there free space?"
+        return str((self.run(trial).read_json(FAILED) or {}).get("error", unknown))
 
     def stop(self, trial: TrialSpec, reason: str) -> None:
         """Write down that a trial was stopped early."""

@@ -80,7 +80,7 @@ class SweepProgress:
         if state is TrialState.FINISHED and (summary := run.summary) is not None:
             ap = summary["test"]["ap"]
             return f"{trial.name}: test AP {'undefined' if ap is None else f'{ap:.4f}'}, {summary['epochs_run']} epochs"
-        return f"{trial.name}: {state.value}"
+        return f"{trial.name}: {state.value if state.ended else TrialState.FAILED.value}"
 
     def table(self) -> Table:
         """What is shown: a row for each trial that runs."""

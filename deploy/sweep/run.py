@@ -7,7 +7,7 @@ from pathlib import Path
 
 from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
 from negsift.deploy.run import Runner, Shared
-from negsift.deploy.sweep.folder import FAILED, SweepFolder, TrialState
+from negsift.deploy.sweep.folder import SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
 from negsift.deploy.sweep.study import Study
 from negsift.deploy.sweep.trial import TrialSpec
@@ -154,9 +154,9 @@ def _kept(folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> str:
 
 
 def _require_success(folder: SweepFolder, trials: Mapping[str, TrialSpec]) -> None:
-    failed = {name: folder.run(trial) for name, trial in trials.items() if folder.state(trial) is TrialState.FAILED}
-    for name, run in failed.items():
-        print(f"{name} failed: {(run.read_json(FAILED) or {}).get('error')}")
+    failed = [trial for trial in trials.values() if not folder.state(trial).ended]
+    for trial in failed:
+        print(f"{trial.name} failed: {folder.why(trial)}")
     if failed:
         what = "1 trial" if len(failed) == 1 else f"{len(failed)} trials"
         raise ServiceError(

@@ -1,5 +1,6 @@
 """A trial of a sweep: one run, whose folder is named after its configuration."""
 
+import functools
 import re
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ class TrialSpec:
 
     config: RunConfig
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Strategy, target and seed to read, and a hash of every setting that changes the result."""
         strategy, target = self.config.strategy.name, self.config.data.target

@@ -4,10 +4,10 @@ import functools
 import io
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ray import tune
@@ -90,9 +90,7 @@ def run_trials(
     work: Work, placement: Placement, progress: SweepProgress, scheduler: TrialScheduler | None = None
 ) -> None:
     """Run the trials to their ends. Those that fail are recorded in their folders, and the others go on."""
-    scratch = work.folder.path / ".tune"
-    shutil.rmtree(scratch, ignore_errors=True)  # of a sweep that was killed
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors of trials are told by the sweep
     resources = {"cpu": placement.cpus, "gpu": placement.gpus}
     trainable = tune.with_resources(tune.with_parameters(run_trial, work=work), resources)
     space = {"trial": tune.grid_search(list(work.trials))}
@@ -100,22 +98,20 @@ def run_trials(
         max_concurrent_trials=placement.parallel or None, scheduler=scheduler, metric=VAL_AP, mode="max",
         reuse_actors=True,
     )  # fmt: skip
-    running = RunConfig(
-        storage_path=str(scratch), name="trials", verbose=0, failure_config=FailureConfig(_RESTARTS),
-        callbacks=[_Watcher(work.trials, progress)],
-    )  # fmt: skip
-    try:
-        with unchanged_environment():
-            # Ctrl-C ends this process as any other; Tune writes no files of its own beside the trials'.
-            os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
-            os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60"}
-            with redirect_stdout(io.StringIO()):  # its own tables, which no verbosity turns off
-                results = Tuner(trainable, param_space=space, tune_config=tuning, run_config=running).fit()
+    watcher, failing = _Watcher(work.trials, progress), FailureConfig(_RESTARTS)
+    with (
+        unchanged_environment(),
+        TemporaryDirectory(prefix="negsift-sweep-") as scratch,
+    ):  # nothing is read from it again
+        # Ctrl-C ends this process as any other; Tune writes no files of its own beside the trials'.
+        os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
+        os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60"}
+        running = RunConfig(storage_path=scratch, verbose=0, failure_config=failing, callbacks=[watcher])
+        with redirect_stdout(io.StringIO()):  # its own tables, which no verbosity turns off
+            results = Tuner(trainable, param_space=space, tune_config=tuning, run_config=running).fit()
         for result in (results[number] for number in range(len(results))):
             if result.error is not None and result.config is not None:
                 work.folder.fail(work.trials[result.config["trial"]], result.error)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def run_trial(setting: Mapping[str, str], work: Work) -> None:

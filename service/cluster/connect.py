@@ -65,11 +65,10 @@ def _start(dashboard: bool) -> None:
     lock()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {"env_vars": {"PYTHONPATH": paths.rstrip(os.pathsep)}}
+    os.environ["PYTHONPATH"] = paths.rstrip(os.pathsep)  # a runtime_env would keep Ray from starting workers early
     ray.init(
-        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False,
-        logging_level=logging.ERROR, runtime_env=environment,
-    )  # fmt: skip
+        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR
+    )
 
 
 def _join(address: str) -> None:

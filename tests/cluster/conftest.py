@@ -1,5 +1,6 @@
 """One small Ray for all cluster tests, started once, and the bags and weights they share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from negsift.service.cluster.token import lock
 from negsift.service.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
+os.environ["PYTHONPATH"] = str(ROOT)  # of Ray's workers; as a runtime_env it would keep Ray from starting them early
 K, EPOCH, SEED = 25, 2, 5
 
 
@@ -57,8 +59,7 @@ def start_local_ray() -> None:
     lock()
     ray.init(
         "local", num_cpus=4, namespace="negsift", include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-        object_store_memory=256 << 20, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-        _system_config={"metrics_report_interval_ms": 1000, "worker_niceness": 0},
+        object_store_memory=256 << 20, _system_config={"metrics_report_interval_ms": 1000, "worker_niceness": 0},
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,7 +12,6 @@ from ray.cluster_utils import Cluster
 
 from negsift.service.cluster.token import lock
 
-ROOT = Path(__file__).parents[2]
 OTHER = "other"
 """A resource that all nodes but the head have."""
 _STORE_BYTES = 128 << 20
@@ -65,10 +63,7 @@ def three_nodes(cpus: float = 2.0) -> Iterator[Nodes]:
         lock()
         nodes = Nodes(cpus)
         try:
-            ray.init(
-                address=nodes.address, namespace="negsift", log_to_driver=False, logging_level="ERROR",
-                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-            )  # fmt: skip
+            ray.init(address=nodes.address, namespace="negsift", log_to_driver=False, logging_level="ERROR")
             yield nodes
         finally:
             ray.shutdown()

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 ON_RAY = ["fleet.kind=ray", "fleet.shards=3", "fleet.cpus_per_shard=0.5"]
 
 
+@pytest.mark.slow
 def test_selections_of_several_trainer_workers_are_the_same_here(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

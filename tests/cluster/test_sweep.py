@@ -5,6 +5,7 @@ import math
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.cluster.serving import LIMIT_S, await_line, eventually, outside, prog
 
 SHORT = ["training.epochs=2", "data.bag_size=2"]
 OVER = ["--over", "strategy.name=random,entropy", "--over", "data.target=8"]
+FILES = {"sweep.json", "results.parquet", "summary.json", "report.html"}
 RESULT = ("val", "test", "last", "bags", "best_epoch", "epochs_run")
 
 
@@ -49,18 +51,28 @@ def written(out: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def swept(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that was killed after its second trial and has gone on to its end."""
     out = tmp_path_factory.mktemp("sweeps") / "two"
+    with marked() as word:
+        running = started(out, *OVER, "--seeds", "2")
+        await_line(running, "[2/4]")
+        kill(word, running)
+    before = written(out)
+    assert 2 <= len(before) < 4
     assert sweep(out, *OVER, "--seeds", "2") == 0
+    after = written(out)
+    assert {name: after[name] for name in before} == before
     return out
 
 
-def test_a_trial_gives_what_its_run_gives_alone(swept: Path, tmp_path: Path) -> None:
-    trial = trials(2)[-1]
+def test_trials_of_a_killed_sweep_give_what_their_runs_give_alone(swept: Path, tmp_path: Path) -> None:
     with Runner() as runner:
-        runner.run(trial.config, tmp_path / trial.name)
-    assert results(tmp_path)[trial.name] == results(swept)[trial.name]
-    tables = [pq.read_table(path / trial.name / "selections/epoch=0001.parquet") for path in (tmp_path, swept)]
-    assert tables[0].equals(tables[1])
+        for trial in trials(2):
+            runner.run(trial.config, tmp_path / trial.name)
+    assert results(tmp_path) == results(swept)
+    for path in tmp_path.glob("*/selections/*.parquet"):
+        assert pq.read_table(path).equals(pq.read_table(swept / path.relative_to(tmp_path)))
+    assert {path.name for path in swept.iterdir() if path.is_file()} == FILES
 
 
 def test_a_sweep_that_grows_runs_only_what_is_new(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +100,38 @@ def test_a_trial_that_fails_is_listed_and_the_others_go_on(
     assert len(results(tmp_path)) == 1
     assert re.search(r"random-8-seed0-\w+ failed: .*no negative left by sampling.ratio=900", told.out)
     assert "1 trial of 2 failed" in told.err
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=False, capture_output=True).returncode:
+        pytest.skip("mounting needs more rights")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def resize(disk: Path, kib: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={kib}k", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kib", "told"),
+    [(400, "No space left on device"), pytest.param(8, "nothing could be written", marks=pytest.mark.slow)],
+)
+def test_a_full_disk_fails_trials_in_one_line_and_with_room_the_same_command_ends_them(
+    local_ray: None, disk: Path, kib: int, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    resize(disk, kib)
+    assert sweep(disk / "out", *OVER) == 1
+    said = capfd.readouterr()
+    assert len(re.findall(f"^.* failed: .*{told}.*$", said.out, re.MULTILINE)) >= 1
+    assert re.fullmatch(r"negsift: \d trials? of 2 failed; .*\n", said.err)
+    resize(disk, 1 << 16)
+    assert sweep(disk / "out", *OVER) == 0
+    assert len(results(disk / "out")) == 2
 
 
 @pytest.mark.slow
@@ -128,20 +172,6 @@ def kill(word: str, running: subprocess.Popen[str]) -> None:
         process.kill()
     running.communicate(timeout=LIMIT_S)
     assert left_behind(word) == []
-
-
-def test_a_killed_sweep_goes_on_and_gives_the_same(swept: Path, tmp_path: Path) -> None:
-    with marked() as word:
-        running = started(tmp_path, *OVER, "--seeds", "2")
-        await_line(running, "[2/4]")
-        kill(word, running)
-    before = written(tmp_path)
-    assert 2 <= len(before) < 4
-    assert sweep(tmp_path, *OVER, "--seeds", "2") == 0
-    after = written(tmp_path)
-    assert {name: after[name] for name in before} == before
-    assert results(tmp_path) == {name: results(swept)[name] for name in after}
-    assert not (tmp_path / ".tune").exists()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from negsift.deploy.train import describe
 from negsift.trainer.results.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
+SLOW = pytest.mark.slow
 QUICK = ["training.epochs=6", "data.image_size=16", "strategy.name=svm_margin"]
 
 
@@ -59,7 +60,9 @@ def picks(folder: Path) -> list[list[int]]:
     return [pq.read_table(path)["index"].to_pylist() for path in sorted(folder.glob("selections/*.parquet"))]
 
 
-@pytest.mark.parametrize("word", ["digits", "epoch  0", "epoch  3", "epoch  5"])
+@pytest.mark.parametrize(
+    "word", [pytest.param("digits", marks=SLOW), "epoch  0", pytest.param("epoch  3", marks=SLOW), "epoch  5"]
+)
 def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undisturbed: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     read_until(process, word)
@@ -72,8 +75,10 @@ def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_one(word: str, undis
 
 @pytest.mark.parametrize(
     ("word", "more"),
-    [("epoch  0", []), ("epoch  3", ["sampling.rescore=64", "fleet.block=8"])],
-    ids=["early", "with kept scores"],
+    [
+        pytest.param("epoch  0", [], id="early", marks=SLOW),
+        pytest.param("epoch  3", ["sampling.rescore=64", "fleet.block=8"], id="with kept scores"),
+    ],
 )
 def test_a_run_that_selects_ahead_is_resumed_as_if_undisturbed(word: str, more: list[str], tmp_path: Path) -> None:
     ahead = ["sampling.staleness=2", *more]

@@ -18,7 +18,7 @@ from negsift.service.kmeanspp.seeding import SeedingSpec
 from tests.unit.seeding_oracles import by_sklearn, sequential
 from tests.unit.seeding_pools import points_of, pool_of
 
-DRAWS, SIGNIFICANT = 1_500, 0.001
+DRAWS, SIGNIFICANT = 1_000, 0.001
 POOLS = {
     "even": [[9, 0], [8, 1], [5, 5], [0, 2], [-3, -3], [1, 7]],
     "of norms from 1 to 1,000": [[1_000, 0], [900, 30], [3, 1], [-2, 2], [0, 40], [1, 0]],

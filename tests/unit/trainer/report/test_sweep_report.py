@@ -39,12 +39,12 @@ def trials(gap: float, seeds: int, **more: float) -> list[Trial]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three strategies and the full set, two targets, two seeds, two ratios; one run without an end."""
+    """Two strategies and the full set, two targets, two seeds, two ratios; one run without an end."""
     path = tmp_path_factory.mktemp("sweep")
     for target in ("0", "1"):
         for seed in range(2):
             make_run(path / f"full-{target}-{seed}", "full", seed, data__target=target)
-            for strategy in ("random", "badge", "margin"):
+            for strategy in ("random", "badge"):
                 for ratio in (1.0, 5.0):
                     name = f"{strategy}-{target}-{seed}-{ratio}"
                     make_run(path / name, strategy, seed, data__target=target, sampling__ratio=ratio)
@@ -69,7 +69,7 @@ def test_page_of_a_sweep_is_well_formed_and_stands_alone(page: str) -> None:
 def test_page_names_the_command_and_what_is_missing(page: str) -> None:
     assert "<code>negsift sweep toy --seeds 2</code>" in page
     assert "1 trial stopped early, in no mean: badge-0-1-5.0 (hopeless, after epoch 1)." in page
-    assert "27 finished, 1 stopped" in page.replace("1 stopped, 27 finished", "27 finished, 1 stopped")
+    assert "19 finished, 1 stopped" in page.replace("1 stopped, 19 finished", "19 finished, 1 stopped")
 
 
 def test_page_has_a_part_for_every_setting(page: str) -> None:
@@ -82,8 +82,8 @@ def test_a_sweep_over_ratios_is_no_reason_to_doubt_it(page: str) -> None:
 
 
 def test_only_some_sets_of_bags_are_shown_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negsift.trainer.report.page.MOST_GROUPS", 4)
-    for target in range(6):
+    monkeypatch.setattr("negsift.trainer.report.page.MOST_GROUPS", 1)
+    for target in range(3):
         make_run(tmp_path / str(target), "random", data__target=str(target))
     assert "Curves and picks on the other 2 sets of bags are left out here" in write_report(tmp_path).read_text()
 
@@ -91,11 +91,10 @@ def test_only_some_sets_of_bags_are_shown_in_full(tmp_path: Path, monkeypatch: p
 def test_hostile_names_are_escaped_in_a_sweep(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>$\\frac{$ \u732b \x07 &amp;"
     for strategy in ("random", evil):
-        for seed in range(2):
-            make_run(tmp_path / f"{len(strategy)}-{seed}", strategy, seed, data__name=evil, training__note=evil)
-            make_run(tmp_path / f"{len(strategy)}-{seed}-b", strategy, seed, data__name="b", training__note=evil)
+        make_run(tmp_path / f"{len(strategy)}", strategy, data__name=evil, training__note=evil)
+    make_run(tmp_path / "other", data__name="b", training__note=evil)
     (tmp_path / "sweep.json").write_text(json.dumps({"command": evil}))
-    change(tmp_path / "6-0" / "config.json", seed=7)
+    change(tmp_path / "6" / "config.json", seed=7)
     text = write_report(tmp_path).read_text()
     assert "<script" not in text
     assert parse(text).open == []
