@@ -3,21 +3,24 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 NEEDS_CIFAR10 = $(or $(CIFAR10),$(error say where CIFAR-10 lies: make $@ CIFAR10=FOLDER))
 
-.PHONY: demo test test-unit test-cluster lint types bench-overhead bench-kmeanspp bench-pool gpu chaos results lock clean
+.PHONY: demo test test-unit test-cluster-first test-cluster-second lint types bench-overhead bench-kmeanspp bench-pool gpu chaos results lock clean
 
 demo: .venv/.ready
 	$(RUN) -m deploy demo
 
-# The tests with Ray mostly wait, so the rest runs beside them, where it is idle; each ends with its own summary.
+# The tests with Ray wait much of the time: two halves of them and the rest run side by side, each with its summary.
 test: lint
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-cluster types test-unit
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-unit test-cluster-first test-cluster-second types
 
 test-unit: .venv/.ready
-	nice $(RUN) -m pytest -m "not gpu and not slow" --durations=8 --ignore tests/cluster --cov=negsift --cov-report=
+	$(RUN) -m pytest -m "not gpu and not slow" --durations=8 --ignore tests/cluster --cov=negsift --cov-report=
 	@echo "Least covered files:" && $(RUN) -m coverage report --sort=cover | awk 'NR <= 12 || /^TOTAL/'
 
-test-cluster: .venv/.ready
-	$(RUN) -m tests.run -m "not gpu and not slow" --durations=25 tests/cluster
+test-cluster-first: .venv/.ready
+	$(RUN) -m tests.run -m "not gpu and not slow" --durations=15 tests/cluster/test_[a-n]*.py
+
+test-cluster-second: .venv/.ready
+	$(RUN) -m tests.run -m "not gpu and not slow" --durations=15 tests/cluster/test_[o-z]*.py
 
 lint: .venv/.ready
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-cache

@@ -42,8 +42,8 @@ def updated(config: T, stored: Mapping[str, Any], prefix: str = "") -> T:  # Any
 
 def to_dict(config: "DataclassInstance") -> dict[str, Any]:  # Any: JSON
     """Nested plain dicts, ready for JSON."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: to_dict(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()}
+    parts = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: to_dict(part) if hasattr(part, "__dataclass_fields__") else part for name, part in parts.items()}
 
 
 def values(config: "DataclassInstance", prefix: str = "") -> dict[str, str]:
