@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-settings.register_profile("house", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.register_profile("house", max_examples=20, deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 torch.set_num_threads(1)  # for small tensors, more threads only take more CPU time
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in programs started here, too: training rounds by the number of threads

@@ -148,7 +148,7 @@ def test_a_users_network_gets_no_hooks() -> None:
     assert not any(part._forward_pre_hooks or part._forward_hooks for part in model.modules())
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", ["random", "entropy", "badge"])
 def test_selecting_leaves_the_number_of_threads_as_it_was(name: str) -> None:
     found: list[int] = []
     before = torch.get_num_threads()

@@ -1,5 +1,6 @@
 """PSLA's own checkpoints: their names found by walking over torchvision's modules, their padding by hooks."""
 
+import copy
 import functools
 import logging
 from pathlib import Path
@@ -69,7 +70,7 @@ def as_authors_compute(model: ClipClassifier) -> ClipClassifier:
 
 
 def test_an_authors_checkpoint_answers_as_their_network(tmp_path: Path) -> None:
-    theirs = as_authors_compute(psla())
+    theirs = as_authors_compute(copy.deepcopy(original()))
     state = state_of_authors(theirs)
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "as_mdl.pth")
     ours, clips = psla(tmp_path / "as_mdl.pth"), torch.randn(2, FORM.frames, FORM.mels)

@@ -37,7 +37,7 @@ def picks(seeding: Seeding) -> tuple[list[int], int]:
     return seeding.index.tolist(), seeding.filled
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(rows=POOLS, share=st.floats(0.0, 1.2), epoch=st.integers(0, 3), shards=st.integers(1, 5))
 def test_picks_are_those_of_one_arrival_at_a_time(rows: np.ndarray, share: float, epoch: int, shards: int) -> None:
     spec = SeedingSpec(round(share * len(rows)), 7, epoch)
@@ -79,7 +79,7 @@ def test_picks_of_two_factors_are_those_of_their_products(backend: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["_FIRST_STRETCH", "_SURPLUS", "_SPARE", "_GROWTH"])
-@pytest.mark.parametrize("factor", [0.02, 0.3, 7.0])
+@pytest.mark.parametrize("factor", [0.02, 7.0])
 def test_picks_do_not_depend_on_the_length_of_stretches(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,18 +4,12 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from negsift.common.data.bagset import BagSet
-from negsift.common.data.instances import Instances
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData
 from negsift.trainer.report import ReportedRun, write_report
@@ -28,138 +22,23 @@ from negsift.trainer.report.table import group_rows, overview_rows
 from negsift.trainer.results.estimate import estimate
 from negsift.trainer.results.groups import compare
 from negsift.trainer.results.runs import read_runs
-from tests.unit.toys import stack_bags
-
-POOL, K, EPOCHS = 20, 6, 3
-TEST_AP = {"random": (0.70, 0.74, 0.72), "badge": (0.80, 0.79, 0.84), "margin": (0.75, 0.70, 0.77)}
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-def pool_of(shape: tuple[int, ...] = (1, 4, 4), name: str = "train-class0") -> BagSet:
-    pixels = np.random.default_rng(0).integers(0, 256, (POOL * 2, *shape), dtype=np.uint8)
-    instances = Instances(np.zeros(POOL * 2, dtype=np.int64), ("no", "yes"), in_memory=pixels)
-    bags = list(np.arange(POOL * 2).reshape(POOL, 2))
-    return stack_bags(instances, bags, np.zeros(POOL, dtype=np.int64), name)
-
-
-def lookup(run: ReportedRun) -> Split:
-    pool = pool_of()
-    return Split(pool, pool, pool, pool)
-
-
-def epoch_line(epoch: int, ap: float | None) -> dict[str, Any]:
-    seconds = {"prepare": 0.0, "score": 0.1, "merge": 0.1, "select": 0.3, "train": 1.0, "evaluate": 0.2, "total": 1.6}
-    counts = {"chosen": K, "pool": POOL, "scored": POOL, "dropped": 0, "filled": 0, "retries": 0}
-    shares = {"overlap": 0.5 if epoch else None, "coverage": 0.4}
-    val = {"ap": ap, "roc_auc": 0.8}
-    return {"epoch": epoch, "loss": 0.5, "val": val, "fresh": True, **counts, **shares, "seconds": seconds}
-
-
-def summary_of(test_ap: float) -> dict[str, Any]:
-    both = {"ap": test_ap, "roc_auc": 0.9}
-    bags = {"positive": K, "pool": POOL, "k": K, "trained": 36, "scored": 60}
-    summary: dict[str, Any] = {"epochs_run": EPOCHS, "best_epoch": 1, "val": both, "test": both, "last": both}
-    return summary | {
-        "bags": bags,
-        "dropped_instances": [],
-        "versions": {"torch": "2.11", "git": "abc1234", "machine": "2 cores"},
-    }
-
-
-def make_run(path: Path, strategy: str = "badge", seed: int = 0, **changes: Any) -> Path:
-    """A finished run; `changes` go into the configuration by dotted key with __ for the dot."""
-    config: dict[str, Any] = {"recipe": "toy", "seed": seed, "strategy": {"name": strategy}}
-    config |= {"data": {"name": "digits", "target": "0"}, "model": {"name": "cnn", "pooling": "max"}}
-    for key, value in changes.items():
-        section, name = key.split("__")
-        config.setdefault(section, {})[name] = value
-    (path / "selections").mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(config))
-    lines = [json.dumps(epoch_line(epoch, 0.5 + 0.1 * epoch)) for epoch in range(EPOCHS)]
-    (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    (path / "summary.json").write_text(json.dumps(summary_of(TEST_AP.get(strategy, (0.6,) * 3)[seed])))
-    for epoch in range(EPOCHS):
-        choose(path, epoch, np.arange(epoch, epoch + K))
-    return path
-
-
-def choose(path: Path, epoch: int, index: np.ndarray[Any, Any]) -> None:
-    table = {"index": index, "bag_id": pool_of().bag_id(index), "score": np.linspace(1, 0, len(index))}
-    pq.write_table(pa.table(table), path / "selections" / f"epoch={epoch:04d}.parquet")
-
-
-def make_sweep(folder: Path, strategies: Sequence[str] = tuple(TEST_AP)) -> Path:
-    for strategy in strategies:
-        for seed in range(3):
-            make_run(folder / f"{strategy}-seed{seed}", strategy, seed)
-    return folder
-
-
-def change(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def text_of(folder: Path) -> str:
-    return write_report(folder, lookup).read_text()
+from tests.unit.trainer.report.report_runs import (
+    POOL,
+    TEST_AP,
+    choose,
+    epoch_line,
+    lookup,
+    make_run,
+    make_sweep,
+    pool_of,
+    refuse,
+)
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three strategies with three seeds each, with their report."""
-    folder = make_sweep(tmp_path_factory.mktemp("sweep"))
-    write_report(folder, lookup)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lone_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run with instances that could not be decoded."""
-    run = make_run(tmp_path_factory.mktemp("lone"))
-    change(run / "summary.json", dropped_instances=[f"{number}.png" for number in range(9)])
-    return run
-
-
-@pytest.fixture(scope="module")
-def lone(lone_run: Path) -> str:
-    """Its page."""
-    return text_of(lone_run)
-
-
-class Nesting(HTMLParser):
-    """Fails on a tag that is closed out of turn; collects what `src`, `href` and the like refer to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.references: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.references += [value or "" for name, value in attrs if name.split(":")[-1] in ("src", "href", "srcset")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-
-def parse(text: str) -> Nesting:
-    parser = Nesting()
-    parser.feed(text)
-    parser.close()
-    return parser
-
-
-def test_table_holds_mean_and_standard_error_computed_naively(sweep: Path) -> None:
-    text = (sweep / "report.html").read_text()
-    for values in TEST_AP.values():
-        mean = sum(values) / 3
-        error = math.sqrt(sum((value - mean) ** 2 for value in values) / 2) / math.sqrt(3)
-        assert f"{mean:.3f}\u00a0±\u00a0{error:.3f}</td>" in text
+    """Three strategies with three seeds each."""
+    return make_sweep(tmp_path_factory.mktemp("sweep"))
 
 
 def test_gain_on_random_is_paired_by_seed(sweep: Path) -> None:
@@ -260,50 +139,6 @@ def test_runs_are_found_three_levels_below_and_not_inside_runs(tmp_path: Path) -
     assert [run.name for run in read_runs(tmp_path)] == ["a/b/c"]
 
 
-def test_page_is_well_formed_and_refers_to_nothing_outside(sweep: Path) -> None:
-    text = (sweep / "report.html").read_text()
-    parsed = parse(text)
-    assert parsed.open == []
-    assert all(reference.startswith(("data:", "#")) for reference in parsed.references)
-    assert not re.search(r"https?:|url\(|@import|<script", text)
-
-
-def test_several_sets_of_bags_make_a_well_formed_page(tmp_path: Path) -> None:
-    for target in ("0", "1"):
-        make_run(tmp_path / target, data__target=target)
-    text = text_of(tmp_path)
-    assert parse(text).open == []
-    assert "Test AP on each set of bags" in text
-
-
-def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
-    evil = "<script>alert('x')</script>$\\frac{$ \u732b \x07 &amp;"
-    make_run(tmp_path / "one", evil, data__name=evil, training__note=evil)
-    change(make_run(tmp_path / "two", evil, 1) / "summary.json", dropped_instances=[evil], versions={evil: evil})
-    text = text_of(tmp_path)
-    assert "<script" not in text
-    assert parse(text).open == []
-
-
-def test_single_run_has_a_report_of_its_own(lone: str) -> None:
-    assert "badge has a test AP of 0.800 (one run" in lone
-    assert "What was selected" in lone
-
-
-def test_unfinished_run_is_shown_as_such_with_what_it_has(tmp_path: Path) -> None:
-    (make_run(tmp_path) / "summary.json").unlink()
-    text = text_of(tmp_path)
-    assert "unfinished after epoch 2" in text
-    assert "best validation AP so far is 0.700" in text
-
-
-def test_run_that_has_only_begun_is_shown(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "begun")
-    for path in (run / "summary.json", run / "metrics.jsonl", *(run / "selections").iterdir()):
-        path.unlink()
-    assert "unfinished before the first epoch" in text_of(tmp_path)
-
-
 def test_repeated_runs_are_reported(tmp_path: Path) -> None:
     for name in ("one", "copy"):
         make_run(tmp_path / name)
@@ -320,11 +155,6 @@ def test_faults_of_a_run_are_listed(tmp_path: Path) -> None:
     line = epoch_line(0, 0.5) | {"dropped": 3, "filled": 4, "retries": 5}
     (make_run(tmp_path / "faulty") / "metrics.jsonl").write_text(json.dumps(line))
     assert problem_rows(read_runs(tmp_path)) == (("faulty", ("3", "4", "5", "1 epoch")),)
-
-
-def test_undecodable_instances_are_listed_and_folded(lone: str) -> None:
-    assert "<li>8.png</li>" in lone
-    assert "<summary>4 more</summary>" in lone
 
 
 def test_pictures_are_of_the_best_and_last_ranked_bags(tmp_path: Path) -> None:
@@ -374,10 +204,6 @@ def test_cheaper_scoring_is_reported(tmp_path: Path, config: dict[str, Any], lin
     assert both == (f"{text} (1 of 2 runs)" if text else "")
 
 
-def refuse(run: ReportedRun) -> Split:
-    raise BadData("no such folder", "a folder", "mount it")
-
-
 def other_bags(run: ReportedRun) -> Split:
     return dataclasses.replace(lookup(run), pool=pool_of(name="train-class1"))
 
@@ -399,10 +225,6 @@ def test_missing_pictures_have_a_reason(tmp_path: Path, bags: Any, reason: str) 
     pictures = show_bags(compare(read_runs(make_run(tmp_path)))[0], bags)
     assert not pictures.rows
     assert re.match(f"No pictures: .*{reason}", pictures.reason)
-
-
-def test_reason_for_missing_pictures_is_on_the_page(tmp_path: Path) -> None:
-    assert "No pictures: found no such folder" in write_report(make_run(tmp_path), refuse).read_text()
 
 
 @pytest.mark.parametrize(
@@ -441,36 +263,8 @@ def test_folder_without_runs_is_bad_data(tmp_path: Path, make: bool, found: str)
         write_report(folder)
 
 
-def test_report_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
-    make_run(tmp_path)
-    before = {path.name for path in tmp_path.iterdir()}
-    (tmp_path / "report.html").write_text("old")
-    assert write_report(tmp_path) == tmp_path / "report.html"
-    assert {path.name for path in tmp_path.iterdir()} == before | {"report.html"}
-
-
 def test_an_unwritable_report_leaves_no_partial_file(tmp_path: Path) -> None:
     (make_run(tmp_path) / "report.html").mkdir()
     with pytest.raises(BadData, match="report.html not writable"):
         write_report(tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-
-def test_same_folder_gives_the_same_page(lone_run: Path, lone: str) -> None:
-    assert lone == text_of(lone_run)
-
-
-def test_means_are_spoken_of_only_where_there_are_several_runs(lone: str, sweep: Path) -> None:
-    assert not re.search("mean over runs|over runs", lone, re.IGNORECASE)
-    assert "mean over runs" in (sweep / "report.html").read_text()
-
-
-def test_the_machine_is_listed_apart_from_the_versions(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "a")
-    other = make_run(tmp_path / "b", seed=1)
-    summary = summary_of(0.8)
-    change(other / "summary.json", versions=summary["versions"] | {"machine": "8 cores"})
-    text = text_of(tmp_path)
-    assert "<dt>machine</dt><dd>2 cores / 8 cores</dd>" in text
-    assert "different versions" not in text
-    assert read_runs(run)[0].summary.machine == "2 cores"

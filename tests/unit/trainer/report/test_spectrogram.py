@@ -2,21 +2,16 @@
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.split import Split
-from negsift.trainer.report import write_report
 from negsift.trainer.report.spectrogram import colour, encode_sound, picture_clip
 from tests.unit.clips import RATE, data, sound, write_folder
-from tests.unit.trainer.report.test_report import K, make_run
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +60,3 @@ def test_a_clip_is_shown_with_its_tags_without_its_padding(split: Split) -> None
     assert picture.tags == split.pool.instances.tag_names(int(split.pool.rows[0]))
     assert picture.pixels.shape == (32, 98, 4)
     assert all(name in ("Low tone", "Noise") for name in picture.tags.split(", "))
-
-
-def test_the_report_shows_and_plays_the_chosen_clips(split: Split, tmp_path: Path) -> None:
-    run, index = make_run(tmp_path / "run", data__name="audioset"), np.arange(2, 2 + K)
-    names = split.pool.bag_id(index)
-    table = pa.table({"index": index, "bag_id": names, "score": np.linspace(1, 0, K)})
-    pq.write_table(table, run / "selections" / "epoch=0002.parquet")
-    page = write_report(run, lambda _: split).read_text()
-    assert page.count("<audio controls") == page.count("data:audio/mpeg;base64,") == K
-    assert all(name in page for name in names)
-    assert page.count("Low tone") >= 1
