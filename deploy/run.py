@@ -41,6 +41,7 @@ class Runner:
 
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
     _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
+    _adopted: frozenset[Shared] = frozenset()
 
     def run(self, config: RunConfig, out: Path, loggers: tuple[Logger, ...] = ()) -> Json:
         """Train to the end in the folder `out`, or go on there, and return the summary.
@@ -90,6 +91,13 @@ class Runner:
     def adopt(self, samplers: Mapping[Shared, NegativeSampler]) -> None:
         """Use the shards of samplers that another process has shared."""
         self._samplers |= samplers
+        self._adopted |= samplers.keys()
+
+    def keep_only(self, config: RunConfig) -> None:
+        """Let go of the bags and shards of other configurations, but for adopted ones: a long sweep does not grow."""
+        for shared in self._samplers.keys() - self._adopted - {(config.data, config.model, config.fleet)}:
+            self._samplers.pop(shared).close()
+        self._splits = {data: split for data, split in self._splits.items() if data == config.data}
 
     def sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
         """A sampler for the configuration; it ends with this runner."""

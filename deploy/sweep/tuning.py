@@ -119,6 +119,7 @@ def run_trial(setting: Mapping[str, str], work: Work) -> None:
     trial = work.trials[setting["trial"]]
     runner = _runner()
     runner.adopt(work.samplers)
+    runner.keep_only(trial.config)
     try:
         runner.run(trial.config, work.folder.run(trial).path, loggers=(TuneLogger(),))
     except NegsiftError as error:
@@ -127,6 +128,6 @@ def run_trial(setting: Mapping[str, str], work: Work) -> None:
 
 @functools.cache
 def _runner() -> Runner:
-    """The runner of this process: trials that follow each other in it share what they have decoded."""
+    """The runner of this process: trials of the same bags that follow each other in it share them and their shards."""
     logging.basicConfig(level=logging.WARNING)
     return Runner()

@@ -11,7 +11,8 @@ from negsift.deploy.recipes import digits
 from negsift.deploy.replay import Replay, stored_config
 from negsift.deploy.run import Runner
 from negsift.trainer.folder import RunFolder
-from tests.end_to_end.test_replay import POLICIES, configured
+from tests.end_to_end.test_replay import POLICIES, configured, photos
+from tests.unit.tables import as_table, random_bags, third_positive, write
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 ON_RAY = ["fleet.kind=ray", "fleet.shards=3", "fleet.cpus_per_shard=0.5"]
@@ -53,9 +54,32 @@ def on_ray() -> Iterator[Runner]:
 def test_selections_of_a_local_run_are_the_same_on_ray(
     settings: str, here: Runner, on_ray: Runner, tmp_path: Path
 ) -> None:
-    folder = RunFolder(tmp_path)
-    here.run(configured("digits", "fleet.kind=local", *settings.split()), folder.path)
+    here.run(configured("digits", "fleet.kind=local", *settings.split()), tmp_path)
+    assert_same_on_ray(RunFolder(tmp_path), on_ray)
+
+
+def assert_same_on_ray(folder: RunFolder, on_ray: Runner) -> None:
     again = Replay(folder, override(stored_config(folder), ON_RAY), on_ray)
     verdicts = [again.verdict(epoch) for epoch in folder.inputs_of]
     assert verdicts
     assert all(verdict.same for verdict in verdicts), verdicts
+
+
+@pytest.mark.slow
+def test_selections_of_a_folder_of_images_are_the_same_on_ray(here: Runner, on_ray: Runner, tmp_path: Path) -> None:
+    words = ("data.target=bird", "data.image_size=16", "data.bag_size=2", "sampling.ratio=4", "strategy.name=badge")
+    config = configured("images", "fleet.kind=local", f"data.root={photos(tmp_path / 'photos')}", *words)
+    here.run(config, tmp_path / "run")
+    assert_same_on_ray(RunFolder(tmp_path / "run"), on_ray)
+
+
+@pytest.mark.slow
+def test_selections_of_a_table_that_has_grown_since_are_the_same_on_ray(
+    here: Runner, on_ray: Runner, tmp_path: Path
+) -> None:
+    write(tmp_path / "table", as_table(random_bags(200), third_positive(200)))
+    words = ("data.target=bird", "data.val_share=0.2", "sampling.ratio=2", "sampling.rescore=32")
+    config = configured("table", "fleet.kind=local", f"data.root={tmp_path / 'table'}", *words, "strategy.name=kl_prob")
+    here.run(config, tmp_path / "run")
+    write(tmp_path / "table", as_table(random_bags(100, 1), third_positive(100), first=200), append=True)
+    assert_same_on_ray(RunFolder(tmp_path / "run"), on_ray)
