@@ -135,7 +135,7 @@ class Round:
 
     `target` is the positive class's logit column. `previous` (k,) is the last selection, for strategies that
     learn from the negatives in use. Only bags of `subset` are scored, if there is one. With `all_scores` the
-    answer holds every bag scored, not the best k.
+    answer holds every bag scored, not the best k. `turn` is the number of rounds before this one.
     """
 
     epoch: int
@@ -146,6 +146,7 @@ class Round:
     previous: Index | None = None
     subset: BlockSubset | None = None
     all_scores: bool = False
+    turn: int = 0
 
     @property
     def most(self) -> int:

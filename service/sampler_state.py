@@ -48,10 +48,25 @@ class PoolHandle:
 
 @dataclass
 class SamplerState:
-    """The last selection and, with `rescore`, the scores kept; a checkpoint holds all of it."""
+    """The last selection and, with `rescore`, the scores kept; a checkpoint holds all of it.
+
+    `rounds` counts those begun, and `known` is the number of the one that `previous` is of.
+    """
 
     previous: Index | None = None
     scores: ScoreTable | None = None
+    rounds: int = 0
+    known: int = 0
+
+    def begin(self) -> int:
+        """The number of a round that begins."""
+        self.rounds += 1
+        return self.rounds
+
+    def remember(self, number: int, index: Index) -> None:
+        """Take the selection of a round for the last one, unless a later round's is known already."""
+        if number >= self.known:
+            self.previous, self.known = index, number
 
     def state(self) -> dict[str, Any]:  # Any: tensors, which torch.load takes with weights_only=True
         """A copy of everything."""
@@ -70,7 +85,7 @@ class SamplerState:
         if previous is not None and len(np.unique(previous)) < len(previous):
             raise BadInput("a state with a position twice", "distinct positions", "give a state_dict()")
         scores = None if kept is None else ScoreTable.from_state(kept, pool)
-        self.previous, self.scores = previous, scores
+        self.previous, self.scores, self.known = previous, scores, self.rounds
 
     def fold(self, scored: Selection, round: Round) -> Selection:
         """The selection that follows from the scores in `scored` and those kept before."""
@@ -85,7 +100,7 @@ class PendingSelection:
     """A selection on its way to the sampler that asked for it."""
 
     def __init__(self, state: SamplerState, pending: Pending, round: Round) -> None:
-        self._state, self._pending, self._round = state, pending, round
+        self._state, self._pending, self._round, self._number = state, pending, round, state.begin()
         self._selection: Selection | None = None
 
     def result(self, timeout_s: float | None = None) -> Selection:
@@ -95,7 +110,7 @@ class PendingSelection:
             if self._round.all_scores:
                 selection = self._state.fold(selection, self._round)
             self._selection = replace(selection, staleness=self._round.epoch - selection.version)
-            self._state.previous = selection.index
+            self._state.remember(self._number, selection.index)
         return self._selection
 
     def _wait(self, timeout_s: float | None) -> Selection:

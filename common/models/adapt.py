@@ -59,7 +59,10 @@ class AdaptedModule(nn.Module):
         average to them.
         """
         run = self._run(bags, len(index))
-        if spec.need >= Need.FEATURES and not run.linear and not self._is_named:
+        if spec.need < Need.FEATURES:
+            return _embedded(run.logits, run.logits[:, :0], index, spec)  # what enters the head need not be features
+        self._require_one_call(run)
+        if not run.linear and not self._is_named:
             raise self._wrong_head(run)
         if spec.need == Need.GRADIENT:
             _require_linear(run)
@@ -68,6 +71,7 @@ class AdaptedModule(nn.Module):
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
         run = self._run(bags, count)
+        self._require_one_call(run)
         _require_linear(run)
         return EncodedBags(run.inputs, np.full(count, run.inputs.shape[1], dtype=np.int64))
 
@@ -99,7 +103,13 @@ class AdaptedModule(nn.Module):
         linear = agree(outputs_NK, head.reshape(count, -1, head.shape[-1]), self._outputs or "logits")
         if not linear:
             self._require_logits(outputs_NK)
-        return ForwardPass(logits_NK, inputs.reshape(count, -1, inputs.shape[-1]), linear, head.shape[-1])
+        feats_NnD = inputs.reshape(count, -1, inputs.shape[-1])
+        return ForwardPass(logits_NK, feats_NnD, linear, head.shape[-1], self._record.calls)
+
+    def _require_one_call(self, run: ForwardPass) -> None:
+        if run.calls > 1:
+            found = f"{run.calls} calls of the head {self.head_name!r} in a batch"
+            raise BadModel(found, "one call for each batch", "stack the instances, or name another with head=")
 
     def _require_logits(self, outputs_NK: Tensor) -> None:
         """Raise BadModel for outputs that aren't the head's and may be probabilities."""

@@ -9,18 +9,22 @@ from negsift.common.errors import BadModel
 
 
 class HeadRecord(threading.local):
-    """The inputs and outputs of the head in this thread's last forward pass; a copy starts empty."""
+    """The inputs and outputs of the head in this thread's last forward pass, and how often it was called; a copy starts
+    empty.
+    """
 
     inputs: Tensor | None = None
     outputs: Tensor | None = None
+    calls: int = 0
 
     def keep(self, _: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
         """A forward hook of the head."""
-        self.inputs, self.outputs = inputs[0], outputs
+        self.inputs, self.outputs = inputs[0].clone(), outputs.clone()  # the module may write in its own later
+        self.calls += 1
 
     def clear(self) -> None:
         """Forget the last pass."""
-        self.inputs = self.outputs = None
+        self.inputs, self.outputs, self.calls = None, None, 0
 
     def __reduce__(self) -> tuple[type["HeadRecord"], tuple[()]]:
         return HeadRecord, ()
@@ -30,13 +34,15 @@ class HeadRecord(threading.local):
 class ForwardPass:
     """Bag `logits` (N, K), and the `inputs` of the head (N, n, D), n being 1 where it reads bags; its `head_columns`.
 
-    `linear` says that the logits are the head's outputs or their mean, so that they follow from the mean input.
+    `linear` says that the logits are the head's outputs or their mean, so that they follow from the mean input; `calls`
+    how often the head was called.
     """
 
     logits: Tensor
     inputs: Tensor
     linear: bool
     head_columns: int
+    calls: int
 
 
 def find_head(module: nn.Module, name: str | None) -> nn.Module:

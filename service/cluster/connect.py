@@ -9,7 +9,7 @@ from ray._private.services import get_ray_address_from_environment
 from ray.exceptions import RayError, RayTaskError
 
 from negsift.common.environment import unchanged_environment
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, ServiceError
 from negsift.service.cluster.address import named_address, no_cluster, require_address, require_answer
 from negsift.service.cluster.token import lock, unlock
 
@@ -66,9 +66,17 @@ def _start(dashboard: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     os.environ["PYTHONPATH"] = paths.rstrip(os.pathsep)  # a runtime_env would keep Ray from starting workers early
-    ray.init(
-        "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR
-    )
+    try:
+        ray.init(
+            "local", namespace=NAMESPACE, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR
+        )
+    except Exception as error:  # Ray raises no class of its own where its processes are not up in time
+        if "timed out" not in str(error):
+            raise
+        reason = "Ray's processes on this machine not up in time"
+        raise ServiceError(
+            reason, "wait until the machine is less busy, or join a running Ray by RAY_ADDRESS"
+        ) from error
 
 
 def _join(address: str) -> None:

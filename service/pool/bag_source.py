@@ -95,7 +95,11 @@ class BagSource:
 
 
 def as_bag(item: object, position: int) -> Tensor:
-    """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, or an empty bag."""
+    """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, an empty bag, or a list of
+    instances.
+    """
+    if _is_list_of_instances(item):
+        raise BadData(f"a list of tensors as item {position}", "one tensor", "stack the instances of a bag")
     first = item[0] if isinstance(item, (tuple, list)) and item else item
     bag = torch.from_numpy(first if first.flags.writeable else first.copy()) if isinstance(first, np.ndarray) else first
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
@@ -105,3 +109,13 @@ def as_bag(item: object, position: int) -> Tensor:
             "give collate= for bags of your own form",
         )  # fmt: skip
     return bag
+
+
+def _is_list_of_instances(item: object) -> bool:
+    """Whether an item is a list of several tensors of one form, of which the first must not be taken for the bag."""
+    arrays = (Tensor, np.ndarray)
+    return (
+        isinstance(item, list)
+        and len(item) > 1
+        and all(isinstance(each, arrays) and each.shape[1:] == item[0].shape[1:] for each in item)
+    )

@@ -85,6 +85,8 @@ class BlockEmbedder:
     def _cached(self, part: Part, block: int, spec: EmbeddingSpec) -> Embedded | None:
         """A kept embedding that holds what `spec` asks for; one with gradients also serves specs without."""
         embedded = self._embedded.get((part, block, _computed(spec)))
+        if embedded is not None and spec.need == Need.FEATURES and not embedded.features.shape[1]:
+            embedded = None
         if embedded is not None or not Need.NOTHING < spec.need < Need.GRADIENT:
             return embedded
         for label in ("pseudo", "known"):
@@ -109,5 +111,5 @@ class BlockEmbedder:
 
 
 def _computed(spec: EmbeddingSpec) -> EmbeddingSpec:
-    """What is computed for a spec: logits and features come together, whatever the target is."""
+    """What is computed for a spec: most models give features with the logits, whatever the target is."""
     return EmbeddingSpec(Need.FEATURES) if Need.NOTHING < spec.need < Need.GRADIENT else spec

@@ -56,7 +56,7 @@ class Task:
             return pool
         if self.k is None:
             raise BadInput("no k", "how many negatives to select each epoch", "give k=, or strategy='full'")
-        if not isinstance(self.k, (int, np.integer)) or not 0 <= self.k <= pool:
+        if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or not 0 <= self.k <= pool:
             raise BadInput(
                 f"{self.k!r} negatives asked for", f"a whole number between 0 and {pool}, the size of the pool",
                 "lower k (raise sampling.ratio), enlarge the pool, or use strategy.name=full",
@@ -72,7 +72,7 @@ class Task:
         elif self.strategy_at(epoch).need > Need.NOTHING and policy.rescore:
             bags = min(policy.rescore, pool.bags) if scores_kept else pool.bags
             subset, all_scores = BlockSubset(bags, self.seed, turn), True
-        return Round(epoch, self.seed, self.size(pool.bags), pool, self.target, previous, subset, all_scores)
+        return Round(epoch, self.seed, self.size(pool.bags), pool, self.target, previous, subset, all_scores, turn)
 
 
 def require_positives(strategy: Strategy, positives: int | None) -> None:
@@ -84,7 +84,7 @@ def require_positives(strategy: Strategy, positives: int | None) -> None:
 
 def require_whole(name: str, number: object) -> None:
     """Raise BadInput unless `number` is an integer; None, say, would seed differently in every process."""
-    if not isinstance(number, (int, np.integer)):
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
         raise BadInput(f"{name}={number!r}", "a whole number", f"correct {name}=")
 
 

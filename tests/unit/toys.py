@@ -121,7 +121,7 @@ class HeldView:
 
 def a_round(k: int, epoch: int = 0, seed: int = 0, pool: int = 1 << 20) -> Round:
     """A round of no pool in particular."""
-    return Round(epoch, seed, k, PoolVersion(0, pool))
+    return Round(epoch, seed, k, PoolVersion(0, pool), turn=epoch)
 
 
 def select(

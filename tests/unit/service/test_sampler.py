@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.data.protocols import BagDataset
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, BadModel
 from negsift.common.models.bag import BagClassifier
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
@@ -181,3 +181,50 @@ def test_a_sampler_with_local_shards_cannot_be_pickled() -> None:
         pytest.raises(BadInput, match="its shards in this one; expected shards on Ray; give fleet='ray'"),
     ):
         pickle.dumps(sampler)
+
+
+class GatedNet(nn.Module):
+    """Its last linear layer is a gate and has as many outputs as the classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier, self.gate = nn.Linear(6, 2), nn.Linear(6, 2)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        output: Tensor = (self.classifier(bags) * self.gate(bags).sigmoid()).mean(1)
+        return output
+
+
+@pytest.mark.parametrize("name", ["k_center", "kl_embedding", "cluster_margin"])
+def test_features_of_another_layer_are_refused_whatever_was_selected_before(name: str) -> None:
+    pool, positives, _ = CASES["own network"]()
+    model = GatedNet()
+    with NegativeSampler(pool, model, strategy="entropy", k=K, shards=2, positives=positives) as sampler:
+        sampler.select(model.state_dict(), 0)
+        with pytest.raises(BadModel, match="head="):
+            sampler.sibling(name, k=K).select(model.state_dict(), 0)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_a_walk_goes_through_the_pool_however_seldom_it_is_asked(every: int) -> None:
+    pool, positives, model = CASES["vectors"]()
+    with NegativeSampler(pool, model, strategy="walk", k=10, shards=2, positives=positives, every=every) as sampler:
+        walked = [sampler.select(model.state_dict(), epoch).index for epoch in range(0, 4 * every, every)]
+    assert sorted(np.concatenate(walked)) == list(range(40))
+
+
+@pytest.mark.parametrize("given", [{"k": True}, {"k": 3, "seed": True}])
+def test_true_is_no_number(given: dict[str, Any]) -> None:
+    pool, positives, model = CASES["vectors"]()
+    with pytest.raises(BadInput, match="True"), NegativeSampler(pool, model, positives=positives, **given) as sampler:
+        sampler.select(model.state_dict(), 0)
+
+
+def test_the_last_selection_is_that_of_the_round_begun_last() -> None:
+    pool, positives, model = CASES["vectors"]()
+    given = {"strategy": "random", "k": K, "positives": positives}
+    with NegativeSampler(pool, model, **given) as sampler:
+        first, second = sampler.submit(model.state_dict(), 0), sampler.submit(model.state_dict(), 1)
+        last = second.result().index
+        assert first.result().index.tolist() != last.tolist()
+        assert sampler.state_dict()["previous"].tolist() == last.tolist()

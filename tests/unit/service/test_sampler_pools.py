@@ -180,3 +180,11 @@ def test_empty_shards_are_reported_once(shards: int, message: list[str], caplog:
     select(vectors([3] * 40), vector_model(), "entropy", 9, shards=shards)
     found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [line.partition(";")[0] for line in found] == message
+
+
+@pytest.mark.parametrize("keep", [1, 0])
+def test_a_bag_given_as_a_list_of_its_instances_is_refused(keep: int) -> None:
+    """Else its first instance would be taken for the bag."""
+    bags = [list(bag.split(1)) if keep else list(bag) for bag in EQUAL]
+    with pytest.raises(BadData, match="a list of tensors as item 0; expected one tensor; stack the instances"):
+        select(bags, vector_model(), "entropy", 5)  # type: ignore[arg-type]  # what is refused

@@ -247,3 +247,53 @@ def test_frozen_features_go_through_the_low_rank_additions() -> None:
     with torch.inference_mode():
         answer = model.answer(model.encode(BAGS, len(BAGS)), INDEX, FEATURES)
     np.testing.assert_allclose(answer.logits, embed(model, FEATURES).logits, rtol=1e-12)
+
+
+class InPlaceNet(nn.Module):
+    """Adds to its classifier's output, or empties its input, in place."""
+
+    def __init__(self, empties: bool) -> None:
+        super().__init__()
+        self.other, self.fc, self.empties = nn.Linear(6, 2), nn.Linear(6, 2), empties
+
+    def forward(self, bags: Tensor) -> Tensor:
+        feats = bags.mean(1)
+        logits: Tensor = self.fc(feats)
+        if self.empties:
+            feats.zero_()
+            return logits
+        logits += 5 * self.other(bags.amax(1))
+        return logits
+
+
+def test_what_a_module_adds_to_its_heads_output_in_place_is_noticed() -> None:
+    with pytest.raises(BadModel, match="neither the outputs of the last nn.Linear"):
+        asked(InPlaceNet(empties=False), EmbeddingSpec(Need.FEATURES))
+
+
+def test_features_are_those_that_entered_the_head() -> None:
+    assert asked(InPlaceNet(empties=True), EmbeddingSpec(Need.FEATURES)).features.any()
+
+
+class RepeatedNet(nn.Module):
+    """Calls its classifier for each instance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 2)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        return torch.stack([self.fc(bags[:, instance]) for instance in range(bags.shape[1])]).mean(0)
+
+
+def test_a_head_called_for_each_instance_has_logits_and_no_features() -> None:
+    assert asked(RepeatedNet(), EmbeddingSpec(Need.LOGITS)).logits.shape[1] == 2
+    with pytest.raises(BadModel, match="3 calls of the head 'fc' in a batch; expected one call"):
+        asked(RepeatedNet(), EmbeddingSpec(Need.FEATURES), head="fc")
+
+
+def asked(module: nn.Module, spec: EmbeddingSpec, head: str | None = None) -> Embedded:
+    bags = torch.randn(4, 3, 6, generator=torch.Generator().manual_seed(0))
+    model = as_embedder(module, head)
+    with torch.inference_mode():
+        return model.embed(bags, np.arange(4), spec)
