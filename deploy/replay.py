@@ -59,6 +59,7 @@ class Replay:
         origin = self._origin  # data that can't be read is an error, not a difference
         try:
             recorded = read_selection_file(self.folder.path / SELECTION.format(epoch))
+            self._require_turn(recorded.made, epoch)
             inputs = self._inputs(recorded.made, epoch)
             reasons = _differing(recorded.made, origin | inputs.digests())
         except (BadData, BadWeights) as error:
@@ -69,6 +70,13 @@ class Replay:
             return Verdict(False, f"{name}: differs: {'; '.join(reasons)}")
         what = f"{len(recorded.index):,} negatives by {self.config.strategy.name}, weights of epoch {inputs.version}"
         return Verdict(True, f"{name}: the same bit for bit: {what}")
+
+    def _require_turn(self, made: Json, epoch: int) -> None:
+        """Raise BadData for the file of another epoch: one repeats a selection only within `sampling.every` epochs."""
+        maker, first = made.get("epoch", epoch), epoch - epoch % self.config.sampling.every
+        if not isinstance(maker, int) or not first <= maker <= epoch:
+            expected = f"the one of epoch {first}"
+            raise BadData(f"the selection made for epoch {maker} in the file of epoch {epoch}", expected, "restore it")
 
     def _inputs(self, made: Json, epoch: int) -> SelectionInputs:
         """The weights and state that are kept for a selection. Raises BadData for a damaged file."""
@@ -114,10 +122,11 @@ def _epochs(folder: RunFolder, epoch: int | None) -> list[int]:
     if epoch is not None and epoch not in recorded:
         known = f"an epoch from 0 to {recorded[-1]}" if recorded else "a run that has trained an epoch"
         raise BadInput(f"no selection of epoch {epoch} in {folder.path}", known, "name another")
-    epochs = [one for one in folder.inputs_of if one in recorded] if epoch is None else [epoch]
+    kept = folder.inputs_of
+    epochs = [one for one in kept if one in recorded or one < max(recorded, default=0)] if epoch is None else [epoch]
     if not epochs:
-        found = f"no weights kept in {folder.path}"
-        raise BadInput(found, "those of a selection at least", "train again, which keeps the last ones")
+        found = f"no {'selections' if kept else 'weights kept'} in {folder.path}"
+        raise BadInput(found, "a selection and its weights at least", "train again, which keeps the last ones")
     return epochs
 
 

@@ -85,7 +85,7 @@ class SamplerState:
         if previous is not None and len(np.unique(previous)) < len(previous):
             raise BadInput("a state with a position twice", "distinct positions", "give a state_dict()")
         scores = None if kept is None else ScoreTable.from_state(kept, pool)
-        self.previous, self.scores, self.known = previous, scores, self.rounds
+        self.previous, self.scores, self.known = previous, scores, 0
 
     def fold(self, scored: Selection, round: Round) -> Selection:
         """The selection that follows from the scores in `scored` and those kept before."""

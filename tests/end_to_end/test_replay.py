@@ -295,3 +295,19 @@ def test_a_record_says_what_made_the_selection(run: Path) -> None:
     assert {"pool", "positives", "weights", "state"} < made.keys()
     assert (made["epoch"], made["version"], made["k"], made["target"], made["seed"]) == (0, 0, 17, "8", 0)
     assert made["policy"]["every"] == 2
+
+
+def test_a_selection_in_the_place_of_another_or_of_none_differs(tmp_path: Path) -> None:
+    folder = digits(tmp_path, "strategy.name=entropy")
+    places = [folder / f"selections/epoch=000{epoch}.parquet" for epoch in range(EPOCHS)]
+    shutil.copy(places[2], places[1])
+    assert [(same, "made for epoch 2 in the file of epoch 1" in line) for same, line in lines(folder)][1] == (
+        False,
+        True,
+    )
+    places[1].unlink()
+    assert [same for same, _ in lines(folder)] == [True, False, True]
+    for place in (places[0], places[2]):
+        place.unlink()
+    with pytest.raises(BadInput, match="no selections in"):
+        lines(folder)

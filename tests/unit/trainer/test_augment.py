@@ -89,6 +89,7 @@ def test_weights_are_those_of_the_first_clip(clips: ClipSet) -> None:
 
 
 def test_each_clip_has_one_mask_of_each_kind_of_pslas_widths() -> None:
+    torch.manual_seed(0)
     masked = mask(torch.full((120, 1056, 128), -3.0), PSLA_MASKS).numpy() == 0
     times = np.array([masked_stripe(clip.all(1)) for clip in masked])
     bands = np.array([masked_stripe(clip.all(0)) for clip in masked])
