@@ -22,6 +22,7 @@ from negsift.common.regular_file import regular
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 """The files of a folder that are taken for images, upper or lower case."""
 _OTHER = "not a known ending of images"
+_BESIDE = "left out, since there are train/ and test/"
 _NO_CLASSES = {"__MACOSX"}
 _TEST_SHARE = 0.2
 
@@ -30,17 +31,20 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     """Training and test images, (M, 3, image_size, image_size) uint8.
 
     Without folders `train/` and `test/` a fifth of every class becomes the test set. Hidden files and folders are
-    ignored. Undecodable images are dropped and listed, and files of other endings listed. Raises BadData if more than
-    half of the images are dropped, for fewer than two classes, and for classes that differ between train/ and test/.
+    ignored. Undecodable images are dropped and listed; files of other endings and folders beside train/ and test/ are
+    listed. Raises BadData if more than half of the images are dropped, for fewer than two classes, for classes that
+    differ between train/ and test/, and where those are spelt with capitals.
     """
     root = config.folder("a folder with a sub-folder for each class")
+    _require_small_letters(root)
     if (root / "train").is_dir() and (root / "test").is_dir():
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:
             odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
             found = f"class {odd} in only one of train/ and test/"
             raise BadData(found, "the same classes in both", "add or remove it")
-        return train, test
+        beside = [f"{name}/: {_BESIDE}" for name in class_folders(root) if name not in ("train", "test")]
+        return dataclasses.replace(train, dropped=(*train.dropped, *beside)), test
     table = _load_folder(root, config)
     counts = np.bincount(table.labels, minlength=len(table.classes))
     if counts.min() < 2:
@@ -54,6 +58,14 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     share = max(len(table.classes), round(len(table) * _TEST_SHARE))
     train, test = train_test_split(rows, test_size=share, random_state=0, stratify=table.labels)
     return _part(table, np.sort(train), "train"), _part(table, np.sort(test), "test")
+
+
+def _require_small_letters(root: Path) -> None:
+    """Raise BadData for folders such as `Train` and `TEST`, which would be two classes."""
+    names = class_folders(root) if root.is_dir() else ()
+    odd = [name for name in names if name.lower() in ("train", "test") and name != name.lower()]
+    if odd and {"train", "test"} <= {name.lower() for name in names}:
+        raise BadData(f"the folders {', '.join(odd)} in {root}", "train and test", "write them in small letters")
 
 
 def _part(table: Instances, rows: NDArray[np.int64], name: str) -> Instances:

@@ -60,6 +60,21 @@ def test_train_and_test_folders_are_kept_as_they_are(tmp_path: Path) -> None:
     assert [len(part) for part in read(tmp_path)] == [8, 6]
 
 
+def test_folders_beside_train_and_test_are_listed(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        paint(tmp_path / part / "cat", 4)
+        paint(tmp_path / part / "dog", 4)
+    paint(tmp_path / "bird", 2)
+    assert read(tmp_path)[0].dropped == ("bird/: left out, since there are train/ and test/",)
+
+
+def test_train_and_test_with_capitals_are_no_classes(tmp_path: Path) -> None:
+    paint(tmp_path / "Train" / "cat", 4)
+    paint(tmp_path / "TEST" / "cat", 4)
+    with pytest.raises(BadData, match="the folders TEST, Train .*; expected train and test; write them in small"):
+        read(tmp_path)
+
+
 def test_train_and_test_folders_with_other_classes_are_bad_data(tmp_path: Path) -> None:
     paint(tmp_path / "train" / "cat", 3)
     paint(tmp_path / "train" / "dog", 3)
