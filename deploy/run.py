@@ -129,6 +129,11 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     return replace(config, data=replace(data, version=version))
 
 
+def is_run_of(config: RunConfig, folder: RunFolder) -> bool:
+    """Whether the folder has the run of that config, as far as `Runner.run` would go on there."""
+    return folder.config is not None and folder.differing(to_dict(pinned(config, folder)), defaults()) <= FREE
+
+
 def _facts(config: RunConfig, split: Split) -> Json:
     return {
         "recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target,

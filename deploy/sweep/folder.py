@@ -9,8 +9,10 @@ from pathlib import Path
 
 from negsift.common.errors import BadData, BadInput, NegsiftError
 from negsift.deploy.one_line import one_line
+from negsift.deploy.run import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.results.records import read_lines
 
 log = logging.getLogger(__name__)
 FAILED, STOPPED = "failed.json", "stopped.json"
@@ -55,11 +57,11 @@ class SweepFolder:
         return RunFolder(self.path / trial.name)
 
     def state(self, trial: TrialSpec) -> TrialState:
-        """How far a trial is."""
+        """How far a trial is; one that is finished is DAMAGED if its files are not its own, or not whole."""
         run = self.run(trial)
         try:
             if run.summary is not None:
-                return TrialState.FINISHED
+                return TrialState.FINISHED if _is_whole(run, trial) else TrialState.DAMAGED
             begun = run.config is not None and run.load() is not None
         except BadData:
             return TrialState.DAMAGED
@@ -90,3 +92,9 @@ class SweepFolder:
     def stop(self, trial: TrialSpec, reason: str) -> None:
         """Write down that a trial was stopped early."""
         self.run(trial).write_json(STOPPED, {"reason": reason})
+
+
+def _is_whole(run: RunFolder, trial: TrialSpec) -> bool:
+    """Whether a finished run is the trial's, with the metrics of every epoch; raises BadData for unreadable files."""
+    epochs = {line.whole("epoch") for line in read_lines(run.path / "metrics.jsonl")}
+    return len(epochs) == (run.summary or {}).get("epochs_run") and is_run_of(trial.config, run)
