@@ -2,7 +2,9 @@
 
 import enum
 import logging
+import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ from negsift.deploy.one_line import one_line
 from negsift.deploy.run import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.results.records import read_lines
+from negsift.trainer.results.records import ALONE, read_lines, read_object
+from negsift.trainer.results.trials import SWEEP
 
 log = logging.getLogger(__name__)
 FAILED, STOPPED = "failed.json", "stopped.json"
@@ -43,14 +46,21 @@ class SweepFolder:
 
     def claim(self, facts: Json) -> None:
         """Write what the sweep runs. Raises BadInput for a folder of another recipe, or of a single run."""
-        folder = RunFolder(self.path)
+        place = self.path / SWEEP
         if (self.path / "config.json").exists():
             raise BadInput(f"a run in {self.path}", "an empty folder or that of a sweep", "choose another --out")
-        earlier = folder.read_json("sweep.json")
-        if earlier is not None and earlier.get("recipe") != facts["recipe"]:
-            found = f"a sweep of {earlier.get('recipe')} in {self.path}"
+        recipe = read_object(place, ALONE).values.get("recipe") if os.path.lexists(place) else facts["recipe"]
+        if recipe != facts["recipe"]:
+            found = f"a sweep of {recipe} in {self.path}"
             raise BadInput(found, f"an empty folder or one of {facts['recipe']}", "choose another --out")
-        folder.write_json("sweep.json", facts)
+        RunFolder(self.path).write_json(SWEEP, facts)
+
+    def require_places(self, trials: Iterable[TrialSpec]) -> None:
+        """Raise BadInput if what is in a trial's place is no folder, or a link."""
+        for path in (self.run(trial).path for trial in trials):
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                found = f"{path}, which is {'a link' if path.is_symlink() else 'no folder'}"
+                raise BadInput(found, "the folder of a trial, or nothing", "remove it or choose another --out")
 
     def run(self, trial: TrialSpec) -> RunFolder:
         """The folder of a trial."""

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from negsift.common.errors import BadInput, ServiceError
+from negsift.common.errors import BadData, BadInput, ServiceError
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import digits
 from negsift.deploy.studies import study_named
 from negsift.deploy.sweep.folder import SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
-from negsift.deploy.sweep.run import SweepOptions, dry_run
+from negsift.deploy.sweep.run import SweepOptions, dry_run, run_sweep
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
 from negsift.deploy.sweep.tuning import Placement
 
@@ -138,6 +138,28 @@ def test_a_folder_is_of_one_recipe(folder: SweepFolder) -> None:
     folder.claim({"recipe": "digits", "command": "another"})
     with pytest.raises(BadInput, match="a sweep of digits"):
         folder.claim({"recipe": "cifar10"})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
+def test_of_a_damaged_sweep_only_that_file_has_to_be_removed(folder: SweepFolder, content: bytes) -> None:
+    (folder.path / "sweep.json").write_bytes(content)
+    with pytest.raises(BadData, match=r"sweep\.json.*remove that file alone$"):
+        folder.claim({"recipe": "digits"})
+
+
+@pytest.mark.parametrize(
+    "put", [Path.touch, lambda path: path.symlink_to("gone"), lambda path: path.symlink_to(path.parent)]
+)
+@pytest.mark.parametrize("does", [dry_run, run_sweep])
+def test_what_is_no_folder_in_a_trials_place_is_named_and_left(
+    folder: SweepFolder, put: Callable[[Path], None], does: Callable[..., object]
+) -> None:
+    study = study_named("digits")
+    (trial,) = study.trials(yes=True).values()
+    put(folder.run(trial).path)
+    with pytest.raises(BadInput, match=rf"{trial.name}, which is .*remove it or choose another --out"):
+        does(study, folder.path, SweepOptions(Placement(1, 0, 0)))
+    assert [path.name for path in folder.path.iterdir()] == [trial.name]
 
 
 def test_the_folder_of_a_run_is_not_taken_for_a_sweeps(tmp_path: Path) -> None:
