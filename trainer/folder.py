@@ -25,7 +25,8 @@ from negsift.trainer.config import METRICS
 from negsift.trainer.selection_file import selection_table
 
 Json = dict[str, Any]  # Any: JSON
-_Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+"""How a file is opened to be written: in the place of another, or as a new one."""
 CHECKPOINT = "checkpoint/last.pt"
 SELECTION, INPUTS = "selections/epoch={:04d}.parquet", "weights/epoch={:04d}.pt"
 """Formats of an epoch."""
@@ -191,7 +192,7 @@ class RunFolder:
         numbers = (re.search(r"\d+", path.name) for path in (self.path / name).parent.glob("epoch=*"))
         return sorted(int(found[0]) for found in numbers if found and (self.path / name.format(int(found[0]))).exists())
 
-    def _write(self, name: str, write: Callable[[BinaryIO], object], opened: _Opened = replacing) -> None:
+    def _write(self, name: str, write: Callable[[BinaryIO], object], opened: Opened = replacing) -> None:
         path = self.path / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

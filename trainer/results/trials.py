@@ -7,7 +7,7 @@ from pathlib import Path
 
 from negsift.common.errors import BadData
 from negsift.trainer.results.records import ALONE, read_object
-from negsift.trainer.results.runs import DEPTH, ReportedRun, read_runs
+from negsift.trainer.results.runs import DEPTH, ReportedRun, folders_in, read_runs
 
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
 STATES = (FINISHED, STOPPED, FAILED, UNFINISHED)
@@ -61,12 +61,11 @@ def _reason(path: Path, state: str) -> str:
 
 
 def _failed_below(folder: Path, depth: int) -> Iterator[Path]:
-    for below in folder.iterdir() if depth else ():
-        if below.is_dir() and not below.name.startswith("."):
-            if os.path.lexists(below / _MARKS[FAILED]):
-                yield below
-            elif not os.path.lexists(below / "config.json"):
-                yield from _failed_below(below, depth - 1)
+    for below in folders_in(folder, []) if depth else ():  # `read_runs` tells of those that can't be read
+        if os.path.lexists(below / _MARKS[FAILED]):
+            yield below
+        elif not os.path.lexists(below / "config.json"):
+            yield from _failed_below(below, depth - 1)
 
 
 def _name(path: Path, folder: Path) -> str:

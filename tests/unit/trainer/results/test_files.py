@@ -11,6 +11,7 @@ import pytest
 from negsift.common.errors import BadData, BadInput
 from negsift.trainer.results.files import write_results
 from negsift.trainer.results.sweep import read_results
+from tests.end_to_end.bad_inputs.privileges import without_privileges
 from tests.unit.trainer.results.made import write_trial
 
 
@@ -103,6 +104,24 @@ def test_a_single_run_keeps_its_own_summary(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the folder of one run"):
         write_results(run)
     assert (run / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+def test_folders_that_cannot_be_read_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    trials = len(read_results(write_sweep(tmp_path)).trials)
+    locked = tmp_path / "a" / "locked"
+    (locked / "b").mkdir(parents=True)
+    locked.chmod(mode)
+    with without_privileges(wanted=True):
+        assert len(read_results(tmp_path).trials) == trials
+        assert [record.getMessage() for record in caplog.records] == [
+            f"folders: 1 that can't be read left out, the first: {locked}"
+        ]
+        with pytest.raises(BadData, match=r"contains no run \(folders: 1 that can't be read"):
+            read_results(tmp_path / "a")
+    locked.chmod(0o700)
 
 
 def test_nothing_is_half_written(tmp_path: Path) -> None:
