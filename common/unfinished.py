@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +24,38 @@ _TO_LOCK_S = 60.0
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file, to be written, that then takes the place of `path`, in a folder that is there."""
+    with _placed(path, Path.replace) as stream:
+        yield stream
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[BinaryIO]:
+    """A new file, to be written, that then becomes `path`, unless that is there by then: the first writer wins."""
+    with suppress(FileExistsError), _placed(path, rename_to_new) as stream:
+        yield stream
+
+
+def rename_to_new(old: Path | str, new: Path | str) -> None:
+    """Rename a file, which never replaces another. Raises FileExistsError if the new name is taken."""
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: whoever creates the file may replace it
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(old, new)
+    else:
+        os.unlink(old)
+
+
+@contextmanager
+def _placed(path: Path, place: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
     hidden = _name_beside(path)
     try:
         with hidden.open("xb") as stream, _locked(hidden):
             yield stream
             stream.close()  # the last of its bytes may not find room
-            hidden.replace(path)
+            place(hidden, path)
     finally:
         with suppress(OSError):  # a folder that can't be written has no partial file
             hidden.unlink(missing_ok=True)

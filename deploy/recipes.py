@@ -64,14 +64,15 @@ def digest(config: RunConfig) -> str:
 
     So a setting that a later version adds leaves the hashes of earlier runs as they are.
     """
-    default, values = _defaults(), flat(to_dict(config))
+    default, values = flat(defaults()), flat(to_dict(config))
     chosen = {key: value for key, value in values.items() if value != default[key] and key not in FREE}
     return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 @functools.cache
-def _defaults() -> dict[str, Any]:  # Any: JSON
-    return flat(to_dict(RunConfig("")))
+def defaults() -> dict[str, Any]:  # Any: JSON
+    """Every setting at its default, as sections; not to be changed."""
+    return to_dict(RunConfig(""))
 
 
 def digits() -> RunConfig:

@@ -18,7 +18,7 @@ from negsift.common.overrides import flat, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
-from negsift.deploy.recipes import FREE, RunConfig
+from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, trained
 from negsift.service.config import FleetConfig
@@ -50,8 +50,7 @@ class Runner:
         """
         folder = RunFolder(out)
         config = pinned(config, folder)
-        free = FREE | _added_since(folder, config)
-        folder.check(to_dict(config), free=free)
+        folder.check(to_dict(config), FREE, defaults())
         summary = folder.summary
         if summary is not None:
             log.info("%s is finished already", out)
@@ -61,7 +60,7 @@ class Runner:
             split = self.split(config.data)
         sampler = self.sampler(replace(config, fleet=fleet), split)
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
-        folder.claim(to_dict(config), free=free)  # only now is all of it known to be usable
+        folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
@@ -130,10 +129,9 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     return replace(config, data=replace(data, version=version))
 
 
-def _added_since(folder: RunFolder, config: RunConfig) -> set[str]:
-    """The keys that the folder's run doesn't know, since it is of an earlier version, where they are at the default."""
-    now, default, earlier = flat(to_dict(config)), flat(to_dict(RunConfig(""))), flat(folder.config or {})
-    return {key for key, value in now.items() if key not in earlier and value == default[key]}
+def is_run_of(config: RunConfig, folder: RunFolder) -> bool:
+    """Whether the folder has the run of that config, as far as `Runner.run` would go on there."""
+    return folder.config is not None and folder.differing(to_dict(pinned(config, folder)), defaults()) <= FREE
 
 
 def _facts(config: RunConfig, split: Split) -> Json:

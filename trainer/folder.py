@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,11 +20,13 @@ from negsift.common.overrides import flat
 from negsift.common.regular_file import regular
 from negsift.common.torch_file import load_tensors
 from negsift.common.types import Selection
-from negsift.common.unfinished import replacing
+from negsift.common.unfinished import creating, replacing
 from negsift.trainer.config import METRICS
 from negsift.trainer.selection_file import selection_table
 
 Json = dict[str, Any]  # Any: JSON
+Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+"""How a file is opened to be written: in the place of another, or as a new one."""
 CHECKPOINT = "checkpoint/last.pt"
 SELECTION, INPUTS = "selections/epoch={:04d}.parquet", "weights/epoch={:04d}.pt"
 """Formats of an epoch."""
@@ -54,17 +57,17 @@ class RunFolder:
             raise self.damaged("summary.json", "without its results")
         return summary
 
-    def check(self, config: Json, free: Collection[str] = ()) -> bool:
+    def check(self, config: Json, free: Collection[str] = (), default: Json | None = None) -> bool:
         """Whether the folder already has this run. Raises BadInput for a run of another configuration.
 
-        The dotted keys in `free` may differ, because they do not change the result.
+        The dotted keys in `free` may differ, because they do not change the result. Keys that the folder's run doesn't
+        know, since it is of an earlier version, may have the value that they have in `default`.
         """
         if self.config is None:
             self._require_writable()
             self._require_no_folders()
             return False
-        earlier, now = flat(self.config), flat(json.loads(json.dumps(config)))
-        differing = {key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key)} - set(free)
+        differing = self.differing(config, default) - set(free)
         if differing:
             raise BadInput(
                 f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
@@ -72,10 +75,20 @@ class RunFolder:
             )  # fmt: skip
         return True
 
-    def claim(self, config: Json, free: Collection[str] = ()) -> None:
-        """Write the configuration, if `check` finds no run. Raises BadInput as `check` does."""
-        if not self.check(config, free):
-            self.write_json("config.json", config)
+    def differing(self, config: Json, default: Json | None = None) -> set[str]:
+        """The dotted keys in which the folder's run differs, but for those that `check` says of `default`."""
+        earlier, now = flat(self.config or {}), flat(_as_read(config))
+        known = flat(_as_read(default or {})) | earlier
+        return {key for key in earlier.keys() | now.keys() if known.get(key) != now.get(key)}
+
+    def claim(self, config: Json, free: Collection[str] = (), default: Json | None = None) -> None:
+        """Write the configuration, if `check` finds no run. Raises BadInput as `check` does.
+
+        Of programs that do so at the same moment the first has the folder, and the others are checked against it.
+        """
+        if not self.check(config, free, default):
+            self._write("config.json", lambda stream: stream.write(_json_bytes(config)), creating)
+            self.check(config, free, default)
 
     def read_json(self, name: str) -> Json | None:
         """The object in a JSON file; None without the file."""
@@ -92,8 +105,8 @@ class RunFolder:
 
     def write_json(self, name: str, content: Json) -> None:
         """Write a JSON file; NaN becomes null."""
-        text = json.dumps(_without_nan(content), indent=2) + "\n"
-        self._write(name, lambda stream: stream.write(text.encode()))
+        text = _json_bytes(content)
+        self._write(name, lambda stream: stream.write(text))
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
@@ -179,16 +192,25 @@ class RunFolder:
         numbers = (re.search(r"\d+", path.name) for path in (self.path / name).parent.glob("epoch=*"))
         return sorted(int(found[0]) for found in numbers if found and (self.path / name.format(int(found[0]))).exists())
 
-    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+    def _write(self, name: str, write: Callable[[BinaryIO], object], opened: Opened = replacing) -> None:
         path = self.path / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as stream:
+            with opened(path) as stream:
                 write(stream)
         except OSError as error:
             found = f"{path} not writable ({os.strerror(error.errno) if error.errno else error})"
             remedy = "free some space or choose another --out"
             raise BadInput(found, "a writable folder with free space", remedy) from error
+
+
+def _json_bytes(content: Json) -> bytes:
+    return (json.dumps(_without_nan(content), indent=2) + "\n").encode()
+
+
+def _as_read(content: Json) -> Json:
+    """What is read again of that content: lists for tuples, say."""
+    return dict(json.loads(_json_bytes(content)))
 
 
 def _saved_bytes(state: Mapping[str, Any]) -> memoryview:  # Any: as in `save`

@@ -16,8 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 from negsift.common.errors import NegsiftError
 from negsift.common.protocols import Pending, Sampler
 from negsift.common.types import Selection
+from negsift.common.unfinished import replacing
 from negsift.common.weights import Weights
-from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.folder import Json, Opened, RunFolder
 
 T = TypeVar("T")
 
@@ -128,5 +129,5 @@ class Rank0Folder(RunFolder):
         """Rank 0's checkpoint."""
         return self.group.on_rank0(lambda: RunFolder.load(self))
 
-    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
-        self.group.on_rank0(lambda: RunFolder._write(self, name, write))
+    def _write(self, name: str, write: Callable[[BinaryIO], object], opened: Opened = replacing) -> None:
+        self.group.on_rank0(lambda: RunFolder._write(self, name, write, opened))

@@ -2,15 +2,20 @@
 
 import enum
 import logging
+import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from negsift.common.errors import BadData, BadInput, NegsiftError
 from negsift.deploy.one_line import one_line
+from negsift.deploy.run import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.results.records import ALONE, read_lines, read_object
+from negsift.trainer.results.trials import SWEEP
 
 log = logging.getLogger(__name__)
 FAILED, STOPPED = "failed.json", "stopped.json"
@@ -41,25 +46,32 @@ class SweepFolder:
 
     def claim(self, facts: Json) -> None:
         """Write what the sweep runs. Raises BadInput for a folder of another recipe, or of a single run."""
-        folder = RunFolder(self.path)
+        place = self.path / SWEEP
         if (self.path / "config.json").exists():
             raise BadInput(f"a run in {self.path}", "an empty folder or that of a sweep", "choose another --out")
-        earlier = folder.read_json("sweep.json")
-        if earlier is not None and earlier.get("recipe") != facts["recipe"]:
-            found = f"a sweep of {earlier.get('recipe')} in {self.path}"
+        recipe = read_object(place, ALONE).values.get("recipe") if os.path.lexists(place) else facts["recipe"]
+        if recipe != facts["recipe"]:
+            found = f"a sweep of {recipe} in {self.path}"
             raise BadInput(found, f"an empty folder or one of {facts['recipe']}", "choose another --out")
-        folder.write_json("sweep.json", facts)
+        RunFolder(self.path).write_json(SWEEP, facts)
+
+    def require_places(self, trials: Iterable[TrialSpec]) -> None:
+        """Raise BadInput if what is in a trial's place is no folder, or a link."""
+        for path in (self.run(trial).path for trial in trials):
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                found = f"{path}, which is {'a link' if path.is_symlink() else 'no folder'}"
+                raise BadInput(found, "the folder of a trial, or nothing", "remove it or choose another --out")
 
     def run(self, trial: TrialSpec) -> RunFolder:
         """The folder of a trial."""
         return RunFolder(self.path / trial.name)
 
     def state(self, trial: TrialSpec) -> TrialState:
-        """How far a trial is."""
+        """How far a trial is; one that is finished is DAMAGED if its files are not its own, or not whole."""
         run = self.run(trial)
         try:
             if run.summary is not None:
-                return TrialState.FINISHED
+                return TrialState.FINISHED if _is_whole(run, trial) else TrialState.DAMAGED
             begun = run.config is not None and run.load() is not None
         except BadData:
             return TrialState.DAMAGED
@@ -90,3 +102,9 @@ class SweepFolder:
     def stop(self, trial: TrialSpec, reason: str) -> None:
         """Write down that a trial was stopped early."""
         self.run(trial).write_json(STOPPED, {"reason": reason})
+
+
+def _is_whole(run: RunFolder, trial: TrialSpec) -> bool:
+    """Whether a finished run is the trial's, with the metrics of every epoch; raises BadData for unreadable files."""
+    epochs = {line.whole("epoch") for line in read_lines(run.path / "metrics.jsonl")}
+    return len(epochs) == (run.summary or {}).get("epochs_run") and is_run_of(trial.config, run)

@@ -42,6 +42,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     """
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
+    folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
     for trial in list(missing.values())[:1]:
         _require_data(trial)
@@ -71,6 +72,7 @@ def _results(study: Study, folder: SweepFolder) -> str:
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     """How many trials there are, what is there already, and how long the rest takes by the trials that are finished."""
     trials, folder = study.trials(options.yes), SweepFolder(out.resolve())
+    folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
     finished = [folder.run(trial) for name, trial in trials.items() if name not in missing]
     seconds = [summary["seconds"]["total"] for run in finished if (summary := run.summary)]

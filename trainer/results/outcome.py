@@ -8,7 +8,7 @@ from typing import Any
 
 from negsift.trainer.results.claims import Claim, Evidence
 from negsift.trainer.results.estimate import Estimate, estimate
-from negsift.trainer.results.records import read_object
+from negsift.trainer.results.records import ALONE, read_object
 
 FILE = "study.json"
 
@@ -58,7 +58,7 @@ def read_outcome(folder: Path) -> StudyOutcome | None:
     """What the study of a sweep's folder found; None where the sweep is of no study. Raises BadData if damaged."""
     if not os.path.lexists(folder / FILE):
         return None
-    record = read_object(folder / FILE)
+    record = read_object(folder / FILE, ALONE)
     try:
         values: Mapping[str, Any] = record.values  # Any: JSON
         claims = [JudgedClaim(**claim) for claim in values["claims"]]

@@ -15,14 +15,19 @@ from negsift.common.regular_file import regular
 
 _MOST = 10**9
 _REMEDY = "repair or delete that file, or delete the run's folder and run it again"
+ALONE = "remove that file alone"
+"""The remedy for files of a sweep's folder, which the next sweep writes again: the runs beside them stay."""
 
 
 @dataclass(frozen=True)
 class JsonRecord:
-    """A JSON object and its `place`, file and line. Keys are dotted; a value of another type raises BadData."""
+    """A JSON object and its `place`, file and line. Keys are dotted; a value of another type raises BadData, with the
+    `remedy`.
+    """
 
     values: Mapping[str, Any]  # Any: JSON
     place: str
+    remedy: str = _REMEDY
 
     def number(self, key: str) -> float:
         """The number or truth value at `key`; NaN if it is absent, null or infinite."""
@@ -57,7 +62,7 @@ class JsonRecord:
 
     def fault(self, found: str, expected: str) -> BadData:
         """A BadData about this record."""
-        return BadData(f"{self.place}: {found}", expected, _REMEDY)
+        return BadData(f"{self.place}: {found}", expected, self.remedy)
 
     def _find(self, key: str) -> object:
         value: object = self.values
@@ -68,9 +73,9 @@ class JsonRecord:
         return value
 
 
-def read_object(path: Path) -> JsonRecord:
-    """The JSON object that is a file's content. Raises BadData."""
-    return _parse(_read(path), path, 0)
+def read_object(path: Path, remedy: str = _REMEDY) -> JsonRecord:
+    """The JSON object that is a file's content. Raises BadData, with that remedy."""
+    return _parse(_read(path, remedy), path, 0, remedy)
 
 
 def read_lines(path: Path) -> list[JsonRecord]:
@@ -78,22 +83,22 @@ def read_lines(path: Path) -> list[JsonRecord]:
     return [_parse(line, path, number) for number, line in enumerate(_read(path).splitlines()) if line.strip()]
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, remedy: str = _REMEDY) -> str:
     source = regular(path)
     try:
         return source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadData(f"{path}: {reason}", "a readable text file", _REMEDY) from None
+        raise BadData(f"{path}: {reason}", "a readable text file", remedy) from None
 
 
-def _parse(text: str, path: Path, lines_before: int) -> JsonRecord:
+def _parse(text: str, path: Path, lines_before: int, remedy: str = _REMEDY) -> JsonRecord:
     try:
         values = parse_json(text)
     except json.JSONDecodeError as error:
         place = f"{path}, line {lines_before + error.lineno}"
-        raise BadData(f"{place}: {error.msg} at column {error.colno}", "JSON", _REMEDY) from None
-    record = JsonRecord(values if isinstance(values, dict) else {}, f"{path}, line {lines_before + 1}")
+        raise BadData(f"{place}: {error.msg} at column {error.colno}", "JSON", remedy) from None
+    record = JsonRecord(values if isinstance(values, dict) else {}, f"{path}, line {lines_before + 1}", remedy)
     if not isinstance(values, dict):
         raise record.fault(f"a {type(values).__name__}", "an object")
     return record

@@ -1,5 +1,6 @@
 """Reads run folders: the configuration, the metrics of each epoch, and the summary."""
 
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 from negsift.common.errors import BadData
 from negsift.trainer.results.records import read_lines, read_object
 
+log = logging.getLogger(__name__)
 STAGES = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
 DEPTH = 3
 
@@ -92,22 +94,39 @@ class ReportedRun:
 
 
 def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
-    """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs."""
-    paths = sorted(_run_paths(folder, DEPTH))
+    """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs.
+
+    Folders that can't be read are left out, and counted in the log.
+    """
+    unreadable: list[Path] = []
+    paths = sorted(_run_paths(folder, DEPTH, unreadable))
+    left_out = f"{len(unreadable)} that can't be read left out, the first: {unreadable[0]}" if unreadable else ""
     if not paths:
         fault = "contains no run" if os.path.isdir(folder) else "is no folder"
+        fault += f" (folders: {left_out})" if left_out else ""
         expected = "a run's folder (with a config.json), or a folder with runs up to three levels below"
         raise BadData(f"{folder}, which {fault}", expected, "name the folder that a run was written to")
+    if left_out:
+        log.warning("folders: %s", left_out)
     return tuple(_read_run(path, folder) for path in paths)
 
 
-def _run_paths(folder: Path, depth: int) -> Iterator[Path]:
+def folders_in(folder: Path, unreadable: list[Path]) -> list[Path]:
+    """The folders in a folder, but for hidden ones; a folder that can't be read is added to `unreadable`."""
+    try:
+        names = os.listdir(f"{folder}/.")  # with the dot it has to be searchable, too
+    except OSError:
+        unreadable.append(folder)
+        return []
+    return [folder / name for name in names if name[0] != "." and os.path.isdir(folder / name)]
+
+
+def _run_paths(folder: Path, depth: int, unreadable: list[Path]) -> Iterator[Path]:
     if os.path.isfile(folder / "config.json"):
         yield folder
     elif depth and os.path.isdir(folder):
-        for below in folder.iterdir():
-            if below.is_dir() and not below.name.startswith("."):
-                yield from _run_paths(below, depth - 1)
+        for below in folders_in(folder, unreadable):
+            yield from _run_paths(below, depth - 1, unreadable)
 
 
 def _read_run(path: Path, folder: Path) -> ReportedRun:

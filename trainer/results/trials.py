@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from negsift.common.errors import BadData
-from negsift.trainer.results.records import read_object
-from negsift.trainer.results.runs import DEPTH, ReportedRun, read_runs
+from negsift.trainer.results.records import ALONE, read_object
+from negsift.trainer.results.runs import DEPTH, ReportedRun, folders_in, read_runs
 
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
 STATES = (FINISHED, STOPPED, FAILED, UNFINISHED)
+SWEEP = "sweep.json"
+"""What a sweep's folder says of the sweep."""
 _MARKS = {FAILED: "failed.json", STOPPED: "stopped.json"}
 """The file that says how a trial without a summary ended."""
 
@@ -59,12 +61,11 @@ def _reason(path: Path, state: str) -> str:
 
 
 def _failed_below(folder: Path, depth: int) -> Iterator[Path]:
-    for below in folder.iterdir() if depth else ():
-        if below.is_dir() and not below.name.startswith("."):
-            if os.path.lexists(below / _MARKS[FAILED]):
-                yield below
-            elif not os.path.lexists(below / "config.json"):
-                yield from _failed_below(below, depth - 1)
+    for below in folders_in(folder, []) if depth else ():  # `read_runs` tells of those that can't be read
+        if os.path.lexists(below / _MARKS[FAILED]):
+            yield below
+        elif not os.path.lexists(below / "config.json"):
+            yield from _failed_below(below, depth - 1)
 
 
 def _name(path: Path, folder: Path) -> str:
@@ -73,10 +74,10 @@ def _name(path: Path, folder: Path) -> str:
 
 def command_of(folder: Path) -> str:
     """The command that made a sweep's results, by its sweep.json; for other folders the one that reports on them."""
-    path = folder / "sweep.json"
+    path = folder / SWEEP
     if not os.path.lexists(path):
         return f"negsift report {folder}"
-    command = read_object(path).values.get("command")
+    command = read_object(path, ALONE).values.get("command")
     if not isinstance(command, str):
-        raise BadData(f"{path}: command={command!r}", "the sweep's command as text", "repair or delete that file")
+        raise BadData(f"{path}: command={command!r}", "the sweep's command as text", ALONE)
     return command

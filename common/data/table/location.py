@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from negsift.common.errors import BadData, BadInput
+from negsift.common.unfinished import rename_to_new
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Location:
         gets a name, also of several at the same moment; other file systems of pyarrow can't promise that.
         """
         if isinstance(self.fs, LocalFileSystem):
-            _rename_to_new(self.path_of(hidden), self.path_of(file))
+            rename_to_new(self.path_of(hidden), self.path_of(file))
         elif self.size(file) is not None:
             raise FileExistsError(file)
         else:
@@ -140,18 +141,6 @@ def remove_if_empty(folders: Sequence[Path]) -> None:
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
-
-
-def _rename_to_new(old: str, new: str) -> None:
-    try:
-        os.link(old, new)  # unlike a rename, never replaces a file
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: whoever creates the file may replace it
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        os.replace(old, new)
-    else:
-        os.unlink(old)
 
 
 def _impatient(uri: str) -> str:

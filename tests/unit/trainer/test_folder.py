@@ -2,7 +2,9 @@
 
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -19,6 +21,39 @@ def test_a_folder_without_folders_of_others_may_be_claimed(inside: list[str], tm
     RunFolder(tmp_path).claim(CONFIG)
     RunFolder(tmp_path).claim(CONFIG)
     assert (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize(("seeds", "winners"), [((0, 1), 1), ((2, 2), 2)])
+def test_of_programs_that_claim_a_new_folder_at_once_only_those_of_one_configuration_get_it(
+    seeds: tuple[int, int], winners: int, tmp_path: Path
+) -> None:
+    barrier = Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(100):
+            folder = RunFolder(tmp_path / f"{number}")
+            told = list(pool.map(lambda seed, folder=folder: _claimed(folder, seed, barrier), seeds))
+            assert told.count("") == winners
+            assert all("another run in" in text and "differs in seed" in text for text in told if text)
+            assert folder.config == CONFIG | {"seed": seeds[told.index("")]}
+            assert [path.name for path in folder.path.iterdir()] == ["config.json"]
+
+
+def _claimed(folder: RunFolder, seed: int, barrier: Barrier) -> str:
+    """What the program is told, if it doesn't get the folder."""
+    barrier.wait(60)
+    try:
+        folder.claim(CONFIG | {"seed": seed})
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def test_a_setting_that_a_later_version_adds_may_be_missing_at_its_default(tmp_path: Path) -> None:
+    folder, later = RunFolder(tmp_path), CONFIG | {"added": {"rate": 0.5}}
+    folder.claim(CONFIG)
+    assert folder.check(later, default={"added": {"rate": 0.5}})
+    with pytest.raises(BadInput, match=r"it differs in added\.rate"):
+        folder.claim(later, default={"added": {"rate": 0.25}})
 
 
 def test_a_folder_that_holds_other_runs_is_left_alone(tmp_path: Path) -> None:

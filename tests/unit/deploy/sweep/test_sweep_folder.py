@@ -3,18 +3,21 @@
 import io
 import json
 import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from negsift.common.errors import BadInput, ServiceError
+from negsift.common.errors import BadData, BadInput, ServiceError
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import digits
 from negsift.deploy.studies import study_named
 from negsift.deploy.sweep.folder import SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
-from negsift.deploy.sweep.run import SweepOptions, dry_run
+from negsift.deploy.sweep.run import SweepOptions, dry_run, run_sweep
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
 from negsift.deploy.sweep.tuning import Placement
 
@@ -39,6 +42,7 @@ def begin(folder: SweepFolder, trial: TrialSpec = TRIAL) -> Path:
 
 def finish(folder: SweepFolder) -> Path:
     path = begin(folder)
+    folder.run(TRIAL).write_metrics([{"epoch": epoch} for epoch in range(3)])
     folder.run(TRIAL).write_json("summary.json", SUMMARY)
     return path
 
@@ -84,11 +88,78 @@ def test_a_damaged_folder_is_begun_anew_and_told(
     assert f"{TRIAL.name} is damaged, and done again" in caplog.text
 
 
+def rewritten(path: Path, *changes: tuple[str, str]) -> None:
+    for old, new in changes:
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("config.json", Path.unlink),
+        ("config.json", lambda path: path.write_text(path.read_text()[:200])),
+        ("config.json", lambda path: rewritten(path, ('"seed": 0', '"seed": 7'))),
+        ("config.json", lambda path: rewritten(path, ('"lr"', '"rate"'))),
+        ("metrics.jsonl", Path.unlink),
+        ("metrics.jsonl", lambda path: path.write_text(path.read_text()[:-5])),
+        ("metrics.jsonl", lambda path: path.write_text('{"epoch": 0}\n')),
+        ("metrics.jsonl", lambda path: path.write_bytes(b"\xff\xfe")),
+    ],
+)
+def test_a_finished_trial_whose_files_are_not_its_own_or_not_whole_is_damaged(
+    folder: SweepFolder, name: str, damage: Callable[[Path], object]
+) -> None:
+    damage(finish(folder) / name)
+    assert folder.state(TRIAL) is TrialState.DAMAGED
+    folder.start(TRIAL)
+    assert folder.state(TRIAL) is TrialState.NEW
+
+
+def test_the_folder_of_another_trial_in_a_trials_place_is_damage(folder: SweepFolder) -> None:
+    another = trial_of(replace(digits(), seed=4))
+    shutil.copytree(finish(folder), folder.run(another).path)
+    assert [folder.state(TRIAL), folder.state(another)] == [TrialState.FINISHED, TrialState.DAMAGED]
+
+
+def test_a_trial_stays_finished_where_free_or_later_settings_or_the_tables_version_differ(folder: SweepFolder) -> None:
+    data = replace(digits().data, name="table", root="gone")
+    table = trial_of(replace(digits(), data=data))
+    shutil.copytree(finish(folder), folder.run(table).path)
+    begun = to_dict(replace(table.config, data=replace(data, version=2)))
+    begun["fleet"]["shards"] = 4
+    del begun["training"]["weighted"]
+    folder.run(table).write_json("config.json", begun)
+    assert folder.state(table) is TrialState.FINISHED
+
+
 def test_a_folder_is_of_one_recipe(folder: SweepFolder) -> None:
     folder.claim({"recipe": "digits"})
     folder.claim({"recipe": "digits", "command": "another"})
     with pytest.raises(BadInput, match="a sweep of digits"):
         folder.claim({"recipe": "cifar10"})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
+def test_of_a_damaged_sweep_only_that_file_has_to_be_removed(folder: SweepFolder, content: bytes) -> None:
+    (folder.path / "sweep.json").write_bytes(content)
+    with pytest.raises(BadData, match=r"sweep\.json.*remove that file alone$"):
+        folder.claim({"recipe": "digits"})
+
+
+@pytest.mark.parametrize(
+    "put", [Path.touch, lambda path: path.symlink_to("gone"), lambda path: path.symlink_to(path.parent)]
+)
+@pytest.mark.parametrize("does", [dry_run, run_sweep])
+def test_what_is_no_folder_in_a_trials_place_is_named_and_left(
+    folder: SweepFolder, put: Callable[[Path], None], does: Callable[..., object]
+) -> None:
+    study = study_named("digits")
+    (trial,) = study.trials(yes=True).values()
+    put(folder.run(trial).path)
+    with pytest.raises(BadInput, match=rf"{trial.name}, which is .*remove it or choose another --out"):
+        does(study, folder.path, SweepOptions(Placement(1, 0, 0)))
+    assert [path.name for path in folder.path.iterdir()] == [trial.name]
 
 
 def test_the_folder_of_a_run_is_not_taken_for_a_sweeps(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from negsift.common.errors import BadData, BadInput
 from negsift.trainer.results.files import write_results
 from negsift.trainer.results.sweep import read_results
+from tests.end_to_end.bad_inputs.privileges import without_privileges
 from tests.unit.trainer.results.made import write_trial
 
 
@@ -105,6 +106,24 @@ def test_a_single_run_keeps_its_own_summary(tmp_path: Path) -> None:
     assert (run / "summary.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+def test_folders_that_cannot_be_read_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    trials = len(read_results(write_sweep(tmp_path)).trials)
+    locked = tmp_path / "a" / "locked"
+    (locked / "b").mkdir(parents=True)
+    locked.chmod(mode)
+    with without_privileges(wanted=True):
+        assert len(read_results(tmp_path).trials) == trials
+        assert [record.getMessage() for record in caplog.records] == [
+            f"folders: 1 that can't be read left out, the first: {locked}"
+        ]
+        with pytest.raises(BadData, match=r"contains no run \(folders: 1 that can't be read"):
+            read_results(tmp_path / "a")
+    locked.chmod(0o700)
+
+
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     (write_sweep(tmp_path) / "results.parquet").mkdir()
     with pytest.raises(BadInput, match=r"results\.parquet not writable"):
@@ -115,8 +134,8 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
-        ("sweep.json", '{"command": 3}', r"sweep\.json: command=3"),
-        ("sweep.json", "{", r"sweep\.json, line 1"),
+        ("sweep.json", '{"command": 3}', r"sweep\.json: command=3.*remove that file alone$"),
+        ("sweep.json", "{", r"sweep\.json, line 1.*remove that file alone$"),
         ("badge-0/failed.json", "", r"failed\.json"),
         ("badge-0/stopped.json", "[]", r"stopped\.json"),
     ],

@@ -31,7 +31,7 @@ def test_a_version_that_cannot_be_named_leaves_nothing(tmp_path: Path, monkeypat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("negsift.common.data.table.location._rename_to_new", full)
+    monkeypatch.setattr("negsift.common.data.table.location.rename_to_new", full)
     with pytest.raises(BadInput, match="No space left on device"):
         write(tmp_path / "table", TABLE)
     assert list(tmp_path.iterdir()) == []
