@@ -398,6 +398,22 @@ def test_settings_out_of_range_are_reported(tmp_path: Path, settings: dict[str, 
         built(csv(tmp_path), **settings)
 
 
+@pytest.mark.parametrize("bags", [[[], []], [[[]], [[]]], [[[], []]], [None, []]])
+def test_features_of_no_number_are_reported(tmp_path: Path, bags: list[Any]) -> None:
+    features = pa.array(bags, pa.list_(pa.list_(pa.float32())))
+    names = [f"b{number}" for number in range(len(bags))]
+    pq.write_table(pa.table({"bag_id": names, "label": names, "features": features}), tmp_path / "bags.parquet")
+    with pytest.raises(BadData, match=f"no number in the features of row 0 and of the {len(bags) - 1} rows after it"):
+        built(tmp_path / "bags.parquet")
+
+
+def test_a_flat_list_of_no_number_is_reported(tmp_path: Path) -> None:
+    features = pa.array([[], []], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"bag_id": ["a", "b"], "label": ["x", "y"], "features": features}), tmp_path / "b.parquet")
+    with pytest.raises(BadData, match="no number in the features of row 0"):
+        built(tmp_path / "b.parquet")
+
+
 def test_a_source_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadData, match=r"a named pipe at .*pipe; expected a regular file"):
