@@ -91,7 +91,7 @@ class _Layout:
             found = ", ".join(str(length) for length in sorted({width, *lengths.tolist()}))
             raise BadData(f"instances of {found} features", "the same number for every instance", "correct the source")
         if not width:
-            found = f"no number in the features of row 0 and of the {batch.num_rows - 1} rows after it"
+            found = "no number in the features of row 0, nor in those of the rows after it"
             raise BadData(found, "instances of at least one number", "correct the source")
         return to_dtype(_numbers(column.flatten(), "features").reshape(-1, width), self._config.dtype)
 

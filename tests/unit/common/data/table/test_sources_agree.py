@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
     with pytest.raises(BadData, match="(a named pipe|a socket|a device) at") as told:
-        build_table(tmp_path / "table", tmp_path / DATA[name], CLIPS)
+        build_table(tmp_path / "table", tmp_path / DATA[name], replace(CLIPS, bag_size=1))
     assert Path(name).name in str(told.value)
 
 
