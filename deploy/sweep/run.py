@@ -1,11 +1,12 @@
 """What `negsift sweep` does: run the trials that are not finished, then write what all of them gave."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from negsift.common.data.catalogue import class_in
+from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
 from negsift.deploy.run import Runner, Shared
@@ -45,7 +46,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
     missing = _missing(folder, trials, options.asha)
-    _require_data(missing, trials)
+    _require_data(missing, [*folder.data(), *(trial.config.data for trial in trials.values())])
     folder.claim({"recipe": study.base.recipe, "command": options.command})
     print(_plan(trials, missing, folder))
     if missing:
@@ -83,9 +84,9 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     return f"{_plan(trials, missing, folder)}\n{left} of training, by the {len(seconds)} finished, one after another"
 
 
-def _require_data(missing: Mapping[str, TrialSpec], trials: Mapping[str, TrialSpec]) -> None:
+def _require_data(missing: Mapping[str, TrialSpec], compared: Sequence[DataConfig]) -> None:
     """Decode the data before trials do so side by side. Raises BadData for data that none of them could read, BadInput
-    for two targets that are one class.
+    for two targets of those `compared` that are one class.
     """
     for data in dict.fromkeys(trial.config.data for trial in missing.values()):
         try:
@@ -94,8 +95,8 @@ def _require_data(missing: Mapping[str, TrialSpec], trials: Mapping[str, TrialSp
             raise
         except BadInput:  # of these trials alone, such as a class that isn't there: they fail by themselves
             continue
-        every = dict.fromkeys(trial.config.data for trial in trials.values())
-        _require_classes_once(split, [other.target for other in every if replace(other, target=data.target) == data])
+        same = [other.target for other in compared if replace(other, target=data.target) == data]
+        _require_classes_once(split, same)
         return
 
 
@@ -110,7 +111,7 @@ def _require_classes_once(split: Split, targets: Iterable[str]) -> None:
         other = called.setdefault(number, target)
         if other != target:
             found = f"data.target={other} and data.target={target}, both class {split.pool.instances.classes[number]}"
-            raise BadInput(found, "each class by one name", "leave one of them out")
+            raise BadInput(found, "each class by one name", "leave one out, or choose another --out")
 
 
 def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:
