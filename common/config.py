@@ -45,13 +45,13 @@ def knob(  # Any: dataclasses.field is typed so, too
     return dataclasses.field(default=default, metadata={"line": line, "bounds": Bounds(least, above, below)})
 
 
-def check_knobs(config: "DataclassInstance", room: str) -> None:
+def check_knobs(config: "DataclassInstance", room: str = "") -> None:
     """Raise BadInput for the first knob of another type, out of bounds, or a whole number of more than 64 bits; the
-    message calls it `room`.name.
+    message calls it `room`.name, or name without a room.
     """
     hints = type_hints(type(config))
     for field in dataclasses.fields(config):
-        value, key = getattr(config, field.name), f"{room}.{field.name}"
+        value, key = getattr(config, field.name), f"{room}.{field.name}".removeprefix(".")
         require_type(value, hints[field.name], key)
         if isinstance(value, (int, float)) and not field.metadata["bounds"].hold(value):
             raise BadInput(f"{key}={value}", str(field.metadata["bounds"]), f"correct {key}")

@@ -51,7 +51,9 @@ class TrainingConfig:
 
     epochs: int = knob(12, "maximum number of epochs", least=1)
     batch: int = knob(32, "bags in a batch", least=1)
-    workers: int = knob(1, "trainer workers, which divide every batch; more than one run on Ray Train", least=1)
+    workers: int = knob(
+        1, "trainer workers, which divide every batch; more than one run on Ray Train", least=1, below=1025
+    )
     lr: float = knob(1e-3, "Adam's learning rate", above=0, below=1e12)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
     patience: int = knob(5, "epochs without a better validation AP before stopping", least=1)
@@ -63,7 +65,9 @@ class TrainingConfig:
     freeze: bool = knob(False, "train only the head and the pooling, not the backbone")
     mixed_precision: bool = knob(False, "train in bfloat16 if there is a GPU")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
-    threads: int = knob(0, "threads of training; their number changes the last bits; 0: as torch chooses", least=0)
+    threads: int = knob(
+        0, "threads of training; their number changes the last bits; 0: as torch chooses", least=0, below=1025
+    )
     keep_weights: str = knob("last", "weights kept of those that selected, for `replay`: last, best (and last), all")
 
     def __post_init__(self) -> None:

@@ -172,7 +172,10 @@ class RunFolder:
             fault = "not writable" if os.path.isdir(nearest) else "not a folder"
             raise BadInput(f"{nearest}, which is {fault}", "a writable folder", "choose another --out")
         longest = max(len(os.fsencode(part)) for part in path.parts)
-        if longest > os.pathconf(nearest, "PC_NAME_MAX") or len(os.fsencode(path)) > _LONGEST_PATH or "\0" in str(path):
+        odd = any(
+            letter == "\0" or "\udc80" <= letter <= "\udcff" for letter in str(path)
+        )  # or bytes that are no UTF-8
+        if odd or longest > os.pathconf(nearest, "PC_NAME_MAX") or len(os.fsencode(path)) > _LONGEST_PATH:
             raise BadInput(f"--out {self.path}", "a name that a folder can have", "shorten or correct it")
 
     def _require_no_folders(self) -> None:

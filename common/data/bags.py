@@ -93,8 +93,13 @@ def _cut(rows: Index, size: int) -> list[Index]:
 def _require_both(ones: int, zeros: int, size: int) -> None:
     if size < 1:
         raise BadInput(f"bag size {size}", "at least 1", "correct data.bag_size")
-    if size > ones + zeros:  # before anything of that size is made
-        raise BadData(f"bags of {size} instances (data.bag_size)", f"at most the {ones + zeros} there are", "lower it")
+    require_as_many(size, ones + zeros, "data.bag_size")
     if not ones or not zeros:
         kind = "positive" if not ones else "negative"
         raise BadData(f"no {kind} instance", "positive and negative ones", "choose another data.target")
+
+
+def require_as_many(size: int, instances: int, key: str) -> None:
+    """Raise BadData for bags of more instances than there are, before anything of that size is made."""
+    if size > instances:
+        raise BadData(f"bags of {size} instances ({key})", f"at most the {instances} there are", "lower it")

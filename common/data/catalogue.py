@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from negsift.common.data import audio_demo, audioset, cifar10, digits, images
 from negsift.common.data.audioset.clips import Clips
-from negsift.common.data.audioset.split import split_clips
+from negsift.common.data.audioset.split import clip_class, split_clips
 from negsift.common.data.config import DATASETS, DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import Split, split_bags
+from negsift.common.data.split import Split, class_number, split_bags
 from negsift.common.data.table import split as table_split
 from negsift.common.errors import UnknownName
 
@@ -37,3 +37,11 @@ def load_split(config: DataConfig) -> Split:
     assert isinstance(train, Instances)  # `Load` allows nothing else
     assert isinstance(test, Instances)
     return split_bags(train, test, config)
+
+
+def class_in(split: Split, target: str) -> int:
+    """The number of the class that `data.target` means in the data of `split`. Raises UnknownName or BadInput as
+    `load_split` does.
+    """
+    data = split.pool.instances
+    return clip_class(target, data) if isinstance(data, Clips) else class_number(target, data.classes)

@@ -18,6 +18,8 @@ DATASETS = {
 }
 CLIPS = ("audio-demo", "audioset")
 """Datasets of clips. Those of `table` are whatever the table contains; all others are of images."""
+MOST_PIXELS = 65_536
+"""What the height and width of images are below."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class DataConfig:
     density: str = knob("uniform", "positives in a positive bag: uniform, natural, fixed:m, range:a-b")
     bag_seed: int = knob(0, "seed of the bags and of the validation split, independent of the run's seed")
     val_share: float = knob(0.1, "share of the training bags that is set aside for validation", above=0, below=1)
-    image_size: int = knob(32, "height and width that images are resized to", least=1, below=65_536)
+    image_size: int = knob(32, "height and width that images are resized to", least=1, below=MOST_PIXELS)
     download: bool = knob(False, "let torchvision download CIFAR-10 to data.root")
     version: int | None = knob(None, "version of a bag table; none: the newest one", least=1)
     audio: AudioConfig = field(default_factory=AudioConfig)

@@ -4,12 +4,14 @@ import enum
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData, BadInput, NegsiftError
+from negsift.common.overrides import updated
 from negsift.deploy.one_line import one_line
 from negsift.deploy.run import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
@@ -79,6 +81,13 @@ class SweepFolder:
             if (run.path / name).exists():
                 return state
         return TrialState.BEGUN if begun else TrialState.NEW
+
+    def data(self) -> Iterator[DataConfig]:
+        """The data of all trials that are here, but for those whose configuration can't be read."""
+        for path in sorted(self.path.glob("*/config.json")):
+            with suppress(BadInput):
+                stored = (RunFolder(path.parent).config or {}).get("data")
+                yield updated(DataConfig(), stored if isinstance(stored, dict) else {})
 
     def start(self, trial: TrialSpec) -> None:
         """Forget how the trial ended before; its epochs stay, unless its folder is damaged: then it is removed."""

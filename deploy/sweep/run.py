@@ -1,10 +1,13 @@
 """What `negsift sweep` does: run the trials that are not finished, then write what all of them gave."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from negsift.common.data.catalogue import class_in
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
 from negsift.deploy.run import Runner, Shared
 from negsift.deploy.sweep.folder import SweepFolder, TrialState
@@ -44,8 +47,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     folder = SweepFolder(out.resolve())
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
-    for trial in list(missing.values())[:1]:
-        _require_data(trial)
+    _require_data(missing, [*folder.data(), *(trial.config.data for trial in trials.values())])
     folder.claim({"recipe": study.base.recipe, "command": options.command})
     print(_plan(trials, missing, folder))
     if missing:
@@ -84,14 +86,34 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     return f"{_plan(trials, missing, folder)}\n{left} of training, by the {len(seconds)} finished, one after another"
 
 
-def _require_data(trial: TrialSpec) -> None:
-    """Decode the data before trials do so side by side. Raises BadData for data that none of them could read."""
-    try:
-        Runner().split(trial.config.data)
-    except BadData:
-        raise
-    except BadInput:  # of this trial alone, such as a class that isn't there: it fails by itself
+def _require_data(missing: Mapping[str, TrialSpec], compared: Sequence[DataConfig]) -> None:
+    """Decode the data before trials do so side by side. Raises BadData for data that none of them could read, BadInput
+    for two targets of those `compared` that are one class.
+    """
+    for data in dict.fromkeys(trial.config.data for trial in missing.values()):
+        try:
+            split = Runner().split(data)
+        except BadData:
+            raise
+        except BadInput:  # of these trials alone, such as a class that isn't there: they fail by themselves
+            continue
+        same = [other.target for other in compared if replace(other, target=data.target) == data]
+        _require_classes_once(split, same)
         return
+
+
+def _require_classes_once(split: Split, targets: Iterable[str]) -> None:
+    """Raise BadInput for two targets that mean one class, whose runs would count as two of them."""
+    called: dict[int, str] = {}
+    for target in targets:
+        try:
+            number = class_in(split, target)
+        except BadInput:  # its trials fail by themselves
+            continue
+        other = called.setdefault(number, target)
+        if other != target:
+            found = f"data.target={other} and data.target={target}, both class {split.pool.instances.classes[number]}"
+            raise BadInput(found, "each class by one name", "leave one out, or choose another --out")
 
 
 def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:

@@ -22,7 +22,7 @@ def split_clips(train: Clips, test: Clips, config: DataConfig) -> Split:
     positive without the label (1,735 of AudioSet's 21,426 negatives for Animal). Raises UnknownName for a class,
     BadData where a kind of clip is missing, BadInput for an ambiguous target or without an ontology.
     """
-    target = _target(config.target, train)
+    target = clip_class(config.target, train)
     set_aside = validation_rows(train, config.val_share, config.bag_seed)
     rest = np.setdiff1d(np.arange(len(train)), set_aside)
     form = _form(train, rest)
@@ -60,7 +60,8 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
     return np.flatnonzero(chosen).astype(np.int64)
 
 
-def _target(target: str, train: Clips) -> int:
+def clip_class(target: str, train: Clips) -> int:
+    """The number of a class by its number, name or mid. Raises UnknownName, and BadInput for a name of several."""
     mids = train.vocabulary.mids
     same = [mid for mid, name in zip(mids, train.classes, strict=True) if name == target]
     if len(same) > 1:

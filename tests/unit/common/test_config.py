@@ -35,6 +35,14 @@ def test_sizes_and_rates_have_their_bounds(setting: str) -> None:
     assert ("0 or more" if setting in NEGATIVE else "a number above 0") in refused(setting)
 
 
+@pytest.mark.parametrize("number", [100_000, 2**31, 2**62])
+@pytest.mark.parametrize("key", ["training.threads", "training.workers", "fleet.shards"])
+def test_threads_and_processes_have_an_upper_bound(key: str, number: int) -> None:
+    assert f"found {key}={number}; expected {'0' if 'threads' in key else '1'} or more and below 10" in refused(
+        f"{key}={number}"
+    )
+
+
 def test_a_number_too_large_for_a_float_is_checked_too() -> None:
     assert override(RunConfig(""), [f"training.epochs={2**63 - 1}"]).training.epochs == 2**63 - 1
     assert "expected a whole number of at most 64 bits" in refused(f"training.epochs=1{'0' * 400}")

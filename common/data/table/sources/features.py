@@ -90,6 +90,9 @@ class _Layout:
         if any(lengths != width):
             found = ", ".join(str(length) for length in sorted({width, *lengths.tolist()}))
             raise BadData(f"instances of {found} features", "the same number for every instance", "correct the source")
+        if not width:
+            found = "no number in the features of row 0, nor in those of the rows after it"
+            raise BadData(found, "instances of at least one number", "correct the source")
         return to_dtype(_numbers(column.flatten(), "features").reshape(-1, width), self._config.dtype)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from negsift.common.data.bags import require_as_many
 from negsift.common.data.table.schema import Payload, table_schema
 from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images
 from negsift.common.data.table.sources.source import BuildConfig, Source
@@ -21,9 +22,11 @@ _BAGS, _VIEW_BAGS, _IMAGES = 1 << 8, 1 << 14, 1 << 10
 def open_images(source: Path, config: BuildConfig) -> Source:
     """Bags of `config.bag_size` images. Every image is in `config.views` bags; one view gives the same bags as none.
 
-    Raises BadData for a source without classes, or with more than half of its images undecodable.
+    Raises BadData for a source without classes, with fewer images than a bag has, or with more than half of them
+    undecodable.
     """
     images, reader = encoded_images(source, config), ImageReader(source)
+    require_as_many(config.bag_size, len(images), "bag_size")
     column = "instance_rows" if config.views else "instances"
     payload = Payload(column, "uint8", (3, config.image_size, config.image_size))
     bags = _cut_bags(images, config, config.prefix or source.stem)

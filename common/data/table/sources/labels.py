@@ -1,5 +1,6 @@
 """The forms of labels: columns of text, numbers or lists become lists of names, by the same rules in every source."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from negsift.common.errors import BadData
 
 SEPARATOR = ";"
 _SEPARATORS = re.compile("[,;|]")
+_TIGHT = re.compile("[;|]|,(?! )")
+"""Separators that names such as `Inside, small room` don't contain."""
+_LIST = re.compile(r"""\[\s*['"\d].*\]|[({]\s*['"].*[)}]""", re.DOTALL)
+"""Texts that Python, numpy or JSON write for a list, a tuple or a set."""
 
 
 class LabelReader:
@@ -24,13 +29,19 @@ class LabelReader:
         self, path: Path, separator: str = SEPARATOR, class_names: Sequence[str] = (), known: Sequence[str] = ()
     ) -> None:
         self._path, self._separator, self._class_names = path, separator, class_names
-        self._known, self._joined = set(known), dict[str, str]()
+        self._known, self._joined, self._tight, self._rows = set(known), dict[str, str](), dict[str, str](), 0
 
     def read(self, column: pa.ChunkedArray) -> pa.Array:
-        """The labels as list<string>. Raises BadData for labels of another type, for a number without a name, and for a
-        text that another separator would divide into words of which one is a label elsewhere in the source.
+        """The labels as list<string>, each once in a bag. Raises BadData for labels of another type, for a number
+        without a name, for a list written as text, for vectors of zeros and ones, and for a text that another separator
+        would divide into words of which one is elsewhere in the source.
         """
+        if is_text(column.type):
+            self._require_no_list(column)
         labels = as_labels(column, self._separator)
+        self._rows += len(column)
+        if not self._class_names and _is_whole(_inner(column.type)):
+            self._require_names(column)
         if self._class_names and _is_whole(_inner(column.type)):
             return pa.array(map(self._named, labels.to_pylist()), COLUMNS["labels"])
         if is_text(column.type):
@@ -47,6 +58,24 @@ class LabelReader:
                 raise BadData(found, expected, "correct the labels")
         return [self._class_names[int(number)] for number in numbers]
 
+    def _require_no_list(self, column: pa.ChunkedArray) -> None:
+        for text in pc.unique(column).to_pylist():
+            if text is not None and _LIST.fullmatch(text.strip()):
+                row = self._rows + pc.index(column, text).as_py()
+                place = f"row {row}" if self._path.suffix == ".parquet" else f"line {row + 2}"  # after the header
+                expected = f"labels separated by {self._separator!r}, which is label_separator"
+                remedy = f"write them so, as in a{self._separator}b, or as a list in parquet"
+                raise BadData(f"a list as text, {text.strip()!r:.60}, in {self._path}, {place}", expected, remedy)
+
+    def _require_names(self, column: pa.ChunkedArray) -> None:
+        """Raise BadData if all lists are vectors with a 0 or 1 for each class. [0, 1] may name two classes as well."""
+        lists = _inner(column.type) != column.type
+        rows = {tuple(row) for row in column.to_pylist() if row} if lists else {}
+        lengths = {len(row) for row in rows}
+        if len(lengths) == 1 and lengths.pop() > 1 and {*itertools.chain(*rows)} <= {0, 1} and rows != {(0, 1)}:
+            found = f"labels such as {list(max(rows))!s:.60} in {self._path}, a 0 or 1 for each class"
+            raise BadData(found, "the numbers or names of the classes that a bag has", "write these")
+
     def _require_divided(self, names: Sequence[str]) -> None:
         self._known |= set(names)
         words = {word.strip(): name for name in names for word in _SEPARATORS.split(name) if word.strip() != name}
@@ -54,16 +83,23 @@ class LabelReader:
         both = self._joined.keys() & self._known
         if both:
             word = min(both)
-            text, other = self._joined[word], next(iter(_SEPARATORS.findall(self._joined[word])))
-            found = f"label {text!r} in {self._path}, where {word!r} is a label, too"
-            remedy = f"set label_separator={other} or rename the label"
-            raise BadData(found, f"several labels of a bag separated by {self._separator!r}", remedy)
+            raise self._not_divided(self._joined[word], _SEPARATORS, f"where {word!r} is a label, too")
+        for name in names:
+            for word in {part.strip() for part in _TIGHT.split(name)} - {name, ""}:
+                other = self._tight.setdefault(word, name)
+                if other != name:
+                    raise self._not_divided(name, _TIGHT, f"which shares {word!r} with {other!r}")
+
+    def _not_divided(self, text: str, separators: re.Pattern[str], why: str) -> BadData:
+        expected = f"several labels of a bag separated by {self._separator!r}"
+        remedy = f"set label_separator={separators.findall(text)[0]} or rename the label"
+        return BadData(f"label {text!r} in {self._path}, {why}", expected, remedy)
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) -> pa.Array:
-    """A column of labels as list<string>. A list is cast; a whole number or truth value becomes one name. Text is split
-    at separators; `[]` becomes an empty list, empty text and null become null, which means unlabeled. Raises BadData
-    for other types, and for a null in a list.
+    """A column of labels as list<string>, each once in a list. A list is cast; a whole number or truth value is one
+    name. Text is split at separators; `[]` becomes an empty list, empty text and null become null, which means
+    unlabeled. Raises BadData for other types, and for a null in a list.
     """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind, inner = column.type, _inner(column.type)
@@ -72,7 +108,8 @@ def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) ->
     if inner != kind:
         if column.flatten().null_count:
             raise BadData("a null among the labels of a bag", "names, [] or a null instead of the list", "correct it")
-        return column.cast(COLUMNS["labels"])
+        labels = column.cast(COLUMNS["labels"])
+        return pa.array([names and list(dict.fromkeys(names)) for names in labels.to_pylist()], labels.type)
     texts = column.cast(pa.int8()) if pa.types.is_boolean(kind) else column
     return pa.array([_names(text, separator) for text in texts.cast(pa.string()).to_pylist()], COLUMNS["labels"])
 
@@ -94,4 +131,5 @@ def _inner(kind: pa.DataType) -> pa.DataType:
 def _names(text: str | None, separator: str) -> list[str] | None:
     if text is None or not text.strip():
         return None
-    return [] if text.strip() == "[]" else [name.strip() for name in text.split(separator) if name.strip()]
+    words = [] if text.strip() == "[]" else map(str.strip, text.split(separator))
+    return list(dict.fromkeys(filter(None, words)))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from negsift.common.config import knob
+from negsift.common.config import check_knobs, knob
 from negsift.common.data.audio.config import TRAIN_SETS
+from negsift.common.data.config import MOST_PIXELS
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
 
@@ -32,25 +33,29 @@ class BuildConfig:
     label_column: str = knob("label", "column of labels; in a CSV `a;b` is two labels, `[]` none, empty unlabeled")
     label_separator: str = knob(";", "what separates the labels of a bag in a column of text")
     labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv in the folder")
-    bag_size: int = knob(5, "images: instances in a bag")
+    bag_size: int = knob(5, "images: instances in a bag", least=1)
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
-    views: int = knob(0, "images: bags that each image is in, by its row in an instance table; 0: bags contain images")
+    views: int = knob(
+        0, "images: bags that each image is in, by its row in an instance table; 0: bags contain images",
+        least=0, below=10_001,
+    )  # fmt: skip
     prefix: str | None = knob(None, "images: beginning of the bags' ids; none: the source's name")
-    image_size: int = knob(32, "images: height and width that they are resized to when read")
+    image_size: int = knob(
+        32, "images: height and width that they are resized to when read", least=1, below=MOST_PIXELS
+    )
     train_set: str = knob("balanced", "audio: AudioSet's training list: balanced or unbalanced")
-    sample_rate: int = knob(16_000, "audio: samples a second that clips are resampled to when read")
+    sample_rate: int = knob(16_000, "audio: samples a second that clips are resampled to when read", below=400_000)
     seconds: float = knob(10.0, "audio: seconds that clips are padded with silence or cut to when read")
-    mels: int = knob(128, "audio: mel bands")
-    frames: int = knob(1056, "audio: 10 ms frames of a clip's features; missing ones are filled with zeros")
-    group_mb: int = knob(16, "payload of a row group in MiB, at most 48; shards decode one row group at a time")
+    mels: int = knob(128, "audio: mel bands", below=1025)
+    frames: int = knob(
+        1056, "audio: 10 ms frames of a clip's features; missing ones are filled with zeros", below=400_000
+    )
+    group_mb: float = knob(16, "payload of a row group in MiB, at most 48; shards decode one row group at a time")
     classes: tuple[str, ...] = knob((), "comma-separated labels that may be a target although no bag has them")
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32"):
             raise UnknownName("dtype", self.dtype, ("float16", "float32"))
-        if min(self.bag_size, self.image_size, self.views + 1) < 1:
-            found = f"bag_size={self.bag_size}, image_size={self.image_size}, views={self.views}"
-            raise BadInput(found, "1 or more, views 0 or more", "correct it")
         if not self.label_separator:
             raise BadInput("label_separator of no character", "at least one, such as ; or ,", "correct it")
         if self.train_set not in TRAIN_SETS:
@@ -58,6 +63,7 @@ class BuildConfig:
         if not (self.sample_rate >= 1000 and self.mels >= 4 and self.frames >= 1 and 0.025 <= self.seconds <= 3600):
             found = f"sample_rate={self.sample_rate}, seconds={self.seconds}, mels={self.mels}, frames={self.frames}"
             raise BadInput(found, "1,000 Hz, 0.025 to 3,600 s, 4 mel bands, 1 frame or more", "correct it")
+        check_knobs(self)
 
 
 @dataclass(frozen=True)

@@ -391,11 +391,27 @@ def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize(
     ("settings", "kind"),
-    [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName), ({"label_separator": ""}, BadInput)],
+    [({"dtype": "int8"}, UnknownName), ({"bag_size": 0}, BadInput), ({"image_size": 65_536}, BadInput), ({"views": 1_000_000}, BadInput), ({"group_mb": 64}, BadInput), ({"kind": "x"}, UnknownName), ({"label_separator": ""}, BadInput)],
 )  # fmt: skip
 def test_settings_out_of_range_are_reported(tmp_path: Path, settings: dict[str, Any], kind: type[BadInput]) -> None:
     with pytest.raises(kind):
         built(csv(tmp_path), **settings)
+
+
+@pytest.mark.parametrize("bags", [[[], []], [[[]], [[]]], [[[], []]], [None, []]])
+def test_features_of_no_number_are_reported(tmp_path: Path, bags: list[Any]) -> None:
+    features = pa.array(bags, pa.list_(pa.list_(pa.float32())))
+    names = [f"b{number}" for number in range(len(bags))]
+    pq.write_table(pa.table({"bag_id": names, "label": names, "features": features}), tmp_path / "bags.parquet")
+    with pytest.raises(BadData, match="no number in the features of row 0"):
+        built(tmp_path / "bags.parquet")
+
+
+def test_a_flat_list_of_no_number_is_reported(tmp_path: Path) -> None:
+    features = pa.array([[], []], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"bag_id": ["a", "b"], "label": ["x", "y"], "features": features}), tmp_path / "b.parquet")
+    with pytest.raises(BadData, match="no number in the features of row 0"):
+        built(tmp_path / "b.parquet")
 
 
 def test_a_source_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ FAULTS: dict[str, tuple[pa.Table, str, tuple[str, ...]]] = {
     "tags joined by commas": (
         with_column("label", ["cat,dog", "cat", "dog"]),
         r"label 'cat,dog' in .*, where 'cat' is a label, too; expected .* by ';'; set label_separator=, or", tuple(FORMS),
+    ),
+    "tags joined by commas in every row": (
+        with_column("label", ["dog,bird", "dog,cat", "fox"]),
+        r"label 'dog,cat' in .*, which shares 'dog' with 'dog,bird'; expected .* by ';'; set label_separator=, or", tuple(FORMS),
+    ),
+    "a list as Python writes it": (
+        with_column("label", ["dog", "['dog', 'cat']", "cat"]),
+        r"a list as text, \"\['dog', 'cat'\]\", in .*, (line 3|row 1); expected .*';', which is label_separator", tuple(FORMS),
+    ),
+    "a list as JSON writes it": (with_column("label", ['["dog"]', "dog", "cat"]), "a list as text.* (line 2|row 0);", tuple(FORMS)),
+    "a list of numbers": (with_column("label", ["[1, 2]", "dog", "cat"]), "a list as text", tuple(FORMS)),
+    "a set of names": (with_column("label", ["{'a', 'b'}", "dog", "cat"]), "a list as text", tuple(FORMS)),
+    "vectors of zeros and ones": (
+        with_column("label", [[1, 0, 1], [0, 1, 0], [0, 0, 0]]),
+        r"labels such as \[1, 0, 1\] in .*, a 0 or 1 for each class; expected the numbers or names", PARQUET,
     ),
     "a split of another name": (with_column("split", ["train", "trian", "test"]), "a split other than", tuple(FORMS)),
     "two columns of one name": (TWICE, "2 columns 'label' in", tuple(FORMS)),
@@ -125,6 +141,27 @@ def test_labels_are_divided_at_the_separator_that_is_set(form: str, tmp_path: Pa
     assert sorted(bag["labels"] for bag in found) == [["a;b"], ["cat"], ["cat", "dog"]]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bag_has_a_label_once(form: str, tmp_path: Path) -> None:
+    found = built(FORMS[form](tmp_path, with_column("label", ["p;q; p", "p;p", "q"])))
+    assert sorted(bag["labels"] for bag in found) == [["p"], ["p", "q"], ["q"]]
+
+
+@pytest.mark.parametrize("form", PARQUET)
+@pytest.mark.parametrize(
+    "values", [[["p", "p"], ["q", "p"], None], [[1, 1], [2, 1], []], [[0], [1], [1]], [[0, 1]] * 3]
+)
+def test_a_list_has_a_label_once(values: list[list[Any] | None], form: str, tmp_path: Path) -> None:
+    found = built(FORMS[form](tmp_path, with_column("label", values)))
+    once = [None if value is None else sorted({str(name) for name in value}) for value in values]
+    assert [value and sorted(value) for value in (bag["labels"] for bag in found)] == once or form == "images"
+
+
+@pytest.mark.parametrize("name", ["[music]", "(1)", "{a}", "it's", "[] or none]", "a [b, c]"])
+def test_names_with_brackets_are_labels(name: str, tmp_path: Path) -> None:
+    assert [name] in [bag["labels"] for bag in built(csv(tmp_path, with_column("label", [name, "x", "y"])))]
+
+
 def test_names_with_commas_are_labels_where_no_part_of_them_is_one(tmp_path: Path) -> None:
     rows = with_column("label", ["Inside, small room", "Inside, large room", "Dog"])
     assert len({bag["labels"][0] for bag in built(csv(tmp_path, rows))}) == 3
@@ -183,7 +220,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
     with pytest.raises(BadData, match="(a named pipe|a socket|a device) at") as told:
-        build_table(tmp_path / "table", tmp_path / DATA[name], CLIPS)
+        build_table(tmp_path / "table", tmp_path / DATA[name], replace(CLIPS, bag_size=1))
     assert Path(name).name in str(told.value)
 
 

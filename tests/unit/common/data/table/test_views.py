@@ -218,5 +218,13 @@ def test_a_table_of_views_is_described(where: Path) -> None:
 
 
 def test_a_negative_number_of_views_is_reported() -> None:
-    with pytest.raises(BadInput, match="views=-1; expected 1 or more, views 0 or more"):
+    with pytest.raises(BadInput, match="found views=-1; expected 0 or more and below 10001; correct views"):
         BuildConfig(views=-1)
+
+
+def test_bags_of_more_images_than_there_are_are_reported(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadData, match=r"found bags of 1000000000 instances \(bag_size\); expected at most the 150 there"
+    ):
+        build_table(tmp_path / "t", images, BuildConfig(bag_size=10**9, views=2))
+    assert not (tmp_path / "t").exists()
