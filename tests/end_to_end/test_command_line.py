@@ -19,6 +19,7 @@ from negsift.deploy.main import main
 from negsift.deploy.run import Runner
 from negsift.deploy.train import describe
 from negsift.trainer.results.runs import read_runs
+from tests.unit.full_disk import largest_file
 
 ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.slow
@@ -231,14 +232,11 @@ def test_an_unwritable_out_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_full_disk_is_bad_input_and_leaves_no_partial_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("negsift.trainer.folder.os.replace", full)
-    assert main(command(tmp_path / "run")[3:]) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    with largest_file(100):
+        assert main(command(tmp_path / "run")[3:]) == 2
+    assert "config.json not writable (File too large)" in capsys.readouterr().err
     assert list((tmp_path / "run").iterdir()) == []
 
 
