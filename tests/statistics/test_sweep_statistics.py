@@ -1,8 +1,11 @@
-"""On data whose truth is known, the statistics of a sweep are wrong as often as they say, and no more."""
+"""On data whose truth is known, the statistics of a sweep are wrong as often as they say; Holm is that of statsmodels."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
+from statsmodels.stats.multitest import multipletests
 
 from negsift.common.arrays import Floats
 from negsift.trainer.results.intervals import bca_interval, lower_limit
@@ -55,3 +58,9 @@ def test_a_strategy_that_is_just_inferior_is_rarely_called_non_inferior() -> Non
 def test_an_effect_is_found() -> None:
     p = np.array([sign_flip_p(row) for row in noise("normal", (500, 10)) + 0.03])
     assert (p <= 0.05).mean() > 0.9
+
+
+@settings(max_examples=8)  # each call of statsmodels collects the garbage of the whole process
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
+    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))

@@ -59,7 +59,7 @@ def test_the_cases_above_take_passes_and_smaller_radii() -> None:
     assert all(oracle.passes >= 2 for oracle in oracles)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+@pytest.mark.parametrize("shards", [2, 7])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_picks_do_not_depend_on_shards_or_backends(backend: str, shards: int) -> None:
     points, spec = points_of(heavy_tailed(500, 4, seed=1)), SeedingSpec(150, 3, 2)

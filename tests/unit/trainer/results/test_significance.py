@@ -7,10 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_1samp, wilcoxon
-from statsmodels.stats.multitest import multipletests
 
 from negsift.common.arrays import Floats
 from negsift.trainer.results.significance import DRAWS, holm, sign_flip_p, smallest_p, wilcoxon_p, wins_p
@@ -87,12 +86,6 @@ def test_holm_is_done_by_hand() -> None:
     assert holm([0.03, 0.01, 0.2, 0.02]) == pytest.approx([0.06, 0.04, 0.2, 0.06])
     assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
     assert holm([]) == []
-
-
-@settings(max_examples=8)  # each call of statsmodels collects the garbage of the whole process
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
-    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
 
 
 def test_a_test_without_a_p_still_counts_as_tried() -> None:
