@@ -32,7 +32,7 @@ from negsift.common.errors import BadData
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
 from tests.unit.clips import HIGH, SMALL, clip_id, data, encoded_clip, tags_of, write_folder
 
-SCENES = Path(__file__).parents[6] / "shared" / "data" / "audio-scenes"
+SCENES = Path(__file__).parents[3] / "shared" / "data" / "audio-scenes"
 NUMBERS = [number for number in range(40) if HIGH not in tags_of(number)]
 PAYLOAD = Payload("audio", "float16", (SMALL.frames, SMALL.mels), SoundFormat(SMALL.sample_rate, SMALL.seconds))
 
