@@ -85,7 +85,7 @@ def _locked(path: Path) -> Iterator[None]:
     opened = _open(path)
     try:
         with suppress(OSError):
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, fcntl.LOCK_EX)  # who looks whether it is abandoned has the lock for a moment
         yield
     finally:
         os.close(opened)
