@@ -25,6 +25,8 @@ from negsift.trainer.config import METRICS
 from negsift.trainer.selection_file import selection_table
 
 Json = dict[str, Any]  # Any: JSON
+_ODD = re.compile("[\0\udc80-\udcff]")
+"""Letters that no name has, and bytes that are not UTF-8, as Python reads them."""
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
 """How a file is opened to be written: in the place of another, or as a new one."""
 CHECKPOINT = "checkpoint/last.pt"
@@ -172,10 +174,11 @@ class RunFolder:
             fault = "not writable" if os.path.isdir(nearest) else "not a folder"
             raise BadInput(f"{nearest}, which is {fault}", "a writable folder", "choose another --out")
         longest = max(len(os.fsencode(part)) for part in path.parts)
-        odd = any(
-            letter == "\0" or "\udc80" <= letter <= "\udcff" for letter in str(path)
-        )  # or bytes that are no UTF-8
-        if odd or longest > os.pathconf(nearest, "PC_NAME_MAX") or len(os.fsencode(path)) > _LONGEST_PATH:
+        if (
+            _ODD.search(str(path))
+            or longest > os.pathconf(nearest, "PC_NAME_MAX")
+            or len(os.fsencode(path)) > _LONGEST_PATH
+        ):
             raise BadInput(f"--out {self.path}", "a name that a folder can have", "shorten or correct it")
 
     def _require_no_folders(self) -> None:

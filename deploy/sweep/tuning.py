@@ -99,10 +99,7 @@ def run_trials(
         reuse_actors=True,
     )  # fmt: skip
     watcher, failing = _Watcher(work.trials, progress), FailureConfig(_RESTARTS)
-    with (
-        unchanged_environment(),
-        TemporaryDirectory(prefix="negsift-sweep-") as scratch,
-    ):  # nothing is read from it again
+    with unchanged_environment(), TemporaryDirectory(prefix="negsift-sweep-") as scratch:  # never read again
         # Ctrl-C ends this process as any other; Tune writes no files of its own beside the trials'.
         os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
         os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_WARN_THRESHOLD_S": "60"}

@@ -73,10 +73,8 @@ def _start(dashboard: bool) -> None:
     except Exception as error:  # Ray raises no class of its own where its processes are not up in time
         if "timed out" not in str(error):
             raise
-        reason = "Ray's processes on this machine not up in time"
-        raise ServiceError(
-            reason, "wait until the machine is less busy, or join a running Ray by RAY_ADDRESS"
-        ) from error
+        remedy = "wait until the machine is less busy, or join a running Ray by RAY_ADDRESS"
+        raise ServiceError("Ray's processes on this machine are not up in time", remedy) from error
 
 
 def _join(address: str) -> None:

@@ -75,11 +75,13 @@ def parse(text: str) -> Nesting:
     return parser
 
 
-def test_page_is_well_formed_and_refers_to_nothing_outside(sweep: str) -> None:
-    parsed = parse(sweep)
+@pytest.mark.parametrize("name", ["sweep", "page"])
+def test_page_is_well_formed_and_refers_to_nothing_outside(name: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(name)
+    parsed = parse(text)
     assert parsed.open == []
     assert all(reference.startswith(("data:", "#")) for reference in parsed.references)
-    assert not re.search(r"https?:|url\(|@import|<script", sweep)
+    assert not re.search(r"https?:|url\(|@import|<script", text)
 
 
 def test_several_sets_of_bags_make_a_well_formed_page(tmp_path: Path) -> None:
@@ -175,13 +177,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
     return write_report(folder).read_text()
-
-
-def test_page_of_a_sweep_is_well_formed_and_stands_alone(page: str) -> None:
-    parsed = parse(page)
-    assert parsed.open == []
-    assert all(reference.startswith(("data:", "#")) for reference in parsed.references)
-    assert not re.search(r"https?:|url\(|@import|<script", page)
 
 
 def test_page_names_the_command_and_what_is_missing(page: str) -> None:

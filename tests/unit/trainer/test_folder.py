@@ -108,3 +108,10 @@ def test_a_bag_table_is_no_runs_folder(tmp_path: Path) -> None:
     (tmp_path / "manifest-000001.json").write_text("{}")
     with pytest.raises(BadInput, match="found a bag table in .*expected an empty folder"):
         RunFolder(tmp_path).claim({"seed": 1})
+
+
+@pytest.mark.parametrize("name", [b"x\xff", b"\xc3("])
+def test_a_name_that_is_not_utf8_is_refused_before_any_work(name: bytes, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="a name that a folder can have"):
+        RunFolder(tmp_path / os.fsdecode(name)).check(CONFIG)
+    assert list(tmp_path.iterdir()) == []
