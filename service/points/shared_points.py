@@ -13,7 +13,7 @@ from negsift.service.kmeanspp.points import Points
 from negsift.service.kmeanspp.queries import AllPoints
 from negsift.service.kmeanspp.seeding import Seeding
 from negsift.service.kmeanspp.shard_rows import ShardRows
-from negsift.service.points.bag_points import Grid, PointsMeasure
+from negsift.service.points.grid import Grid, PointsMeasure
 
 
 @dataclass(frozen=True)

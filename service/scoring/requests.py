@@ -13,7 +13,8 @@ from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
 from negsift.service.kmeanspp.queries import PointQuery
-from negsift.service.points.bag_points import Grid, PointsMeasure, PointsSpec
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.points.grid import Grid, PointsMeasure
 from negsift.service.pool.blocks import Part
 from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy

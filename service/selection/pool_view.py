@@ -8,7 +8,8 @@ from negsift.common.arrays import Index
 from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round
 from negsift.service.kmeanspp.queries import PointQuery
-from negsift.service.points.bag_points import Grid, PointsSpec
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.points.grid import Grid
 from negsift.service.points.shared_points import GatherLimits, SharedPoints
 from negsift.service.scoring.requests import Embed, EmbeddingBytes, Fleet, MeasurePoints, QueryPoints
 from negsift.service.selection.distributed_top_k import distributed_top_k
@@ -47,7 +48,7 @@ class FleetView(PoolView):
         spec = replace(spec, subset=self._subset)
         with self._timer.stage("score"):
             parts = self._fleet.ask(MeasurePoints(spec))
-        grid = Grid.over(parts)
+        grid = spec.grid(parts)
         return SharedPoints(FleetPoints(self._fleet, spec, grid), parts, grid, self._limits)
 
     def _embed(self, request: Embed) -> Embedded:

@@ -16,6 +16,7 @@ class KCenter(Strategy):
         """Centres in order; a bag's score is its squared distance to the centres before it.
 
         The paper begins with the labelled bags. All of a negative pool are as good as labelled, so the longest begin.
+        Features that lie 16 times farther from 0 than they spread are moved there first (see `points.grid`).
         """
         points = view.points(PointsSpec(self.embedding_spec(round), of="features"))
         return points.picked(farthest_first(points.pool, SeedingSpec(round.k, round.seed, round.epoch)))

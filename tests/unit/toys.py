@@ -19,7 +19,7 @@ from negsift.common.types import Embedded, EmbeddingSpec, Picked, PoolVersion, R
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.kmeanspp.queries import Answer, PointQuery
-from negsift.service.points.bag_points import BagPoints, Grid, PointsSpec
+from negsift.service.points.bag_points import BagPoints, PointsSpec
 from negsift.service.points.shared_points import GatherLimits, SharedPoints
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.contract import candidates
@@ -112,7 +112,7 @@ class HeldView:
     def points(self, spec: PointsSpec) -> SharedPoints:
         self._points = BagPoints([self._pool], len(self._pool.index), spec, 1 << 30)
         parts = [self._points.measured]
-        self._grid = Grid.over(parts)
+        self._grid = spec.grid(parts)
         return SharedPoints(self, parts, self._grid, GatherLimits())
 
     def ask(self, query: PointQuery[Answer]) -> list[Answer]:

@@ -42,6 +42,29 @@ def test_k_center_is_farthest_first(seed: int) -> None:
     assert found.index.tolist() == pool.index[farthest_first(pool.features.astype(np.float64), 20)].tolist()
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e6, -3e7])
+def test_features_far_from_zero_keep_their_distances(offset: float) -> None:
+    """A year, a time stamp or a bias that all bags share leaves the distances, and so the centres after the first."""
+    pool = pool_of(60)
+    far = replace(pool, features=np.column_stack([pool.features, np.full(60, offset, np.float32)]))
+    near = KCenter().pick(HeldView(pool), {}, a_round(20)).candidates
+    found = KCenter().pick(HeldView(far), {}, a_round(20)).candidates
+    assert found.index.tolist() == near.index.tolist()
+    np.testing.assert_allclose(found.score[1:], near.score[1:], rtol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-45, 1.0, 1e45, 1e140])
+def test_badge_tells_gradients_apart_whatever_their_unit(unit: float) -> None:
+    """Logits 100 apart make gradients that float32 has no numbers for."""
+    pool, wanted = pool_of(60), a_round(8)
+    assert pool.gradient is not None
+    unit = 2.0 ** round(np.log2(unit))
+    scaled = replace(pool, gradient=Gradient(pool.gradient.left * unit, pool.gradient.right))
+    picked, found = (Badge().pick(HeldView(bags), {}, wanted) for bags in (pool, scaled))
+    assert found.candidates.index.tolist() == picked.candidates.index.tolist()
+    assert found.filled == 0
+
+
 def test_k_centers_score_is_the_squared_distance_to_those_before() -> None:
     pool = pool_of(30)
     found = KCenter().pick(HeldView(pool), {}, a_round(10)).candidates
