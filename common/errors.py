@@ -7,6 +7,7 @@
     │   ├── BadModel
     │   └── BadWeights
     ├── ServiceError (a scorer or the coordinator is lost, or a deadline has passed)
+    ├── StillRunning (also a TimeoutError: a selection is not there yet; wait again)
     └── Interrupted (Ctrl-C after the run was saved; the command line exits with 130)
 
 Each exception passes its own arguments to `super().__init__` and builds its text in `__str__`; otherwise it could
@@ -65,6 +66,10 @@ class ServiceError(NegsiftError):
 
     def __str__(self) -> str:
         return f"{self.what}; {self.remedy}"
+
+
+class StillRunning(NegsiftError, TimeoutError):
+    """An answer is not there in the time given; it can be waited for again. A TimeoutError of a user's code is none."""
 
 
 class Interrupted(NegsiftError):

@@ -11,7 +11,7 @@ class Pending(Protocol):
     """A selection that is being made."""
 
     def result(self, timeout_s: float | None = None, /) -> Selection:
-        """Wait for the selection. Raises TimeoutError after `timeout_s`, and the service's own errors."""
+        """Wait for the selection. Raises StillRunning after `timeout_s`, and the service's own errors."""
 
 
 class Sampler(Protocol):

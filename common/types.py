@@ -39,7 +39,7 @@ class EmbeddingSpec:
 @dataclass(frozen=True)
 class Gradient:
     """Last-layer gradients in factors: bag b's gradient is `left[b] ⊗ right[b]`, (n, R) and (n, G). Inner products are
-    (left·left')(right·right'); the product matrix is never built.
+    (left·left')(right·right'); the product matrix is never built. Its arrays are read-only.
     """
 
     left: Floats
@@ -48,6 +48,7 @@ class Gradient:
     def __post_init__(self) -> None:
         _require(self.left.ndim == 2 and self.right.ndim == 2, "gradient factors with two axes", self)
         _require(len(self.left) == len(self.right), "as many left as right factors", self)
+        _read_only(self, "left", "right")
 
     @property
     def norm(self) -> Floats:
@@ -64,7 +65,7 @@ class Gradient:
 @dataclass(frozen=True)
 class Embedded:
     """What one forward pass says of bags: `index` (n,), `logits` (n, K), `features` (n, D). Levels that a strategy
-    doesn't need are left empty: (n, 0), and None for the gradient.
+    doesn't need are left empty: (n, 0), and None for the gradient. The arrays are read-only: keep no changes in them.
     """
 
     index: Index
@@ -77,6 +78,7 @@ class Embedded:
         _require(self.logits.ndim == 2 and self.features.ndim == 2, "logits (n, K), features (n, D)", self)
         rows = {len(self.index), len(self.logits), len(self.features)}
         _require(len(rows) == 1, "one row a bag in every array", self)
+        _read_only(self, "index", "logits", "features")
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
@@ -232,6 +234,14 @@ def _merge_gradients(parts: Sequence[Embedded], order: Index) -> Gradient | None
     left = np.concatenate([gradient.left for gradient in gradients])[order]
     right = np.concatenate([gradient.right for gradient in gradients])[order]
     return Gradient(left, right)
+
+
+def _read_only(value: object, *names: str) -> None:
+    """Let nobody write to these arrays through `value`: shards keep embeddings and give them to all who ask."""
+    for name in names:
+        view = getattr(value, name).view()
+        view.flags.writeable = False
+        object.__setattr__(value, name, view)
 
 
 def _require(holds: bool, expected: str, value: object) -> None:

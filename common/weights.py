@@ -76,8 +76,18 @@ def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
     for name in {**expected, **published}:
         if expected.get(name) != published.get(name):
             raise _misfit(name, expected, published)
+    for name, value in model.state_dict().items():
+        _require_kind(name, snapshot.weights[name], value)
     # torch.tensor copies: the arrays may be read-only views of memory that processes share
     model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
+
+
+def _require_kind(name: str, array: NDArray[np.generic], value: Tensor) -> None:
+    """Raise BadWeights for numbers that torch would change to fit: complex ones as real, truth values as numbers."""
+    kind = "complex" if value.is_complex() else "bool" if value.dtype == torch.bool else "real"
+    given = {"c": "complex", "b": "bool"}.get(array.dtype.kind, "real")
+    if given != kind:
+        raise BadWeights(f"{given} weights {name!r}", f"{kind} ones", "publish the state_dict of the sampler's model")
 
 
 def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], published: Mapping[str, tuple[int, ...]]) -> BadWeights:
@@ -101,7 +111,8 @@ def _to_numpy(name: str, value: object) -> NDArray[np.generic]:
     if isinstance(whole, Tensor):
         cpu = whole.detach().cpu()
         return (cpu.float() if cpu.dtype == torch.bfloat16 else cpu).numpy().copy()
-    return np.array(whole)
+    array = np.array(whole)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _gathered(value: object) -> object:

@@ -10,7 +10,7 @@ import torch
 from negsift.common.arrays import Index
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, StillRunning
 from negsift.common.protocols import Pending
 from negsift.common.types import PoolVersion, Round, Selection, Snapshot
 from negsift.service.selection.score_table import ScoreTable, column_of
@@ -104,7 +104,7 @@ class PendingSelection:
         self._selection: Selection | None = None
 
     def result(self, timeout_s: float | None = None) -> Selection:
-        """Wait for the selection. Raises TimeoutError after `timeout_s`, and can be called again then."""
+        """Wait for the selection. Raises StillRunning, a TimeoutError, after `timeout_s`; then wait again."""
         if self._selection is None:
             selection = self._wait(timeout_s)
             if self._round.all_scores:
@@ -116,7 +116,5 @@ class PendingSelection:
     def _wait(self, timeout_s: float | None) -> Selection:
         try:
             return self._pending.result(timeout_s)
-        except TimeoutError as error:
-            if timeout_s is None or error.args:  # the model's own
-                raise
-            raise TimeoutError(f"no selection within {timeout_s:g} s") from None
+        except StillRunning:
+            raise StillRunning(f"no selection within {timeout_s:g} s") from None

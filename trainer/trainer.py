@@ -1,11 +1,11 @@
 """The steps of a training run, which `fit` calls in turn: choose, train, validate, record, finish."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from negsift.common.data.protocols import LabelledBags
 from negsift.common.data.split import Split
@@ -195,6 +195,7 @@ class Trainer:
             raise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise self._folder.damaged(CHECKPOINT, f"of another shape: {error!r}") from error
+        self._folder.write_metrics(self._progress.history)  # whatever became of the file
         self._saved = self._progress.next_epoch
         log.info("resuming after epoch %d", self._saved - 1)
         for line in self._progress.history:
@@ -205,6 +206,8 @@ class Trainer:
         if len(self._progress.picked) != len(self._split.pool):
             found, remedy = f"a checkpoint of a pool of {len(self._progress.picked)} bags", "choose another --out"
             raise BadInput(found, f"{len(self._split.pool)}", f"the data has changed: {remedy}")
+        if self._progress.history and _shapes(self._progress.best_weights) != _shapes(self._learner.model.state_dict()):
+            raise ValueError("the best weights are of another model")
         try:
             self._learner.load_state_dict(state["learner"])
         except RuntimeError as error:  # of tensors that don't fit; one of the next line says that a worker is lost
@@ -216,6 +219,10 @@ class Trainer:
 def summary_numbers(summary: Json) -> Json:
     """What loggers get of a summary besides what epochs have: the results of the test, and the sums of all epochs."""
     return {name: summary[name] for name in ("test", "last", "best_epoch", "epochs_run", "bags")}
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def epoch_line(line: Json) -> str:

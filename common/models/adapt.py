@@ -35,7 +35,7 @@ class AdaptedModule(nn.Module):
         self._head = find_head(module, head)
         self._is_named, self._outputs, self._are_logits = head is not None, outputs, outputs is not None
         self._record = HeadRecord()
-        self._head.register_forward_hook(self._record.keep)
+        self._head.register_forward_hook(self._record.keep, with_kwargs=True)
 
     def forward(self, bags: Batch) -> Tensor:
         """The output of the module."""

@@ -35,6 +35,8 @@ def require_module(model: object) -> None:
     if not isinstance(model, nn.Module):
         found = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
         raise BadModel(f"{found} as model", "a torch.nn.Module", "pass an instance of the network")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise BadModel("a TorchScript module", "a plain torch.nn.Module", "pass the one that it was made from")
     for name, value in model.state_dict().items():
         fault = fault_of(value)
         if fault is not None:

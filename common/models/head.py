@@ -1,6 +1,7 @@
 """The head of a user's module: its last linear layer, and what goes through it in a forward pass."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -17,9 +18,10 @@ class HeadRecord(threading.local):
     outputs: Tensor | None = None
     calls: int = 0
 
-    def keep(self, _: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
-        """A forward hook of the head."""
-        self.inputs, self.outputs = inputs[0].clone(), outputs.clone()  # the module may write in its own later
+    def keep(self, _: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor], outputs: Tensor) -> None:
+        """A forward hook of the head, whose input may be named."""
+        features = inputs[0] if inputs else next(iter(named.values()))
+        self.inputs, self.outputs = features.clone(), outputs.clone()  # the module may write in its own later
         self.calls += 1
 
     def clear(self) -> None:

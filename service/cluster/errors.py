@@ -6,7 +6,7 @@ import ray
 from ray import ObjectRef, exceptions
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from negsift.common.errors import ServiceError
+from negsift.common.errors import ServiceError, StillRunning
 
 T = TypeVar("T")
 
@@ -41,12 +41,12 @@ def put(value: T, name: str) -> ObjectRef[T]:
 def get(reference: ObjectRef[T], timeout_s: float | None, name: str, remedy: str) -> T:
     """The answer of the actor `name`.
 
-    Raises TimeoutError after `timeout_s`, ServiceError with `remedy` if it is gone, and its own errors, unchanged.
+    Raises StillRunning after `timeout_s`, ServiceError with `remedy` if it is gone, and its own errors, unchanged.
     """
     try:
         return ray.get(reference, timeout=timeout_s)
     except exceptions.GetTimeoutError:
-        raise TimeoutError from None
+        raise StillRunning(f"no answer from {name} within {timeout_s} s") from None
     except RayTaskError as error:
         raise error.cause from error
     except (RayActorError, exceptions.ObjectLostError) as error:

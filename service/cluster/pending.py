@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import ObjectRef
 
-from negsift.common.errors import ServiceError
+from negsift.common.errors import ServiceError, StillRunning
 from negsift.common.types import Selection
 from negsift.service.cluster.errors import get
 from negsift.service.cluster.resources import describe_cluster
@@ -28,14 +28,12 @@ class RayPending:
     weights: ObjectRef[Any] | None = None  # Any: weights
 
     def result(self, timeout_s: float | None = None, /) -> Selection:
-        """Wait for it. Raises TimeoutError after `timeout_s`; ServiceError if the actor is gone or its time is up."""
+        """Wait for it. Raises StillRunning after `timeout_s`; ServiceError if the actor is gone or its time is up."""
         if timeout_s is not None or self.until is None:
             return self.read(get(self.answer, timeout_s, self.name, self.remedy))
         try:
             return self.read(get(self.answer, max(0.0, self.until - time.monotonic()), self.name, self.remedy))
-        except TimeoutError as error:
-            if error.args:  # the model's own
-                raise
+        except StillRunning:
             raise ServiceError(
                 f"no answer from {self.name} within the time of its rounds; {describe_cluster()}",
                 "bring lost nodes back or add one, or raise fleet.deadline_s",

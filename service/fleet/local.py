@@ -4,13 +4,14 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import NoReturn, TypeVar
 
 import torch
 
 from negsift.common.account import RecoveryCounts
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, ServiceError, StillRunning
 from negsift.common.generators import generators_kept
 from negsift.common.models.copying import independent_copy
 from negsift.common.protocols import Pending
@@ -46,13 +47,22 @@ class LocalFleet(Fleet):
 class LocalPending(Pending):
     """A round of this process on its way."""
 
-    def __init__(self, future: Future[Selection]) -> None:
-        self._future, self._process = future, os.getpid()
+    def __init__(self, future: Future[Selection], given_up: Event) -> None:
+        self._future, self._given_up, self._process = future, given_up, os.getpid()
 
     def result(self, timeout_s: float | None = None, /) -> Selection:
-        """Wait for the selection; raises BadInput in a forked child, where it would never come."""
+        """Wait for the selection. Raises StillRunning after `timeout_s`, ServiceError if its sampler was closed before,
+        and BadInput in a forked child, where it would never come.
+        """
         require_process(self._process)
-        return self._future.result(timeout_s)
+        if not wait([self._future], timeout_s).done:
+            raise StillRunning("the round is under way")
+        try:
+            return self._future.result()
+        except (CancelledError, RuntimeError) as error:
+            if not self._given_up.is_set():
+                raise
+            raise ServiceError("a round given up, as its sampler was closed", "select with an open sampler") from error
 
 
 def require_process(process: int) -> None:
@@ -72,7 +82,7 @@ class LocalService(Service):
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
-        self._process = os.getpid()
+        self._process, self._given_up = os.getpid(), Event()
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> LocalPending:
         """Queue the round; raises BadInput in a forked child, which has none of the threads that would run it."""
@@ -81,9 +91,8 @@ class LocalService(Service):
             for name in task.strategy.imports:
                 importlib.import_module(name)
         fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
-        return LocalPending(
-            self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
-        )
+        future = self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
+        return LocalPending(future, self._given_up)
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
@@ -98,6 +107,7 @@ class LocalService(Service):
         if os.getpid() != self._process:  # the threads are the parent's
             return
         if not finish:
+            self._given_up.set()
             self._workers.shutdown(cancel_futures=True)
         self._coordinator.shutdown(cancel_futures=not finish)
         self._workers.shutdown()

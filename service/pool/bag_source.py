@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from negsift.common.arrays import Index
@@ -101,7 +102,7 @@ def as_bag(item: object, position: int) -> Tensor:
     if _is_list_of_instances(item):
         raise BadData(f"a list of tensors as item {position}", "one tensor", "stack the instances of a bag")
     first = item[0] if isinstance(item, (tuple, list)) and item else item
-    bag = torch.from_numpy(first if first.flags.writeable else first.copy()) if isinstance(first, np.ndarray) else first
+    bag = _as_tensor(first, position) if isinstance(first, np.ndarray) else first
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
@@ -109,6 +110,14 @@ def as_bag(item: object, position: int) -> Tensor:
             "give collate= for bags of your own form",
         )  # fmt: skip
     return bag
+
+
+def _as_tensor(bag: NDArray[np.generic], position: int) -> Tensor:
+    """The array as a tensor, in this machine's byte order; raises BadData for anything but numbers."""
+    if bag.dtype.kind not in "biufc":
+        raise BadData(f"an array of {bag.dtype} as item {position}", "numbers", "give it as float32")
+    native = bag.astype(bag.dtype.newbyteorder("="), copy=not bag.flags.writeable)
+    return torch.from_numpy(native)
 
 
 def _is_list_of_instances(item: object) -> bool:

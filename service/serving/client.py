@@ -6,6 +6,7 @@ from typing import Any
 from ray import ObjectRef
 
 from negsift.common.data.table.bags import open_pool
+from negsift.common.errors import StillRunning
 from negsift.common.models.adapt import Embedder, logit_columns
 from negsift.common.types import Round, Snapshot
 from negsift.service.cluster.errors import get, put
@@ -78,5 +79,5 @@ class AttachedService(Service):
     def _call(self, answer: ObjectRef[Wire]) -> Wire:
         try:
             return checked(get(answer, _ANSWER_S, self._described, _REMEDY))
-        except TimeoutError as error:
-            raise TimeoutError(f"no answer from {self._described} within {_ANSWER_S:g} s") from error
+        except StillRunning as error:
+            raise StillRunning(f"no answer from {self._described} within {_ANSWER_S:g} s") from error

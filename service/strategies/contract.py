@@ -12,10 +12,11 @@ def candidates(strategy: Strategy, embedded: Embedded, prepared: Prepared, round
     """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
     with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
         score = strategy.score(embedded, prepared, round)
-    if score.shape != embedded.index.shape or score.dtype != np.float64:
+    found = f"{score.dtype}{score.shape}" if isinstance(score, np.ndarray) else f"of type {type(score).__name__}"
+    if found != (expected := f"float64{embedded.index.shape}"):
         raise BadInput(
-            f"scores {score.dtype}{score.shape} from {type(strategy).__name__}",
-            f"float64{embedded.index.shape}, one score a bag", "correct its score method",
+            f"scores {found} from {type(strategy).__name__}", f"{expected}, one score a bag",
+            "correct its score method",
         )  # fmt: skip
     finite = np.flatnonzero(np.isfinite(score))
     rows = finite[top_k(embedded.index[finite], score[finite], round.most)]

@@ -110,6 +110,7 @@ _STATES: dict[str, Callable[[Any], object]] = {
     "another pool": lambda state: state["progress"].update(picked=torch.zeros(3, dtype=torch.bool)),
     "a selection of texts": lambda state: state["progress"].update(selection=["a", "b", "c"]),
     "history of numbers": lambda state: state["progress"].update(history=[3]),
+    "without the best weights": lambda state: state["progress"].update(best_weights={}),
     "a best epoch not there": lambda state: state["progress"].update(best_epoch=7),
     "other weights": lambda state: state["learner"].update({next(iter(state["learner"])): {"a": torch.zeros(1)}}),
 }  # fmt: skip

@@ -140,6 +140,17 @@ def test_of_several_misfits_always_the_same_is_named() -> None:
         load(other)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bool])
+def test_numbers_that_loading_would_change_are_named(dtype: torch.dtype) -> None:
+    with pytest.raises(BadWeights, match=r"found (complex|bool) weights '0\.weight'; expected real ones"):
+        load({**changed(), "0.weight": torch.ones(4, 3, dtype=dtype)})
+
+
+def test_arrays_of_another_byte_order_are_the_same_weights() -> None:
+    swapped = {name: value.numpy().astype(value.numpy().dtype.newbyteorder(">")) for name, value in changed().items()}
+    assert take_snapshot(swapped, 0).digest == take_snapshot(changed(), 0).digest
+
+
 NOT_NUMBERS: dict[str, tuple[Any, str]] = {  # Any: entries of a state dict
     "meta": (torch.zeros(2, device="meta"), "on the meta device"),
     "sparse": (torch.eye(2).to_sparse(), r"of layout torch\.sparse_coo.*use to_dense\(\)"),

@@ -153,6 +153,19 @@ def test_an_item_that_is_not_a_bag_is_named(item: object, message: str) -> None:
         select([*EQUAL[:13], item, *EQUAL[14:]], vector_model(), "margin", 3)  # type: ignore[arg-type]  # wrong on purpose
 
 
+@pytest.mark.parametrize("kind", ["object", "U8", "M8[s]", "V8"])
+def test_items_that_are_no_numbers_are_named(kind: str) -> None:
+    pool: Any = [np.zeros((3, 6)).astype(kind)] * 8  # Any: wrong on purpose
+    with pytest.raises(BadData, match=r"an array of \S+ as item 0; expected numbers"):
+        select(pool, MeanNet(), "margin", 2)
+
+
+def test_items_of_another_byte_order_are_the_same_bags() -> None:
+    swapped: Any = [bag.numpy().astype(">f4") for bag in EQUAL]  # Any: arrays for tensors
+    model = MeanNet()
+    assert_same(select(EQUAL, model, "margin", 5), select(swapped, model, "margin", 5))
+
+
 def test_ragged_bags_for_a_users_network_ask_for_collate() -> None:
     with pytest.raises(BadData, match=r"bags of one shape; give collate=, or a BagClassifier for ragged bags"):
         select(RAGGED, MeanNet(), "margin", 3)

@@ -186,6 +186,25 @@ def test_an_object_other_than_a_network_is_a_bad_model(model: object, found: str
         as_embedder(model)  # type: ignore[arg-type]  # wrong on purpose
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+def test_a_scripted_network_is_a_bad_model() -> None:
+    traced = torch.jit.trace(nn.Sequential(nn.Linear(3, 2)), torch.zeros(2, 3))
+    with pytest.raises(BadModel, match=r"a TorchScript module; expected a plain torch\.nn\.Module"):
+        as_embedder(traced)
+
+
+class NamedInput(MeanNet):
+    def forward(self, bags: Tensor) -> Tensor:
+        return self.fc(input=self.body(bags).tanh().mean(1))
+
+
+def test_a_head_may_be_called_by_name() -> None:
+    named, placed = NamedInput(), MeanNet()
+    placed.load_state_dict(named.state_dict())
+    answers = [as_embedder(net.double()).embed(BAGS, INDEX, FEATURES) for net in (named, placed)]
+    np.testing.assert_array_equal(answers[0].features, answers[1].features)
+
+
 class Reversed(BagClassifier):
     def forward(self, bags: BagBatch) -> Tensor:
         return -super().forward(bags)

@@ -3,6 +3,7 @@
 import decimal
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,10 +236,22 @@ class Odd(Strategy):
         return self.given
 
 
-@pytest.mark.parametrize("score", [np.zeros(2), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, np.int64)])
-def test_scores_of_another_form_are_bad_input(score: Floats) -> None:
+@pytest.mark.parametrize(
+    "score", [np.zeros(2), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, np.int64), [0.0] * 3, None, 1.0]
+)
+def test_scores_of_another_form_are_bad_input(score: Any) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match=r"scores .* from Odd; expected float64\(3,\), one score a bag"):
         candidates(Odd(score), embedded(np.zeros((3, 2))), {}, a_round(1))
+
+
+@pytest.mark.parametrize("name", ["index", "logits", "features", "left", "right"])
+def test_nobody_writes_to_what_shards_share(name: str) -> None:
+    """A strategy that scales its logits in place would change those that the next one gets."""
+    owned = np.zeros((3, 2))
+    bags = Embedded(np.arange(3), owned, owned, Gradient(owned, owned))
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(bags if hasattr(bags, name) else bags.gradient, name)[0] = 1
+    owned[0] = 1.0  # the caller's own array stays the caller's
 
 
 def test_unknown_strategy_lists_the_strategies() -> None:
