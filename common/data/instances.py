@@ -98,10 +98,16 @@ def _fingerprint(sources: Iterable[Path], parameters: dict[str, object]) -> str:
     return digest.hexdigest()
 
 
+def _digest(labels: NDArray[np.int64]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(labels).data, digest_size=10).hexdigest()
+
+
 def _open(folder: Path) -> Instances | None:
     try:
         described = json.loads((folder / "table.json").read_text())
         labels = np.load(folder / "labels.npy")
+        if described["labels"] != _digest(labels):
+            return None
         classes, dropped = tuple(described["classes"]), tuple(described["dropped"])
         table = Instances(labels, classes, dropped, path=folder / "images.npy")
         return table if len(table.images) == len(labels) else None
@@ -116,7 +122,7 @@ def _store(table: Instances, folder: Path) -> None:
         with replacing_folder(folder) as unfinished:
             np.save(unfinished / "images.npy", pixels)
             np.save(unfinished / "labels.npy", table.labels)
-            described = {"classes": table.classes, "dropped": table.dropped}
+            described = {"classes": table.classes, "dropped": table.dropped, "labels": _digest(table.labels)}
             (unfinished / "table.json").write_text(json.dumps(described))
             # A damaged folder of that name would make the rename fail.
             shutil.rmtree(folder, ignore_errors=True)

@@ -127,6 +127,18 @@ def test_a_broken_table_is_decoded_again(name: str, keep: float | None, source: 
     assert decoder.calls == 2
 
 
+def test_a_label_changed_in_the_cache_is_decoded_again(source: Path) -> None:
+    decoder = Decoder()
+    path = decode_once("toy", [source], decoder).path
+    assert path is not None
+    labels = path.with_name("labels.npy")
+    content = bytearray(labels.read_bytes())
+    content[-8] ^= 1
+    labels.write_bytes(content)
+    np.testing.assert_array_equal(decode_once("toy", [source], decoder).labels, decoder().labels)
+    assert decoder.calls == 3
+
+
 @pytest.mark.parametrize("place", ["source.bin/cache", "/proc/cache"])
 def test_a_cache_that_cannot_be_written_is_bad_input(place: str, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEGSIFT_CACHE", str(source.parent / place))

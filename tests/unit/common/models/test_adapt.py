@@ -186,7 +186,7 @@ def test_an_object_other_than_a_network_is_a_bad_model(model: object, found: str
         as_embedder(model)  # type: ignore[arg-type]  # wrong on purpose
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 def test_a_scripted_network_is_a_bad_model() -> None:
     traced = torch.jit.trace(nn.Sequential(nn.Linear(3, 2)), torch.zeros(2, 3))
     with pytest.raises(BadModel, match=r"a TorchScript module; expected a plain torch\.nn\.Module"):
