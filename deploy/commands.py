@@ -77,10 +77,11 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from negsift.deploy.recipes import check_fit, default_folder, recipe
+    from negsift.deploy.recipes import check_fit, check_given, default_folder, recipe
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
+    check_given([config], arguments.set)
     from negsift.deploy.train import train  # not before the settings are known to be usable
 
     print(train(config, arguments.out or default_folder(config)))

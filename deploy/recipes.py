@@ -3,14 +3,14 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
-from negsift.common.data.config import CLIPS, DATASETS, DataConfig
+from negsift.common.data.config import CLIPS, DATASETS, READS, DataConfig
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
@@ -52,6 +52,16 @@ def check_fit(config: RunConfig) -> None:
     if config.augment.enabled and not clips:
         raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
     require_libraries(config.log)
+
+
+def check_given(configs: Collection[RunConfig], settings: Iterable[str]) -> None:
+    """Raise BadInput for a setting that was given although none of the runs reads it."""
+    for key in (setting.partition("=")[0].strip() for setting in settings):
+        room, _, field = key.partition(".")
+        if room == "data" and not any(config.data.reads(field.partition(".")[0]) for config in configs):
+            names = " or ".join(sorted({config.data.name for config in configs}))
+            readers = ", ".join(name for name in DATASETS if field.partition(".")[0] in READS[name])
+            raise BadInput(f"{key} with {names}", f"a setting of that dataset; {readers} read it", f"leave {key} out")
 
 
 def default_folder(config: RunConfig) -> Path:

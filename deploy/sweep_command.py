@@ -31,6 +31,7 @@ def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> None:
+    from negsift.deploy.recipes import check_given
     from negsift.deploy.settings import configured
     from negsift.deploy.studies import study_named
     from negsift.deploy.sweep.grid import parse_axes
@@ -38,7 +39,9 @@ def _sweep(arguments: argparse.Namespace) -> None:
     study = study_named(arguments.name)
     base = configured(study.base, arguments)
     study = study.on(base).over(parse_axes(arguments.over), arguments.seeds)
-    study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
+    study.require_used(arguments.set)
+    trials = study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
+    check_given([trial.config for trial in trials.values()], (*arguments.set, *arguments.over))
     from negsift.deploy.sweep.run import SweepOptions, dry_run, run_sweep
     from negsift.deploy.sweep.tuning import Placement
 

@@ -18,6 +18,15 @@ DATASETS = {
 }
 CLIPS = ("audio-demo", "audioset")
 """Datasets of clips. Those of `table` are whatever the table contains; all others are of images."""
+READS = {
+    "audio-demo": ("root", "audio"),
+    "audioset": ("root", "audio"),
+    "cifar10": ("root", "bag_size", "density", "image_size", "download"),
+    "digits": ("bag_size", "density", "image_size"),
+    "images": ("root", "bag_size", "density", "image_size"),
+    "table": ("root", "version"),
+}
+"""The fields of DataConfig that each dataset reads, besides those that all read."""
 MOST_PIXELS = 65_536
 """What the height and width of images are below."""
 
@@ -40,6 +49,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_knobs(self, "data")
+
+    def reads(self, field: str) -> bool:
+        """Whether the dataset depends on that field."""
+        return field in READS[self.name] or field not in set().union(*READS.values())
 
     def folder(self, expected: str) -> Path:
         """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root, and for one

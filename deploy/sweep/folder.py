@@ -47,15 +47,19 @@ class SweepFolder:
     path: Path
 
     def claim(self, facts: Json) -> None:
-        """Write what the sweep runs. Raises BadInput for a folder of another recipe, or of a single run."""
+        """Write what the sweep runs. Raises BadInput as `require_recipe` does."""
+        self.require_recipe(facts["recipe"])
+        RunFolder(self.path).write_json(SWEEP, facts)
+
+    def require_recipe(self, wanted: str) -> None:
+        """Raise BadInput for a folder of another recipe, or of a single run."""
         place = self.path / SWEEP
         if (self.path / "config.json").exists():
             raise BadInput(f"a run in {self.path}", "an empty folder or that of a sweep", "choose another --out")
-        recipe = read_object(place, ALONE).values.get("recipe") if os.path.lexists(place) else facts["recipe"]
-        if recipe != facts["recipe"]:
+        recipe = read_object(place, ALONE).values.get("recipe") if os.path.lexists(place) else wanted
+        if recipe != wanted:
             found = f"a sweep of {recipe} in {self.path}"
-            raise BadInput(found, f"an empty folder or one of {facts['recipe']}", "choose another --out")
-        RunFolder(self.path).write_json(SWEEP, facts)
+            raise BadInput(found, f"an empty folder or one of {wanted}", "choose another --out")
 
     def require_places(self, trials: Iterable[TrialSpec]) -> None:
         """Raise BadInput if what is in a trial's place is no folder, or a link."""

@@ -45,6 +45,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     """
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
+    folder.require_recipe(study.base.recipe)
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
     _require_data(missing, [*folder.data(), *(trial.config.data for trial in trials.values())])
@@ -74,6 +75,7 @@ def _results(study: Study, folder: SweepFolder) -> str:
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     """How many trials there are, what is there already, and how long the rest takes by the trials that are finished."""
     trials, folder = study.trials(options.yes), SweepFolder(out.resolve())
+    folder.require_recipe(study.base.recipe)
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
     finished = [folder.run(trial) for name, trial in trials.items() if name not in missing]

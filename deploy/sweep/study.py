@@ -1,7 +1,7 @@
 """What a sweep runs: a recipe, and the values of the settings that its trials differ in."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
@@ -39,6 +39,13 @@ class Study:
         if seeds is not None and seeds < 1:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
         return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
+
+    def require_used(self, settings: Iterable[str]) -> None:
+        """Raise BadInput for a setting of the base which no trial has, since it is an axis of every grid."""
+        for key in (setting.partition("=")[0].strip() for setting in settings):
+            if key == "seed" or all(key in grid for grid in self.grids):
+                remedy = "give --seeds or --over seed=…" if key == "seed" else f"give --over {key}=…"
+                raise BadInput(f"{key}, in which the trials of {self.name} differ", "a setting of all trials", remedy)
 
     def outcome(self, runs: Sequence[ReportedRun]) -> StudyOutcome:
         """What the runs say of the claims and of what a paper prints."""

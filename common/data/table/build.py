@@ -6,7 +6,7 @@ from pathlib import Path
 from negsift.common.data.files_below import files_below
 from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import Manifest
+from negsift.common.data.table.manifest import Manifest, versions
 from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
 from negsift.common.data.table.sources.clips import is_audioset, open_clips
 from negsift.common.data.table.sources.encoded_images import image_column
@@ -14,7 +14,7 @@ from negsift.common.data.table.sources.features import open_features
 from negsift.common.data.table.sources.images import open_images
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.writer import TableWriter
-from negsift.common.errors import BadData, UnknownName
+from negsift.common.errors import BadData, BadInput, UnknownName
 from negsift.common.regular_file import regular
 
 OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
@@ -29,8 +29,11 @@ def build_table(where: str | Path | Location, source: Path, config: BuildConfig,
     """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
     Raises BadData or BadInput for an unusable source or target folder; then no file is left behind.
     """
+    location = Location.of(where)
+    if append and not versions(location):
+        raise BadInput(f"no bag table at {location.name}", "one to append to", "correct OUT, or leave out --append")
     opened = OPENERS[_kind(source, config)](source, config)
-    with TableWriter(Location.of(where), opened.payload, append=append, group_mb=config.group_mb) as writer:
+    with TableWriter(location, opened.payload, append=append, group_mb=config.group_mb) as writer:
         writer.declare(config.classes)
         for images in opened.images:
             writer.add_images(images)

@@ -154,6 +154,7 @@ CASES: dict[str, Case] = {
         "a missing index": _columns(index=[0, None]), "a negative index": _columns(index=[-1, 0]),
     }.items()},
     **{f"report of {kind}": case("report run", "found .*run", make) for kind, make in not_files("run") if kind != "folder"},
+    "dry run in a sweep of another recipe": case("sweep digits --dry-run --out run", "a sweep of cifar10", written("run/sweep.json", '{"recipe": "cifar10"}')),
     "report of an empty folder": case("report run", "run, which contains no run", lambda: Path("run").mkdir()),
     "report of nothing": case("report run", "run, which is no folder"),
     **{f"report below {kind}": case(f"report {name}", "found ") for kind, name in {"a name too long": "n" * 300, "a long path": "a/" * 2500}.items()},

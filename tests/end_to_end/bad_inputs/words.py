@@ -47,6 +47,16 @@ CASES: dict[str, Case] = {
     **{f"{name}={value}": case(f"train digits {name}={value}", "bags of .* instances|at most 64 bits|65536|class|data.target|label density")
        for name, value in (("data.bag_size", 10**9), ("data.bag_size", 10**30), ("data.image_size", 10**9), ("data.bag_seed", 10**30),
                            ("data.target", "9" * 5000), ("data.density", f"fixed:{'9' * 5000}"), ("data.density", "range:1-" + "9" * 999))},
+    **{f"{key} with {recipe}": case(f"train {recipe} {key}", rf"{key.partition('=')[0]} with {recipe}; expected a setting of that dataset; ")
+       for recipe, key in (("digits", "data.root=x"), ("digits", "data.version=1"), ("digits", "data.audio.mels=9"), ("images", "data.download=true"),
+                           ("cifar10", "data.version=2"), ("audio-demo", "data.bag_size=9"), ("audio-demo", "data.density=fixed:1"))},
+    "a bag size of a table": case("train digits data.name=table data.root=x data.bag_size=9", "data.bag_size with table; .*; cifar10, digits, images read"),
+    **{f"sweep {words}": case(f"sweep {words}", message) for words, message in {
+        "table1 strategy.name=badge": "strategy.name, in which the trials of table1 differ; .*; give --over strategy.name=…",
+        "digits seed=3": "seed, in which the trials of digits differ; .*--seeds", "digits --over data.root=a,b": "data.root with digits",
+        "digits data.version=2": "data.version with digits",
+    }.items()},
+    "append to nothing": case("pool build out --from in --append", "no bag table at .*out; expected one to append to"),
     **{f"idle minutes {text}": case(f"serve up out --idle-minutes {text}", "idle-minutes")
        for text in ("x", "nan", "-1", "1h", "½", "1e999x")},
 }  # fmt: skip
