@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from negsift.trainer.results.strategy import MAIN, StrategyResults
 from negsift.trainer.results.sweep import SettingResults, SweepResults
-from negsift.trainer.results.trials import FINISHED, STATES, UNFINISHED
+from negsift.trainer.results.trials import DAMAGED, FINISHED, STATES, UNFINISHED
 
 _MOST = 5
-_ENDED = {"stopped": "stopped early", "failed": "failed", UNFINISHED: "not finished"}
+_ENDED = {"stopped": "stopped early", "failed": "failed", UNFINISHED: "not finished", DAMAGED: "damaged"}
 
 
 def notes_on(results: SweepResults) -> tuple[str, ...]:

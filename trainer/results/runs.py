@@ -93,11 +93,32 @@ class ReportedRun:
         return math.nan if self.summary is None else self.summary.values[key]
 
 
+@dataclass(frozen=True)
+class DamagedRun:
+    """A run's folder that can't be read, with the error that says why."""
+
+    path: Path
+    error: BadData
+
+
+@dataclass(frozen=True)
+class FoundRuns:
+    """The runs in a folder, and those left out since they are damaged."""
+
+    runs: tuple[ReportedRun, ...]
+    damaged: tuple[DamagedRun, ...]
+
+
 def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
     """The run in `folder`, or all runs up to three levels below it, sorted by path. Raises BadData without runs.
 
-    Folders that can't be read are left out, and counted in the log.
+    Folders that can't be read, and damaged runs beside others, are left out and counted in the log.
     """
+    return read_found(folder).runs
+
+
+def read_found(folder: Path) -> FoundRuns:
+    """What `read_runs` gives, with the runs that it leaves out."""
     unreadable: list[Path] = []
     paths = sorted(_run_paths(folder, DEPTH, unreadable))
     left_out = f"{len(unreadable)} that can't be read left out, the first: {unreadable[0]}" if unreadable else ""
@@ -108,7 +129,17 @@ def read_runs(folder: Path) -> tuple[ReportedRun, ...]:
         raise BadData(f"{folder}, which {fault}", expected, "name the folder that a run was written to")
     if left_out:
         log.warning("folders: %s", left_out)
-    return tuple(_read_run(path, folder) for path in paths)
+    runs, damaged = list[ReportedRun](), list[DamagedRun]()
+    for path in paths:
+        try:
+            runs.append(_read_run(path, folder))
+        except BadData as error:
+            damaged.append(DamagedRun(path, error))
+    if not runs:
+        raise damaged[0].error
+    if damaged:
+        log.warning("%d damaged runs left out, the first: %s", len(damaged), damaged[0].error)
+    return FoundRuns(tuple(runs), tuple(damaged))
 
 
 def folders_in(folder: Path, unreadable: list[Path]) -> list[Path]:

@@ -48,7 +48,7 @@ class SweepResults:
 
 
 def read_results(folder: Path, margin: float = MARGIN) -> SweepResults:
-    """The results of all runs below `folder`. Raises BadData if there is none, or if one is damaged."""
+    """The results of all runs below `folder`. Raises BadData if there is none that can be read."""
     return sweep_results(read_trials(folder), command_of(folder), margin)
 
 

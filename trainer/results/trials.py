@@ -7,10 +7,11 @@ from pathlib import Path
 
 from negsift.common.errors import BadData
 from negsift.trainer.results.records import ALONE, read_object
-from negsift.trainer.results.runs import DEPTH, ReportedRun, folders_in, read_runs
+from negsift.trainer.results.runs import DEPTH, ReportedRun, folders_in, read_found
 
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
-STATES = (FINISHED, STOPPED, FAILED, UNFINISHED)
+DAMAGED = "damaged"
+STATES = (FINISHED, STOPPED, FAILED, UNFINISHED, DAMAGED)
 SWEEP = "sweep.json"
 """What a sweep's folder says of the sweep."""
 _MARKS = {FAILED: "failed.json", STOPPED: "stopped.json"}
@@ -19,7 +20,7 @@ _MARKS = {FAILED: "failed.json", STOPPED: "stopped.json"}
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a sweep, by its `state`; `run` is None for one that failed before it had a configuration."""
+    """One run of a sweep, by its `state`; `run` is None for one that failed before it had a configuration, or is damaged."""
 
     name: str
     path: Path
@@ -29,8 +30,10 @@ class Trial:
 
 
 def read_trials(folder: Path) -> tuple[Trial, ...]:
-    """All trials up to three levels below `folder`, sorted by path. Raises BadData without runs or for damaged ones."""
-    found = [_trial(run) for run in read_runs(folder)]
+    """All trials up to three levels below `folder`, sorted by path. Raises BadData without runs that can be read."""
+    below = read_found(folder)
+    found = [_trial(run) for run in below.runs]
+    found += [Trial(_name(run.path, folder), run.path, DAMAGED, str(run.error), None) for run in below.damaged]
     known = {trial.path for trial in found}
     lost = [path for path in _failed_below(folder, DEPTH) if path not in known]
     found += [Trial(_name(path, folder), path, FAILED, _reason(path, FAILED), None) for path in lost]
@@ -61,7 +64,7 @@ def _reason(path: Path, state: str) -> str:
 
 
 def _failed_below(folder: Path, depth: int) -> Iterator[Path]:
-    for below in folders_in(folder, []) if depth else ():  # `read_runs` tells of those that can't be read
+    for below in folders_in(folder, []) if depth else ():  # `read_found` tells of those that can't be read
         if os.path.lexists(below / _MARKS[FAILED]):
             yield below
         elif not os.path.lexists(below / "config.json"):

@@ -10,6 +10,7 @@ import pytest
 
 from negsift.common.errors import BadData, BadInput
 from negsift.trainer.results.files import write_results
+from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.sweep import read_results
 from tests.end_to_end.bad_inputs.privileges import without_privileges
 from tests.unit.trainer.results.made import write_trial
@@ -47,8 +48,11 @@ def test_trials_without_a_summary_have_a_row_with_their_state(tmp_path: Path) ->
     write_trial(tmp_path / "c", "badge", None, 4)
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "failed.json").write_text('{"error": "no data"}')
-    write_results(tmp_path)
+    (write_trial(tmp_path / "e", "badge", 0.5, 5) / "config.json").write_text("{")
+    assert "1 trial damaged, in no mean: e (found " in " ".join(notes_on(write_results(tmp_path)))
     found = {row["trial"]: (row["state"], row["reason"]) for row in rows(tmp_path)}
+    assert found["e"][0] == "damaged"
+    assert "config.json" in found["e"][1]
     assert found["a"] == ("stopped", "hopeless, after epoch 3")
     assert found["b"] == ("failed", "no folder")
     assert found["c"] == ("unfinished", "")

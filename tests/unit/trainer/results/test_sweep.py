@@ -12,7 +12,7 @@ from negsift.trainer.results.files import as_json
 from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.strategy import StrategyResults
 from negsift.trainer.results.sweep import SweepResults, sweep_results
-from negsift.trainer.results.trials import FAILED, STATES, STOPPED, UNFINISHED, Trial
+from negsift.trainer.results.trials import DAMAGED, FAILED, STATES, STOPPED, UNFINISHED, Trial
 from tests.unit.trainer.results.made import made_trial
 
 AP = {"full": 0.9, "random": 0.6, "badge": 0.7, "entropy": 0.5}
@@ -90,7 +90,7 @@ def test_only_finished_trials_are_in_means_and_the_others_are_named() -> None:
     others = [ended(made_trial("badge", 0.1, seed=seed), *end) for seed, end in enumerate(endings)]
     results = results_of(*others, made_trial("badge", 0.7, seed=3), made_trial("random", 0.6, seed=3))
     assert row(results, "badge").main.mean.mean == 0.7
-    assert row(results, "badge").trials == dict.fromkeys(STATES, 1)
+    assert row(results, "badge").trials == dict.fromkeys(STATES, 1) | {DAMAGED: 0}
     text = " ".join(notes_on(results))
     assert "1 trial stopped early, in no mean: badge-0-0-1.0- (hopeless)." in text
     assert "1 trial failed, in no mean: badge-0-1-1.0- (no such folder)." in text
