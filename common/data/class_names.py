@@ -1,6 +1,10 @@
-"""The names of numbered classes, from the metadata that Hugging Face's `datasets` writes into parquet files."""
+"""Names of classes: those of numbers, from the metadata that Hugging Face's `datasets` writes into parquet files, and
+the rule that two names must not look the same.
+"""
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,16 @@ def class_names(schema: pa.Schema, column: str, path: Path) -> tuple[str, ...]:
     except (ValueError, TypeError, RecursionError) as error:
         found = f"{path} with metadata of Hugging Face that can't be used ({error})"
         raise BadData(found, "names of classes, as `datasets` writes them", "write the file again") from None
+
+
+def require_distinct_forms(classes: Iterable[str], place: str) -> None:
+    """Raise BadData for names that differ only in how Unicode spells them, which would be two classes of one name."""
+    known: dict[str, str] = {}
+    for name in sorted(classes):
+        other = known.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            found = f"the class {name!r} of {place} twice, spelt in two forms of Unicode ({other!a} and {name!a})"
+            raise BadData(found, "one form", "normalise the labels to NFC")
 
 
 def _names(feature: object) -> tuple[str, ...]:

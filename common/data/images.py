@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from negsift.common.data.class_names import require_distinct_forms
 from negsift.common.data.config import DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.files_below import files_below
@@ -82,6 +83,7 @@ def _load_folder(folder: Path, config: DataConfig) -> Instances:
         count = "no class folder" if not classes else "1 class folder"
         found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of at least two classes", "correct data.root")
+    require_distinct_forms(classes, str(folder))
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(IMAGE_ENDINGS))}", "add some")

@@ -20,7 +20,7 @@ _MARKS = {FAILED: "failed.json", STOPPED: "stopped.json"}
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a sweep, by its `state`; `run` is None for one that failed before it had a configuration, or is damaged."""
+    """One run of a sweep, by its `state`; `run` is None where it failed without a configuration, or is damaged."""
 
     name: str
     path: Path

@@ -53,6 +53,10 @@ def count_bags(location: Location, manifest: Manifest) -> TableStatistics:
     check_files(location, manifest.images, manifest.payload.instance_payload)
     for table in read_columns(location, files, ["labels", "split", "n_instances"]):
         statistics.add(table)
+    unknown = sorted(statistics.labels.keys() - {*manifest.classes})
+    if unknown:
+        found = f"the label {unknown[0]!r} in the files of {location.name}"
+        raise BadData(found, "classes that the manifest lists", "restore it, or rebuild the table")
     instances = sum(size * count for size, count in statistics.sizes.items())
     if instances != manifest.instances:
         found = f"{instances:,} instances in the files of {location.name}"

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from negsift.common.data.class_names import require_distinct_forms
 from negsift.common.data.table.ids import require_unique_ids
 from negsift.common.data.table.location import Location, remove_if_empty
 from negsift.common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
@@ -70,10 +71,12 @@ class TableWriter:
         if not bags:
             raise BadData(f"no bags for {self._location.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
+        classes = tuple(sorted({*self._classes, *previous.classes}))
+        require_distinct_forms(classes, self._location.name)
         # Only now are all ids known; nothing is published if one repeats.
         require_unique_ids(self._location, (*previous.files, *bags))
         self._manifest = Manifest(
-            self._version, self._payload, tuple(sorted({*self._classes, *previous.classes})), (*previous.files, *bags),
+            self._version, self._payload, classes, (*previous.files, *bags),
             (*previous.left_out, *self._left_out, *not_finite), (*previous.images, *images),
         )  # fmt: skip
         write_manifest(self._location, self._manifest)

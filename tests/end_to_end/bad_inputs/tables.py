@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.end_to_end.bad_inputs.case import BAD_NAMES, NESTED, Case, Make, both, case, written
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -42,7 +44,28 @@ _CHANGES: dict[str, Callable[[Any], object]] = {
     "another size": lambda values: values["files"][0].update(size_bytes=1),
 }  # fmt: skip
 
+_HUGE = (
+    b"\x93NUMPY\x01\x00v\x00"
+    + b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 64)}".ljust(117)
+    + b"\n"
+)
+_SOURCES: dict[str, tuple[str, str, str]] = {
+    "one label in two forms of Unicode": ("in.csv", "bag_id,label,f\na,\u00e9,1\nb,e\u0301,2\n", r"the class .* of t twice, spelt in two forms"),
+    "a blank after an id": ("in.csv", "bag_id,label,f\na ,x,1\na,y,2\n", r"the bag_id 'a '; expected ids without blanks"),
+}  # fmt: skip
+
+
+def _lists(*labels: str) -> None:
+    pq.write_table(pa.table({"bag_id": ["a", "b"], "labels": [list(labels), ["y"]], "f": [1.0, 2.0]}), "in.parquet")
+
+
 CASES: dict[str, Case] = {
+    **{f"build from {kind}": case(f"pool build t --from {name}", message, written(name, text.encode()))
+       for kind, (name, text, message) in _SOURCES.items()},
+    **{f"build from lists with the label {label!r}": case("pool build t --from in.parquet", rf"the label '{label}' in a list", lambda label=label: _lists("x", label))
+       for label in ("", " ", "x ")},
+    "build from an array larger than its file": case("pool build t --from in", r"in/a\.npy unreadable", both(written("in/a.npy", _HUGE), written("in/labels.csv", "bag_id,label\na,x\n"))),
+    "inspect of labels that are no classes": case("pool inspect t", r"the label 'bird' in the files of \S*t; expected classes", _changed(lambda values: values.update(classes=["x", "y"]))),
     **{f"{name} of a manifest, {kind}": case(words, r"\bt\b", both(_table, written(_MANIFEST, text.encode("latin-1"))))
        for name, words in _READERS.items() for kind, text in _MANIFESTS.items() if kind != "deep"},
     **{f"{name} of a manifest with {kind}": case(words, r"found", _changed(change)) for name, words in _READERS.items() for kind, change in _CHANGES.items()},

@@ -115,7 +115,7 @@ def _read(path: Path) -> NDArray[Any]:  # Any: of the file's dtype
     source = regular(path)
     try:
         features = _open(source)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         # numpy's own text advises to unpickle the file, which may run any code.
         reason = "no array of numbers" if "pickle" in str(error) else error
         raise BadData(f"{path} unreadable ({reason})", "features (n, D)", "repair or remove it") from None
@@ -132,5 +132,6 @@ def _open(path: Path) -> NDArray[Any]:  # Any: as above
 
         with h5py.File(path) as opened:
             return np.asarray(opened["features"])
-    opened = np.load(path)
-    return np.asarray(opened if path.suffix == ".npy" else opened["features"])
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, mmap_mode="r"))  # mapped, an array larger than its file is told at once
+    return np.asarray(np.load(path)["features"])

@@ -109,6 +109,9 @@ def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) ->
         if column.flatten().null_count:
             raise BadData("a null among the labels of a bag", "names, [] or a null instead of the list", "correct it")
         labels = column.cast(COLUMNS["labels"])
+        blank = [name for name in pc.unique(labels.flatten()).to_pylist() if name != name.strip() or not name]
+        if blank:
+            raise BadData(f"the label {blank[0]!r} in a list", "names without blanks around them", "correct the source")
         return pa.array([names and list(dict.fromkeys(names)) for names in labels.to_pylist()], labels.type)
     texts = column.cast(pa.int8()) if pa.types.is_boolean(kind) else column
     return pa.array([_names(text, separator) for text in texts.cast(pa.string()).to_pylist()], COLUMNS["labels"])

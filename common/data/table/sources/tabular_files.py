@@ -56,6 +56,10 @@ def describe_rows(table: pa.Table, config: BuildConfig, labels: LabelReader) -> 
         before = pc.index(missing, True).as_py()
         found = f"{pc.sum(missing).as_py()} rows without a {config.id_column}, the first one after {before} others"
         raise BadData(found, f"a {config.id_column} in every row", "correct the source")
+    if not pc.all(pc.equal(ids, pc.utf8_trim_whitespace(ids))).as_py():
+        odd = pc.index(pc.equal(ids, pc.utf8_trim_whitespace(ids)), False).as_py()
+        found = f"the {config.id_column} {ids[odd].as_py()!r}"
+        raise BadData(found, "ids without blanks around them", "correct the source")
     columns = {"bag_id": ids, "labels": labels.read(table[label_column(table.column_names, config)])}
     return pa.table(columns | {name: as_text(table, name) for name in OPTIONAL if name in table.column_names})
 
