@@ -99,10 +99,9 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> None:
     from negsift.deploy.run import Runner
-    from negsift.trainer.report import results_markdown, write_report
-    from negsift.trainer.results.sweep import read_results
+    from negsift.trainer.report import folder_markdown, write_report
 
     if arguments.markdown:
-        print(results_markdown(read_results(arguments.folder)), end="")
+        print(folder_markdown(arguments.folder), end="")
     else:
         print(write_report(arguments.folder, Runner().bags_of))

@@ -22,7 +22,6 @@ from negsift.service.sampler import NegativeSampler
 from negsift.trainer.folder import RunFolder
 from negsift.trainer.report import write_report
 from negsift.trainer.report.markdown import results_markdown
-from negsift.trainer.report.study_table import study_markdown
 from negsift.trainer.results.files import write_results
 from negsift.trainer.results.outcome import FILE
 from negsift.trainer.results.trials import runs_of
@@ -68,8 +67,7 @@ def _results(study: Study, folder: SweepFolder) -> str:
     if study.claims:
         RunFolder(folder.path).write_json(FILE, outcome.as_json())
     report = write_report(folder.path, Runner().bags_of)
-    parts = [results_markdown(results).strip(), study_markdown(outcome), f"report: {report}"]
-    return "\n\n".join(filter(None, parts))
+    return f"{results_markdown(results, outcome)}\nreport: {report}"
 
 
 def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
