@@ -1,9 +1,12 @@
 """JSON from a file, as strict as TOML: a key once, numbers and nesting of a size that can be worked with."""
 
 import json
+import re
 from typing import Any
 
 _DEEPEST = 64
+_HALF_LETTER = re.compile("[\ud800-\udfff]")
+"""Half of a pair of surrogates, which no file can be written with."""
 
 
 def parse_json(text: str) -> Any:  # Any: JSON
@@ -23,6 +26,8 @@ def parse_json(text: str) -> Any:  # Any: JSON
         level = [part for item in level for part in _parts(item)]
     if level:
         raise json.JSONDecodeError("nested too deeply", text, 0)
+    if "\\u" in text and _HALF_LETTER.search(json.dumps(value, ensure_ascii=False)):
+        raise json.JSONDecodeError("half a letter", text, 0)
     return value
 
 

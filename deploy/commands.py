@@ -5,10 +5,12 @@ import logging
 import sys
 from pathlib import Path
 
+from negsift.deploy.job_commands import add_job_commands
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
-from negsift.deploy.settings import Parser, a_path, configured
+from negsift.deploy.settings import Parser, a_path
 from negsift.deploy.sweep_command import add_sweep_command
+from negsift.deploy.train_command import add_train_command
 from negsift.deploy.versions import own_version
 
 
@@ -36,15 +38,7 @@ def parser() -> Parser:
         help="recipes, studies, strategies, datasets, models, poolings, metrics, keys, sources or build-keys (all)",
     )  # fmt: skip
     listing.set_defaults(do=_list)
-    train = commands.add_parser(
-        "train", help="one run; the same command resumes it", usage="negsift train RECIPE [KEY=VALUE ...] [OPTION ...]",
-        description="Train a recipe, for example `negsift train digits strategy.name=badge seed=1`. FILE can be the "
-        "config.json of a run.",
-    )  # fmt: skip
-    train.add_argument("recipe", metavar="RECIPE", help="a name of `negsift list recipes`")
-    train.take_settings("keys")
-    train.add_argument("--out", type=a_path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
-    train.set_defaults(do=_train)
+    add_train_command(commands)
     add_sweep_command(commands)
     replay = commands.add_parser(
         "replay", help="make a run's recorded selections again, and say whether they are the same",
@@ -61,6 +55,7 @@ def parser() -> Parser:
     report.set_defaults(do=_report)
     add_pool_commands(commands)
     add_serve_commands(commands)
+    add_job_commands(commands)
     return top
 
 
@@ -74,17 +69,6 @@ def _list(arguments: argparse.Namespace) -> None:
     from negsift.deploy.listing import catalogue
 
     print(catalogue(arguments.part))
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    from negsift.deploy.recipes import check_fit, check_given, default_folder, recipe
-
-    config = configured(recipe(arguments.recipe), arguments)
-    check_fit(config)
-    check_given([config], arguments.set)
-    from negsift.deploy.train import train  # not before the settings are known to be usable
-
-    print(train(config, arguments.out or default_folder(config)))
 
 
 def _replay(arguments: argparse.Namespace) -> int:

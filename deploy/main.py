@@ -7,6 +7,7 @@ import sys
 
 from negsift.common.errors import BadInput, Interrupted, ServiceError
 from negsift.common.out_of_memory import lacks_memory
+from negsift.deploy.jobs.inside import ended_by_sigterm
 from negsift.deploy.one_line import MOST, one_line
 
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
@@ -15,7 +16,8 @@ LESS = "give less data, smaller images (data.image_size) or a machine with more"
 
 def run() -> int:
     """Run the command that this process was started with and return its exit code."""
-    return main(sys.argv[1:])
+    with ended_by_sigterm():
+        return main(sys.argv[1:])
 
 
 def main(words: list[str]) -> int:

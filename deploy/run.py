@@ -13,9 +13,11 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData
+from negsift.common.folder_lock import sole_user
 from negsift.common.models.config import ModelConfig
 from negsift.common.overrides import flat, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
+from negsift.deploy.jobs.inside import is_job
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import FREE, RunConfig, defaults
@@ -59,12 +61,17 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self.sampler(replace(config, fleet=fleet), split)
+        if is_job() or config.training.workers > 1:
+            from negsift.service.cluster.shared_folder import require_shared  # imported here: others need no Ray
+
+            require_shared(out, "--out")
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
-        return trained(spec, trainer, config.seed, config.fleet.start_s)
+        with sole_user(out):
+            return trained(spec, trainer, config.seed, config.fleet.start_s)
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""

@@ -27,6 +27,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, for commands with settings and without."""
 
     _takes_settings = False
+    _commands: tuple[str, ...] = ()
 
     def __init__(self, **options: Any) -> None:  # Any: argparse's own
         super().__init__(allow_abbrev=False, **options)
@@ -40,6 +41,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--set", action="append", metavar="KEY=VALUE",
                           help=f"the same as the word KEY=VALUE; `negsift list {keys}` prints the keys")  # fmt: skip
 
+    def mean_by_default(self, command: str, *others: str) -> None:
+        """Take words that begin with none of these commands for those of the first."""
+        self._commands = (command, *others)
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
         raise BadInput(f"arguments that don't fit ({message})", self.format_usage().strip(), f"see {self.prog} --help")
@@ -47,6 +52,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # Any: argparse's overloads
         """As argparse does, words that are settings spelt out as `--set`, which keeps them in order; none is left."""
         words = list(self._spelt_out(args)) if self._takes_settings else args
+        if self._commands and args and args[0] not in (*self._commands, "-h", "--help"):
+            words = [self._commands[0], *args]
         found, unknown = super().parse_known_args(words, namespace)
         if unknown:
             self.error(f"no option {' '.join(unknown)}")

@@ -4,8 +4,13 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from negsift.deploy.jobs.inside import require_lasting
 from negsift.deploy.settings import Parser, a_path
+
+if TYPE_CHECKING:
+    from negsift.deploy.sweep.study import Study
 
 
 def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -16,21 +21,29 @@ def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
         description="Run every combination, for example `negsift sweep digits --over strategy.name=random,badge "
         "--seeds 5`. Finished trials are not repeated.",
     )  # fmt: skip
+    add_sweep_arguments(sweep)
+    sweep.add_argument("--dry-run", action="store_true", help="say what would run")
+    sweep.set_defaults(do=_sweep)
+
+
+def add_sweep_arguments(sweep: Parser) -> None:
+    """What says which trials there are, and where they run."""
     sweep.add_argument("name", metavar="NAME", help="a recipe, or a study: see `negsift list recipes` and `studies`")
     sweep.take_settings("keys")
     sweep.add_argument("--over", action="append", default=[], metavar="KEY=VALUES", help="values that trials differ in")
     sweep.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (1; a study has its own)")
     sweep.add_argument("--out", type=a_path, metavar="DIR", help="the sweep's folder (runs/sweep-NAME)")
     sweep.add_argument("--parallel", type=_count, default=0, metavar="N", help="trials at once, at most (what fits)")
-    sweep.add_argument("--cpus", type=_share, default=1.0, metavar="X", help="CPU cores of a trial (1)")
-    sweep.add_argument("--gpus", type=_share, default=-1.0, metavar="X", help="GPUs of a trial (1 where there are any)")
+    sweep.add_argument("--cpus", type=a_share, default=1.0, metavar="X", help="CPU cores of a trial (1)")
+    sweep.add_argument(
+        "--gpus", type=a_share, default=-1.0, metavar="X", help="GPUs of a trial (1 where there are any)"
+    )
     sweep.add_argument("--asha", action="store_true", help="stop worse trials early")
-    sweep.add_argument("--dry-run", action="store_true", help="say what would run")
     sweep.add_argument("--yes", action="store_true", help="run more than 10,000 trials")
-    sweep.set_defaults(do=_sweep)
 
 
-def _sweep(arguments: argparse.Namespace) -> None:
+def configured_sweep(arguments: argparse.Namespace) -> "Study":
+    """The study that the arguments describe. Raises BadInput for settings, axes or seeds that don't fit."""
     from negsift.deploy.recipes import check_given
     from negsift.deploy.settings import configured
     from negsift.deploy.studies import study_named
@@ -42,6 +55,12 @@ def _sweep(arguments: argparse.Namespace) -> None:
     study.require_used(arguments.set)
     trials = study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
     check_given([trial.config for trial in trials.values()], (*arguments.set, *arguments.over))
+    return study
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    study = configured_sweep(arguments)
+    require_lasting(arguments.out)
     from negsift.deploy.sweep.run import SweepOptions, dry_run, run_sweep
     from negsift.deploy.sweep.tuning import Placement
 
@@ -54,7 +73,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
         run_sweep(study, out, options)
 
 
-def _share(text: str) -> float:
+def a_share(text: str) -> float:
     """A number of CPUs or GPUs: 0 or more."""
     value = float(text)
     if not 0 <= value < 1e6:

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CHECKOUT = Path(__file__).parents[2]  # holds the rooms beside the folder `negsift`
+COMMIT = "NEGSIFT_COMMIT"
+"""The variable that tells a job the commit of the checkout that submitted it."""
 _PACKAGES = ("torch", "torchvision", "torchaudio", "soundfile", "ray", "numpy", "scikit-learn", "faiss-cpu", "pyarrow")
 
 
@@ -33,15 +35,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     gpus = f", {torch.cuda.device_count()} GPUs" if torch.cuda.is_available() else ""
-    return known | {"git": _commit(), "machine": f"{len(os.sched_getaffinity(0))} cores{gpus}"}
+    return known | {"git": commit(), "machine": f"{len(os.sched_getaffinity(0))} cores{gpus}"}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The checkout's commit; in a job that of the checkout that submitted it."""
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty=-changed"], cwd=Path(__file__).parent,
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
-        return "no checkout"
+        return os.environ.get(COMMIT) or "no checkout"
     return answer.stdout.strip()

@@ -17,6 +17,7 @@ from negsift.deploy.run import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.results.records import ALONE, read_lines, read_object
+from negsift.trainer.results.runs import require_selections
 from negsift.trainer.results.trials import SWEEP
 
 log = logging.getLogger(__name__)
@@ -119,5 +120,6 @@ class SweepFolder:
 
 def _is_whole(run: RunFolder, trial: TrialSpec) -> bool:
     """Whether a finished run is the trial's, with the metrics of every epoch; raises BadData for unreadable files."""
+    require_selections(run.path)
     epochs = {line.whole("epoch") for line in read_lines(run.path / "metrics.jsonl")}
     return len(epochs) == (run.summary or {}).get("epochs_run") and is_run_of(trial.config, run)

@@ -1,7 +1,9 @@
 """What `negsift sweep` does: run the trials that are not finished, then write what all of them gave."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from negsift.common.data.catalogue import class_in
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
+from negsift.common.folder_lock import sole_user
 from negsift.deploy.run import Runner, Shared
 from negsift.deploy.sweep.folder import SweepFolder, TrialState
 from negsift.deploy.sweep.progress import SweepProgress, duration
@@ -18,6 +21,7 @@ from negsift.deploy.sweep.tuning import Placement, Work, run_trials
 from negsift.deploy.workers import divided
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.resources import total_resources
+from negsift.service.cluster.shared_folder import require_seen, require_shared
 from negsift.service.sampler import NegativeSampler
 from negsift.trainer.folder import RunFolder
 from negsift.trainer.report import write_report
@@ -48,11 +52,15 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
     _require_data(missing, [*folder.data(), *(trial.config.data for trial in trials.values())])
-    folder.claim({"recipe": study.base.recipe, "command": options.command})
-    print(_plan(trials, missing, folder))
-    if missing:
+    with ExitStack() as held:
+        if missing:
+            _join(folder, {trial.config.data for trial in missing.values()})
+            held.enter_context(sole_user(folder.path))
+        folder.claim({"recipe": study.base.recipe, "command": options.command})
+        print(_plan(trials, missing, folder))
         try:
-            _run(folder, missing, options)
+            if missing:
+                _run(folder, missing, options)
         except KeyboardInterrupt:
             raise Interrupted(_kept(folder, trials)) from None
     if any(folder.state(trial) is TrialState.FINISHED for trial in trials.values()):
@@ -116,8 +124,15 @@ def _require_classes_once(split: Split, targets: Iterable[str]) -> None:
             raise BadInput(found, "each class by one name", "leave one out, or choose another --out")
 
 
-def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:
+def _join(folder: SweepFolder, data: Iterable[DataConfig]) -> None:
+    """Connect to the cluster. Raises BadInput if a node, where a trial may run, does not see the folder or the data."""
     connect()
+    require_shared(folder.path, "--out")
+    for root in {config.root for config in data if config.root and "://" not in config.root}:
+        require_seen(Path(os.path.expanduser(root)), "data.root")
+
+
+def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:
     placement = _fitted(options.placement)
     with Runner() as runner:
         work = Work(folder, missing, _shared(runner, missing.values(), placement))

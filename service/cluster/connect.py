@@ -2,6 +2,10 @@
 
 import logging
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -28,11 +32,20 @@ def connect(dashboard: bool = False) -> None:
     if ray.is_initialized():
         return
     address = named_address()
-    with unchanged_environment():
+    with unchanged_environment(), _kept_sigterm():
         if address is None:
             _start(dashboard)
         else:
             _join(address)
+
+
+@contextmanager
+def _kept_sigterm() -> Iterator[None]:
+    """A handler of SIGTERM that the program has set stays; Ray puts its own in the place of any."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_cluster(purpose: str) -> None:

@@ -42,13 +42,20 @@ def unlock(address: str) -> None:
             found = f"RAY_AUTH_MODE=token for {cluster}, which demands no token"
             raise BadInput(found, "a cluster that does", "unset RAY_AUTH_MODE")
         return
-    if chosen == "disabled":
+    send_token(cluster, chosen)
+    if not _is_let_in(address):
+        raise BadInput(f"a token that {cluster} refuses", "the one it was started with", _WHERE)
+
+
+def send_token(cluster: str, chosen: str | None = None) -> None:
+    """Make Ray send the token to a cluster that demands one. Raises BadInput without one, and where the user has
+    `chosen` to have none.
+    """
+    if (chosen or _chosen_mode()) == "disabled":
         raise BadInput(f"RAY_AUTH_MODE=disabled for {cluster}", "its token", f"unset RAY_AUTH_MODE, and {_WHERE}")
     _set_mode("token")
     if not _has_token():
         raise BadInput(f"no token for {cluster}", "the one it was started with", _WHERE)
-    if not _is_let_in(address):
-        raise BadInput(f"a token that {cluster} refuses", "the one it was started with", _WHERE)
 
 
 def _chosen_mode() -> str | None:

@@ -4,6 +4,7 @@ brings its checkout, and a loop that joins by address, which brings the package,
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from negsift.deploy.jobs.follow import follow
+from negsift.deploy.jobs.server import job_server
+from negsift.deploy.jobs.submit import Command, submit
 from negsift.deploy.main import main
 from tests.cluster.serving import await_line
 
@@ -37,7 +41,7 @@ TRAIN = [
 OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PYTHONPATH"))} | {
     "RAY_AUTH_TOKEN": os.environ["RAY_AUTH_TOKEN"], "RAY_worker_niceness": "0",
 }  # fmt: skip
-TOLD = OUTSIDE | {"RAY_AUTH_MODE": "token"}
+TOLD = OUTSIDE | {"RAY_AUTH_MODE": "token", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 """What Ray's own programs need to be told."""
 
 
@@ -97,6 +101,86 @@ def test_a_job_ends_with_the_metrics_of_the_local_run(head: Head, tmp_path: Path
     assert "Ray scorers" in answer.stdout
     assert main([*TRAIN[2:], "--set", "fleet.kind=local", "--out", str(tmp_path / "local")]) == 0
     assert results(tmp_path / "job") == results(tmp_path / "local")
+
+
+@pytest.fixture
+def on_head(head: Head, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment of somebody who submits from a shell of their own; the option that names the head."""
+    for name in [key for key in os.environ if key.startswith("RAY_") and key != "RAY_AUTH_TOKEN"]:
+        monkeypatch.delenv(name)
+    return f"--address={head.dashboard}"
+
+
+def job_in(text: str) -> str:
+    """The name of the job that was submitted."""
+    found = re.search(r"^job (\S+);", text, re.MULTILINE)
+    assert found, text
+    return found[1]
+
+
+def test_a_submitted_run_is_followed_stopped_and_resumed(
+    on_head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["submit", "digits", "strategy.name=margin", "training.epochs=40", "training.patience=40", on_head]
+    words += ["--out", str(tmp_path / "job")]
+    assert main([*words, "--detach"]) == 0
+    job = job_in(capsys.readouterr().out)
+    await_epochs(tmp_path / "job", 2, on_head.partition("=")[2])
+    assert main(["jobs", "stop", job, on_head]) == 0
+    assert main(["jobs", "logs", job, on_head]) == 1
+    told = capsys.readouterr()
+    assert re.search(r"\d+ epochs? (is|are) saved in .*/job; the same command resumes the run", told.out)
+    assert "Traceback" not in told.out
+    assert f"job {job} was stopped; submit the same command again" in told.err
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "resuming after epoch" in told.out
+    assert main(["train", *words[1:5], "fleet.kind=local", "--out", str(tmp_path / "local")]) == 0
+    assert results(tmp_path / "job") == results(tmp_path / "local")
+    capsys.readouterr()
+    assert main(["jobs", "list", on_head]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[1] for line in listed.splitlines()] == ["state", "succeeded", "stopped"]
+    assert "recipe=digits strategy=margin target=8 git=" in listed
+
+
+def test_a_submitted_sweep_ends_with_its_table(on_head: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "digits", "--over", "strategy.name=random,entropy", "--seeds", "2", "training.epochs=2"]
+    assert main(["submit", *words, on_head, "--out", str(tmp_path)]) == 0
+    assert "| `entropy` |" in capfd.readouterr().out
+    assert len(list(tmp_path.glob("*/summary.json"))) == 4
+
+
+def test_a_job_without_a_lasting_folder_is_an_error(on_head: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with job_server(on_head.partition("=")[2]) as client:
+        job = submit(client, Command(["train", "digits"], {}), 0.0, 0.0)
+        assert follow(client, job, "") == 2
+    assert "found a job without --out; expected an absolute path on a disk that all nodes see" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("token", "message"), [("", "no token for the job server"), ("x" * 64, "a token that the job server at .* refuses")]
+)
+def test_a_stranger_is_told_what_is_missing(
+    token: str, message: str, on_head: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token) if token else monkeypatch.delenv("RAY_AUTH_TOKEN")
+    assert main(["jobs", "list", on_head]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def await_epochs(run: Path, count: int, head: str) -> None:
+    """Wait until the run of a job has trained so many epochs."""
+    with job_server(head) as client:
+        while len(lines(run / "metrics.jsonl")) < count:
+            ended = [job.message for job in client.list_jobs() if job.end_time and str(run) in job.entrypoint]
+            assert not ended, ended[0]
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 LOOP = """

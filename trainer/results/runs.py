@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
 from negsift.trainer.results.records import read_lines, read_object
 
 log = logging.getLogger(__name__)
@@ -152,6 +155,16 @@ def folders_in(folder: Path, unreadable: list[Path]) -> list[Path]:
     return [folder / name for name in names if name[0] != "." and os.path.isdir(folder / name)]
 
 
+def require_selections(run: Path) -> None:
+    """Raise BadData for a recorded selection that is no Parquet file."""
+    for path in sorted(run.glob("selections/epoch=*.parquet")):
+        try:
+            pq.read_metadata(regular(path))
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise BadData(f"{path}: {reason}", "a recorded selection", "delete that file") from None
+
+
 def _run_paths(folder: Path, depth: int, unreadable: list[Path]) -> Iterator[Path]:
     if os.path.isfile(folder / "config.json"):
         yield folder
@@ -166,6 +179,7 @@ def _read_run(path: Path, folder: Path) -> ReportedRun:
     for key in ("strategy.name", "seed"):
         if key not in settings:
             raise config.fault(f"no {key}", "the configuration of a run")
+    require_selections(path)
     name = path.resolve().name if path == folder else path.relative_to(folder).as_posix()
     return ReportedRun(path, name, config.values, settings, _read_epochs(path), _read_summary(path))
 

@@ -8,6 +8,7 @@ from negsift.common.errors import BadInput, UnknownName
 
 LOG_MEL = "log-mel/1"
 """Names the algorithm of the features; a change of their values at equal parameters must change the number."""
+_MOST_MEAN, _LEAST_STD = 1000.0, 0.001  # of log-mel: beyond them features are no numbers to train with
 TRAIN_SETS = ("balanced", "unbalanced")
 PSLA_STATS = (-4.6476, 4.5699)
 """Mean and standard deviation of AudioSet's log-mel at 16 kHz with 128 bands (PSLA's code)."""
@@ -50,8 +51,8 @@ class AudioConfig:
             mean, std = map(float, self.stats.split(","))
         except ValueError:
             mean, std = 0.0, 0.0
-        if not (std > 0 and math.isfinite(mean) and math.isfinite(std)):
-            expected = "auto, computed, or finite MEAN,STD with STD above 0"
+        if not (abs(mean) <= _MOST_MEAN and _LEAST_STD <= std < math.inf):
+            expected = f"auto, computed, or MEAN,STD with STD from {_LEAST_STD:g} and MEAN within ±{_MOST_MEAN:g}"
             raise BadInput(f"data.audio.stats={self.stats!r}", expected, "for example data.audio.stats=-4.6,4.6")
         return mean, std
 

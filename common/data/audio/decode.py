@@ -16,6 +16,8 @@ FULL_SCALE = 32_768
 """int16 samples are x · FULL_SCALE for x in [-1, 1)."""
 _LOOKAHEAD_S = 1.0  # resampling the last sample needs some of those after it
 _ENOUGH = 0.99  # MP3 and Opus files may state a few more frames than they contain
+_MOST_RATE = 1_000_000
+_MOST_KERNEL = 1 << 24
 _BYTE_ORDER: dict[bytes, Literal["little", "big"]] = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}
 _UNKNOWN_SIZE = 0x7FFF_F000  # programs that write WAV to a pipe state this size or more
 
@@ -29,9 +31,22 @@ def decode(encoded: bytes, sample_rate: int, samples: int) -> NDArray[np.int16]:
     """
     mono, rate = read_sound(encoded, samples / sample_rate)
     if rate != sample_rate:
-        mono = resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+        mono = _resampled(mono, rate, sample_rate)
     pcm = _whole(mono)[:samples]
     return np.pad(pcm, (0, samples - len(pcm)))
+
+
+def _resampled(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
+    """The samples at another rate. torchaudio's kernel has a row for each phase: gigabytes for rates such as 44,101."""
+    shared = math.gcd(rate, sample_rate)
+    up, down = sample_rate // shared, rate // shared
+    if up * (up + down) <= _MOST_KERNEL:
+        whole: NDArray[np.float32] = resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+        return whole
+    from scipy.signal import resample_poly  # imported here: it takes half a second, and few clips need it
+
+    filtered: NDArray[np.float32] = resample_poly(mono, up, down).astype(np.float32)
+    return filtered
 
 
 def _whole(mono: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -49,6 +64,8 @@ def read_sound(encoded: bytes, seconds: float) -> tuple[NDArray[np.float32], int
     try:
         with soundfile.SoundFile(io.BytesIO(encoded)) as file:
             # libsndfile itself counts the frames of a cut WAV or AIFF file by what is left of it.
+            if file.samplerate > _MOST_RATE:
+                raise _fault(f"{file.samplerate:,} samples a second")
             rate, length = file.samplerate, file.frames * _stated_bytes(encoded) // len(encoded)
             # Read no more than is used: sources may be hours long.
             count = min(length, math.ceil((seconds + _LOOKAHEAD_S) * rate))

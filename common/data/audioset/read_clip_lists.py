@@ -15,8 +15,17 @@ log = logging.getLogger(__name__)
 
 def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     """The training and the test list in `root`; AudioSet's own CSVs are preferred to parquet files. Raises BadData if
-    there is neither, or no clip of a list.
+    there is neither, no clip of a list, or one in both.
     """
+    train, test = _read_both(root, train_set)
+    shared = sorted({segment.name for segment in train.segments} & {segment.name for segment in test.segments})
+    if shared:
+        found = f"{len(shared)} clips in both lists of {root} (first: {shared[0]})"
+        raise BadData(found, "clips that are for training or for the test", "remove them from one")
+    return train, test
+
+
+def _read_both(root: Path, train_set: str) -> tuple[ClipList, ClipList]:
     if not root.is_dir():
         raise BadData(f"no folder {root}", "the folder of the clips", "correct data.root")
     train, test = root / f"{train_set}_train_segments.csv", root / "eval_segments.csv"

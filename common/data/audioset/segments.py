@@ -1,7 +1,7 @@
 """AudioSet's segment lists: lines `YTID, start_seconds, end_seconds, "mid,mid"`, after comment lines with #."""
 
 import functools
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,8 @@ from negsift.common.data.audioset.text import fields, read_lines
 from negsift.common.errors import BadData
 
 _SEPARATORS = (",", "\t", ";", "|")
+_OTHER_MARKS = re.compile("[;|']")
+_LONGEST_S = 1e9
 _HEADINGS = {"ytid", "video_id", "youtube_id", "segment_id", "id"}
 _FORM = 'lines such as --PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"'
 
@@ -62,16 +64,26 @@ def read_segments(path: Path) -> list[Segment]:
         raise BadData(f"{path} without a segment", _FORM, "download it again")
     # The last line: the first one may be a heading.
     separator = _separator(path, *kept[-1])
-    segments: dict[tuple[str, float | None], Segment] = {}
+    segments: dict[str, Segment] = {}
     for number, line in kept:
         values = fields(line, separator)
         if number == kept[0][0] and values[0].strip().lower() in _HEADINGS:
             continue
         segment = _segment(path, number, values)
-        if (segment.id, segment.start_s) in segments:
+        if segment.name in segments:
             raise BadData(f"{segment.name} a second time in {path}, line {number}", "each segment once", "remove one")
-        segments[segment.id, segment.start_s] = segment
+        segments[segment.name] = segment
+    _require_divided(path, {tag for segment in segments.values() for tag in segment.tags})
     return list(segments.values())
+
+
+def _require_divided(path: Path, tags: set[str]) -> None:
+    """Raise BadData for a tag that holds another one, beside a separator or a quotation mark of another kind."""
+    for tag in sorted(tags):
+        inside = ({part.strip() for part in _OTHER_MARKS.split(tag)} - {tag}) & tags
+        if inside:
+            found = f"the tag {tag!r} in {path}, which holds the tag {min(inside)!r}"
+            raise BadData(found, 'tags such as "/m/09x0r,/t/dd00088", divided by commas', "convert the list")
 
 
 def _separator(path: Path, number: int, line: str) -> str:
@@ -92,6 +104,6 @@ def _segment(path: Path, number: int, values: Sequence[str]) -> Segment:
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return abs(float(text)) < _LONGEST_S
     except ValueError:
         return False

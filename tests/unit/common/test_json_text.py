@@ -23,7 +23,7 @@ def test_it_reads_what_json_reads(value: Any) -> None:
     [
         ('{"a": 1, "b": {"c": 1, "c": 1}}', "the key 'c' twice"), ("[" * 65 + "]" * 65, "nested too deeply"),
         ("[" * 100_000, "nested too deeply"), ('{"a":' * 70 + "1" + "}" * 70, "nested too deeply"),
-        ("9" * 5000, "4300 digits"), ("{", "property name"), ("", "Expecting value"),
+        ("9" * 5000, "4300 digits"), ('["a", {"b\\ud800": 1}]', "half a letter"), ("{", "property name"), ("", "Expecting value"),
     ],
 )  # fmt: skip
 def test_it_refuses_the_rest_with_the_reason(text: str, reason: str) -> None:

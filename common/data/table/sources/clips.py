@@ -24,16 +24,21 @@ from negsift.common.data.files_below import files_below
 from negsift.common.data.parquet_file import open_parquet
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.source import BuildConfig, Source, split_of
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 
 log = logging.getLogger(__name__)
 _CLIPS, _SHOWN = 32, 3
+_CLASS_LISTS = ("all", "audioset40")
+"""What `data.audio.classes` takes besides names."""
 
 
 def open_clips(source: Path, config: BuildConfig) -> Source:
     """The clips of a folder with AudioSet's lists or its parquet files, or of one such list or file. Raises BadData for
     a source without clips, or with more than half of them missing or undecodable.
     """
+    if any(name in _CLASS_LISTS or name.startswith("top:") for name in config.classes):
+        found, expected = f"classes={','.join(config.classes)}", "names of classes that no bag has"
+        raise BadInput(found, expected, "leave it out: a table has all classes of its clips")
     clip_lists = _clip_lists(source, config)
     root = source.parent if source.is_file() else source
     segments = [segment for clips in clip_lists.values() for segment in clips.segments]

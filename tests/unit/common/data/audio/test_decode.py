@@ -59,6 +59,20 @@ def test_other_rates_are_resampled_by_torchaudio(rate: int) -> None:
     np.testing.assert_allclose(decode(encode(samples, rate, "WAV", "FLOAT"), RATE, RATE), whole, atol=0.6)
 
 
+@pytest.mark.parametrize("rate", [11_127, 44_101, 200_003])
+def test_odd_rates_take_no_more_memory_than_others(rate: int) -> None:
+    """A rate that shares no factor with ours would be gigabytes of torchaudio's kernels."""
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    found = decode(encode(tone, rate, "WAV", "FLOAT"), RATE, RATE)
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) * FULL_SCALE
+    np.testing.assert_allclose(found[100:-100], wanted[100:-100], atol=0.005 * FULL_SCALE)
+
+
+def test_a_rate_of_no_recording_is_reported() -> None:
+    with pytest.raises(BadData, match="2,000,000,011 samples a second"):
+        decode(encode(sound(0.1), 2_000_000_011, "WAV", "FLOAT"), RATE, RATE)
+
+
 def test_eight_channels_at_96_khz_become_their_mean() -> None:
     channels = np.stack([sound(0.5, rate=96_000, seed=seed) for seed in range(8)], 1)
     mean = encode(channels.mean(1), 96_000, "WAV", "FLOAT")

@@ -161,12 +161,29 @@ def test_parquet_files_may_be_named_instead_of_their_folders(tmp_path: Path) -> 
     assert [len(listing.segments) for listing in read_clip_lists(tmp_path, "balanced")] == [40, 20]
 
 
+@pytest.mark.parametrize("tags", ["/m/low;/m/high", "/m/low|/m/high", "/m/high,'/m/low'"])
+def test_tags_divided_by_other_marks_are_refused(tags: str, tmp_path: Path) -> None:
+    """Else a clip that carries the target would be a negative."""
+    (tmp_path / "x.csv").write_text(f'{clip_id(0)}, 0, 10, "/m/low"\n{clip_id(1)}, 0, 10, "{tags}"')
+    with pytest.raises(BadData, match=r"the tag .* in .*x\.csv, which holds the tag '/m/low'"):
+        read_segments(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"), [("{id}, 1e308, 10, a", "line 2"), ("{id}, 0.0001, 10, a", "a second time")]
+)
+def test_starts_are_numbers_of_milliseconds(line: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{clip_id(0)}, 0.0, 10, a\n{line.format(id=clip_id(0))}\n{clip_id(1)}, 0, 1, a")
+    with pytest.raises(BadData, match=found):
+        read_segments(tmp_path / "x.csv")
+
+
 def test_segments_of_one_video_differ_by_their_start(tmp_path: Path) -> None:
     lines = [f'{clip_id(0)}, {start}, {start + 10}, "/m/low"' for start in (0, 10)]
-    for listed in ("balanced_train_segments.csv", "eval_segments.csv"):
-        (tmp_path / listed).write_text("\n".join(lines))
-    for start in (0, 10_000):
-        (tmp_path / f"Y{clip_id(0)}_{start}.flac").write_bytes(encoded_clip(0))
+    (tmp_path / "balanced_train_segments.csv").write_text("\n".join(lines))
+    (tmp_path / "eval_segments.csv").write_text(lines[0].replace(clip_id(0), clip_id(1)))
+    for name in (f"{clip_id(0)}_0", f"{clip_id(0)}_10000", f"{clip_id(1)}_0"):
+        (tmp_path / f"Y{name}.flac").write_bytes(encoded_clip(0))
     assert read_clip_lists(tmp_path, "balanced")[0].ids == [f"{clip_id(0)}_0", f"{clip_id(0)}_10000"]
 
 
@@ -197,8 +214,8 @@ def test_rows_without_labels_are_left_out_and_counted(tmp_path: Path, caplog: py
     columns = {"video_id": ["a", "b", "c"], "audio": [{"bytes": b""}] * 3, "labels": [["/m/a", None], None, []]}
     named = pa.table(columns | {"human_labels": [["Ape", None], None, None]})
     large = named.set_column(2, "labels", named["labels"].cast(pa.large_list(pa.large_string())))
-    for stem in ("train", "test"):
-        pq.write_table(large, tmp_path / f"{stem}.parquet")
+    pq.write_table(large, tmp_path / "train.parquet")
+    pq.write_table(large.set_column(0, "video_id", pa.array(["x", "y", "z"])), tmp_path / "test.parquet")
     train, _ = read_clip_lists(tmp_path, "balanced")
     assert [(segment.id, segment.tags) for segment in train.segments] == [("a", ("/m/a",)), ("c", ())]
     assert ([recording.row for recording in train.recordings], train.names) == ([0, 2], {"/m/a": "Ape"})

@@ -12,6 +12,7 @@ import torch
 
 from negsift.common.data.audioset.classes import Vocabulary
 from negsift.common.data.table.bags import open_positives
+from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.sources.clips import is_audioset, label_names
@@ -120,6 +121,12 @@ def test_what_was_left_out_of_earlier_versions_is_kept(root: Path, tmp_path: Pat
 def test_two_classes_of_one_name_keep_their_mids() -> None:
     vocabulary = Vocabulary(("/m/a", "/m/b", "/m/c", "/m/d"), {"/m/a": "Bell", "/m/b": "Bell", "/m/c": "Dog"})
     assert label_names(vocabulary) == {"/m/a": "/m/a", "/m/b": "/m/b", "/m/c": "Dog", "/m/d": "/m/d"}
+
+
+@pytest.mark.parametrize("classes", ["all", "audioset40", "top:5"])
+def test_a_class_list_of_train_is_no_class(root: Path, classes: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=f"classes={classes}; expected names of classes"):
+        build_table(tmp_path / "t", root, dataclasses.replace(CLIPS, classes=(classes,)))
 
 
 def test_other_sources_have_no_clips(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""`negsift train`: its arguments."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from negsift.deploy.jobs.inside import require_lasting
+from negsift.deploy.settings import Parser, a_path, configured
+
+if TYPE_CHECKING:
+    from negsift.deploy.recipes import RunConfig
+
+
+def add_train_command(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the command to those of the command line."""
+    train = commands.add_parser(
+        "train", help="one run; the same command resumes it", usage="negsift train RECIPE [KEY=VALUE ...] [OPTION ...]",
+        description="Train a recipe, for example `negsift train digits strategy.name=badge seed=1`. FILE can be the "
+        "config.json of a run.",
+    )  # fmt: skip
+    add_train_arguments(train)
+    train.set_defaults(do=_train)
+
+
+def add_train_arguments(train: Parser) -> None:
+    """What says which run it is, and where its files are."""
+    train.add_argument("recipe", metavar="RECIPE", help="a name of `negsift list recipes`")
+    train.take_settings("keys")
+    train.add_argument("--out", type=a_path, metavar="DIR", help="the run's folder (runs/RECIPE-… by configuration)")
+
+
+def configured_run(arguments: argparse.Namespace) -> "RunConfig":
+    """The run that the arguments describe. Raises BadInput for settings that don't fit, or would not be read."""
+    from negsift.deploy.recipes import check_fit, check_given, recipe
+
+    config = configured(recipe(arguments.recipe), arguments)
+    check_fit(config)
+    check_given([config], arguments.set)
+    return config
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from negsift.deploy.recipes import default_folder
+
+    config = configured_run(arguments)
+    require_lasting(arguments.out)
+    out: Path = arguments.out or default_folder(config)
+    from negsift.deploy.train import train  # not before the settings are known to be usable
+
+    print(train(config, out))
