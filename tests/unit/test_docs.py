@@ -22,11 +22,11 @@ from negsift.service.serving.protocol import RoundSpec, TaskSpec
 from tests.unit.pages import NAMES, PAGES, ROOT, Block, anchors, blocks, first_words, links, prose, spans, table
 
 DOCS = ROOT / "docs"
-MARKS = {"", "needs a service", "after the steps above"}
-"""Blocks that need a service are run by tests/cluster/test_serve.py."""
+MARKS = {"", "needs a service", "after the steps above", "needs a cloud or Kubernetes"}
+"""Blocks that need a service are run by tests/cluster/test_serve.py, those that need a cloud or Kubernetes nowhere."""
 STEPS = {"service/strategies/near_level.py", "common/data/stripes.py"}
 """Files that a reader of docs/extending.md writes."""
-OTHERS = {"pip", "git", "ray", "export"}
+OTHERS = {"pip", "git", "ray", "export", "docker", "kubectl", "sbatch"}
 SETTING = re.compile(r"[a-z_][a-z_0-9.]*=.*")
 KEY = re.compile(r"(?:data|model|strategy|sampling|training|augment|fleet|log)\.[a-z_0-9.]+(?:=\S+)?")
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
