@@ -9,6 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from negsift.common.errors import BadInput
 from negsift.service.cluster.connect import connect
+from negsift.service.cluster.resources import nodes
 
 _ANSWER_S = 15.0
 
@@ -28,7 +29,7 @@ def require_seen(path: Path, option: str) -> None:
 
 def _require_seen(path: Path, what: str, remedy: str) -> None:
     """A node that does not answer in time is not waited for: whoever needs it will say what is wrong with it."""
-    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's own
+    alive = [node for node in nodes() if node["Alive"]]
     if len(alive) < 2:
         return
     look = ray.remote(os.path.exists).options(num_cpus=0, name="look-for-folder")

@@ -64,6 +64,9 @@ def require_command(words: Sequence[str]) -> None:
     """The real parser takes the words, and their settings fit; targets, modules and files exist."""
     words = words[list(words).index("--") + 1 :] if "--" in words else words
     match as_negsift(words):
+        case ["negsift", "submit", ("train" | "sweep") as command, *rest]:
+            parser().parse_args(["submit", command, *rest])
+            require_command(["negsift", command, *[word for word in rest if not word.startswith("--address")]])
         case ["negsift", "sweep", *rest]:
             asked = parser().parse_args(["sweep", *rest])
             study = study_named(asked.name)
@@ -87,7 +90,7 @@ def as_negsift(words: Sequence[str]) -> list[str]:
 def configuration(words: Sequence[str]) -> Any:
     """What the settings of a command change."""
     match list(words):
-        case ["train", name, *_]:
+        case ["train" | "submit", name, *_]:
             return recipe(name)
         case ["pool", "build", *_]:
             return negsift.BuildConfig()
