@@ -5,6 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
+from negsift.deploy.dashboard_command import add_dashboard_command
 from negsift.deploy.job_commands import add_job_commands
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
@@ -56,6 +57,7 @@ def parser() -> Parser:
     add_pool_commands(commands)
     add_serve_commands(commands)
     add_job_commands(commands)
+    add_dashboard_command(commands)
     return top
 
 

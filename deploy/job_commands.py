@@ -16,7 +16,7 @@ _ADDRESS = "the dashboard of the cluster, as http://HEAD:8265 (RAY_API_SERVER_AD
 
 def add_job_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the commands to those of the command line."""
-    line = "`train` or `sweep` as a job of a Ray cluster, followed to its end"
+    line = "`train` or `sweep` as a job of a Ray cluster, followed"
     submit = commands.add_parser("submit", help=line)
     submit.mean_by_default("train", "sweep")
     below = submit.add_subparsers(required=True, metavar="train|sweep", parser_class=Parser)

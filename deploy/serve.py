@@ -3,12 +3,12 @@
 import argparse
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from negsift.common.errors import BadInput
 from negsift.deploy.settings import configured
+from negsift.deploy.text_table import text_table
 from negsift.service.cluster.address import require_address
 
 
@@ -95,16 +95,7 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
     ]  # fmt: skip
     of_shards = "shard node pid memory pools embeddings"
     of_tasks = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"
-    return "\n".join([*head, *table(of_shards, shards), *(table(of_tasks, tasks) or ["no tasks"])])
-
-
-def table(head: str, rows: Sequence[Sequence[object]]) -> list[str]:
-    """Columns wide enough for what is in them; nothing if there are no rows."""
-    if not rows:
-        return []
-    cells = [head.split(), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([*head, *text_table(of_shards, shards), *(text_table(of_tasks, tasks) or ["no tasks"])])
 
 
 def _mb(size_bytes: float) -> str:

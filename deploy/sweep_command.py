@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the command to those of the command line."""
     sweep = commands.add_parser(
-        "sweep", help="many runs side by side, compared; the same command goes on, or adds to it",
+        "sweep", help="many runs side by side, compared; it goes on, or grows",
         usage="negsift sweep NAME [KEY=VALUE ...] [OPTION ...]",
         description="Run every combination, for example `negsift sweep digits --over strategy.name=random,badge "
         "--seeds 5`. Finished trials are not repeated.",

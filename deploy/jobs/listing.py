@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from negsift.common.errors import UnknownName
+from negsift.deploy.text_table import text_table
 
 _SHOWN = ("recipe", "strategy", "target", "over", "git")
 
@@ -13,10 +14,7 @@ _SHOWN = ("recipe", "strategy", "target", "over", "git")
 def table(jobs: Iterable[JobDetails]) -> str:
     """The jobs of negsift, the newest first: name, state, start, duration, and what they are."""
     own = sorted(filter(is_own, jobs), key=lambda job: job.start_time or 0, reverse=True)
-    rows = [("job", "state", "started", "took", "what"), *map(_row, own)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) if own else "no jobs of negsift"
+    return "\n".join(text_table("job state started took what", list(map(_row, own)))) or "no jobs of negsift"
 
 
 def describe(job: JobDetails) -> str:
