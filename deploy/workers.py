@@ -41,18 +41,20 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
             "set fleet.kind=ray, or training.workers=1",
         )  # fmt: skip
     from negsift.service.cluster.connect import connect  # imported here: Ray is not needed otherwise
-    from negsift.service.cluster.resources import total_resources
+    from negsift.service.cluster.resources import node_resources, total_resources
     from negsift.service.cluster.room import find_room, room_outside
 
     connect(fleet.dashboard)
     total, group = total_resources(), find_room().group
     if group is None:
-        return divided(total, workers, fleet)
+        return divided(total, workers, fleet, node_resources())
     _require_workers(room_outside(group), _kinds(total), workers, "beside a placement group that leaves them")
     return replace(fleet, kind="ray")
 
 
-def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> FleetConfig:
+def divided(
+    have: Mapping[str, float], workers: int, fleet: FleetConfig, by_node: Sequence[Mapping[str, float]] = ()
+) -> FleetConfig:
     """The fleet on what is left of `have`, by resource, once each worker has a CPU, and a GPU if there are any."""
     from negsift.service.cluster.resources import scorer_resources, shard_count
 
@@ -61,7 +63,7 @@ def divided(have: Mapping[str, float], workers: int, fleet: FleetConfig) -> Flee
     left = {kind: have[kind] - workers for kind in kinds}
     shards = shard_count(left, fleet)
     try:
-        cpus, gpus = scorer_resources(left, fleet, shards)
+        cpus, gpus = scorer_resources(left, fleet, shards, by_node)
     except BadInput as error:
         raise BadInput(f"{error.found} beside {workers} trainer workers", error.expected, error.remedy) from None
     return replace(fleet, kind="ray", shards=shards, cpus_per_shard=cpus, gpus_per_shard=gpus)

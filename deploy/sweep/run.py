@@ -20,7 +20,7 @@ from negsift.deploy.sweep.trial import TrialSpec
 from negsift.deploy.sweep.tuning import Placement, Work, run_trials
 from negsift.deploy.workers import divided
 from negsift.service.cluster.connect import connect
-from negsift.service.cluster.resources import total_resources
+from negsift.service.cluster.resources import node_resources, total_resources
 from negsift.service.cluster.shared_folder import require_seen, require_shared
 from negsift.service.sampler import NegativeSampler
 from negsift.trainer.folder import RunFolder
@@ -153,7 +153,7 @@ def _shared(runner: Runner, trials: Iterable[TrialSpec], placement: Placement) -
     for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):
         shared = (config.data, config.model, config.fleet)
         if shared not in samplers:
-            fleet = divided(total_resources(), max(1, placement.parallel), config.fleet)
+            fleet = divided(total_resources(), max(1, placement.parallel), config.fleet, node_resources())
             samplers[shared] = runner.share(replace(config, fleet=fleet))
     return samplers
 

@@ -46,12 +46,25 @@ def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
     return config.shards or max(1, int(resources.get("GPU", 0.0) or resources.get("CPU", 0.0)))
 
 
-def scorer_resources(resources: Mapping[str, float], config: FleetConfig, shards: int) -> tuple[float, float]:
-    """CPUs and GPUs a scorer: those asked for, or BadInput if they aren't there, else an even share, at most 1 each."""
-    return (
-        _share_of("CPU", config.cpus_per_shard, resources, shards),
-        _share_of("GPU", config.gpus_per_shard, resources, shards),
-    )
+def node_resources() -> Sequence[Mapping[str, float]]:
+    """The resources of each node that is alive, by name."""
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def scorer_resources(
+    resources: Mapping[str, float], config: FleetConfig, shards: int, by_node: Sequence[Mapping[str, float]] = ()
+) -> tuple[float, float]:
+    """CPUs and GPUs a scorer: those asked for, or BadInput if they aren't there, else an even share, at most 1 each.
+
+    Of each of the nodes in `by_node` with GPUs it takes no larger share of the CPUs than of the GPUs: four scorers on
+    a node of 4 GPUs and 1 CPU take a quarter of it each, however many CPUs other nodes have.
+    """
+    cpus = _share_of("CPU", config.cpus_per_shard, resources, shards)
+    gpus = _share_of("GPU", config.gpus_per_shard, resources, shards)
+    if config.cpus_per_shard is None and gpus:
+        places = [(node.get("CPU", 0.0), int(node.get("GPU", 0.0) / gpus)) for node in by_node]
+        cpus = min([cpus, *(int(1000 * have / scorers) / 1000 for have, scorers in places if scorers)])
+    return cpus, gpus
 
 
 def _share_of(kind: str, asked: float | None, resources: Mapping[str, float], shards: int) -> float:

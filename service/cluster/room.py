@@ -14,7 +14,7 @@ from ray.util.placement_group import PlacementGroup
 
 from negsift.common.errors import BadInput
 from negsift.service.cluster.occupancy import amounts_text
-from negsift.service.cluster.resources import scorer_resources, total_resources
+from negsift.service.cluster.resources import node_resources, scorer_resources, total_resources
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.rebalance import room_for
 
@@ -24,16 +24,19 @@ _KINDS = ("CPU", "GPU")
 
 @dataclass(frozen=True)
 class Room:
-    """The resources that scorers may share; in a `group` those of its bundles that this program itself leaves."""
+    """The resources that scorers may share, and those of each node; in a `group` those of its bundles that this program
+    itself leaves.
+    """
 
     resources: Mapping[str, float]
+    by_node: Sequence[Mapping[str, float]] = ()
     group: PlacementGroup | None = None
     bundles: Sequence[Mapping[str, float]] = ()
 
     def needs(self, config: FleetConfig, shards: int) -> tuple[float, float]:
         """CPUs and GPUs a scorer, as `scorer_resources`; raises BadInput if that many don't fit."""
         if self.group is None:
-            return scorer_resources(self.resources, config, shards)
+            return scorer_resources(self.resources, config, shards, self.by_node)
         share = scorer_resources(self.resources, replace(config, cpus_per_shard=None, gpus_per_shard=None), shards)
         asked = (config.cpus_per_shard, config.gpus_per_shard)
         cpus, gpus = (usual if given is None else given for usual, given in zip(share, asked, strict=True))
@@ -53,10 +56,15 @@ def find_room() -> Room:
     """The room of scorers that this process starts."""
     group, context = get_current_placement_group(), ray.get_runtime_context()
     if group is None or not context.should_capture_child_tasks_in_placement_group:
-        return Room(total_resources())
+        return whole_cluster()
     own: Mapping[str, float] = context.get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's
     left = bundles_left(_bundles(group), own)
-    return Room({kind: sum(bundle.get(kind, 0.0) for bundle in left) for kind in _KINDS}, group, left)
+    return Room({kind: sum(bundle.get(kind, 0.0) for bundle in left) for kind in _KINDS}, (), group, left)
+
+
+def whole_cluster() -> Room:
+    """The room of a program, or of a service, that nothing confines."""
+    return Room(total_resources(), node_resources())
 
 
 def room_outside(group: PlacementGroup) -> Mapping[str, float]:

@@ -15,8 +15,8 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput, ServiceError, UnknownName
 from negsift.service.cluster.connect import NAMESPACE, connect, require_cluster, require_importable
-from negsift.service.cluster.resources import shard_count, total_resources
-from negsift.service.cluster.room import Room, find_room
+from negsift.service.cluster.resources import shard_count
+from negsift.service.cluster.room import find_room, whole_cluster
 from negsift.service.cluster.waiting import scorers_waiting, waiting_told
 from negsift.service.config import FleetConfig
 from negsift.service.serving.actor import ServiceActor, ServiceSpec
@@ -46,7 +46,7 @@ def start(pool: str, name: str, config: FleetConfig, idle_s: float = 0.0, *, det
     connect(config.dashboard)
     if name in names():
         raise _name_in_use(name)
-    room = Room(total_resources()) if detached else find_room()
+    room = whole_cluster() if detached else find_room()
     shards = shards_for(manifest, config, shard_count(room.resources, config))
     spec = ServiceSpec(name, pool, config, room.needs(config, shards), shards, idle_s, room.group)
     return _begin(spec, detached)

@@ -45,6 +45,24 @@ def test_scorers_share_what_the_cluster_has(
     assert scorer_resources(have, config, shards) == expected
 
 
+@pytest.mark.parametrize(
+    ("nodes", "config", "shards", "cpus"),
+    [
+        ([{"CPU": 2.0}, {"CPU": 1.0, "GPU": 4.0}], FleetConfig(), 4, 0.25),
+        ([{"CPU": 2.0}, {"CPU": 1.0, "GPU": 4.0}], FleetConfig(gpus_per_shard=0.5), 8, 0.125),
+        ([{"CPU": 8.0, "GPU": 1.0}, {"CPU": 1.0, "GPU": 2.0}], FleetConfig(), 3, 0.5),
+        ([{"CPU": 2.0}, {"GPU": 2.0}], FleetConfig(), 2, 0.0),
+        ([{"CPU": 2.0}, {"CPU": 1.0, "GPU": 4.0}], FleetConfig(cpus_per_shard=0.2), 4, 0.2),
+        ([{"CPU": 4.0}, {"CPU": 2.0}], FleetConfig(), 6, 1.0),
+    ],
+)
+def test_gpu_scorers_fit_each_node_that_has_gpus(
+    nodes: list[dict[str, float]], config: FleetConfig, shards: int, cpus: float
+) -> None:
+    have = {kind: sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
+    assert scorer_resources(have, config, shards, nodes)[0] == cpus
+
+
 def test_a_gpu_asked_for_where_there_is_none_is_reported() -> None:
     with pytest.raises(BadInput, match="2 scorers of 1 GPU each on a cluster with 0.*gpus_per_shard"):
         scorer_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
