@@ -19,6 +19,11 @@ def p_text(p: float) -> str:
     return NONE if math.isnan(p) else "<0.0001" if p < _SMALL else f"{p:.2g}" if p < 0.01 else f"{p:.3f}"
 
 
+def p_is(p: float) -> str:
+    """`p = 0.013`, or `p < 0.0001`."""
+    return "p < 0.0001" if p < _SMALL else f"p = {p_text(p)}"
+
+
 def interval_text(interval: Interval) -> str:
     """`−0.010 to +0.020`, or `—` without one."""
     return NONE if math.isnan(interval.low) else f"{signed(interval.low)} to {signed(interval.high)}"

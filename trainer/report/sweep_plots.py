@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from negsift.trainer.report.figure import PALETTE, LegendEntry, LineStyle, Plot, drawable, panel, ticks_at, whole_ticks
-from negsift.trainer.report.number_texts import p_text
+from negsift.trainer.report.number_texts import p_is
 from negsift.trainer.results.cost import FORWARDS
 from negsift.trainer.results.design import FULL
 from negsift.trainer.results.estimate import Estimate
@@ -163,7 +163,7 @@ def _rank_note(setting: SettingResults) -> str:
         return "Of test AP, in the blocks that all have."
     return (
         f"Of test AP, in {ranks.blocks} blocks. In the shade ({ranks.critical:.2f} ranks, Nemenyi) a strategy can't "
-        f"be told from the best at 5 %. Friedman p = {p_text(ranks.friedman_p)}."
+        f"be told from the best at 5 %. Friedman {p_is(ranks.friedman_p)}."
     )
 
 
@@ -205,5 +205,5 @@ def _wins(rows: Sequence[StrategyResults]) -> str:
     compared = [
         (row.arm, against.wins) for row in rows if row.strategy != FULL and (against := row.main.against_random)
     ]
-    parts = [f"{arm} {wins.wins} of {wins.wins + wins.losses} (p = {p_text(wins.p)})" for arm, wins in compared]
+    parts = [f"{arm} {wins.wins} of {wins.wins + wins.losses} ({p_is(wins.p)})" for arm, wins in compared]
     return f"Wins over random: {', '.join(parts)}." if parts else ""

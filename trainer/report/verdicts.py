@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from negsift.trainer.report.number_texts import interval_text, p_text
+from negsift.trainer.report.number_texts import interval_text, p_is, p_text
 from negsift.trainer.results.design import FULL
 from negsift.trainer.results.strategy import StrategyResults
 from negsift.trainer.results.sweep import SettingResults, SweepResults
@@ -40,11 +40,12 @@ def trials_text(results: SweepResults) -> str:
 def _different(row: StrategyResults, against: Versus) -> str:
     side = "above" if against.difference.mean > 0 else "below"
     size = f"{abs(against.difference.mean):.3f}"
-    return f"{row.arm} is {size} {side} random (p = {p_text(against.holm.sign_flip)} after Holm over {against.tried})."
+    return f"{row.arm} is {size} {side} random ({p_is(against.holm.sign_flip)} after Holm over {against.tried})."
 
 
 def _others(count: int) -> str:
-    return f" The other {_counted(count, 'strategy', 'strategies')} can't be told from random." if count else ""
+    others = "strategy" if count == 1 else f"{count} strategies"
+    return f" The other {others} can't be told from random." if count else ""
 
 
 def _undecided(compared: Sequence[Versus]) -> str:

@@ -92,10 +92,9 @@ class Pair:
         one = self.versus
         if not one.difference.count:
             return f"{self.name} in no pair"
-        return (
-            f"{self.name} {one.difference.text(4, '+')} in {one.difference.count} pairs "
-            f"({one.interval.low:+.4f} to {one.interval.high:+.4f}, p {one.p.sign_flip:.3g})"
-        )
+        interval = f"{one.interval.low:+.4f} to {one.interval.high:+.4f}".replace("-", "−")
+        pairs = f"in {one.difference.count} pairs ({interval}, p {one.p.sign_flip:.3g})"
+        return f"{self.name} {one.difference.text(4, '+')} {pairs}"
 
 
 def same_within(margin: float, pair: Pair) -> Judgement:

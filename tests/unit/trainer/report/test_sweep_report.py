@@ -35,10 +35,7 @@ def trials(gap: float, seeds: int, **more: float) -> list[Trial]:
     ("made", "found"),
     [
         (trials(0.1, 8), "badge is 0.100 above random (p = 0.0078 after Holm over 1)."),
-        (
-            trials(-0.1, 8, margin=0.5),
-            "badge is 0.100 below random (p = 0.016 after Holm over 2). The other 1 strategy",
-        ),
+        (trials(-0.1, 8, margin=0.5), "badge is 0.100 below random (p = 0.016 after Holm over 2). The other strategy"),
         (trials(0.1, 3), "3 pairs can't give a p below 0.250 after Holm. The highest is badge, +0.100"),
         (trials(0.0, 8), "No strategy can be told from random at 5 %, after Holm over 1."),
         (
