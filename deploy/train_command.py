@@ -19,6 +19,7 @@ def add_train_command(commands: "argparse._SubParsersAction[Parser]") -> None:
         "config.json of a run.",
     )  # fmt: skip
     add_train_arguments(train)
+    train.add_argument("--dry-run", action="store_true", help="say what would run, and where on the cluster")
     train.set_defaults(do=_train)
 
 
@@ -45,6 +46,11 @@ def _train(arguments: argparse.Namespace) -> None:
     config = configured_run(arguments)
     require_lasting(arguments.out)
     out: Path = arguments.out or default_folder(config)
+    if arguments.dry_run:
+        from negsift.deploy.dry_run import describe_run
+
+        print(describe_run(config, out))
+        return
     from negsift.deploy.train import train  # not before the settings are known to be usable
 
     print(train(config, out))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.util.placement_group import PlacementGroup
 
 from negsift.common.errors import BadInput
@@ -49,6 +50,13 @@ def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
 def node_resources() -> Sequence[Mapping[str, float]]:
     """The resources of each node that is alive, by name."""
     return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def free_by_node() -> Mapping[str, Mapping[str, float]]:
+    """The resources that nobody uses now on each node that is alive, by its host name and the beginning of its id."""
+    free: Mapping[str, Mapping[str, float]] = available_resources_per_node()
+    alive = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes() if node["Alive"]}
+    return {f"{name} {number[:8]}": free.get(number, {}) for number, name in alive.items()}
 
 
 def scorer_resources(

@@ -1,0 +1,34 @@
+"""What a run would do, told before."""
+
+from pathlib import Path
+
+import pytest
+
+from negsift.deploy.dry_run import placement
+from negsift.deploy.main import main
+
+FREE = {"head aaaa": {"CPU": 4.0}, "node bbbb": {"CPU": 2.0, "GPU": 4.0}}
+
+
+def test_nodes_are_listed_with_who_goes_there() -> None:
+    lines = list(placement(FREE, (4, (0.0, 0.5)), 2))
+    assert lines[0] == "4 scorers of 0 CPU and 0.5 GPU; 2 trainer workers of 1 CPU and 1 GPU"
+    assert [line.split() for line in lines[2:4]] == [
+        ["head", "aaaa", "4", "0", "0", "0"],
+        ["node", "bbbb", "2", "4", "4", "2"],
+    ]
+    assert lines[-1] == "all of them have room"
+
+
+def test_what_has_no_room_is_counted() -> None:
+    assert list(placement(FREE, (6, (0.25, 1.0)), 2))[-1] == "no room now for 6 scorers: they would wait"
+    assert list(placement(FREE, (1, (0.0, 1.0)), 5))[-1] == "no room now for 3 workers: they would wait"
+
+
+def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["train", "digits", "fleet.shards=3", "fleet.kind=local", "--out", str(tmp_path / "run"), "--dry-run"])
+        == 0
+    )
+    assert capsys.readouterr().out == f"{tmp_path}/run: a new run\n3 shards score in this process, which trains\n"
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,41 @@
+"""Where scorers find room, as Ray spreads them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from negsift.service.fleet.placement import placed
+from negsift.service.fleet.rebalance import room_for
+
+HEAD, GPUS = {"CPU": 8.0}, {"CPU": 8.0, "GPU": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "count", "expected"),
+    [
+        (1.0, 8, [0, 4, 4]), (1.0, 9, [0, 4, 4]), (0.5, 8, [0, 4, 4]), (0.5, 16, [0, 8, 8]), (0.25, 32, [0, 16, 16]),
+        (0.0, 6, [2, 2, 2]),
+    ],
+)  # fmt: skip
+def test_scorers_are_spread_over_the_nodes_that_have_what_they_need(
+    gpus: float, count: int, expected: list[int]
+) -> None:
+    free = {"head": HEAD, "one": GPUS, "two": GPUS}
+    assert list(placed(free, (0.5 if gpus >= 0.5 else 0.25, gpus), count).values()) == expected
+
+
+NODES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=1, max_size=5)
+
+
+@given(
+    nodes=NODES,
+    needs=st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.5, 1.0])),
+    count=st.integers(0, 40),
+)
+def test_as_many_are_placed_as_there_is_room_for(
+    nodes: list[tuple[int, int]], needs: tuple[float, float], count: int
+) -> None:
+    free = {str(number): {"CPU": float(cpus), "GPU": float(gpus)} for number, (cpus, gpus) in enumerate(nodes)}
+    found, room = placed(free, needs, count), {node: room_for(have, needs) for node, have in free.items()}
+    assert sum(found.values()) == min(count, sum(room.values()))
+    assert all(found[node] <= room[node] for node in free)
