@@ -11,6 +11,7 @@ from negsift.deploy.train_command import add_train_arguments, configured_run
 if TYPE_CHECKING:
     from negsift.deploy.recipes import RunConfig
 
+_WEEK_S = 7 * 24 * 3600
 _ADDRESS = "the dashboard of the cluster, as http://HEAD:8265 (RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or this machine's)"
 
 
@@ -24,6 +25,7 @@ def add_job_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
         "train", help="one run", usage="negsift submit [train] RECIPE [KEY=VALUE ...] --out DIR [OPTION ...]"
     )
     add_train_arguments(train)
+    train.add_argument("--wait", action="store_true", help="wait for room on the cluster for a week")
     sweep = below.add_parser(
         "sweep", help="many", usage="negsift submit sweep NAME [KEY=VALUE ...] --out DIR [OPTION ...]"
     )
@@ -50,6 +52,7 @@ def _submit_train(arguments: argparse.Namespace) -> int:
     from negsift.deploy.recipes import recipe
 
     words = ["train", config.recipe, *_changed(config, recipe(config.recipe))]
+    words += [f"fleet.start_s={_WEEK_S}"] if arguments.wait else []
     facts = {"recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target}
     return _submit(arguments, words, facts)
 

@@ -43,6 +43,12 @@ def test_a_job_gets_the_settings_of_files_that_the_cluster_lacks(submitted: list
     assert (submitted[0][:2], {*submitted[0][2:]}) == (["train", "digits"], settings)
 
 
+def test_a_job_that_waits_has_a_week_to_start(submitted: list[list[str]]) -> None:
+    run("digits", "--wait")
+    run("digits")
+    assert submitted == [["train", "digits", "fleet.start_s=604800"], ["train", "digits"]]
+
+
 def test_a_sweep_keeps_its_axes_and_options(submitted: list[list[str]]) -> None:
     run("sweep", "digits", "--over", "strategy.name=random,full", "--seeds", "3", "--cpus", "0.5", "--asha")
     words = submitted[0]
