@@ -32,11 +32,10 @@ def _require_seen(path: Path, what: str, remedy: str) -> None:
     alive = [node for node in nodes() if node["Alive"]]
     if len(alive) < 2:
         return
-    look = ray.remote(os.path.exists).options(num_cpus=0, name="look-for-folder")
-    on_node = [
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)) for node in alive
-    ]
-    asked = [task.remote(str(path.absolute())) for task in on_node]
+    look = ray.remote(os.path.exists)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+    tasks = [look.options(num_cpus=0, name="look-for-folder", scheduling_strategy=place) for place in places]
+    asked = [task.remote(str(path.absolute())) for task in tasks]
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S)
     names = {answer: node["NodeManagerHostname"] for answer, node in zip(asked, alive, strict=True)}
     blind = sorted(names[answer] for answer in answered if not ray.get(answer))

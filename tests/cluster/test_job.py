@@ -144,6 +144,7 @@ def test_a_submitted_run_is_followed_stopped_and_resumed(
     assert "recipe=digits strategy=margin target=8 git=" in listed
 
 
+@pytest.mark.slow
 def test_a_submitted_sweep_ends_with_its_table(on_head: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "digits", "--over", "strategy.name=random,entropy", "--seeds", "2", "training.epochs=2"]
     assert main(["submit", *words, on_head, "--out", str(tmp_path)]) == 0

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import ray
 
-from negsift.common.errors import ServiceError
+from negsift.common.errors import BadInput, ServiceError
 from negsift.common.types import Selection
 from negsift.deploy.serve import describe
 from negsift.service import NegativeSampler, attach
 from negsift.service.cluster.coordinator import CoordinatorActor
 from negsift.service.cluster.service import RayService, start_ray_service
+from negsift.service.cluster.shared_folder import require_seen, require_shared
 from negsift.service.config import FleetConfig
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.pool.bag_source import BagSource
@@ -51,6 +52,21 @@ def expected() -> dict[str, Selection]:
 def nodes(no_local_ray: None) -> Iterator[Nodes]:
     with three_nodes(cpus=2) as running:
         yield running
+
+
+def test_a_folder_that_a_node_does_not_see_is_refused(nodes: Nodes, tmp_path: Path) -> None:
+    require_shared(tmp_path, "--out")
+    require_seen(tmp_path, "data.root")
+    opened = os.open(tmp_path, os.O_RDONLY)
+    mine = Path(f"/proc/self/fd/{opened}")  # nobody else's
+    with pytest.raises(
+        BadInput, match=r"--out /proc/self/fd/\d+, which 3 of the 3 nodes don't see .*choose another --out"
+    ):
+        require_shared(mine, "--out")
+    with pytest.raises(BadInput, match=r"data\.root=/proc/self/fd/\d+, which 3 of the 3 nodes don't see"):
+        require_seen(mine, "data.root")
+    os.close(opened)
+    assert not list(tmp_path.iterdir())
 
 
 def shown(status: str) -> list[str]:
