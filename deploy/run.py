@@ -22,7 +22,7 @@ from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.versions import versions
-from negsift.deploy.workers import fleet_beside, trained
+from negsift.deploy.workers import fleet_beside, tell_of_gpus, trained
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
@@ -61,6 +61,8 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self.sampler(replace(config, fleet=fleet), split)
+        if fleet.on_ray and config.training.workers == 1:
+            tell_of_gpus()
         if is_job() or config.training.workers > 1:
             from negsift.service.cluster.shared_folder import require_shared  # imported here: others need no Ray
 

@@ -1,14 +1,19 @@
 """One trainer worker in this process or several on Ray, and the share of the cluster that scorers then have."""
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import torch
 
 from negsift.common.errors import BadInput
 from negsift.service.config import FleetConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json
 from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
+
+log = logging.getLogger(__name__)
 
 
 def trained(spec: RunSpec, config: TrainerConfig, seed: int, start_s: float) -> Json:
@@ -50,6 +55,16 @@ def fleet_beside(workers: int, fleet: FleetConfig) -> FleetConfig:
         return divided(total, workers, fleet, node_resources())
     _require_workers(room_outside(group), _kinds(total), workers, "beside a placement group that leaves them")
     return replace(fleet, kind="ray")
+
+
+def tell_of_gpus() -> None:
+    """Say so where this process trains on its CPU although the cluster, which it has joined, has GPUs."""
+    from negsift.service.cluster.resources import total_resources
+
+    gpus = total_resources().get("GPU", 0.0)
+    if gpus and not torch.cuda.is_available():
+        remedy = "`negsift submit --own-gpus 1` keeps one for it, and training.workers=2 has one for each"
+        log.warning("this process trains without a GPU, of which the cluster has %g: %s", gpus, remedy)
 
 
 def divided(

@@ -9,7 +9,8 @@ import torch
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.deploy.workers import divided, fleet_beside
+from negsift.deploy.workers import divided, fleet_beside, tell_of_gpus
+from negsift.service.cluster import resources
 from negsift.service.config import FleetConfig
 from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, TrainingConfig
@@ -92,6 +93,18 @@ def test_a_cluster_too_small_for_the_workers_is_reported(
 ) -> None:
     with pytest.raises(BadInput, match=message):
         divided(have, workers, fleet)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "told"), [(4.0, ["this process trains without a GPU, of which the cluster has 4"]), (0.0, [])]
+)
+def test_a_trainer_on_a_cpu_beside_gpus_says_so(
+    gpus: float, told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resources, "total_resources", lambda: {"CPU": 8.0, "GPU": gpus})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tell_of_gpus()
+    assert [line.partition(":")[0] for line in caplog.messages] == told
 
 
 def test_scorers_in_this_process_are_not_for_several_workers() -> None:
