@@ -42,7 +42,7 @@ def unlock(address: str) -> None:
             found = f"RAY_AUTH_MODE=token for {cluster}, which demands no token"
             raise BadInput(found, "a cluster that does", "unset RAY_AUTH_MODE")
         return
-    send_token(cluster, chosen)
+    send_token(cluster, chosen or "token")  # the mode of this process is "disabled" by now
     if not _is_let_in(address):
         raise BadInput(f"a token that {cluster} refuses", "the one it was started with", _WHERE)
 
