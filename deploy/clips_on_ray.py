@@ -41,7 +41,7 @@ def parts_on_ray(plan: CachePlan, missing: Sequence[int]) -> Iterator[int]:
     mark.touch()
     try:
         plan_ref, make = ray.put(plan), ray.remote(make_part)
-        waiting = [make.options(name=f"clips:part={part}", num_cpus=1).remote(plan_ref, part, mark) for part in missing]
+        waiting = [make.options(name="decode-clips", num_cpus=1).remote(plan_ref, part, mark) for part in missing]
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=_PATIENCE_S)
             if not ready:

@@ -21,6 +21,7 @@ from negsift.deploy.jobs.inside import is_job
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import FREE, RunConfig, defaults
+from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import fleet_beside, tell_of_gpus, trained
 from negsift.service.config import FleetConfig
@@ -69,7 +70,7 @@ class Runner:
             require_shared(out, "--out")
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
-        loggers = (*make_loggers(config.log, folder, to_dict(config)), *loggers)
+        loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         with sole_user(out):

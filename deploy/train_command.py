@@ -1,6 +1,7 @@
 """`negsift train`: its arguments."""
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from negsift.deploy.settings import Parser, a_path, configured
 
 if TYPE_CHECKING:
     from negsift.deploy.recipes import RunConfig
+
+log = logging.getLogger(__name__)
 
 
 def add_train_command(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -41,6 +44,7 @@ def configured_run(arguments: argparse.Namespace) -> "RunConfig":
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from negsift.deploy.json_lines import log_as_json
     from negsift.deploy.recipes import default_folder
 
     config = configured_run(arguments)
@@ -51,6 +55,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
         print(describe_run(config, out))
         return
+    if config.log.format == "json":
+        log_as_json()
     from negsift.deploy.train import train  # not before the settings are known to be usable
 
-    print(train(config, out))
+    result = train(config, out)
+    if config.log.format == "json":
+        log.info(result)
+    else:
+        print(result)

@@ -22,6 +22,8 @@ LOGGERS = {
     "trackio": "Trackio",
 }
 """The loggers that `loggers.make` makes."""
+FORMATS = ("text", "json")
+"""The forms of the log."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +106,21 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class LogConfig:
-    """Where the numbers of a run go besides its folder."""
+    """Where the numbers of a run go besides its folder, and the form of its log."""
 
     to: tuple[str, ...] | None = knob(
         None, f"loggers of the run's numbers, any of {', '.join(LOGGERS)}; none: its files"
     )
     project: str = knob("negsift", "project or experiment of mlflow, wandb and trackio")
+    format: str = knob("text", "the log of `train`: text, or json: an object a line, an epoch's with all of its record")
 
     def __post_init__(self) -> None:
         check_knobs(self, "log")
         for name in self.names:
             if name not in LOGGERS:
                 raise UnknownName("log.to", name, LOGGERS)
+        if self.format not in FORMATS:
+            raise UnknownName("log.format", str(self.format), FORMATS)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class RunFolder:
 
     def write_metrics(self, lines: Sequence[Json]) -> None:
         """Write the records of all epochs so far, one per line."""
-        text = "".join(json.dumps(_without_nan(line)) + "\n" for line in lines)
+        text = "".join(json.dumps(without_nan(line)) + "\n" for line in lines)
         self._write("metrics.jsonl", lambda stream: stream.write(text.encode()))
 
     def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str], made: Json) -> None:
@@ -211,7 +211,7 @@ class RunFolder:
 
 
 def _json_bytes(content: Json) -> bytes:
-    return (json.dumps(_without_nan(content), indent=2) + "\n").encode()
+    return (json.dumps(without_nan(content), indent=2) + "\n").encode()
 
 
 def _as_read(content: Json) -> Json:
@@ -233,9 +233,10 @@ def _has_results(summary: Json) -> bool:
     return known and {"strategy", "best_epoch"} <= summary.keys()
 
 
-def _without_nan(value: Any) -> Any:  # Any: JSON
+def without_nan(value: Any) -> Any:  # Any: JSON
+    """The value with null for each NaN, which JSON does not have."""
     if isinstance(value, Mapping):
-        return {name: _without_nan(part) for name, part in value.items()}
+        return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(part) for part in value]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -86,6 +86,7 @@ class Trainer:
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left to train; they end early once validation stops improving."""
+        self._loggers.open()
         while self._progress.next_epoch < self._training.epochs and not self._stalled():
             self._timer = StageTimer()
             yield self._progress.next_epoch
@@ -130,7 +131,8 @@ class Trainer:
         self._folder.save(self._state())
         self._forget_weights()
         self._saved = self._progress.next_epoch
-        log.info(epoch_line(line))
+        facts = {"event": "epoch", "run": self._folder.path.resolve().name, "k": line["chosen"], **line}
+        log.info(epoch_line(line), extra={"negsift": facts})
         self._loggers.log(line, epoch)
 
     def finish(self) -> Json:

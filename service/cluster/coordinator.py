@@ -3,16 +3,19 @@
 import os
 
 import ray
+from ray.exceptions import RayError
 
+from negsift.common.errors import NegsiftError
 from negsift.common.types import Round, Selection
-from negsift.service.cluster.actor_records import own_incarnation
+from negsift.service.cluster.actor_records import are_up, own_incarnation
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.references import WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.fleet.failover import Limits
 from negsift.service.fleet.recovery_ledger import RecoveryLedger
-from negsift.service.monitoring.metrics import ServiceMetrics
+from negsift.service.monitoring.metrics import ServiceMetrics, strategy_name
+from negsift.service.monitoring.ray_gauges import ray_exporter
 from negsift.service.monitoring.round_stats import Lags, RoundStats
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.selection.coordinator import select
@@ -29,7 +32,9 @@ class CoordinatorActor:
         self._ledger = RecoveryLedger(KvStore.for_recovery(factory.tag))
         self._incarnation = own_incarnation()
         self._shares_instances = shares_instances
-        self._metrics, self._stats = ServiceMetrics(factory.tag), dict[str, RoundStats]()
+        exporter = ray_exporter()
+        self._metrics, self._stats = ServiceMetrics(factory.tag, exporter), dict[str, RoundStats]()
+        exporter.watch(lambda: self._metrics.scorers(are_up(self._group.scorers)))
 
     def __repr__(self) -> str:
         return "coordinator"
@@ -42,10 +47,18 @@ class CoordinatorActor:
         """Run one round."""
         self._ledger.begin(str(ray.get_runtime_context().get_task_id()))  # the same if Ray repeats the call
         self._ledger.meet(self._incarnation, "coordinator")
-        fleet = RayFleet(self._group, self._limits, weights, self._ledger)
-        selection = select(fleet, task, round, self._gather, shares_instances=self._shares_instances)
-        name = f"{type(task.strategy).__name__}-seed{round.seed}"
+        name = f"{strategy_name(task.strategy)}-seed{round.seed}"
+        self._metrics.begin(name, task.strategy, task.policy.staleness)
+        try:
+            selection = self._run(task, round, weights)
+        except (NegsiftError, RayError) as error:
+            self._metrics.failed(name, error)
+            raise
         stats = self._stats.setdefault(name, RoundStats())
         stats.add(selection, round.epoch, round.pool.bags, Lags())
         self._metrics.round(name, selection, stats)
         return selection
+
+    def _run(self, task: Task, round: Round, weights: WeightsRef) -> Selection:
+        fleet = RayFleet(self._group, self._limits, weights, self._ledger)
+        return select(fleet, task, round, self._gather, shares_instances=self._shares_instances)

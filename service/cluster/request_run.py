@@ -80,7 +80,7 @@ class RequestRun(Generic[T]):
     def _act(self, action: Action) -> None:
         scorer, name = self._group.scorers[action.scorer], f"scorer-{action.scorer}"
         if isinstance(action, Call):
-            item, call = action.item, scorer.ask.options(name=f"{name}.{self._name}")
+            item, call = action.item, scorer.ask.options(name=f"scorer.{self._name}")
             self._awaited[call.remote(self._weights, self._request, item)] = action.scorer, item
             if item.shard != action.scorer:
                 log.warning("%s takes over part %d of %d of scorer-%d", name, item.part + 1, item.parts, item.shard)

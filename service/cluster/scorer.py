@@ -13,6 +13,8 @@ from ray import ObjectRef
 from negsift.common.types import Snapshot
 from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.references import FETCH_S, Reply, ScorerStatus, SpecRef, WeightsRef
+from negsift.service.monitoring.ray_gauges import ray_exporter
+from negsift.service.monitoring.shard_metrics import ShardMetrics
 from negsift.service.pool.blocks import WorkItem
 from negsift.service.scoring.requests import ShardRequest
 
@@ -20,15 +22,16 @@ T = TypeVar("T")
 
 
 class Scorer:
-    """Shard `number` of every spec that it is asked about."""
+    """Shard `number` of every spec that it is asked about; metrics have the name of its `service`."""
 
-    def __init__(self, number: int, cpus: float) -> None:
+    def __init__(self, number: int, cpus: float, service: str) -> None:
         from negsift.service.scoring.shard_cache import ShardCache  # imported here: coordinators make scorers, too
 
         self._number, self._incarnation = number, own_incarnation()
         self._node: str = ray.get_runtime_context().get_node_id()
         self._shards = ShardCache.of_process(number, cpus, on_gpu=bool(ray.get_gpu_ids()))
         self._loaded: tuple[WeightsRef, Snapshot] | None = None
+        self._metrics = ShardMetrics(ray_exporter(), service, repr(self), self._memory)
 
     def __repr__(self) -> str:
         return f"scorer-{self._number}"
@@ -46,12 +49,18 @@ class Scorer:
         digest = weights.spec.digest
         self._shards.prepare(digest, weights.spec.fetch)
         snapshot = self._fetch(weights)
-        answer = ray.get(request[0], timeout=FETCH_S).run(self._shards.shard_for(digest, snapshot, item), snapshot)
+        shard = self._shards.shard_for(digest, snapshot, item)
+        with self._metrics.request(lambda: shard.embedded):
+            answer = ray.get(request[0], timeout=FETCH_S).run(shard, snapshot)
         return Reply(self._incarnation, answer, self._node)
 
     def status(self) -> ScorerStatus:
         """What it is now; an answer is also a sign of life."""
         return ScorerStatus(repr(self), os.getpid(), self._node, self._incarnation, self._shards.memory())
+
+    def _memory(self) -> tuple[int, int]:
+        memory = self._shards.memory()
+        return memory.memory_bytes, memory.kept_bytes
 
     def _fetch(self, weights: WeightsRef) -> Snapshot:
         if self._loaded is None or self._loaded[0] != weights:

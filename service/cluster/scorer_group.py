@@ -31,11 +31,15 @@ ScorerHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
 
 @dataclass(frozen=True)
 class ScorerFactory:
-    """Makes scorers with `resources` (CPUs, GPUs) each, all in `group` if there is one; `tag` tells services apart."""
+    """Makes scorers with `resources` (CPUs, GPUs) each, all in `group` if there is one; `tag` tells services apart.
+
+    Metrics say `service`, or the tag where there is none.
+    """
 
     resources: tuple[float, float]
     tag: str
     group: PlacementGroup | None = None
+    service: str = ""
 
     def start(self, number: int) -> ScorerHandle:
         """A scorer where there is room, spread over the nodes."""
@@ -59,7 +63,7 @@ class ScorerFactory:
             name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
             scheduling_strategy=self._scheduling(node),
         )  # fmt: skip
-        return actor.remote(number, cpus)
+        return actor.remote(number, cpus, self.service or self.tag)
 
     def _scheduling(self, node: str | None) -> str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy:
         if self.group is not None:

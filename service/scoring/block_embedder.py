@@ -30,6 +30,8 @@ class BlockEmbedder:
         self._embedded = ByteLimitedCache[Embedded](budget)
         self._limiter = MemoryLimiter()
         self._digest, self._lock = "", threading.Lock()
+        self.embedded = 0
+        """Bags that went through the model so far."""
 
     def for_data(self, data: ShardData) -> "BlockEmbedder":
         """An embedder of other blocks with the same weights, which keeps nothing."""
@@ -63,6 +65,9 @@ class BlockEmbedder:
         index = self.data.block_index(part, block)
         name = f"block {block} of the {part} ({len(index)} bags)"
         embedded = self._limiter.run(lambda: self._embed(snapshot, (part, block), index, spec), name)
+        if spec.need > Need.NOTHING:
+            with self._lock:
+                self.embedded += len(index)
         if keep:
             self._embedded.put((part, block, _computed(spec)), embedded)
         return embedded

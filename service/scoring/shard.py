@@ -58,6 +58,11 @@ class Shard:
         return len(self._embedder.data.pool_blocks)
 
     @property
+    def embedded(self) -> int:
+        """Bags that went through the model so far."""
+        return self._embedder.embedded
+
+    @property
     def budget(self) -> ByteBudget:
         """The memory of the embeddings and features it keeps, and its limit."""
         return self._embedder.budget

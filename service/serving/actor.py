@@ -16,14 +16,14 @@ from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 
 from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
-from negsift.service.cluster.actor_records import own_incarnation
+from negsift.service.cluster.actor_records import are_up, own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
@@ -32,12 +32,13 @@ from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
+from negsift.service.monitoring.ray_gauges import ray_exporter
 from negsift.service.monitoring.round_stats import Lags
 from negsift.service.scoring.shard_memory import resident_bytes
 from negsift.service.selection.coordinator import select
 from negsift.service.serving.fair_queue import FairQueue
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, Wire, answer_of, error_of, parse
-from negsift.service.serving.registry import TaskRegistry, TaskRound
+from negsift.service.serving.registry import RegisteredTask, TaskRegistry, TaskRound
 from negsift.service.serving.shard_specs import ShardSpecs
 
 _SPECS = 16
@@ -71,11 +72,13 @@ class ServiceActor:
         self._ledger, self._incarnation = RecoveryLedger(self._recovery), own_incarnation()
         self._specs = ShardSpecs(Location.of(spec.pool), spec.config, spec.shards)
         self._tasks = TaskRegistry(self._specs, self._records)
-        factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}", spec.group)
+        factory = ScorerFactory(spec.resources, f"{spec.name}-{uuid.uuid4().hex[:4]}", spec.group, spec.name)
         self._group = ScorerGroup.start(factory, spec.shards)
         cpus, gpus = spec.resources
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
-        self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name)
+        exporter = ray_exporter()
+        self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name, exporter)
+        exporter.watch(lambda: self._metrics.scorers(are_up(self._group.scorers)))
         self._spec_refs = LruCache[str, SpecRef](_SPECS)
         self._shards: dict[int, ScorerStatus] = {}
         self._since, self._busy = time.time(), 0
@@ -92,7 +95,7 @@ class ServiceActor:
 
     async def register(self, request: Mapping[str, Any]) -> Wire:  # Any: as in Wire
         """Add a task; gives its name, and the pool's size and version."""
-        return await self._answer("", asyncio.to_thread(lambda: self._tasks.register(parse(TaskSpec, request))))
+        return await self._answer("", asyncio.to_thread(self._register, request))
 
     async def select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
         """One round of a task; `weights` are arrays by name, or a list with the one reference to them."""
@@ -105,6 +108,8 @@ class ServiceActor:
     async def forget(self, task: str) -> Wire:
         """Remove a task."""
         self._tasks.forget(task)
+        if (name := task.partition("#")[0]) not in self._tasks.names:
+            self._metrics.end(name)
         return {}
 
     async def status(self) -> Wire:
@@ -135,6 +140,9 @@ class ServiceActor:
         except NegsiftError as error:
             self._metrics.failed(task.partition("#")[0], error)
             return error_of(error)
+        except RayTaskError as error:  # what a model or a pool raises
+            self._metrics.failed(task.partition("#")[0], error)
+            raise
         finally:
             self._busy -= 1
             self._used = time.monotonic()
@@ -144,9 +152,18 @@ class ServiceActor:
         self._ask_shards()
         return {}
 
+    def _register(self, request: Mapping[str, Any]) -> Wire:  # Any: as in Wire
+        answer = self._tasks.register(parse(TaskSpec, request))
+        self._begin(self._tasks.entry(str(answer["task"]).partition("#")[0]))
+        return answer
+
+    def _begin(self, entry: RegisteredTask) -> None:
+        self._metrics.begin(entry.spec.task, entry.task.strategy, entry.task.policy.staleness)
+
     async def _select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
         came = time.monotonic()
         task_round = self._tasks.round(parse(RoundSpec, request))  # before any await, so in the order of arrival
+        self._begin(task_round.entry)  # if it did so in an earlier process of this actor
         call = str(ray.get_runtime_context().get_task_id())  # the same if Ray repeats the call
         async with self._queue.turn(task_round.name):
             self._ledger.begin(call)
@@ -184,8 +201,7 @@ class ServiceActor:
         for number, answer in enumerate(answers):
             with suppress(RayActorError):  # one that is being restarted has none
                 if answer in ready:
-                    status = self._shards[number] = ray.get(answer)
-                    self._metrics.shard(status.name, status.memory.memory_bytes, status.memory.kept_bytes)
+                    self._shards[number] = ray.get(answer)
 
     def _clear(self) -> None:
         self._records.clear()

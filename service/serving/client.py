@@ -48,7 +48,7 @@ class AttachedService(Service):
             "part": round.subset.bags if round.all_scores and round.subset else None,
         }  # fmt: skip
         weights = put(dict(snapshot.weights), "the weights")
-        call = self._actor.select.options(name=f"{self._task or 'task'}.select")
+        call = self._actor.select.options(name="service.select")
         return RayPending(call.remote(request, [weights]), selection_of, self._described, _REMEDY, weights=weights)
 
     def describe(self) -> str:

@@ -72,14 +72,14 @@ class TaskRegistry:
     def forget(self, task: str) -> None:
         """Remove a task; nothing happens if it is gone, or was registered again."""
         name, _, token = task.partition("#")
-        if name in self.names and self._entry(name).token == token:
+        if name in self.names and self.entry(name).token == token:
             self._tasks.pop(name)
             del self._records[name]
 
     def round(self, request: RoundSpec) -> TaskRound:
         """The round requested; raises BadInput if its task is unknown or another program's, or its version no use."""
         name, _, token = request.task.partition("#")
-        entry = self._entry(name)
+        entry = self.entry(name)
         if token != entry.token:
             raise BadInput(f"task {name!r}, registered again by another program", "its own", "choose another name")
         version = request.epoch if request.version is None else request.version
@@ -101,7 +101,7 @@ class TaskRegistry:
     def refresh(self, task: str, version: int | None) -> Wire:
         """Have a task's rounds use another version of the pool, by default the newest; gives its number and size."""
         name, _, token = task.partition("#")
-        entry = self._entry(name)
+        entry = self.entry(name)
         pool = self._specs.pool(entry.spec.target, version)
         if token == entry.token:
             entry.spec = replace(entry.spec, pool_version=pool.version)
@@ -116,12 +116,13 @@ class TaskRegistry:
     def status(self) -> Iterator[Wire]:
         """A record a task."""
         for name in self.names:
-            entry = self._entry(name)
+            entry = self.entry(name)
             spec, strategy = entry.spec, type(entry.task.strategy).__name__
             facts = {"target": spec.target, "strategy": strategy, "k": spec.k, "pool_version": spec.pool_version}
             yield {"task": name, **facts, "model": entry.spec_digest, **entry.stats.status()}
 
-    def _entry(self, name: str) -> RegisteredTask:
+    def entry(self, name: str) -> RegisteredTask:
+        """The task of that name; raises UnknownName."""
         entry = self._tasks.get(name)
         if entry is not None:
             return entry

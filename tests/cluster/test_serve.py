@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.serving import directory
 from negsift.service.strategies.base import Prepared, Strategy
 from tests.cluster import client
+from tests.cluster.metrics_port import exported
 from tests.cluster.serving import LIMIT_S, ROOT, actors, await_line, deploy, eventually, outside, program
 from tests.unit.pages import blocks
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -215,30 +215,37 @@ def test_what_a_service_does_is_on_rays_metrics_port(birds: str) -> None:
         for epoch in range(2):
             sampler.select(model.state_dict(), epoch)
         code, said, _ = deploy("serve", "status")
+        bags = len(sampler.pool)
+        expected = {
+            "rounds_total": 2.0, "bags_scored_total": 2.0 * bags, "epoch": 1.0, "weights_version": 1.0,
+            "staleness_epochs": 0.0, "selection_overlap_ratio": 1.0, "pool_coverage_ratio": pytest.approx(10 / bags),
+            "rounds_failed_total": 0.0, "retries_total": 0.0, "repaired_shards_total": 0.0,
+        }  # fmt: skip
+        assert eventually(lambda: expected == {key: exported(task="watched").get(key) for key in expected})
     assert code == 0
     assert "scorer-1" in said
     assert re.search("^watched +bird +Entropy ", said, re.MULTILINE)
-    port = ray.nodes()[0]["MetricsExportPort"]  # type: ignore[no-untyped-call]  # Ray leaves it untyped
 
-    def shown() -> dict[str, float]:
-        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=LIMIT_S).read().decode()
-        lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith("ray_negsift_")]
-        mine = [(key, value) for key, _, value in lines if 'task="watched"' in key or 'shard="scorer-1"' in key]
-        return {key.partition("{")[0].removeprefix("ray_negsift_"): float(value) for key, value in mine}
 
-    bags = len(sampler.pool)
-    expected = {
-        "rounds_total": 2.0, "bags_scored_total": 2.0 * bags, "weights_version": 1.0, "staleness": 0.0,
-        "selection_overlap": 1.0, "pool_coverage": pytest.approx(10 / bags),
-    }  # fmt: skip
-    also = {"shard_memory_bytes", "stage_seconds_total", "publish_lag_seconds", "wait_seconds", "pool_version"}
-
-    def complete() -> bool:
-        found = shown()
-        return also <= found.keys() and all(found.get(name) == value for name, value in expected.items())
-
-    assert eventually(complete), shown()
-    assert shown()["shard_memory_bytes"] > 1 << 20
+def test_a_task_is_counted_from_its_registration_to_its_end(birds: str) -> None:
+    actor = directory.find()
+    model = {"name": "linear"}
+    request = {
+        "protocol": 1,
+        "task": "counted",
+        "model": model,
+        "strategy": {"name": "entropy"},
+        "target": "bird",
+        "k": 5,
+    }
+    task = ray.get(actor.register.remote({**request, "seed": 0}), timeout=LIMIT_S)["task"]
+    assert eventually(lambda: exported(task="counted").get("rounds_total") == 0)
+    ray.get(actor.forget.remote(task), timeout=LIMIT_S)
+    assert eventually(lambda: not exported(task="counted"), limit_s=60)
+    scorer = exported(shard="scorer-1", service="birds")  # whose series are older, and still there
+    assert scorer["shard_up"] == 1
+    assert scorer["shard_memory_bytes"] > 1 << 20
+    assert "shard_bags_embedded_total" in scorer
 
 
 def test_a_table_that_grew_is_taken_in_when_asked_for(birds: str, pool: Path) -> None:

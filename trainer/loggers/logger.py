@@ -5,7 +5,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from negsift.common.overrides import flat
 from negsift.trainer.folder import Json
@@ -28,6 +28,14 @@ class Logger(Protocol):
         """Write what is not written yet; the run is over, for now at least."""
 
 
+@runtime_checkable
+class OpenedLogger(Logger, Protocol):
+    """A logger that is told of the run before its first epoch."""
+
+    def open(self) -> None:
+        """The run begins, or goes on, in this process."""
+
+
 class RunLoggers:
     """The loggers of one run. What one raises is told once and counted in `failed`, by its name; the run goes on."""
 
@@ -35,6 +43,12 @@ class RunLoggers:
         self._loggers = [(type(logger).__name__, logger) for logger in loggers]
         self._in_a_row = Counter[str]()
         self.failed = Counter[str]()
+
+    def open(self) -> None:
+        """Tell the loggers that want to know that the run begins."""
+        for name, logger in self._loggers:
+            if isinstance(logger, OpenedLogger):
+                self._call(name, logger.open)
 
     def log(self, record: Json, step: int) -> None:
         """Give the numbers of a record, nested as in the run's files, to every logger."""
