@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,12 @@ STAGES = ("select", "train", "evaluate")
 _SHOWN = {"run_loss": "loss", "run_val_ap_ratio": "val.ap", "run_val_roc_auc_ratio": "val.roc_auc"}
 
 
+def _on_ray() -> "Exporter":
+    from negsift.service.monitoring.ray_gauges import ray_exporter  # imported here: Ray is not needed elsewhere
+
+    return ray_exporter()
+
+
 @dataclass
 class RunMetrics:
     """A logger that shows a run's last epoch, and totals of all of them, until it is closed."""
@@ -25,6 +31,7 @@ class RunMetrics:
     run: str
     recipe: str
     strategy: str
+    make_exporter: "Callable[[], Exporter]" = _on_ray
     _exporter: "Exporter | None" = None
 
     def open(self) -> None:
@@ -44,9 +51,7 @@ class RunMetrics:
 
     def _begun(self) -> "Exporter":
         if self._exporter is None:
-            from negsift.service.monitoring.ray_gauges import ray_exporter  # imported here: Ray is not needed elsewhere
-
-            self._exporter = ray_exporter()
+            self._exporter = self.make_exporter()
             self._exporter.watch(self._measure)
             self._add(self._exporter, 0, dict.fromkeys(STAGES, 0.0))
         return self._exporter

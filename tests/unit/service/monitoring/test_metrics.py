@@ -87,6 +87,7 @@ def test_a_round_adds_no_series_but_those_of_values() -> None:
     assert not any(name.endswith("_total") for name, _ in added)
     finish(metrics, Account(seconds={"prepare": 0.5}), epoch=8)
     assert noted.export().keys() == before | added
+    assert len(before | added) == 25  # as docs/shared-service.md says
 
 
 def test_the_limit_of_staleness_is_shown_where_there_is_one() -> None:
