@@ -1,6 +1,5 @@
 """What Ray's own records say of actors and their restarts."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import ray
@@ -19,12 +18,6 @@ def being_restarted() -> set[str]:
     """The actors of this job whose process is gone and not there again; calls to them fail seconds later only."""
     job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
     return set(actors(job_id=job, actor_state_name="RESTARTING"))
-
-
-def are_up(handles: Iterable[Any]) -> list[bool]:  # Any: actor handles
-    """Whether each actor of this job has a process, as far as Ray knows."""
-    gone = being_restarted()
-    return [actor_id(handle) not in gone for handle in handles]
 
 
 def actor_id(handle: Any) -> str:  # Any: an actor handle

@@ -7,11 +7,12 @@ from ray.exceptions import RayError
 
 from negsift.common.errors import NegsiftError
 from negsift.common.types import Round, Selection
-from negsift.service.cluster.actor_records import are_up, own_incarnation
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.references import WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.fleet.failover import Limits
 from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics, strategy_name
@@ -34,7 +35,7 @@ class CoordinatorActor:
         self._shares_instances = shares_instances
         exporter = ray_exporter()
         self._metrics, self._stats = ServiceMetrics(factory.tag, exporter), dict[str, RoundStats]()
-        exporter.watch(lambda: self._metrics.scorers(are_up(self._group.scorers)))
+        watch_scorers(exporter, self._metrics, self._group)
 
     def __repr__(self) -> str:
         return "coordinator"

@@ -23,12 +23,13 @@ from negsift.common.data.table.location import Location
 from negsift.common.errors import NegsiftError, ServiceError
 from negsift.common.lru_cache import LruCache
 from negsift.common.weights import weights_digest
-from negsift.service.cluster.actor_records import are_up, own_incarnation
+from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.references import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.recovery_ledger import RecoveryLedger
 from negsift.service.monitoring.metrics import ServiceMetrics
@@ -78,7 +79,7 @@ class ServiceActor:
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
         exporter = ray_exporter()
         self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name, exporter)
-        exporter.watch(lambda: self._metrics.scorers(are_up(self._group.scorers)))
+        watch_scorers(exporter, self._metrics, self._group)
         self._spec_refs = LruCache[str, SpecRef](_SPECS)
         self._shards: dict[int, ScorerStatus] = {}
         self._since, self._busy = time.time(), 0

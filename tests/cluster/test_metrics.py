@@ -6,16 +6,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import ray
 
 from negsift.common.data.bagset import BagSet
 from negsift.common.models.bag import BagClassifier
 from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
 from negsift.service import NegativeSampler
+from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.config import FleetConfig
 from negsift.service.monitoring.catalogue import METRICS
+from negsift.service.monitoring.metrics import ServiceMetrics
 from tests.cluster.metrics_port import exported, series, task_names
-from tests.cluster.serving import eventually
+from tests.cluster.serving import LIMIT_S, eventually
+from tests.unit.service.monitoring.gauges import Noted
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 OWN = {label for metric in METRICS.values() for label in metric.labels}
@@ -79,10 +84,25 @@ def test_rounds_add_no_series_and_no_names_of_tasks(bags: tuple[BagSet, BagSet],
 def after(rounds: int, sampler: NegativeSampler) -> set[str]:
     """The names and labels of a sampler's series after so many rounds, and after its scorers' next export."""
     tag = sampler._service.group.factory.tag  # type: ignore[attr-defined]  # a RayService
-    whole = {"rounds_total", "shard_up", "shard_memory_bytes"}
+    of_service = {name.removeprefix("negsift_") for name, metric in METRICS.items() if "service" in metric.labels}
+    whole = of_service - {"staleness_limit_epochs", "shard_gpu_memory_bytes"}  # there is neither
     assert eventually(
         lambda: exported(service=tag).get("rounds_total") == rounds and whole <= exported(service=tag).keys()
     )
     of_sampler = [(name, labels) for name, labels, _ in series("ray_negsift_") if labels.get("service") == tag]
     assert {key for _, labels in of_sampler for key in labels} <= OWN | OF_NODE
     return {f"{name} {sorted(labels.items())}" for name, labels in of_sampler}
+
+
+def test_a_scorer_without_a_process_is_shown_as_down_until_it_is_back() -> None:
+    noted, group = Noted(), ScorerGroup.start(ScorerFactory((0.25, 0.0), "seen"), 2)
+    try:
+        group.await_start(LIMIT_S)
+        watch_scorers(noted.exporter, ServiceMetrics("birds", noted.exporter), group)
+        assert noted.total("shard_up", service="birds") == 2
+        ray.kill(group.scorers[1], no_restart=False)
+        assert eventually(lambda: noted.total("shard_up", shard="scorer-1") == 0)
+        assert noted.total("shard_up", shard="scorer-0") == 1
+        assert eventually(lambda: noted.total("shard_up", shard="scorer-1") == 1)
+    finally:
+        group.kill()
