@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,6 @@ def configured_run(arguments: argparse.Namespace) -> "RunConfig":
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from negsift.deploy.json_lines import log_as_json
     from negsift.deploy.recipes import default_folder
 
     config = configured_run(arguments)
@@ -55,12 +55,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
         print(describe_run(config, out))
         return
+    say: Callable[[str], None] = print
     if config.log.format == "json":
+        from negsift.deploy.json_lines import log_as_json
+
         log_as_json()
+        say = log.info
     from negsift.deploy.train import train  # not before the settings are known to be usable
 
-    result = train(config, out)
-    if config.log.format == "json":
-        log.info(result)
-    else:
-        print(result)
+    say(train(config, out))

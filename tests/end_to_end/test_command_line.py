@@ -61,6 +61,18 @@ def picks(folder: Path) -> list[list[int]]:
     return [pq.read_table(path)["index"].to_pylist() for path in sorted(folder.glob("selections/*.parquet"))]
 
 
+def test_all_that_a_run_says_can_be_json(undisturbed: Path, tmp_path: Path) -> None:
+    said = subprocess.run(
+        command(tmp_path / "run", "log.format=json"), cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    lines = [json.loads(line) for line in said.splitlines()]
+    epochs = [line for line in lines if line.get("event") == "epoch"]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert [(line["run"], line["epoch"]) for line in epochs] == [("run", epoch) for epoch in range(len(epochs))]
+    assert len(epochs) == results(undisturbed)["epochs_run"]
+    assert lines[-1]["message"].startswith("svm_margin: test AP")
+
+
 @pytest.mark.parametrize(
     "word", [pytest.param("digits", marks=SLOW), "epoch  0", pytest.param("epoch  3", marks=SLOW), "epoch  5"]
 )
