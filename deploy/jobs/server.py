@@ -20,6 +20,8 @@ PORT = 8265
 """Where Ray's dashboard, which takes the jobs, listens by default."""
 VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _ANSWER_S = 5.0
+_TALKATIVE = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging")
+"""Modules of Ray that tell of each package and connection."""
 
 
 @contextmanager
@@ -28,7 +30,8 @@ def job_server(address: str | None) -> Iterator[JobSubmissionClient]:
 
     Raises BadInput for what is no address, where nobody listens or no Ray does, and for a token missing or wrong.
     """
-    logging.getLogger("ray.dashboard").setLevel(logging.WARNING)  # else Ray tells of each package and connection
+    for name in _TALKATIVE:
+        logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)
     url = _url(address or next(filter(None, map(os.environ.get, VARIABLES)), f"http://127.0.0.1:{PORT}"))
     with unchanged_environment():
         for variable in VARIABLES:
