@@ -39,8 +39,8 @@ def main(server: str) -> None:
     asked = list(questions(json.loads(DASHBOARD.read_text())["panels"]))
     found = [answers(server, question) for _, question in asked]
     for (title, question), count in zip(asked, found, strict=True):
-        print(f"{count:3}  {title}" + ("" if count else f"   no answer to {question}"))
-    print(f"{len(asked)} questions, {found.count(0)} without an answer")
+        sys.stdout.write(f"{count:3}  {title}" + ("\n" if count else f"   no answer to {question}\n"))
+    sys.stdout.write(f"{len(asked)} questions, {found.count(0)} without an answer\n")
 
 
 if __name__ == "__main__":
