@@ -9,7 +9,6 @@ from pathlib import Path
 
 from negsift.common.errors import BadInput
 
-NAME = ".lock"
 _WAIT_S = 10.0
 """A process that was killed may need some seconds to be gone, with those that it has started."""
 _LOOK_S = 0.1
@@ -19,15 +18,11 @@ _LOOK_S = 0.1
 def sole_user(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder that is there. Raises BadInput if another process of this machine does, and goes on.
 
-    On a file system without locks, and in a folder that can't be written, nobody is kept out.
+    On a file system that does not lock folders nobody is kept out.
     """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        opened = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError:
-        yield
-        return
-    try:
-        with suppress(OSError):  # of a file system without locks
+        with suppress(OSError):  # of such a file system
             _lock(opened, folder)
         yield
     finally:

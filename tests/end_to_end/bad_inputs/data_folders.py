@@ -112,7 +112,10 @@ def _lists(train: str | bytes, test: str | bytes = 'a, 0, 1, "/m/high"\n') -> Ma
     return both(written(f"in/{_LIST}", train), written("in/eval_segments.csv", test))
 
 
-_LISTED = _lists('aaaaaaaaaaa, 0.000, 1.000, "/m/high"\n', 'aaaaaaaaaaa, 0.000, 1.000, "/m/high"\n')
+_LISTED = both(
+    _lists('aaaaaaaaaaa, 0.000, 1.000, "/m/high"\n', 'bbbbbbbbbbb, 0.000, 1.000, "/m/high"\n'),
+    lambda: written("in/bbbbbbbbbbb.flac", encoded_clip(0))(),
+)
 _CLIP = both(_LISTED, lambda: written("in/aaaaaaaaaaa.flac", encoded_clip(0))())
 
 

@@ -37,7 +37,6 @@ def test_a_second_program_is_told_and_a_killed_one_is_no_hindrance(
         pass
 
 
-def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / folder_lock.NAME).symlink_to(tmp_path / "other")
+def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     with sole_user(tmp_path):
-        assert not (tmp_path / "other").exists()
+        assert not list(tmp_path.iterdir())

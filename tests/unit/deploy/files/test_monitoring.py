@@ -83,7 +83,7 @@ def test_compose_mounts_files_that_are_there() -> None:
     mounts = [mount.split(":")[0] for service in compose["services"].values() for mount in service["volumes"]]
     assert all((FOLDER / mount).is_file() for mount in mounts if mount.startswith("./"))
     found = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"][0]["file_sd_configs"]
-    assert found == [{"files": ["/tmp/ray/prom_metrics_service_discovery.json"]}]
+    assert found == [{"files": ["/tmp/ray/prom_metrics_service_discovery.json"], "refresh_interval": "30s"}]
     assert "/tmp/ray" in mounts
 
 
