@@ -12,9 +12,8 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from negsift.common.environment import unchanged_environment
 from negsift.common.errors import BadInput
-from negsift.service.cluster.token import send_token
+from negsift.service.cluster.token import kept_authentication, send_token
 
 PORT = 8265
 """Where Ray's dashboard, which takes the jobs, listens by default."""
@@ -33,7 +32,7 @@ def job_server(address: str | None) -> Iterator[JobSubmissionClient]:
     for name in _TALKATIVE:
         logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)
     url = _url(address or next(filter(None, map(os.environ.get, VARIABLES)), f"http://127.0.0.1:{PORT}"))
-    with unchanged_environment():
+    with kept_authentication():
         for variable in VARIABLES:
             os.environ.pop(variable, None)
         yield _client(url)

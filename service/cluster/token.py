@@ -7,14 +7,16 @@ out whether it demands one; Ray itself would have to be told, and would try for 
 import os
 import secrets
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
 from ray._private.grpc_utils import init_grpc_channel
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # its stub lacks them
+from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, get_authentication_mode  # type: ignore[attr-defined]  # its stub lacks them
 from ray.exceptions import AuthenticationError
 
+from negsift.common.environment import unchanged_environment
 from negsift.common.errors import BadInput, UnknownName
 from negsift.service.cluster.address import no_cluster
 
@@ -45,6 +47,18 @@ def unlock(address: str) -> None:
     send_token(cluster, chosen or "token")  # the mode of this process is "disabled" by now
     if not _is_let_in(address):
         raise BadInput(f"a token that {cluster} refuses", "the one it was started with", _WHERE)
+
+
+@contextmanager
+def kept_authentication() -> Iterator[None]:
+    """Afterwards this process sends a token, or none, as before: it may have joined another cluster."""
+    demands = get_authentication_mode() == AuthenticationMode.TOKEN
+    try:
+        with unchanged_environment():
+            yield
+    finally:
+        with unchanged_environment():
+            _set_mode("token" if demands else "disabled")
 
 
 def send_token(cluster: str, chosen: str | None = None) -> None:
