@@ -90,6 +90,7 @@ def results(folder: Path) -> dict[str, Any]:
     return {key: summary[key] for key in ("epochs_run", "best_epoch", "val", "test", "last", "bags")}
 
 
+@pytest.mark.slow  # what `negsift submit` does ends so, too
 def test_a_job_ends_with_the_metrics_of_the_local_run(head: Head, tmp_path: Path) -> None:
     job = [sys.executable, *TRAIN, "--out", str(tmp_path / "job")]
     submit = [RAY, "job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job]

@@ -117,10 +117,8 @@ def resize(disk: Path, kib: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={kib}k", str(disk)], check=True)
 
 
-@pytest.mark.parametrize(
-    ("kib", "told"),
-    [(400, "No space left on device"), pytest.param(8, "nothing could be written", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kib", "told"), [(400, "No space left on device"), (8, "nothing could be written")])
 def test_a_full_disk_fails_trials_in_one_line_and_with_room_the_same_command_ends_them(
     local_ray: None, disk: Path, kib: int, told: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
