@@ -66,7 +66,7 @@ class RunFolder:
         know, since it is of an earlier version, may have the value that they have in `default`.
         """
         if self.config is None:
-            self._require_writable()
+            self.require_writable()
             self._require_no_folders()
             return False
         differing = self.differing(config, default) - set(free)
@@ -166,7 +166,7 @@ class RunFolder:
         done = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
         return f"{done} saved in {self.path}; the same command resumes the run"
 
-    def _require_writable(self) -> None:
+    def require_writable(self) -> None:
         """Raise BadInput if the folder can't be made or written, before any work is done."""
         path = self.path.absolute()
         nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))

@@ -48,6 +48,7 @@ def run_sweep(study: Study, out: Path, options: SweepOptions) -> None:
     """
     trials = study.trials(options.yes)
     folder = SweepFolder(out.resolve())
+    RunFolder(folder.path).require_writable()
     folder.require_recipe(study.base.recipe)
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)

@@ -43,9 +43,11 @@ def connect(dashboard: bool = False) -> None:
 def _kept_sigterm() -> Iterator[None]:
     """A handler of SIGTERM that the program has set stays; Ray puts its own in the place of any."""
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if callable(before) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def require_cluster(purpose: str) -> None:

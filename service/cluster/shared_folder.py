@@ -17,9 +17,20 @@ _ANSWER_S = 15.0
 def require_shared(folder: Path, option: str) -> None:
     """Raise BadInput if a node of the cluster does not see what this process writes to `folder`, given by `option`."""
     connect()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
-        _require_seen(Path(probe.name), f"{option} {folder}", f"choose another {option}")
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-")  # noqa: SIM115  # closed below
+    except OSError as error:
+        found = f"{option} {folder} not writable ({error.strerror})"
+        raise BadInput(found, "a folder to write to", f"choose another {option}") from None
+    try:
+        with probe:
+            _require_seen(Path(probe.name), f"{option} {folder}", f"choose another {option}")
+    except BadInput:
+        if made:
+            folder.rmdir()
+        raise
 
 
 def require_seen(path: Path, option: str) -> None:

@@ -27,6 +27,8 @@ CASES: dict[str, Case] = {
     **{f"images, the cache is {kind}": case("train images data.root=in data.target=a data.bag_size=1 data.image_size=16", "cache.*NEGSIFT_CACHE",
                                             both(_IMAGES, make), env={"NEGSIFT_CACHE": "cache"}, unprivileged=True)
        for kind, make in (*not_files("cache"), ("a file", written("cache", "")), ("sealed", _sealed("cache"))) if kind != "folder"},
+    **{f"a sweep's folder is {place}": case(f"sweep digits --over seed=0 --out {place}", "not a folder", written("file", ""))
+       for place in ("file", "file/x", "/proc/self/status", "/dev/null")},
     **{f"clips, the cache is {kind}": case(f"{_CLIPS} data.target=/m/high", "cache.*NEGSIFT_CACHE", both(_CLIP, make), env={"NEGSIFT_CACHE": "cache"}, unprivileged=True)
        for kind, make in (*not_files("cache"), ("a file", written("cache", "")), ("sealed", _sealed("cache"))) if kind != "folder"},
     **{f"the demo's clips, the cache is {kind}": case("train audio-demo", "cache.*NEGSIFT_CACHE", make, env={"NEGSIFT_CACHE": "cache"}, unprivileged=True)
