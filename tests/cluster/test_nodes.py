@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -57,8 +58,10 @@ def nodes(no_local_ray: None) -> Iterator[Nodes]:
 def test_a_folder_that_a_node_does_not_see_is_refused(nodes: Nodes, tmp_path: Path) -> None:
     require_shared(tmp_path, "--out")
     require_seen(tmp_path, "data.root")
-    opened = os.open(tmp_path, os.O_RDONLY)
-    mine = Path(f"/proc/self/fd/{opened}")  # nobody else's
+    folder = os.open(tmp_path, os.O_RDONLY)
+    opened = fcntl.fcntl(folder, fcntl.F_DUPFD_CLOEXEC, 900)
+    os.close(folder)
+    mine = Path(f"/proc/self/fd/{opened}")  # a worker has no file of so high a number
     with pytest.raises(
         BadInput, match=r"--out /proc/self/fd/\d+, which 3 of the 3 nodes don't see .*choose another --out"
     ):
