@@ -1,19 +1,17 @@
 """What a run would do, before it does it: its folder, its scorers and workers, and where they find room."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run import pinned
 from negsift.deploy.text_table import text_table
-from negsift.service.fleet.placement import placed
+from negsift.service.fleet.placement import Free, Needs, less, packed, placed
 from negsift.trainer.folder import RunFolder
 
-Needs = tuple[float, float]
-"""CPUs and GPUs."""
-Free = Mapping[str, Mapping[str, float]]
-"""What nobody uses now, by node and kind."""
+Group = tuple[int, Needs]
+"""How many, and what each needs."""
 
 
 def describe_run(config: RunConfig, out: Path) -> str:
@@ -22,37 +20,40 @@ def describe_run(config: RunConfig, out: Path) -> str:
     state, workers = _state(pinned(config, folder), folder), config.training.workers
     if workers == 1 and not config.fleet.on_ray:
         return f"{state}\n{config.fleet.shard_count()} shards score in this process, which trains"
-    from negsift.deploy.workers import fleet_beside
+    from negsift.deploy.workers import worker_needs
     from negsift.service.cluster.connect import connect
-    from negsift.service.cluster.resources import free_by_node, shard_count
-    from negsift.service.cluster.room import find_room
+    from negsift.service.cluster.resources import free_by_node, node_names, obtainable_resources, shard_count
+    from negsift.service.cluster.room import Room, find_room
 
     connect(config.fleet.dashboard)
-    fleet, room, free = fleet_beside(workers, config.fleet), find_room(), free_by_node()
-    shards = shard_count(room.resources, fleet)
-    lines = placement(free, (shards, room.needs(fleet, shards)), 0 if workers == 1 else workers)
-    return "\n".join([state, *lines])
+    found = worker_needs(workers, config.fleet)
+    each, workers = (found.get("CPU", 0.0), found.get("GPU", 0.0)), workers if found else 0
+    names, free = node_names(), free_by_node()
+    free = {names[node]: have for node, have in free.items()}
+    trainers = packed(free, each, workers)
+    room, left = find_room(), less(free, each, trainers)
+    if room.group is None:
+        most = {kind: have - workers * found.get(kind, 0.0) for kind, have in obtainable_resources().items()}
+        room = Room.of(list(left.values()), most)
+    shards = shard_count(room.resources, config.fleet)
+    scorers = (shards, room.needs(config.fleet, shards))
+    return "\n".join([state, *placement(free, scorers, (workers, each))])
 
 
-def placement(free: Free, scorers: tuple[int, Needs], workers: int) -> Iterator[str]:
-    """A line on the `scorers` (how many, and what each needs) and trainer workers, the nodes, and what has no room."""
-    each: Needs = (1.0, 1.0 if any(node.get("GPU") for node in free.values()) else 0.0)
-    trainers = placed(free, each, workers)
-    found = placed({node: _less(have, each, trainers[node]) for node, have in free.items()}, scorers[1], scorers[0])
-    trains = f"{workers} trainer workers of {_text(each)}" if workers else "this process trains"
+def placement(free: Free, scorers: Group, workers: Group) -> Iterator[str]:
+    """A line on the scorers and trainer workers (how many, and what each needs), the nodes, and what has no room."""
+    trainers = packed(free, workers[1], workers[0])
+    found = placed(less(free, workers[1], trainers), scorers[1], scorers[0])
+    trains = f"{workers[0]} trainer workers of {_text(workers[1])}" if workers[0] else "this process trains"
     yield f"{scorers[0]} scorers of {_text(scorers[1])}; {trains}"
     rows = [
         (*node.split(), f"{have.get('CPU', 0.0):g}", f"{have.get('GPU', 0.0):g}", found[node], trainers[node])
         for node, have in free.items()
     ]
     yield from text_table("node id CPUs GPUs scorers workers", rows)
-    lacking = {"scorers": scorers[0] - sum(found.values()), "workers": workers - sum(trainers.values())}
+    lacking = {"scorers": scorers[0] - sum(found.values()), "workers": workers[0] - sum(trainers.values())}
     waiting = [f"{count} {who}" for who, count in lacking.items() if count]
     yield f"no room now for {' and '.join(waiting)}: they would wait" if waiting else "all of them have room"
-
-
-def _less(have: Mapping[str, float], needs: Needs, count: int) -> Mapping[str, float]:
-    return {kind: have.get(kind, 0.0) - count * need for kind, need in zip(("CPU", "GPU"), needs, strict=True)}
 
 
 def _text(needs: Needs) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
@@ -23,7 +23,7 @@ from negsift.deploy.origin import negatives, origin
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.versions import versions
-from negsift.deploy.workers import fleet_beside, tell_of_gpus, trained
+from negsift.deploy.workers import trained, trainer_room
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
@@ -32,6 +32,9 @@ from negsift.trainer.loggers.logger import Logger
 from negsift.trainer.loggers.make import make_loggers
 from negsift.trainer.report import ReportedRun
 from negsift.trainer.trainer import RunSpec, TrainerConfig
+
+if TYPE_CHECKING:
+    from negsift.service.cluster.reservation import Reservation
 
 log = logging.getLogger(__name__)
 Shared = tuple[DataConfig, ModelConfig, FleetConfig]
@@ -58,13 +61,17 @@ class Runner:
         if summary is not None:
             log.info("%s is finished already", out)
             return summary
-        fleet = fleet_beside(config.training.workers, config.fleet)
+        with trainer_room(config.training.workers, config.fleet) as room:
+            return self._run(config, folder, room, loggers)
+
+    def _run(
+        self, config: RunConfig, folder: RunFolder, room: "Reservation | None", loggers: tuple[Logger, ...]
+    ) -> Json:
+        fleet, out = config.fleet if room is None else replace(config.fleet, kind="ray"), folder.path
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self.sampler(replace(config, fleet=fleet), split)
-        if fleet.on_ray and config.training.workers == 1:
-            tell_of_gpus()
-        if is_job() or config.training.workers > 1:
+        if is_job() or room is not None:
             from negsift.service.cluster.shared_folder import require_shared  # imported here: others need no Ray
 
             require_shared(out, "--out")
@@ -74,7 +81,7 @@ class Runner:
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         with sole_user(out):
-            return trained(spec, trainer, config.seed, config.fleet.start_s)
+            return trained(spec, trainer, config.seed, room, config.fleet.start_s)
 
     def split(self, config: DataConfig) -> Split:
         """The bags, loaded once."""

@@ -84,13 +84,18 @@ class ScratchFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def train_together(spec: RunSpec, config: TrainerConfig, seed: int, start_s: float = 300.0) -> Json:
+def train_together(
+    spec: RunSpec, config: TrainerConfig, seed: int, each: Mapping[str, float], start_s: float = 300.0
+) -> Json:
     """Train with `config.training.workers` workers to the end, or resume, and return the run's summary.
 
-    Each worker has what `worker_needs` says. Exceptions of a worker are raised unchanged. Raises ServiceError after
-    too many losses or where workers have no room for `start_s` seconds, Interrupted on Ctrl-C.
+    Each worker has `each` of the cluster, CPUs and GPUs. Exceptions of a worker are raised unchanged. Raises
+    ServiceError after too many losses or where workers have no room for `start_s` seconds, Interrupted on Ctrl-C.
     """
     folder = RunFolder(spec.folder.path.resolve())  # workers have other working directories
+    scaling = ScalingConfig(
+        num_workers=config.training.workers, use_gpu=bool(each.get("GPU")), resources_per_worker=dict(each)
+    )
     with ScratchFolder(folder.path / ".train") as scratch, _log_queue() as lines, _restored_ctrl_c():
         # In a list, so that Ray does not fetch the value wherever the reference passes.
         job: Sequence[ray.ObjectRef[Job]] = [ray.put((replace(spec, folder=folder), config, seed))]
@@ -99,7 +104,7 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int, start_s: flo
             with unchanged_environment():
                 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
                 os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(start_s)
-                return fit_with_restarts(work, config.training.workers, scratch)
+                return fit_with_restarts(work, scaling, scratch)
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
             raise Interrupted(_saved(folder)) from None
         except TrainingFailedError as error:
@@ -108,7 +113,7 @@ def train_together(spec: RunSpec, config: TrainerConfig, seed: int, start_s: flo
             raise ServiceError(found, _saved(folder)) from error
 
 
-def fit_with_restarts(work: Callable[[], Json], workers: int, scratch: ScratchFolder) -> Json:
+def fit_with_restarts(work: Callable[[], Json], scaling: ScalingConfig, scratch: ScratchFolder) -> Json:
     """What rank 0's work gives in the end; raises what a worker recorded, and the last of too many failures.
 
     The restarts are ours, since Ray Train has none for a worker that is lost in some parts of the group's start.
@@ -116,7 +121,7 @@ def fit_with_restarts(work: Callable[[], Json], workers: int, scratch: ScratchFo
     failures = 0
     while True:
         try:
-            result = _torch_trainer(work, workers, scratch, f"workers-{failures}").fit()
+            result = _torch_trainer(work, scaling, scratch, f"workers-{failures}").fit()
         except TrainingFailedError as error:
             failures += 1
             if scratch.error is not None:  # which a restart would only repeat
@@ -135,19 +140,12 @@ def _lacked_room(error: TrainingFailedError) -> bool:
     return isinstance(error, ControllerError) and isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
 
 
-def worker_needs() -> Mapping[str, float]:
-    """What each worker takes of the cluster: one CPU, and one GPU if the cluster has any."""
-    cluster_resources: Callable[[], dict[str, float]] = ray.cluster_resources
-    return {"CPU": 1.0, "GPU": 1.0} if cluster_resources().get("GPU", 0.0) > 0 else {"CPU": 1.0}
-
-
-def _torch_trainer(work: Callable[[], Json], workers: int, scratch: ScratchFolder, name: str) -> TorchTrainer:
-    has_gpus = "GPU" in worker_needs()
+def _torch_trainer(work: Callable[[], Json], scaling: ScalingConfig, scratch: ScratchFolder, name: str) -> TorchTrainer:
     callbacks: list[Any] = [GroupRelease()]  # Any: Ray Train takes its inner callbacks, too, but types only the outer
     return TorchTrainer(
         work,
-        torch_config=TorchConfig("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout_s=_WAIT_S),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=has_gpus),
+        torch_config=TorchConfig("cpu:gloo,cuda:nccl" if scaling.use_gpu else "gloo", timeout_s=_WAIT_S),
+        scaling_config=scaling,
         run_config=RunConfig(
             name=name, storage_path=str(scratch.path), logging_config=LoggingConfig(log_level="ERROR"),
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0), callbacks=callbacks,

@@ -18,9 +18,9 @@ from negsift.deploy.sweep.progress import SweepProgress, duration
 from negsift.deploy.sweep.study import Study
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.deploy.sweep.tuning import Placement, Work, run_trials
-from negsift.deploy.workers import divided
 from negsift.service.cluster.connect import connect
-from negsift.service.cluster.resources import node_resources, total_resources
+from negsift.service.cluster.reservation import reserved
+from negsift.service.cluster.resources import total_resources
 from negsift.service.cluster.shared_folder import require_seen, require_shared
 from negsift.service.sampler import NegativeSampler
 from negsift.trainer.folder import RunFolder
@@ -149,13 +149,14 @@ def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOp
 
 
 def _shared(runner: Runner, trials: Iterable[TrialSpec], placement: Placement) -> dict[Shared, NegativeSampler]:
-    """A sampler for each pool whose trials score on Ray: the trials use the same scorers."""
+    """A sampler for each pool whose trials score on Ray: the trials use the same scorers, which leave them room."""
     samplers: dict[Shared, NegativeSampler] = {}
+    each = {kind: amount for kind, amount in (("CPU", placement.cpus), ("GPU", placement.gpus)) if amount}
     for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):
         shared = (config.data, config.model, config.fleet)
         if shared not in samplers:
-            fleet = divided(total_resources(), max(1, placement.parallel), config.fleet, node_resources())
-            samplers[shared] = runner.share(replace(config, fleet=fleet))
+            with reserved(max(1, placement.parallel), each, config.fleet.start_s):
+                samplers[shared] = runner.share(config)
     return samplers
 
 

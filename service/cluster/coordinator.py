@@ -11,7 +11,8 @@ from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.references import WeightsRef
-from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_factory import ScorerFactory
+from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.fleet.failover import Limits
 from negsift.service.fleet.recovery_ledger import RecoveryLedger

@@ -5,7 +5,6 @@ A scorer moves between rounds: another one starts on the new node, and takes its
 
 import logging
 import time
-import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -13,62 +12,16 @@ from typing import Any, Self
 import ray
 from ray import ObjectRef
 from ray.exceptions import RayError
-from ray.util.placement_group import PlacementGroup
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import ServiceError
 from negsift.service.cluster.references import ScorerStatus, SpecRef
 from negsift.service.cluster.resources import describe_room, nodes
-from negsift.service.cluster.scorer import Scorer
+from negsift.service.cluster.scorer_factory import ScorerFactory, ScorerHandle
 from negsift.service.cluster.start_up import StartUp
 from negsift.service.fleet.pause_clock import PauseClock
 from negsift.service.fleet.rebalance import Move, plan_moves, room_for
 
 log = logging.getLogger(__name__)
-
-ScorerHandle = Any  # Any: an actor handle, whose methods Ray's types don't show
-
-
-@dataclass(frozen=True)
-class ScorerFactory:
-    """Makes scorers with `resources` (CPUs, GPUs) each, all in `group` if there is one; `tag` tells services apart.
-
-    Metrics say `service`, or the tag where there is none.
-    """
-
-    resources: tuple[float, float]
-    tag: str
-    group: PlacementGroup | None = None
-    service: str = ""
-
-    def start(self, number: int) -> ScorerHandle:
-        """A scorer where there is room, spread over the nodes."""
-        return self._start(number, self.tag)
-
-    def find(self, number: int) -> ScorerHandle:
-        """The scorer of that number that was started, or another one if it is gone for good."""
-        try:
-            return ray.get_actor(f"scorer-{number}-{self.tag}")
-        except ValueError:  # it had moved, and the scorer in its place ended with the coordinator that made it
-            log.info("scorer-%d is replaced", number)
-            return self.replace(number)
-
-    def replace(self, number: int, node: str | None = None) -> ScorerHandle:
-        """Another scorer of that number; on `node`, or elsewhere if that is gone by then."""
-        return self._start(number, f"{self.tag}_{uuid.uuid4().hex[:4]}", node)
-
-    def _start(self, number: int, tag: str, node: str | None = None) -> ScorerHandle:
-        cpus, gpus = self.resources
-        actor = ray.remote(Scorer).options(
-            name=f"scorer-{number}-{tag}", num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
-            scheduling_strategy=self._scheduling(node),
-        )  # fmt: skip
-        return actor.remote(number, cpus, self.service or self.tag)
-
-    def _scheduling(self, node: str | None) -> str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy:
-        if self.group is not None:
-            return PlacementGroupSchedulingStrategy(self.group)
-        return "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
 
 
 @dataclass(frozen=True)
@@ -76,6 +29,7 @@ class PendingMove:
     """A scorer that is starting on a new node, its first answer, and since when."""
 
     move: Move
+    name: str
     actor: ScorerHandle
     answer: ObjectRef[ScorerStatus]
     since: float
@@ -103,7 +57,7 @@ class ScorerGroup:
     @classmethod
     def start(cls, factory: ScorerFactory, shards: int) -> Self:
         """One scorer a shard; as long as it has not answered it counts as one that isn't back."""
-        group = cls(factory, [factory.start(number) for number in range(shards)])
+        group = cls(factory, factory.start(shards))
         group.down = dict.fromkeys(range(shards), group.clock.resume())
         return group
 
@@ -137,6 +91,7 @@ class ScorerGroup:
         """End all scorers."""
         for scorer in self.scorers:
             ray.kill(scorer)
+        self.factory.release_all()
 
     def settle(self, patience_s: float, spec: SpecRef) -> int:
         """Between two rounds: finish and start moves to new nodes; gives how many scorers have moved.
@@ -157,9 +112,9 @@ class ScorerGroup:
 
     def _begin(self, move: Move, spec: SpecRef) -> PendingMove:
         log.info("scorer-%d is being started on node %s, which is new", move.scorer, move.node[:8])
-        actor = self.factory.replace(move.scorer, move.node)
+        name, actor = self.factory.another(move.scorer, move.node)
         actor.build.remote(spec)
-        return PendingMove(move, actor, actor.status.remote(), time.monotonic())
+        return PendingMove(move, name, actor, actor.status.remote(), time.monotonic())
 
     def _finish(self, pending: PendingMove, patience_s: float) -> bool:
         """Whether the scorer has moved."""
@@ -174,8 +129,10 @@ class ScorerGroup:
             if home is None:  # else Ray placed it elsewhere, before it knew the node: the next round tries again
                 self.avoided_nodes.add(node)
             ray.kill(pending.actor)
+            self.factory.release(pending.name)
             return False
         ray.kill(self.scorers[number])
+        self.factory.release_others(number, pending.name)
         self.scorers[number], self.nodes[number] = pending.actor, node
         self.late.pop(number, None)
         self.down.pop(number, None)

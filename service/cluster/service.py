@@ -18,7 +18,8 @@ from negsift.service.cluster.pending import RayPending
 from negsift.service.cluster.references import SpecRef, WeightsRef
 from negsift.service.cluster.resources import shard_count
 from negsift.service.cluster.room import find_room
-from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_factory import ScorerFactory
+from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.waiting import scorers_waiting, waiting_told
 from negsift.service.config import FleetConfig
 from negsift.service.protocols import Service

@@ -28,7 +28,8 @@ from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.references import ScorerStatus, SpecRef, WeightsRef
-from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_factory import ScorerFactory
+from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.recovery_ledger import RecoveryLedger

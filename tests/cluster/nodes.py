@@ -25,8 +25,8 @@ _SEEN_DEAD = {
 class Nodes:
     """The head, which holds this program's objects and is never killed, and two others."""
 
-    def __init__(self, cpus: float = 2.0) -> None:
-        self._cpus = cpus
+    def __init__(self, cpus: float = 2.0, gpus: int = 0) -> None:
+        self._cpus, self._gpus = cpus, gpus
         head = {"num_cpus": cpus, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head | {"_system_config": _SEEN_DEAD})
         self.others = [self._start(), self._start()]
@@ -49,19 +49,24 @@ class Nodes:
         self._cluster.shutdown()
 
     def _start(self) -> Any:  # Any: Ray's node
-        return self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE_BYTES, resources={OTHER: 1})
+        return self._cluster.add_node(
+            num_cpus=self._cpus, num_gpus=self._gpus, object_store_memory=_STORE_BYTES, resources={OTHER: 1}
+        )
 
 
 @contextmanager
-def three_nodes(cpus: float = 2.0) -> Iterator[Nodes]:
-    """A cluster that this process has joined; nothing of it is left afterwards, and others don't find it."""
+def three_nodes(cpus: float = 2.0, gpus: int = 0) -> Iterator[Nodes]:
+    """A cluster that this process has joined; nothing of it is left afterwards, and others don't find it.
+
+    The others have so many GPUs, which no program can use.
+    """
     apart = {"RAY_USAGE_STATS_ENABLED": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="ns-", ignore_cleanup_errors=True) as folder,
         mock.patch.dict(os.environ, apart, RAY_TMPDIR=folder),
     ):
         lock()
-        nodes = Nodes(cpus)
+        nodes = Nodes(cpus, gpus)
         try:
             ray.init(address=nodes.address, namespace="negsift", log_to_driver=False, logging_level="ERROR")
             yield nodes

@@ -33,7 +33,8 @@ from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.cluster.errors import put, reason_to_repeat
 from negsift.service.cluster.references import ScorerStatus, SpecRef
-from negsift.service.cluster.scorer_group import PendingMove, ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_factory import ScorerFactory
+from negsift.service.cluster.scorer_group import PendingMove, ScorerGroup
 from negsift.service.cluster.service import last_moment
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.rebalance import Move
@@ -192,7 +193,7 @@ def test_a_full_node_is_avoided_for_later_moves(
 ) -> None:
     status = ScorerStatus("scorer-0", 1, home or "", Incarnation("a", 0), ShardMemory(0, 0, 0, 0))
     answer = ray.put(status) if home else ray.remote(num_cpus=99)(never).remote()
-    move, ended = PendingMove(Move(0, "new"), "another", answer, since=time.monotonic()), list[str]()
+    move, ended = PendingMove(Move(0, "new"), "scorer-0-test_a", "another", answer, since=time.monotonic()), list[str]()
     group = ScorerGroup(ScorerFactory((1.0, 0.0), "test"), ["own"], nodes={0: "old"}, moves=[move])
     monkeypatch.setattr(ray, "kill", ended.append)
     assert group.settle(patience_s=0.0, spec=SpecRef("none", [])) == (home == "new")

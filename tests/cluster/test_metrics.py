@@ -13,7 +13,8 @@ from negsift.common.models.bag import BagClassifier
 from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
 from negsift.service import NegativeSampler
-from negsift.service.cluster.scorer_group import ScorerFactory, ScorerGroup
+from negsift.service.cluster.scorer_factory import ScorerFactory
+from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.scorer_watch import watch_scorers
 from negsift.service.config import FleetConfig
 from negsift.service.monitoring.catalogue import METRICS

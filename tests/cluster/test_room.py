@@ -15,9 +15,11 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from negsift.common.errors import BadInput, ServiceError
-from negsift.deploy.workers import fleet_beside
+from negsift.deploy.workers import trainer_room
 from negsift.service import NegativeSampler
 from negsift.service.cluster import waiting
+from negsift.service.cluster.resources import shard_count
+from negsift.service.cluster.room import find_room
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import LIMIT_S, all_cpus_taken
 from tests.unit.toys import MeanNet
@@ -49,9 +51,10 @@ def trial(**fleet: Any) -> str:  # Any: FleetConfig's
     return said.lines[0]
 
 
-def beside_workers() -> FleetConfig:
-    """The fleet of a program that trains with two workers."""
-    return fleet_beside(2, FleetConfig())
+def beside_workers() -> int:
+    """The scorers of a program that trains with two workers."""
+    with trainer_room(2, FleetConfig(start_s=60.0)):
+        return shard_count(find_room().resources, FleetConfig())
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def test_a_placement_group_too_small_for_what_is_asked_is_one_line_that_says_how
 
 def test_trainer_workers_have_what_the_placement_group_leaves_of_the_cluster() -> None:
     with confined([{"CPU": 1}] * 2, 1, beside_workers) as run:
-        assert ray.get(run(), timeout=LIMIT_S) == FleetConfig(kind="ray")  # whose scorers share the group's second CPU
+        assert ray.get(run(), timeout=LIMIT_S) == 1  # which has the group's second CPU
     with confined([{"CPU": 1}] * 3, 1, beside_workers) as run, pytest.raises(BadInput) as found:
         ray.get(run(), timeout=LIMIT_S)
     assert "training.workers=2 beside a placement group that leaves them 1 CPU; expected at most" in str(found.value)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from ray import cloudpickle
+from ray.train.v2.api.config import ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
 from torch import distributed
 
@@ -26,6 +27,7 @@ from negsift.common.models.encoders import make_model
 from negsift.deploy.main import main
 from negsift.deploy.workers import trained
 from negsift.service import NegativeSampler
+from negsift.service.cluster.reservation import Reservation
 from negsift.service.config import FleetConfig
 from negsift.trainer import workers
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
@@ -37,6 +39,7 @@ from tests.cluster.moments import die_once, is_first
 from tests.cluster.serving import LIMIT_S, all_cpus_taken, await_line, outside, program
 
 pytestmark = pytest.mark.usefixtures("local_ray")
+EACH = {"CPU": 1.0}
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
@@ -125,7 +128,7 @@ def test_two_workers_give_the_run_of_one_though_one_is_killed(
     options = FleetConfig(cpus_per_shard=0.5)
     spec = run_spec(folder, happens, where, shards=2, fleet="ray", options=options)
     with spec.sampler:  # type: ignore[attr-defined]  # a NegativeSampler
-        found = train_together(spec, schedule(2), 5)
+        found = train_together(spec, schedule(2), 5, EACH)
     assert happens.marker.exists()
     assert picks(folder) == picks(alone[0])
     for part in ("val", "test", "last"):
@@ -155,7 +158,9 @@ class Arriving:
 @pytest.mark.slow
 def test_a_worker_killed_while_the_group_starts_is_restarted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with ScratchFolder(tmp_path / "scratch") as scratch:
-        assert fit_with_restarts(Arriving(tmp_path / "died"), 2, scratch) == {"done": 2}
+        assert fit_with_restarts(
+            Arriving(tmp_path / "died"), ScalingConfig(num_workers=2, resources_per_worker=EACH), scratch
+        ) == {"done": 2}
     assert (tmp_path / "died").exists()
     assert "restart 1 of 3" in caplog.text
     with all_cpus_taken():  # so both groups have given back their room
@@ -176,14 +181,14 @@ def test_workers_lost_again_and_again_are_started_four_times_in_all(
     started = list[str]()
     monkeypatch.setattr(workers, "_torch_trainer", lambda *given: started.append(given[-1]) or Lost())
     with ScratchFolder(tmp_path / "scratch") as scratch, pytest.raises(WorkerGroupError):
-        fit_with_restarts(dict, 2, scratch)
+        fit_with_restarts(dict, ScalingConfig(num_workers=2), scratch)
     assert started == ["workers-0", "workers-1", "workers-2", "workers-3"]
 
 
 def test_workers_without_room_say_so_and_end_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = run_spec(tmp_path / "run", abs, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.0))
     with spec.sampler, all_cpus_taken(), pytest.raises(ServiceError) as found:  # type: ignore[attr-defined]  # as below
-        trained(spec, schedule(2), 5, start_s=6.0)
+        trained(spec, schedule(2), 5, Reservation(2, EACH), 6.0)
     assert "2 trainer workers wait for 1 CPU each; the cluster has 0 CPU" in caplog.text
     assert str(found.value).startswith("trainer workers had no room for 6 s; ")
 
@@ -196,7 +201,7 @@ def test_a_bug_in_one_worker_is_raised_unchanged_at_once(tmp_path: Path) -> None
 
     spec = run_spec(tmp_path / "run", happens, shards=1, fleet="ray", options=FleetConfig(cpus_per_shard=0.5))
     with spec.sampler, pytest.raises(KeyError, match="a bug of the user's"):  # type: ignore[attr-defined]  # as above
-        train_together(spec, schedule(2), 5)
+        train_together(spec, schedule(2), 5, EACH)
     assert not (tmp_path / "run" / ".train").exists()
 
 
@@ -227,7 +232,7 @@ def test_one_worker_continues_what_two_workers_began(tmp_path: Path) -> None:
         ("training.workers=0", "training.workers=0; expected 1 or more"),
         ("training.workers=99", "training.workers=99 on a cluster with 4 CPU; expected at most one worker a CPU"),
         ("fleet.kind=local", "fleet.kind=local with training.workers=2"),
-        ("fleet.cpus_per_shard=2", "2 scorers of 2 CPU each on a cluster with 2 beside 2 trainer workers"),
+        ("fleet.cpus_per_shard=2", "2 scorers of 2 CPU each on a cluster with 2 for them"),
     ],
 )
 def test_impossible_workers_are_one_clear_line(

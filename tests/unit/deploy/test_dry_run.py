@@ -7,11 +7,12 @@ import pytest
 from negsift.deploy.dry_run import placement
 from negsift.deploy.main import main
 
+EACH = (1.0, 1.0)
 FREE = {"head aaaa": {"CPU": 4.0}, "node bbbb": {"CPU": 2.0, "GPU": 4.0}}
 
 
 def test_nodes_are_listed_with_who_goes_there() -> None:
-    lines = list(placement(FREE, (4, (0.0, 0.5)), 2))
+    lines = list(placement(FREE, (4, (0.0, 0.5)), (2, EACH)))
     assert lines[0] == "4 scorers of 0 CPU and 0.5 GPU; 2 trainer workers of 1 CPU and 1 GPU"
     assert [line.split() for line in lines[2:4]] == [
         ["head", "aaaa", "4", "0", "0", "0"],
@@ -21,8 +22,8 @@ def test_nodes_are_listed_with_who_goes_there() -> None:
 
 
 def test_what_has_no_room_is_counted() -> None:
-    assert list(placement(FREE, (6, (0.25, 1.0)), 2))[-1] == "no room now for 6 scorers: they would wait"
-    assert list(placement(FREE, (1, (0.0, 1.0)), 5))[-1] == "no room now for 3 workers: they would wait"
+    assert list(placement(FREE, (6, (0.25, 1.0)), (2, EACH)))[-1] == "no room now for 6 scorers: they would wait"
+    assert list(placement(FREE, (1, (0.0, 1.0)), (5, EACH)))[-1] == "no room now for 3 workers: they would wait"
 
 
 def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

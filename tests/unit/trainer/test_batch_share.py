@@ -9,8 +9,7 @@ import torch
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.deploy.workers import divided, fleet_beside, tell_of_gpus
-from negsift.service.cluster import resources
+from negsift.deploy.workers import worker_needs
 from negsift.service.config import FleetConfig
 from negsift.trainer.augment import AugmentedBatches
 from negsift.trainer.config import AugmentConfig, TrainingConfig
@@ -59,58 +58,10 @@ def test_augmented_batches_are_divided_as_they_would_be_whole(tmp_path_factory: 
         torch.testing.assert_close(torch.cat([part.label for part in shares]), batch.label, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("have", "workers", "fleet", "expected"),
-    [
-        ({"CPU": 8.0}, 2, FleetConfig(), (6, 1.0, 0.0)),
-        ({"CPU": 2.0}, 2, FleetConfig(shards=4), (4, 0.0, 0.0)),
-        ({"CPU": 16.0, "GPU": 4.0}, 2, FleetConfig(), (2, 1.0, 1.0)),
-        ({"CPU": 16.0, "GPU": 3.0}, 2, FleetConfig(shards=4), (4, 1.0, 0.25)),
-        ({"CPU": 16.0, "GPU": 2.0}, 2, FleetConfig(shards=4), (4, 1.0, 0.0)),
-    ],
-)
-def test_scorers_have_what_workers_leave(
-    have: dict[str, float], workers: int, fleet: FleetConfig, expected: tuple[int, float, float]
-) -> None:
-    remaining = divided(have, workers, fleet)
-    assert (remaining.shards, remaining.cpus_per_shard, remaining.gpus_per_shard) == expected
-    assert remaining.kind == "ray"
-
-
-@pytest.mark.parametrize(
-    ("have", "workers", "fleet", "message"),
-    [
-        ({"CPU": 2.0}, 3, FleetConfig(), "training.workers=3 on a cluster with 2 CPU; expected at most one worker a CPU"),
-        ({"CPU": 16.0, "GPU": 1.0}, 2, FleetConfig(), "training.workers=2 on a cluster with 1 GPU"),
-        (
-            {"CPU": 4.0}, 2, FleetConfig(shards=4, cpus_per_shard=1.0),
-            "4 scorers of 1 CPU each on a cluster with 2 beside 2 trainer workers",
-        ),
-    ],
-)  # fmt: skip
-def test_a_cluster_too_small_for_the_workers_is_reported(
-    have: dict[str, float], workers: int, fleet: FleetConfig, message: str
-) -> None:
-    with pytest.raises(BadInput, match=message):
-        divided(have, workers, fleet)
-
-
-@pytest.mark.parametrize(
-    ("gpus", "told"), [(4.0, ["this process trains without a GPU, of which the cluster has 4"]), (0.0, [])]
-)
-def test_a_trainer_on_a_cpu_beside_gpus_says_so(
-    gpus: float, told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(resources, "total_resources", lambda: {"CPU": 8.0, "GPU": gpus})
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    tell_of_gpus()
-    assert [line.partition(":")[0] for line in caplog.messages] == told
-
-
 def test_scorers_in_this_process_are_not_for_several_workers() -> None:
     local = FleetConfig(kind="local")
-    assert fleet_beside(1, local) is local
+    assert not worker_needs(1, local)
     with pytest.raises(BadInput, match=r"fleet.kind=local with training.workers=2; .*set fleet.kind=ray"):
-        fleet_beside(2, local)
+        worker_needs(2, local)
     with pytest.raises(BadInput, match=r"training.workers=0; expected 1 or more"):
         TrainingConfig(workers=0)

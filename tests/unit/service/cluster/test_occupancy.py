@@ -1,23 +1,23 @@
 """Who holds a cluster, and what a placement group leaves, as plain numbers."""
 
-from negsift.service.cluster.occupancy import ActorRecord, described, holdings
+from negsift.service.cluster.occupancy import Holding, by_holder, described, holder
 from negsift.service.cluster.room import bundles_left
 
 
-def actor(name: str, cpus: float, *, is_ours: bool = False, is_placed: bool = True) -> ActorRecord:
-    return ActorRecord(name, "Trainer", is_ours, {"CPU": cpus}, is_placed)
+def held_by(name: str, cpus: float, gpus: float = 0.0, *, is_own: bool = False) -> Holding:
+    return Holding(holder(name, is_own) or f"actor {name}", {"CPU": cpus, "GPU": gpus})
 
 
-def test_cpus_are_added_up_by_service_by_sampler_by_actor_and_by_placement_group() -> None:
+def test_cpus_are_added_up_by_service_by_sampler_by_actor_and_by_trainer() -> None:
     known = [
-        actor("scorer-0-big-birds-ab12", 1.0), actor("scorer-1-big-birds-ab12_0f3c", 1.5), actor("scorer-0-ab12cd", 0.5),
-        actor("scorer-0-12ab34", 0.25, is_ours=True), actor("scorer-1-12ab34", 8.0, is_placed=False), actor("", 2.0),
-        actor("service-big-birds", 0.0),
+        held_by("scorer-0-big-birds-ab12", 1.0), held_by("scorer-1-big-birds-ab12_0f3c", 1.5),
+        held_by("scorer-0-ab12cd", 0.5), held_by("scorer-0-12ab34", 0.25, is_own=True), held_by("Trainer", 2.0),
+        held_by("trainer-0f3c1b", 1.0, is_own=True), held_by("trainer-0f3c1b", 1.0, 1.0, is_own=True),
     ]  # fmt: skip
-    held = holdings(known, {"placement group train": [{"CPU": 1.0}, {"CPU": 1.0, "GPU": 1.0}]}, {"CPU": 10.0})
-    assert {holder: (amounts["CPU"], amounts["GPU"]) for holder, amounts in held.items()} == {
+    found = by_holder(known, {"CPU": 10.0})
+    assert {name: (amounts["CPU"], amounts["GPU"]) for name, amounts in found.items()} == {
         "service big-birds": (2.5, 0.0), "another program's sampler": (0.5, 0.0), "this program's sampler": (0.25, 0.0),
-        "actor Trainer": (2.0, 0.0), "placement group train": (2.0, 1.0), "tasks": (2.75, 0.0),
+        "actor Trainer": (2.0, 0.0), "this program's trainer": (2.0, 1.0), "tasks": (2.75, 0.0),
     }  # fmt: skip
 
 
