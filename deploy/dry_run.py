@@ -44,7 +44,8 @@ def placement(free: Free, scorers: Group, workers: Group) -> Iterator[str]:
     """A line on the scorers and trainer workers (how many, and what each needs), the nodes, and what has no room."""
     trainers = packed(free, workers[1], workers[0])
     found = placed(less(free, workers[1], trainers), scorers[1], scorers[0])
-    trains = f"{workers[0]} trainer workers of {_text(workers[1])}" if workers[0] else "this process trains"
+    who = f"{workers[0]} trainer {'worker' if workers[0] == 1 else 'workers'}"
+    trains = f"{who} of {_text(workers[1])}" if workers[0] else "this process trains"
     yield f"{scorers[0]} scorers of {_text(scorers[1])}; {trains}"
     rows = [
         (*node.split(), f"{have.get('CPU', 0.0):g}", f"{have.get('GPU', 0.0):g}", found[node], trainers[node])

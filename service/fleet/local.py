@@ -78,9 +78,9 @@ class LocalService(Service):
     def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
         self._limits, self._device, self._spec = limits, device, spec
         self._shares_instances = spec.shares_instances
-        models = [independent_copy(spec.model).to(device) for _ in range(spec.shards)]
+        model = independent_copy(spec.model).to(device)  # of all shards, which are asked one after another
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
-        self._shards = [spec.shard(number, model, self._workers) for number, model in enumerate(models)]
+        self._shards = [spec.shard(number, model, self._workers) for number in range(spec.shards)]
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
         self._process, self._given_up = os.getpid(), Event()
 

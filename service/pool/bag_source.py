@@ -4,15 +4,17 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, BagSet, Batch
+from negsift.common.data.packed_bags import PackedBags, in_memory, to_send
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
@@ -21,6 +23,14 @@ from negsift.common.errors import BadData, BadInput
 from negsift.service.pool.blocks import block_count, share_blocks
 
 Collate = Callable[[Sequence[Any]], Any]  # Any: the user's own form of a bag, and of a batch
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """A dataset that fetches many items in one call, as torch's DataLoader would."""
+
+    def __getitems__(self, positions: list[int], /) -> Sequence[object]:
+        """The items at these positions, in that order."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,12 @@ class BagSource:
     collate: Collate | None = None
     ragged: bool = True
 
+    @classmethod
+    def of(cls, dataset: BagDataset, collate: Collate | None, ragged: bool) -> Self:
+        """A source of a dataset that a user gives, which is read as one array where it is one in memory."""
+        packs = collate is None or not isinstance(dataset, (TensorDataset, Subset))  # whose items are more than the bag
+        return cls(in_memory(dataset) if packs else dataset, collate, ragged)
+
     def __post_init__(self) -> None:
         collate: object = self.collate
         if collate is not None and not callable(collate):
@@ -47,6 +63,8 @@ class BagSource:
         """The bags at `index`; raises BadData naming the first bag whose shape doesn't fit the others."""
         if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
             return self.dataset.gather(index)
+        if isinstance(self.dataset, PackedBags) and self.collate is None and (self.ragged or self.dataset.equal):
+            return self.dataset.gather(index, self.ragged)
         items: Sequence[object]
         if isinstance(self.dataset, (TableBags, RowGroupStream)):
             batch = self.dataset.gather(index)
@@ -54,14 +72,21 @@ class BagSource:
                 return batch
             items = split_bags(batch)
         else:
-            items = [self.dataset[int(position)] for position in index]
+            items = items_at(self.dataset, index)
         if self.collate is not None:
             collated: Batch = self.collate(items)
             return collated
+        stacked = None if self.ragged else _stacked(items)
+        if stacked is not None and stacked.shape[1:] == self._first.shape:
+            return stacked
         bags = [self._fitting_bag(item, int(position)) for item, position in zip(items, index, strict=True)]
         if not self.ragged:
             return torch.stack(bags)
         return BagBatch(torch.cat(bags), np.array([len(bag) for bag in bags], dtype=np.int64))
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """What is sent to other processes: a source of the same bags, without what else their tensors are views of."""
+        return {"dataset": to_send(self.dataset), "collate": self.collate, "ragged": self.ragged}
 
     def share(self, share: tuple[int, int], block: int, budget: DecodingBudget) -> tuple["BagSource", range]:
         """The blocks of share `share[0]` of `share[1]` and a source for them; a table's bags stay within `budget`."""
@@ -93,6 +118,22 @@ class BagSource:
                 "repair the item" if other_instances else "give collate=, or a BagClassifier for ragged bags",
             )
         return bag
+
+
+def items_at(dataset: BagDataset, index: Index) -> Sequence[object]:
+    """The items at `index`, fetched at once from a dataset with torch's `__getitems__`."""
+    positions = index.tolist()
+    if isinstance(dataset, ManyAtOnce):
+        return dataset.__getitems__(positions)
+    return [dataset[position] for position in positions]
+
+
+def _stacked(items: Sequence[object]) -> Tensor | None:
+    """The items as one tensor, if they are tensors of one shape."""
+    tensors = [item for item in items if type(item) is Tensor]
+    if len(tensors) < len(items) or len({tensor.shape for tensor in tensors}) > 1:
+        return None
+    return torch.stack(tensors)
 
 
 def as_bag(item: object, position: int) -> Tensor:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from negsift.common.data.bagset import BagSet
 from negsift.common.models.bag import BagClassifier
@@ -38,3 +40,14 @@ def test_picks_on_any_number_of_ray_shards_are_the_local_ones(
 ) -> None:
     other = sampler.sibling(name, k=None if name == "full" else K, seed=SEED)
     assert_same(other.select(model.state_dict(), EPOCH), locally[name])
+
+
+def test_views_of_one_tensor_are_picked_from_as_the_tensor_is() -> None:
+    torch.manual_seed(0)
+    bags, model = torch.randn(3000, 3, 40), nn.Sequential(nn.Flatten(), nn.Linear(120, 2))
+    weights, given = model.state_dict(), {"strategy": "entropy", "k": K, "shards": 2}
+    with NegativeSampler(bags, model, fleet="local", **given) as here:
+        expected = here.select(weights, EPOCH)
+    views = [(bag, number) for number, bag in enumerate(bags)]  # each would be sent with all of the tensor
+    with NegativeSampler(views, model, fleet="ray", **given) as there:
+        assert_same(there.select(weights, EPOCH), expected)
