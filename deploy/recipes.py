@@ -16,7 +16,7 @@ from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig, make_strategy
-from negsift.trainer.config import AugmentConfig, LogConfig, SamplingConfig, TrainingConfig
+from negsift.trainer.config import AugmentConfig, InstanceLossConfig, LogConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.loggers.libraries import require_libraries
 
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
@@ -49,8 +49,12 @@ def check_fit(config: RunConfig) -> None:
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
     make_strategy(config.strategy)  # that its options are its own is known before any data is read
-    if config.augment.enabled and not clips:
-        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone")
+    if config.model.init != "torch" and clips:
+        raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")
+    if config.augment.of_clips and not clips:
+        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone, but for flip and shift")
+    if config.augment.of_images and clips:
+        raise BadInput(f"augment.flip or .shift with {config.data.name}", "images", "leave both alone")
     require_libraries(config.log)
 
 
@@ -95,6 +99,27 @@ def digits() -> RunConfig:
 def cifar10() -> RunConfig:
     """The paper's image bags: five CIFAR-10 images a bag, SimpleCNN; about 40 s on one core."""
     return RunConfig("cifar10", data=DataConfig(name="cifar10"))
+
+
+def cifar10_quarter() -> RunConfig:
+    """The same bags for a quarter of the full set's cost: instances learn, and positives are drawn as negatives are.
+
+    Each step has as many positive as negative bags, all in their turn; every instance has its bag's label, and bags
+    have no loss of their own; the rate falls to 0; images are mirrored and shifted.
+    """
+    base = cifar10()
+    return replace(
+        base,
+        recipe="cifar10-quarter",
+        model=replace(base.model, init="kaiming"),
+        strategy=StrategyConfig("walk"),
+        sampling=SamplingConfig(positives=750, random_rounds=0),
+        training=TrainingConfig(
+            epochs=100, patience=100, budget=22_500, batch=16, stratified=True, lr=3e-3, schedule="linear",
+            bag_loss=0.0, instance_loss=InstanceLossConfig(positive=1.0, negative=1.0),
+        ),
+        augment=AugmentConfig(flip=True),
+    )  # fmt: skip
 
 
 def cifar10_resnet18() -> RunConfig:
@@ -155,7 +180,8 @@ def table() -> RunConfig:
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    "digits": digits, "cifar10": cifar10, "cifar10-resnet18": cifar10_resnet18, "images": images,
+    "digits": digits, "cifar10": cifar10, "cifar10-quarter": cifar10_quarter, "cifar10-resnet18": cifar10_resnet18,
+    "images": images,
     "table": table, "audio-demo": audio_demo, "audio-scenes": audio_scenes, "audioset40": audioset40,
 }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Augmentation of clips in training: mixup of waveforms, then masks over stripes of time and frequency.
 
-Both are PSLA's (arXiv 2102.01243, and its code) and come before normalisation. Random numbers are drawn for a whole
-epoch from (seed, epoch), or for a batch from (seed, epoch, start of the batch), so that a resumed run draws the same.
-Scoring and evaluation use clips without augmentation.
+Both are PSLA's (arXiv 2102.01243, and its code) and come before normalisation; `image_augment` has that of images.
+Random numbers are drawn for a whole epoch from (seed, epoch), or for a batch from (seed, epoch, start of the batch),
+so that a resumed run draws the same. Scoring and evaluation use clips without augmentation.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,16 @@ from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.errors import BadInput
 from negsift.common.rng import generator, stream_key
 from negsift.trainer.config import AugmentConfig
+from negsift.trainer.image_augment import AugmentedImages
+from negsift.trainer.learner import Batches
 from negsift.trainer.loader import EpochBatches, TrainingBatch
+
+
+def augmented(batches: EpochBatches, config: AugmentConfig, key: tuple[int, int]) -> Batches:
+    """The batches as `config` has them augmented. `key` is (seed, epoch)."""
+    if config.of_images:
+        return AugmentedImages(batches, config, key)
+    return AugmentedBatches(batches, config, key) if config.of_clips else batches
 
 
 @dataclass(frozen=True)

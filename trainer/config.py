@@ -1,6 +1,6 @@
 """The trainer's configuration, and its metrics by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
@@ -22,6 +22,11 @@ LOGGERS = {
     "trackio": "Trackio",
 }
 """The loggers that `loggers.make` makes."""
+SCHEDULES = {
+    "steps": "the peak, halved as halve_from and halve_every say",
+    "linear": "from the peak to 0 over the run, or over its budget",
+}
+"""What the learning rate does in a run."""
 FORMATS = ("text", "json")
 """The forms of the log."""
 
@@ -33,13 +38,15 @@ class SamplingConfig(RoundPolicy):
     random_rounds: int = knob(1, "first epochs with random negatives, while scores are noise", least=0)
     staleness: int = knob(0, "epochs that the weights may be behind; above 0 selection and training overlap", least=0)
     ratio: float = knob(1.0, "positives per negative, |S+| / k", above=0)
+    positives: int = knob(0, "positive bags of an epoch, each in its turn without replacement; 0: all", least=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")
         super().__post_init__()
 
     def negatives(self, positives: int) -> int:
-        """k = round(positives / ratio). Raises BadInput if that is 0."""
+        """k = round(|S+| / ratio), of the positive bags of an epoch. Raises BadInput if that is 0."""
+        positives = min(self.positives or positives, positives)
         k = round(min(positives / self.ratio, MOST))
         if not k:
             found = f"no negative left by sampling.ratio={self.ratio:g} with {positives} positive bags"
@@ -48,15 +55,40 @@ class SamplingConfig(RoundPolicy):
 
 
 @dataclass(frozen=True)
+class InstanceLossConfig:
+    """The loss of single instances, each of which inherits its bag's label: its weights beside the bag's loss."""
+
+    positive: float = knob(0.0, "weight of the mean loss of a positive bag's instances", least=0, below=1e12)
+    negative: float = knob(0.0, "weight of the mean loss of a negative bag's instances", least=0, below=1e12)
+    top: bool = knob(False, "of a positive bag only the most positive instance counts")
+
+    def __post_init__(self) -> None:
+        check_knobs(self, "training.instance_loss")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether instances have a loss at all."""
+        return self.positive > 0 or self.negative > 0
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
-    """The optimiser, Adam, and when training stops."""
+    """The loss, the optimiser, Adam, and when training stops."""
 
     epochs: int = knob(12, "maximum number of epochs", least=1)
+    budget: float = knob(
+        0.0, "bags trained, and a third of those scored, before a run ends; 0: `epochs` alone", least=0, below=MOST
+    )
     batch: int = knob(32, "bags in a batch", least=1)
+    stratified: bool = knob(False, "have both labels in every batch, in the epoch's proportion")
+    bag_loss: float = knob(1.0, "weight of the loss of bags", least=0, below=1e12)
+    instance_loss: InstanceLossConfig = field(default_factory=InstanceLossConfig)
     workers: int = knob(
         1, "trainer workers, which divide every batch; more than one run on Ray Train", least=1, below=1025
     )
-    lr: float = knob(1e-3, "Adam's learning rate", above=0, below=1e12)
+    lr: float = knob(1e-3, "Adam's learning rate, or its peak", above=0, below=1e12)
+    schedule: str = knob("steps", f"the learning rate over a run: {' or '.join(SCHEDULES)}")
+    warmup: float = knob(0.0, "share of a linear schedule in which the rate rises to its peak", least=0, below=1)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
     patience: int = knob(5, "epochs without a better validation AP before stopping", least=1)
     beta1: float = knob(0.9, "Adam's decay rate of the mean of gradients", least=0, below=1)
@@ -76,9 +108,25 @@ class TrainingConfig:
         check_knobs(self, "training")
         if self.keep_weights not in KEEP:
             raise UnknownName("training.keep_weights", self.keep_weights, KEEP)
+        if self.schedule not in SCHEDULES:
+            raise UnknownName("training.schedule", self.schedule, SCHEDULES)
+        if 0 < self.budget < self.batch:
+            found, expected = f"training.budget={self.budget:g}", f"at least a batch, {self.batch} bags"
+            raise BadInput(found, expected, "raise training.budget, or lower training.batch")
+        if not self.bag_loss and not self.instance_loss.enabled:
+            found = "training.bag_loss=0 without a loss of instances"
+            raise BadInput(found, "one of both", "set training.instance_loss.positive or .negative")
+        if self.weighted and self.stratified:
+            found = "training.weighted and training.stratified"
+            raise BadInput(found, "one of both", "leave one out: weighted draws are without strata")
 
-    def learning_rate(self, epoch: int) -> float:
-        """`lr`, halved after `halve_from` epochs and again after every `halve_every` more."""
+    def learning_rate(self, epoch: int, done: float = 0.0) -> float:
+        """The rate of a step in an `epoch` when the share `done` of the run is over.
+
+        In steps it is `lr`, halved after `halve_from` epochs and again after every `halve_every` more.
+        """
+        if self.schedule == "linear":
+            return self.lr * (done / self.warmup if done < self.warmup else (1 - done) / (1 - self.warmup))
         if not self.halve_from or epoch < self.halve_from:
             return self.lr
         return float(self.lr * 0.5 ** (1 + (epoch - self.halve_from) // self.halve_every))
@@ -86,12 +134,15 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """The augmentation of clips in training, which is off by default."""
+    """The augmentation of clips and images in training, which is off by default."""
 
     mixup: float = knob(0.0, "share of clips that are mixed with another clip of the epoch; clips only", least=0)
     mixup_alpha: float = knob(10.0, "the shares of a mixture are drawn from Beta(alpha, alpha)", above=0)
     freq_mask: int = knob(0, "maximum width of the mask of each clip, in mel bands; clips only", least=0)
     time_mask: int = knob(0, "maximum width of the mask of each clip, in frames; clips only", least=0)
+
+    flip: bool = knob(False, "mirror every other image, at random; images only")
+    shift: int = knob(0, "most pixels that the images of a bag are shifted by, each way; images only", least=0)
 
     def __post_init__(self) -> None:
         check_knobs(self, "augment")
@@ -99,9 +150,14 @@ class AugmentConfig:
             raise BadInput(f"augment.mixup={self.mixup}", "a share between 0 and 1", "correct augment.mixup")
 
     @property
-    def enabled(self) -> bool:
+    def of_clips(self) -> bool:
         """Whether clips are augmented at all."""
         return self.mixup > 0 or self.freq_mask > 0 or self.time_mask > 0
+
+    @property
+    def of_images(self) -> bool:
+        """Whether images are augmented at all."""
+        return self.flip or self.shift > 0
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """A model with its optimiser: one epoch of training, and scores of bags; for one worker or several."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from negsift.common.arrays import Floats
@@ -17,11 +16,22 @@ from negsift.common.rng import stream_key
 from negsift.common.threads import torch_threads
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import TrainingBatch
+from negsift.trainer.loss import BagLoss
 from negsift.trainer.worker_group import WorkerGroup
 
 
+class Batches(Protocol):
+    """The batches of one pass, and how many there are."""
+
+    def __len__(self) -> int:
+        """Their number."""
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        """One after another."""
+
+
 class Learner:
-    """Trains `model` with Adam on the cross-entropy of bag logits; each worker trains on its share of every batch.
+    """Trains `model` with Adam on the loss of bags and instances; each worker trains on its share of every batch.
 
     With `config.freeze` the model's `encoder` is not trained.
     """
@@ -33,27 +43,29 @@ class Learner:
         if self._backbone is not None:
             self._backbone.requires_grad_(False)
         self.model: nn.Module = self._group.prepare(model.to(self.device))
-        self._trained = self._group.wrap(self.model)
+        self._loss = self._group.wrap(BagLoss(self.model, config))
         self._role = f"train/{self._group.rank}" if self._group.rank else "train"  # so that ranks differ in dropout
         betas = (config.beta1, config.beta2)
         self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
 
-    def train(self, batches: Iterable[TrainingBatch], epoch: int) -> float:
+    def train(self, batches: Batches, epoch: int, span: tuple[float, float] = (0.0, 1.0)) -> float:
         """One pass over the batches; returns the mean loss of a bag over all workers.
 
-        Torch's generator is seeded from (seed, epoch) and restored, so that a resumed run has the same dropout.
-        Raises BadInput if the loss is not finite.
+        The pass is the part of the run between the two shares of `span`, which a linear schedule goes by. Torch's
+        generator is seeded from (seed, epoch) and restored, so that a resumed run has the same dropout. Raises BadInput
+        if the loss is not finite.
         """
         self.model.train()
         if self._backbone is not None:
             self._backbone.eval()  # else BatchNorm would update its running statistics
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._config.learning_rate(epoch)
         total, bags = 0.0, 0.0
         devices = [self.device] if self.device.type == "cuda" else []
         with torch_threads(self._config.threads), torch.random.fork_rng(devices):
             torch.manual_seed(stream_key(self._seed, self._role, epoch) >> 1)
-            for batch in tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1):
+            shown = tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1)
+            for number, batch in enumerate(shown):
+                done = span[0] + (span[1] - span[0]) * number / len(batches)
+                self._set_rate(self._config.learning_rate(epoch, done))
                 count = len(batch.label) if batch.bag_count is None else batch.bag_count
                 total, bags = total + self._step(batch) * count, bags + count
         loss = self._group.mean(total / bags)
@@ -90,12 +102,15 @@ class Learner:
             raise BadInput(found, "finite scores", "training diverged: lower training.lr")
         return scores
 
+    def _set_rate(self, rate: float) -> None:
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+
     def _step(self, batch: TrainingBatch) -> float:
         label, weight = batch.label.to(self.device), batch.weight.to(self.device)
-        target = torch.stack([1 - label, label], 1) if label.is_floating_point() else label
         with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
-            logits = self._trained(batch.bags.to(self.device))
-        loss = (cross_entropy(logits.float(), target, reduction="none") * weight).mean()
+            loss_N = self._loss(batch.bags.to(self.device), label)
+        loss = (loss_N * weight).mean()
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)  # Tensor.backward is untyped, and calls this
         self._optimiser.step()

@@ -10,8 +10,10 @@ from torch import Tensor
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.protocols import LabelledBags
-from negsift.common.rng import generator
+from negsift.common.permutation import Permutation
+from negsift.common.rng import generator, stream_key
 from negsift.common.types import Selection
+from negsift.trainer.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,42 @@ class EpochBatches:
 
 
 def epoch_set(positives: LabelledBags, pool: LabelledBags, selection: Selection) -> EpochSet:
-    """All positives with weight 1, and the selected negatives with their own weights."""
+    """The positives with weight 1, and the selected negatives with their own weights."""
     weight = np.concatenate([np.ones(len(positives)), selection.weight])
     return EpochSet(positives.joined(pool.subset(selection.index)), weight)
 
 
-def epoch_order(label: Index, seed: int, epoch: int, weighted: bool) -> Index:
-    """A permutation of the bags; or, if `weighted`, as many draws with replacement, both labels equally likely."""
+def walked(bags: LabelledBags, k: int, seed: int, epoch: int) -> LabelledBags:
+    """The `k` of the bags whose turn it is in an epoch, in their order; all of them for 0, or where there are no more.
+
+    They are taken in a random order, without replacement; once all had their turn, in another one (RS2, Okanovic et
+    al., arXiv 2305.18424). The last epoch of an order is filled up with its first bags.
+    """
+    if not 0 < k < len(bags):
+        return bags
+    cycle, turn = divmod(epoch, -(-len(bags) // k))
+    index = np.arange(len(bags), dtype=np.int64)
+    rank = Permutation(stream_key(seed, "positives", cycle), len(bags)).rank(index)
+    return bags.subset(index[(rank - turn * k) % len(bags) < k])
+
+
+def epoch_order(label: Index, seed: int, epoch: int, config: TrainingConfig) -> Index:
+    """A permutation of the bags; or, if `weighted`, as many draws with replacement, both labels equally likely.
+
+    In a `stratified` one any run of bags has both labels in the proportion of all, to one bag.
+    """
     random = generator(seed, "order", epoch)
-    if not weighted:
-        return random.permutation(len(label)).astype(np.int64)
+    if not config.weighted:
+        order = random.permutation(len(label)).astype(np.int64)
+        return interleaved(order, label) if config.stratified else order
     share = 1.0 / np.bincount(label, minlength=2)[label]
     return random.choice(len(label), size=len(label), p=share / share.sum()).astype(np.int64)
+
+
+def interleaved(order: Index, label: Index) -> Index:
+    """The bags of each label in `order`, spread evenly over it."""
+    place = np.empty(len(order))
+    for value in (0, 1):
+        rows = np.flatnonzero(label[order] == value)
+        place[rows] = (np.arange(len(rows)) + 0.5) / max(1, len(rows))
+    return order[np.argsort(place, kind="stable")]

@@ -13,7 +13,7 @@ from negsift.common.types import Selection
 from negsift.trainer.folder import Json
 from negsift.trainer.metrics import Metrics
 
-_RECORDED = {"epoch", "val", "seconds", "chosen", "scored", "staleness", "fresh"}
+_RECORDED = {"epoch", "val", "seconds", "chosen", "scored", "trained", "staleness", "fresh"}
 """What of an epoch's record is read again."""
 
 
@@ -35,10 +35,16 @@ class Progress:
         """The first epoch not yet trained."""
         return len(self.history)
 
+    @property
+    def cost(self) -> float:
+        """Bags trained and a third of those scored, so far: a forward pass is about a third of a step's work."""
+        return float(sum(line["trained"] + line["scored"] / 3 for line in self.history))
+
     def record(self, epoch: int, selection: Selection, fresh: bool, **measured: Any) -> Json:  # Any: JSON
         """Add an epoch and return its record: the `measured` values and figures of the selection.
 
-        `fresh` means that the selection was made for this epoch, so that its account counts.
+        `fresh` means that the selection was made for this epoch, so that its account counts. `trained` is the number of
+        bags trained.
         """
         before, self.selection = self.selection, selection
         self.picked[selection.index] = True

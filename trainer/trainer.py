@@ -13,12 +13,13 @@ from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
 from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
-from negsift.trainer.augment import AugmentedBatches
+from negsift.trainer.augment import augmented
+from negsift.trainer.budget import Budget
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
 from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
+from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set, walked
 from negsift.trainer.loggers.logger import Logger, RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress
@@ -60,13 +61,8 @@ class Trainer:
 
     def __init__(self, spec: RunSpec, config: TrainerConfig, seed: int, group: WorkerGroup | None = None) -> None:
         group = group or WorkerGroup()
-        self._split, self._facts, self._origin, self._seed, self._group = (
-            spec.split,
-            spec.facts,
-            spec.origin,
-            seed,
-            group,
-        )
+        self._split, self._facts, self._origin = spec.split, spec.facts, spec.origin
+        self._seed, self._group, self._budget = seed, group, Budget(config.training)
         self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
         self._learner = Learner(spec.model, self._training, seed, group)
         self._share = BatchShare(group.rank, group.size)
@@ -76,7 +72,7 @@ class Trainer:
         self._inputs: SelectionInputs | None = None
         self._timer = StageTimer()
         self._loggers = RunLoggers(() if group.rank else spec.loggers)
-        self._saved = 0
+        self._saved = self._trained = 0
         self._resume()
 
     @property
@@ -85,9 +81,9 @@ class Trainer:
         return self._folder.saved(self._saved)
 
     def epochs(self) -> Iterator[int]:
-        """The epochs that are left to train; they end early once validation stops improving."""
+        """The epochs that are left to train; they end early once validation stops improving, or the budget is spent."""
         self._loggers.open()
-        while self._progress.next_epoch < self._training.epochs and not self._stalled():
+        while self._progress.next_epoch < self._training.epochs and not self._stopped():
             self._timer = StageTimer()
             yield self._progress.next_epoch
 
@@ -104,13 +100,16 @@ class Trainer:
         return selection
 
     def train(self, epoch: int, selection: Selection) -> float:
-        """One pass over all positives and the chosen negatives; returns the mean loss."""
+        """One pass over the epoch's positives and the chosen negatives, as far as the budget goes; the mean loss."""
         with self._timer.stage("train"):
-            bags = epoch_set(self._split.positives, self._split.pool, selection)
-            order = epoch_order(bags.bags.label, self._seed, epoch, self._training.weighted)
+            positives = walked(self._split.positives, self._sampling.positives, self._seed, epoch)
+            bags = epoch_set(positives, self._split.pool, selection)
+            order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
+            cost = self._progress.cost + self._scored_for(selection) / 3
+            order = order[: self._budget.left(cost, len(order))]
+            self._trained, span = len(order), self._budget.span(epoch, cost, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)
-            augmented = AugmentedBatches(batches, self._augment, (self._seed, epoch))
-            return self._learner.train(augmented if self._augment.enabled else batches, epoch)
+            return self._learner.train(augmented(batches, self._augment, (self._seed, epoch)), epoch, span)
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
@@ -122,7 +121,8 @@ class Trainer:
         fresh = selection is not self._progress.selection
         scoring = dict(selection.account.seconds) if fresh else {}
         seconds = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
-        line = self._progress.record(epoch, selection, fresh, loss=loss, val=val, seconds=seconds)
+        measured = {"loss": loss, "val": val, "seconds": seconds, "trained": self._trained}
+        line = self._progress.record(epoch, selection, fresh, **measured)
         self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
         self._keep_inputs()
@@ -141,7 +141,7 @@ class Trainer:
         self._forget_weights()  # in case that it was stopped just before
         last = self._score(self._split.test)
         self._learner.model.load_state_dict(progress.best_weights)
-        trained = sum(len(self._split.positives) + line["chosen"] for line in history)
+        trained = sum(line["trained"] for line in history)
         summary = self._facts | {
             "epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch,
             "val": history[progress.best_epoch]["val"], "test": self._score(self._split.test), "last": last,
@@ -177,9 +177,15 @@ class Trainer:
     def _score(self, bags: LabelledBags) -> Metrics:
         return bag_metrics(self._learner.score(bags), bags.label)
 
-    def _stalled(self) -> bool:
+    def _stopped(self) -> bool:
+        """Whether validation has not improved for `patience` epochs, or the budget is spent."""
         since_best = self._progress.next_epoch - 1 - self._progress.best_epoch
-        return bool(self._progress.history) and since_best >= self._training.patience
+        stalled = bool(self._progress.history) and since_best >= self._training.patience
+        return stalled or self._budget.is_spent(self._progress.cost)
+
+    def _scored_for(self, selection: Selection) -> int:
+        """The bags scored for a selection, which count in the epoch that it was made for."""
+        return 0 if selection is self._progress.selection else selection.account.scored
 
     def _state(self) -> Json:
         return {

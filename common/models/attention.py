@@ -31,6 +31,11 @@ class AttentionHead(nn.Module):
         attention_NTHK, probs_NTHK = self._heads(feats_NTD)
         return torch.einsum("nthk,nthk,h->nk", attention_NTHK, probs_NTHK, self.head_weight)
 
+    def step_probabilities(self, feats_NTD: Tensor) -> Tensor:
+        """The heads' probabilities of single steps, Σ_h w_h C_ht, not clamped, (N, T, K)."""
+        _, probs_NTHK = self._heads(feats_NTD)
+        return torch.einsum("nthk,h->ntk", probs_NTHK, self.head_weight)
+
     def last_layer_gradient(self, feats_NTD: Tensor) -> Tensor:
         """∂p/∂wC of the only class, for all heads, (N, H·D): w_h Σ_t a_ht (1 - C_ht) C_ht x_t. Multiplied by ∂L/∂p it
         is the gradient embedding of eq. 4 of Shah et al. (arXiv 2309.13227) for θ_out = wC.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, Batch
 from negsift.common.errors import BadData
+from negsift.common.models.bag_outputs import BagOutputs
 from negsift.common.models.embed import EncodedBags, general_gradient, gradient_labels, linear_gradient, pack
 from negsift.common.models.pooling import Pooling
 from negsift.common.types import Embedded, EmbeddingSpec, Need
@@ -24,13 +25,17 @@ class BagClassifier(nn.Module):
 
     def forward(self, bags: Batch) -> Tensor:
         """Bag logits (N, K)."""
+        return self.outputs(bags).logits
+
+    def outputs(self, bags: Batch) -> BagOutputs:
+        """Logits of the bags (N, K) and of their instances."""
         batch = as_bag_batch(bags)
         feats_MD = self.encoder(batch.instances)
         feats_NnD, mask_Nn = pad_bags(feats_MD, batch.sizes)
         share_Nn = self.pooling.weights(feats_NnD, mask_Nn)
         logits_NnK, _ = pad_bags(self.head(feats_MD), batch.sizes)
         pooled: Tensor = self.pooling(logits_NnK, share_Nn, mask_Nn)
-        return pooled
+        return BagOutputs(pooled, logits_NnK, mask_Nn)
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
         """Logits, features and gradients, as `spec` asks, of the bags at pool positions `index` (n,)."""

@@ -1,5 +1,7 @@
 """ClipClassifier: a clip is a bag, and its instances are the time steps that the model's encoder produces."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadData, BadModel
 from negsift.common.models.attention import EDGE, AttentionHead
+from negsift.common.models.bag_outputs import BagOutputs
 from negsift.common.models.embed import EncodedBags, gradient_labels, pack, to_numpy
 from negsift.common.types import Embedded, EmbeddingSpec, Gradient, Need
 
@@ -41,7 +44,14 @@ class ClipClassifier(nn.Module):
 
     def forward(self, clips: Batch) -> Tensor:
         """Logits (N, K)."""
-        return self._logits(self._probabilities(self.steps(clips)))
+        return self._logits(_clamped(self.head, self.steps(clips)))
+
+    def outputs(self, clips: Batch) -> BagOutputs:
+        """Logits of the clips (N, K), and of their time steps by the head without its attention."""
+        feats_NTD = self.steps(clips)
+        steps = _clamped(self.head.step_probabilities, feats_NTD)
+        whole = torch.ones(feats_NTD.shape[:2], dtype=feats_NTD.dtype, device=feats_NTD.device)
+        return BagOutputs(self._logits(_clamped(self.head, feats_NTD)), self._logits(steps), whole)
 
     def steps(self, clips: Batch) -> Tensor:
         """The features of every time step, (N, T, D), in full precision even under autocast."""
@@ -65,7 +75,7 @@ class ClipClassifier(nn.Module):
     def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
         """The result of `embed` for encoded clips."""
         feats_NTD = encoded.features
-        probs_NK = self._probabilities(feats_NTD)
+        probs_NK = _clamped(self.head, feats_NTD)
         logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
         if spec.need < Need.GRADIENT:
             return pack(index, logits_NK, feats_ND, None)
@@ -77,14 +87,15 @@ class ClipClassifier(nn.Module):
         right = to_numpy(self.head.last_layer_gradient(feats_NTD))
         return pack(index, logits_NK, feats_ND, Gradient(to_numpy(slope_N[:, None]).astype(np.float64), right))
 
-    def _probabilities(self, feats_NTD: Tensor) -> Tensor:
-        with torch.autocast(feats_NTD.device.type, enabled=False):  # half precision can't tell EDGE from 0, or from 1
-            probs_NK: Tensor = self.head(feats_NTD).clamp(EDGE, 1 - EDGE)
-        return probs_NK
+    def _logits(self, probs: Tensor) -> Tensor:
+        """Of probabilities (..., classes), which are those of class 1 where there is one class."""
+        logits = probs.log() - (-probs).log1p()
+        return torch.cat([torch.zeros_like(logits), logits], -1) if self.head.classes == 1 else logits
 
-    def _logits(self, probs_NK: Tensor) -> Tensor:
-        logits_NK = probs_NK.log() - (-probs_NK).log1p()
-        return torch.cat([torch.zeros_like(logits_NK), logits_NK], 1) if self.head.classes == 1 else logits_NK
+
+def _clamped(head: Callable[[Tensor], Tensor], feats_NTD: Tensor) -> Tensor:
+    with torch.autocast(feats_NTD.device.type, enabled=False):  # half precision can't tell EDGE from 0, or from 1
+        return head(feats_NTD).clamp(EDGE, 1 - EDGE)
 
 
 def _loss_slope(probs_N: Tensor, label_N: Tensor) -> Tensor:

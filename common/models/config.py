@@ -29,15 +29,25 @@ POOLINGS = {
 """Poolings of instance logits into bag logits; `pooling.make_pooling` makes them."""
 
 
+INITS = {
+    "torch": "as torch initialises each layer",
+    "kaiming": "normal by fan-in (He et al., arXiv 1502.01852), biases and the head 0; images and vectors only",
+}
+"""How weights begin; `encoders.make_classifier` sets them."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The bag classifier: its network, pooling and initial weights."""
 
     name: str = knob("simple_cnn", "network: see `negsift list models`")
     pooling: str = knob("mean_softmax", "pooling of instances: see `negsift list poolings`")
+    init: str = knob("torch", f"how weights begin: {' or '.join(INITS)}")
     weights: str | None = knob(None, "file of initial weights, for models of clips")
 
     def __post_init__(self) -> None:
         check_knobs(self, "model")
         if self.pooling not in POOLINGS:
             raise UnknownName("pooling", self.pooling, POOLINGS)
+        if self.init not in INITS:
+            raise UnknownName("model.init", self.init, INITS)

@@ -109,7 +109,21 @@ def make_classifier(config: ModelConfig, make: Callable[[], tuple[nn.Module, int
         torch.default_generator.manual_seed(stream_key(seed, "weights") >> 1)
         encoder, size = make()
         pooling = make_pooling(config.pooling, size)
-        return BagClassifier(encoder, nn.Linear(size, 2), pooling)
+        model = BagClassifier(encoder, nn.Linear(size, 2), pooling)
+        if config.init == "kaiming":
+            initialise_kaiming(model)
+        return model
+
+
+def initialise_kaiming(model: BagClassifier) -> None:
+    """Draw the weights of the encoder's layers, for ReLUs after them, and set all biases and the head to 0."""
+    for layer in model.encoder.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    nn.init.zeros_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
 
 
 def use_channels_last(model: M) -> M:

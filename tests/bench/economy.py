@@ -78,7 +78,7 @@ def weights_of_a_run(split: Split, epochs: int, freeze: bool) -> Sequence[Weight
         for epoch in range(epochs):
             kept.append({name: value.clone() for name, value in learner.model.state_dict().items()})
             bags = epoch_set(split.positives, split.pool, sampler.select(kept[-1], epoch))
-            order = epoch_order(bags.bags.label, 0, epoch, weighted=False)
+            order = epoch_order(bags.bags.label, 0, epoch, TrainingConfig())
             learner.train(EpochBatches(bags, order, 32), epoch)
     return kept
 

@@ -278,7 +278,13 @@ def test_a_run_keeps_the_last_weights_and_other_ones_may_be_kept_when_it_is_resu
     assert RunFolder(folder).inputs_of == [1, 2]
 
 
-@pytest.mark.parametrize("settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2"])
+BOTH_SIDES = (
+    "sampling.positives=20 training.budget=260 training.schedule=linear training.warmup=0.1 training.stratified=true "
+    "training.bag_loss=0.5 training.instance_loss.positive=1 augment.flip=true model.init=kaiming"
+)
+
+
+@pytest.mark.parametrize("settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES])
 def test_a_run_that_was_stopped_and_resumed_has_the_same_files(settings: str, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     words = ("strategy.name=kl_prob", *settings.split())

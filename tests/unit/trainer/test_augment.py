@@ -154,5 +154,5 @@ def test_bags_other_than_clips_are_reported() -> None:
 
 
 def test_nothing_is_augmented_by_default() -> None:
-    assert not AugmentConfig().enabled
-    assert all(config.enabled for config in (MIXUP, AugmentConfig(freq_mask=1), AugmentConfig(time_mask=1)))
+    assert not AugmentConfig().of_clips
+    assert all(config.of_clips for config in (MIXUP, AugmentConfig(freq_mask=1), AugmentConfig(time_mask=1)))

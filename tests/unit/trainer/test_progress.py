@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from negsift.common.types import Selection
+from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import EpochBatches, EpochSet, epoch_order
 from negsift.trainer.progress import Progress
 from tests.unit.toys import bag_set
@@ -39,8 +40,8 @@ def test_batches_know_how_many_they_are(size: int, batches: int) -> None:
 
 def test_weighted_order_draws_both_labels_equally_often() -> None:
     label = np.repeat([0, 1], [900, 100])
-    drawn = label[epoch_order(label, seed=0, epoch=0, weighted=True)]
+    drawn = label[epoch_order(label, 0, 0, TrainingConfig(weighted=True))]
     assert len(drawn) == 1000
     assert 0.45 < drawn.mean() < 0.55
-    plain = epoch_order(label, seed=0, epoch=0, weighted=False)
+    plain = epoch_order(label, 0, 0, TrainingConfig())
     assert sorted(plain.tolist()) == list(range(1000))

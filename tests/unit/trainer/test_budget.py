@@ -1,0 +1,90 @@
+"""Runs that end by their budget, the rate that goes by it, and epochs that draw from both sides."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from negsift.common.errors import BadInput
+from negsift.trainer.budget import Budget
+from negsift.trainer.config import SamplingConfig, TrainingConfig
+from negsift.trainer.loader import epoch_order, walked
+from tests.unit.toys import bag_set
+
+BAGS = bag_set([1] * 23, label=1)
+
+
+@given(budget=st.integers(8, 500), batch=st.integers(1, 8), bags=st.integers(1, 60), scored=st.integers(0, 90))
+def test_a_run_spends_its_budget_and_no_more_than_a_batch_beyond(
+    budget: int, batch: int, bags: int, scored: int
+) -> None:
+    plan, cost, epoch, before = Budget(TrainingConfig(budget=budget, batch=batch)), 0.0, 0, 0.0
+    while not plan.is_spent(cost):
+        cost += scored / 3
+        start, end = plan.span(epoch, cost, left := plan.left(cost, bags))
+        assert before <= start <= end <= 1
+        cost, epoch, before = cost + left, epoch + 1, end
+    assert budget - batch < cost < budget + batch + scored / 3
+
+
+def test_without_a_budget_epochs_are_equal_parts() -> None:
+    plan = Budget(TrainingConfig(epochs=4))
+    assert [plan.span(epoch, 7.0, 5) for epoch in range(4)] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]
+    assert plan.left(1e9, 5) == 5
+    assert not plan.is_spent(1e9)
+
+
+@pytest.mark.parametrize(
+    ("done", "warmup", "expected"),
+    [
+        (0.0, 0.0, 2.0),
+        (0.25, 0.0, 1.5),
+        (1.0, 0.0, 0.0),
+        (0.0, 0.2, 0.0),
+        (0.1, 0.2, 1.0),
+        (0.2, 0.2, 2.0),
+        (0.6, 0.2, 1.0),
+    ],
+)
+def test_a_linear_rate_rises_and_falls(done: float, warmup: float, expected: float) -> None:
+    config = TrainingConfig(lr=2.0, schedule="linear", warmup=warmup)
+    assert config.learning_rate(3, done) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 5, 12, 22])
+def test_all_positives_have_their_turn_before_one_has_a_second(k: int) -> None:
+    rounds = -(-23 // k)
+    for first in (0, rounds):
+        turns = [walked(BAGS, k, seed=3, epoch=first + turn).number.tolist() for turn in range(rounds)]
+        assert all(len(set(turn)) == k for turn in turns)
+        counts = Counter(number for turn in turns for number in turn)
+        assert set(counts) == set(range(23))
+        assert sum(counts.values()) - 23 == rounds * k - 23
+        assert max(counts.values()) <= 2
+    assert walked(BAGS, k, 3, 0).number.tolist() != walked(BAGS, k, 4, 0).number.tolist()
+
+
+@pytest.mark.parametrize("k", [0, 23, 99])
+def test_all_are_taken_where_there_are_no_more(k: int) -> None:
+    assert walked(BAGS, k, 0, 5) is BAGS
+
+
+@given(ones=st.integers(0, 40), zeros=st.integers(1, 40), size=st.integers(1, 20))
+def test_every_batch_has_both_labels_in_proportion(ones: int, zeros: int, size: int) -> None:
+    label = np.repeat([1, 0], [ones, zeros])
+    order = epoch_order(label, 0, 1, TrainingConfig(stratified=True))
+    assert sorted(order.tolist()) == list(range(ones + zeros))
+    for start in range(0, len(order), size):
+        batch = label[order[start : start + size]]
+        assert abs(batch.sum() - len(batch) * ones / len(label)) <= 1
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(BadInput, match="training.budget=7; expected at least a batch, 8 bags"):
+        TrainingConfig(budget=7, batch=8)
+    with pytest.raises(BadInput, match="training.weighted and training.stratified"):
+        TrainingConfig(weighted=True, stratified=True)
+    assert SamplingConfig(positives=10, ratio=0.5).negatives(100) == 20
+    assert SamplingConfig(positives=10, ratio=0.5).negatives(4) == 8

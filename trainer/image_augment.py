@@ -1,0 +1,72 @@
+"""Augmentation of images in training: mirrored at random, one by one, and shifted, all of a bag alike.
+
+Random numbers are drawn for a whole batch from (seed, epoch, start of the batch), so that a resumed run, and each of
+several workers, draws the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch, BagSet
+from negsift.common.errors import BadInput
+from negsift.common.rng import generator
+from negsift.trainer.config import AugmentConfig
+from negsift.trainer.loader import EpochBatches, TrainingBatch
+
+
+@dataclass(frozen=True)
+class AugmentedImages:
+    """The `batches` of an epoch's bags of images, augmented. `key` is (seed, epoch). Raises BadInput for other bags."""
+
+    batches: EpochBatches
+    config: AugmentConfig
+    key: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        bags = self.batches.epoch_set.bags
+        if not isinstance(bags, BagSet) or bags.instances.images.ndim != 4:
+            found = "augment.flip or .shift of bags that are not images"
+            raise BadInput(found, "images (C, H, W)", "leave both alone")
+        return (self._batch(bags, start) for start in self.batches.starts)
+
+    def _batch(self, bags: BagSet, start: int) -> TrainingBatch:
+        rows = self.batches.order[start : start + self.batches.size]
+        random, longest = generator(self.key[0], f"images/{start}", self.key[1]), int(bags.sizes[rows].max())
+        flipped = random.random((len(rows), longest)) < (0.5 if self.config.flip else 0.0)
+        shifts = random.integers(-self.config.shift, self.config.shift + 1, (len(rows), 2))
+
+        def part(places: Index) -> TrainingBatch:
+            batch = self.batches.epoch_set.batch(rows[places])
+            assert isinstance(batch.bags, BagBatch)
+            sizes = batch.bags.sizes
+            each = np.repeat(places, sizes), np.concatenate([np.arange(size) for size in sizes])
+            images = moved(batch.bags.instances, shifts[each[0]], flipped[each])
+            return replace(batch, bags=BagBatch(images, sizes))
+
+        return self.batches.share.part(len(rows), part)
+
+
+def moved(images: Tensor, shifts: Index, flipped: Index) -> Tensor:
+    """Images (M, C, H, W) shifted by (rows, columns), (M, 2), reflected at the edges; mirrored where `flipped` (M,)."""
+    rows = _reflected(np.arange(images.shape[2]) - shifts[:, :1], images.shape[2])
+    columns = _reflected(np.arange(images.shape[3]) - shifts[:, 1:], images.shape[3])
+    columns = np.where(flipped[:, None], columns[:, ::-1], columns)
+    which = torch.arange(len(images))[:, None, None]
+    taken_MHWC = images[which, :, torch.from_numpy(rows)[:, :, None], torch.from_numpy(columns)[:, None, :]]
+    return taken_MHWC.permute(0, 3, 1, 2)
+
+
+def _reflected(places: Index, size: int) -> Index:
+    """Places beyond the edges of `size` as those that a mirror in the outermost pixel shows."""
+    if size == 1:
+        return np.zeros_like(places)
+    within = np.abs(places) % (2 * size - 2)
+    return np.where(within < size, within, 2 * size - 2 - within)
