@@ -197,15 +197,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a strategy chose: candidates, best first, and their cost. `filled` of them were drawn after every point left
-    coincided with a pick. `left_out` bounds the mean probability, over all draws, of bags that the strategy didn't
-    consider; 0 where it considered all.
+    """What a strategy chose, best first, each one's `weight` (n,) in the loss (None: all 1), and the cost. `filled` were
+    drawn once every point left coincided with a pick. `left_out` bounds the mean probability of bags not considered.
     """
 
     candidates: Candidates
     filled: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     left_out: float = 0.0
+    weight: Floats | None = None
 
 
 @dataclass(frozen=True)

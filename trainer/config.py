@@ -22,6 +22,8 @@ LOGGERS = {
     "trackio": "Trackio",
 }
 """The loggers that `loggers.make` makes."""
+PRIORS = ("none", "balanced", "natural")
+"""How much negatives weigh in an epoch, beside a number; see `TrainingConfig.negative_share`."""
 SCHEDULES = {
     "steps": "the peak, halved as halve_from and halve_every say",
     "linear": "from the peak to 0 over the run, or over its budget",
@@ -81,6 +83,7 @@ class TrainingConfig:
     )
     batch: int = knob(32, "bags in a batch", least=1)
     stratified: bool = knob(False, "have both labels in every batch, in the epoch's proportion")
+    prior: str = knob("none", "weight of negatives over that of positives: none (as drawn), balanced, natural, or X")
     bag_loss: float = knob(1.0, "weight of the loss of bags", least=0, below=1e12)
     instance_loss: InstanceLossConfig = field(default_factory=InstanceLossConfig)
     workers: int = knob(
@@ -116,9 +119,17 @@ class TrainingConfig:
         if not self.bag_loss and not self.instance_loss.enabled:
             found = "training.bag_loss=0 without a loss of instances"
             raise BadInput(found, "one of both", "set training.instance_loss.positive or .negative")
+        if self.prior not in PRIORS and not _is_positive(self.prior):
+            raise BadInput(f"training.prior={self.prior}", f"{', '.join(PRIORS)} or a number above 0", "correct it")
         if self.weighted and self.stratified:
             found = "training.weighted and training.stratified"
             raise BadInput(found, "one of both", "leave one out: weighted draws are without strata")
+
+    def negative_share(self, positives: int, pool: int) -> float | None:
+        """The total weight of negatives over that of positives; None leaves both as they are drawn."""
+        if self.prior == "none":
+            return None
+        return {"balanced": 1.0, "natural": pool / max(1, positives)}.get(self.prior) or float(self.prior)
 
     def learning_rate(self, epoch: int, done: float = 0.0) -> float:
         """The rate of a step in an `epoch` when the share `done` of the run is over.
@@ -182,3 +193,11 @@ class LogConfig:
     def names(self) -> tuple[str, ...]:
         """The loggers, each once."""
         return tuple(dict.fromkeys(self.to or ()))
+
+
+def _is_positive(text: str) -> bool:
+    """Whether a text is a finite number above 0."""
+    try:
+        return 0 < float(text) < MOST
+    except ValueError:
+        return False

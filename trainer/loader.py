@@ -85,9 +85,17 @@ class EpochBatches:
         return self.share.part(len(rows), lambda places: self.epoch_set.batch(rows[places]))
 
 
-def epoch_set(positives: LabelledBags, pool: LabelledBags, selection: Selection) -> EpochSet:
-    """The positives with weight 1, and the selected negatives with their own weights."""
+def epoch_set(
+    positives: LabelledBags, pool: LabelledBags, selection: Selection, share: float | None = None
+) -> EpochSet:
+    """The positives with weight 1, and the selected negatives with their own weights.
+
+    With a `share` the negatives weigh so many times what the positives do, and all bags 1 on average.
+    """
     weight = np.concatenate([np.ones(len(positives)), selection.weight])
+    if share is not None and len(positives) and selection.weight.sum() > 0:
+        weight[len(positives) :] *= share * len(positives) / selection.weight.sum()
+        weight /= weight.mean()
     return EpochSet(positives.joined(pool.subset(selection.index)), weight)
 
 

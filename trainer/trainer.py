@@ -103,7 +103,8 @@ class Trainer:
         """One pass over the epoch's positives and the chosen negatives, as far as the budget goes; the mean loss."""
         with self._timer.stage("train"):
             positives = walked(self._split.positives, self._sampling.positives, self._seed, epoch)
-            bags = epoch_set(positives, self._split.pool, selection)
+            share = self._training.negative_share(len(self._split.positives), len(self._split.pool))
+            bags = epoch_set(positives, self._split.pool, selection, share)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
             cost = self._progress.cost + self._scored_for(selection) / 3
             order = order[: self._budget.left(cost, len(order))]

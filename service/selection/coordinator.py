@@ -50,7 +50,8 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
         traffic=picked.traffic, left_out=picked.left_out, seconds=timer.seconds, pool_version=round.pool.version,
         recovery=fleet.recovery, considered=chosen.seen,
     )  # fmt: skip
-    return Selection(chosen.index, chosen.score, np.ones(len(chosen.index)), fleet.version, account=account)
+    weight = np.ones(len(chosen.index)) if picked.weight is None else picked.weight
+    return Selection(chosen.index, chosen.score, weight, fleet.version, account=account)
 
 
 def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negsift.common.errors import BadInput
+from negsift.common.types import Selection
 from negsift.trainer.budget import Budget
 from negsift.trainer.config import SamplingConfig, TrainingConfig
-from negsift.trainer.loader import epoch_order, walked
+from negsift.trainer.loader import epoch_order, epoch_set, walked
 from tests.unit.toys import bag_set
 
 BAGS = bag_set([1] * 23, label=1)
@@ -88,3 +89,21 @@ def test_what_does_not_go_together_is_refused() -> None:
         TrainingConfig(weighted=True, stratified=True)
     assert SamplingConfig(positives=10, ratio=0.5).negatives(100) == 20
     assert SamplingConfig(positives=10, ratio=0.5).negatives(4) == 8
+
+
+@pytest.mark.parametrize(("prior", "share"), [("balanced", 1.0), ("natural", 5.0), ("0.25", 0.25)])
+def test_negatives_weigh_what_the_prior_says(prior: str, share: float) -> None:
+    bags = bag_set([1] * 24)
+    positives, pool = bags.subset(np.arange(4)), bags.subset(np.arange(4, 24))
+    chosen = Selection(np.array([3, 9, 0]), np.zeros(3), np.array([1.0, 2.0, 3.0]), 0)
+    weight = epoch_set(positives, pool, chosen, TrainingConfig(prior=prior).negative_share(4, 20)).weight
+    assert weight[4:].sum() == pytest.approx(share * weight[:4].sum())
+    assert weight.mean() == pytest.approx(1.0)
+    assert weight[4:] / weight[4] == pytest.approx([1.0, 2.0, 3.0])
+    assert epoch_set(positives, pool, chosen, TrainingConfig().negative_share(4, 20)).weight.tolist() == [1] * 5 + [
+        2,
+        3,
+    ]
+    for wrong in ("", "-1", "0", "nan", "inf", "often"):
+        with pytest.raises(BadInput, match="training.prior="):
+            TrainingConfig(prior=wrong)
