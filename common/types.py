@@ -197,7 +197,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a strategy chose, best first, each one's `weight` (n,) in the loss (None: all 1), and the cost. `filled` were
+    """What a strategy chose, best first, each one's `weight` (n,) in the loss (None: 1), and the cost. `filled` were
     drawn once every point left coincided with a pick. `left_out` bounds the mean probability of bags not considered.
     """
 
