@@ -131,8 +131,8 @@ def _packed(items: Sequence[Any]) -> PackedBags | None:  # Any: the user's own f
     arrays = [_array(item) for item in items]
     bags = [array for array in arrays if array is not None and array.ndim >= 2 and len(array)]
     kinds = {(type(item), item.dtype, bag.shape[1:]) for item, bag in zip(items, bags, strict=False)}
-    if not bags or len(bags) < len(items) or len(kinds) > 1:
-        return None
+    if not bags or len(bags) < len(items) or len(kinds) > 1 or len({id(item) for item in items}) < len(items):
+        return None  # also where an item is in the list more than once, and is sent once
     sizes = np.array([len(bag) for bag in bags])
     equal = bool((sizes == sizes[0]).all())
     array, starts = (np.stack(bags), None) if equal else (np.concatenate(bags), _starts(sizes))
@@ -158,8 +158,10 @@ def _viewed(items: Sequence[object]) -> Tensor | None:
 def _array(bags: object) -> NDArray[Any] | None:  # Any: of the user's dtype
     """An array of numbers, or one that shares the memory of a CPU's plain tensor; None for anything else."""
     if isinstance(bags, np.ndarray):
-        return bags if bags.dtype.kind in "biuf" and bags.dtype.isnative else None
+        return bags if bags.dtype.kind in "biuf" and bags.dtype.isnative and 0 not in bags.strides else None
     if type(bags) is not Tensor or bags.layout != torch.strided or bags.device.type != "cpu" or bags.is_conj():
+        return None
+    if 0 in bags.stride():  # expanded: its numbers take no memory, as an array they would
         return None
     plain = bags.detach()
     if _is_bfloat16(bags):

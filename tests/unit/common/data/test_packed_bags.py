@@ -87,3 +87,10 @@ def test_views_take_no_more_along_than_they_are() -> None:
     labelled = [(large[position], position) for position in range(0, 1000, 10)]
     assert len(pickle.dumps(to_send(labelled))) < 0.3 * alone
     assert independent(large) is large
+
+
+def test_what_takes_no_memory_takes_none_when_it_is_sent() -> None:
+    bag = torch.zeros(100, 10)
+    for bags in ([bag] * 1000, bag.expand(1000, 100, 10), np.broadcast_to(bag.numpy(), (1000, 100, 10))):
+        assert in_memory(bags) is bags
+        assert to_send(bags) is bags or len(pickle.dumps(to_send(bags))) < 100_000
