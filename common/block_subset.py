@@ -25,14 +25,14 @@ class BlockSubset:
     def blocks(self, pool: int, block: int) -> Index:
         """The numbers of the chosen blocks, ascending, in a pool of `pool` bags in blocks of `block`."""
         count = -(-pool // block)
-        return np.sort(self._next_blocks(count, self._size(pool, block)))
+        return np.sort(self._next_blocks(count, self.size(pool, block)))
 
     def index(self, pool: int, block: int) -> Index:
         """The positions of the chosen bags, ascending."""
         positions = self.blocks(pool, block)[:, None] * block + np.arange(block)
         return positions[positions < pool]
 
-    def _size(self, pool: int, block: int) -> int:
+    def size(self, pool: int, block: int) -> int:
         """The number of blocks: enough for `bags` even if the pool's last block, which may be short, is chosen."""
         short = -pool % block
         return max(0, min(-(-pool // block), -(-(self.bags + short) // block)))

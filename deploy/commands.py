@@ -7,6 +7,7 @@ from pathlib import Path
 
 from negsift.deploy.dashboard_command import add_dashboard_command
 from negsift.deploy.job_commands import add_job_commands
+from negsift.deploy.plan_command import add_plan_command
 from negsift.deploy.pool import add_pool_commands
 from negsift.deploy.serve import add_serve_commands
 from negsift.deploy.settings import Parser, a_path
@@ -41,6 +42,7 @@ def parser() -> Parser:
     listing.set_defaults(do=_list)
     add_train_command(commands)
     add_sweep_command(commands)
+    add_plan_command(commands)
     replay = commands.add_parser(
         "replay", help="make a run's recorded selections again, and say whether they are the same",
         description="Exit code 0: the same bit for bit; 1: one differs, with what differs.",

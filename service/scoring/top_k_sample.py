@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from negsift.common.arrays import Index
 from negsift.common.types import Candidates
 
-_MARKS = 64
+MARKS = 64
+"""Rows by which a shard says how the rest of its best k lie, at most."""
 
 Floor = tuple[float, int]
 """The score and index of a row that is to be reached."""
@@ -46,7 +47,7 @@ class TopKRequest:
 
     def _ranks(self, count: int) -> Index:
         first = min(self.first, count)
-        marks = np.linspace(count - 1, first, min(_MARKS, count - first)).astype(np.int64)[::-1]
+        marks = np.linspace(count - 1, first, min(MARKS, count - first)).astype(np.int64)[::-1]
         return np.concatenate([np.arange(first), marks])
 
 

@@ -20,7 +20,7 @@ from negsift.service.scoring.top_k_sample import Floor, TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.top_k import merge
 
-_ROW_BYTES = 24
+ROW_BYTES = 24
 """A row's score, index and weight."""
 _AT_ONCE = 1 << 16
 """Rows of all shards together up to which every shard sends its best k at once: a second request costs more."""
@@ -38,7 +38,7 @@ def distributed_top_k(fleet: Fleet, strategy: Strategy, prepared: Prepared, roun
         whole = merge([best, *(_without(sample.rows, best.index) for sample in missing)], round.most)
         best = replace(whole, seen=best.seen, dropped=best.dropped)
         rows, rounds = rows + _row_count(missing), 2
-    return Picked(best, traffic=Traffic(rounds, 0, rows, _ROW_BYTES * rows))
+    return Picked(best, traffic=Traffic(rounds, 0, rows, ROW_BYTES * rows))
 
 
 def first_rows(k: int, shards: int) -> int:

@@ -11,7 +11,7 @@ from negsift.common.types import Candidates, Need, Picked, Round
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.margin import Margin
 
-_MOST_CANDIDATES = 20_000
+MOST_CANDIDATES = 20_000
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class ClusterMargin(Strategy):
         """
         picked = view.top_k(Margin(), {}, replace(round, k=self.keep * round.k))
         best = picked.candidates
-        if len(best.index) > _MOST_CANDIDATES:
+        if len(best.index) > MOST_CANDIDATES:
             raise BadInput(
-                f"{len(best.index)} bags to cluster", f"at most {_MOST_CANDIDATES:,}", "lower strategy.keep or k"
+                f"{len(best.index)} bags to cluster", f"at most {MOST_CANDIDATES:,}", "lower strategy.keep or k"
             )
         if not len(best.index):
             return picked

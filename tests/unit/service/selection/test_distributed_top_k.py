@@ -63,7 +63,7 @@ def test_the_best_are_those_of_all_scores_together(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", -1)
         patch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", spare / 2)
-        patch.setattr(negsift.service.scoring.top_k_sample, "_MARKS", marks)
+        patch.setattr(negsift.service.scoring.top_k_sample, "MARKS", marks)
         found = distributed_top_k(fleet, Entropy(), {}, a_round(k))  # type: ignore[arg-type]  # a fleet of numbers
     score = np.array([score for part in parts for score in part], dtype=np.float64)
     expected = top_k(np.arange(len(score)), score, k)
@@ -98,7 +98,7 @@ def test_picks_in_two_steps_are_those_in_one(name: str, case: str, monkeypatch: 
         expected = one.select(given[2].state_dict(), 2)
     monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_AT_ONCE", 0)
     monkeypatch.setattr(negsift.service.selection.distributed_top_k, "_SPARE", -3.0)
-    monkeypatch.setattr(negsift.service.scoring.top_k_sample, "_MARKS", 2)
+    monkeypatch.setattr(negsift.service.scoring.top_k_sample, "MARKS", 2)
     for shards in (2, 5):
         with sampler(given, name, k=15, shards=shards, options=options) as several:
             found = several.select(given[2].state_dict(), 2)

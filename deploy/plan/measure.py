@@ -1,0 +1,233 @@
+"""Rates measured on this machine: rounds over a sample, by the code that runs those of a run; and training."""
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from negsift.common.data.bagset import BagBatch
+from negsift.common.data.protocols import BagDataset
+from negsift.common.data.table.bags import TableBags
+from negsift.common.data.table.decoding_budget import DecodingBudget
+from negsift.common.data.table.memory_use import least_budget, whole_table_bytes
+from negsift.common.models.bag import BagClassifier
+from negsift.common.models.copying import independent_copy
+from negsift.common.threads import block_workers
+from negsift.common.types import Need, PoolVersion, Snapshot
+from negsift.common.weights import take_snapshot
+from negsift.deploy.plan.answers import Streaming
+from negsift.deploy.plan.memory import Working
+from negsift.deploy.plan.sample import Model, Sample
+from negsift.deploy.plan.workload import Machines, Rounds, Sizes
+from negsift.deploy.recipes import RunConfig
+from negsift.service.fleet.local import LocalFleet
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.pool.bag_source import BagSource
+from negsift.service.scoring.shard import Shard
+from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.coordinator import select
+from negsift.service.selection.task import Task
+from negsift.service.strategies import make_strategy
+from negsift.trainer.learner import Learner
+from negsift.trainer.loader import TrainingBatch
+
+_PROBE, _ROUND_S, _ENOUGH_S = 2, 0.3, 1.2
+_MOST_DISK = 1 << 40
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`rates` of this machine, with `threads` threads or its GPU, in bags a second: in memory, on disk decoded, in a
+    table. A scorer has `share` of that. `train` is the rate of training. `working` is the memory besides the bags, and
+    `block` the bags of a block, fewer than the recipe's where the model is slow.
+    """
+
+    rates: tuple[float, float, float]
+    train: float
+    working: Working
+    block: int
+    threads: int
+    share: float
+
+
+class Bench:
+    """Rounds over samples with as many threads as a node's scorers have and this machine has cores, or on its GPU."""
+
+    def __init__(self, sample: Sample, config: RunConfig, rounds: Rounds, machines: Machines) -> None:
+        self._sample, self._config, self._rounds, self._machines = sample, config, rounds, machines
+        self._on_gpu = machines.gpu_share > 0 and torch.cuda.is_available()
+        self._device = torch.device("cuda" if self._on_gpu else "cpu")
+        wanted = machines.threads * (machines.on_node if machines.on_ray else 1)
+        self._threads = 1 if self._on_gpu else min(len(os.sched_getaffinity(0)), wanted)
+        self._strategy, self._workers = make_strategy(config.strategy), block_workers(self._threads)
+        self._snapshots, self._turn = [_snapshot(sample.model, step) for step in range(2)], itertools.count()
+        self._block = config.fleet.block
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._workers.shutdown()
+
+    def measure(self, held: Streaming) -> Measured:
+        """The rates of training, and of bags where `held` says that a shard has some. Where blocks of the recipe's size
+        would take too long, smaller ones are used.
+        """
+        probe = self._run(self._sample.bags(_PROBE * self._threads), _PROBE, enough_s=0.0)[0]
+        fits = max(_PROBE, int(probe * _ROUND_S / self._threads))
+        self._block = 1 << (fits.bit_length() - 1) if fits < self._block else self._block
+        count = int(min(self._sample.most, max(probe * _ROUND_S, self._block * self._threads)))
+        bags = self._sample.bags(-(-count // self._block) * self._block)
+        with _peak() as peak:
+            memory, kept = self._run(bags, self._block)
+        ours = self._sample.form.decoded_bytes * len(bags) if isinstance(bags, TableBags) else 0.0
+        disk = self._streamed(on_disk=True) if held.on_disk else memory
+        store = self._streamed(on_disk=False) if held.in_store else memory
+        with _peak() as training:
+            train = self._train_rate()
+        share = self._machines.gpu_share if self._on_gpu else self._machines.threads / self._threads
+        own = max(0.0, peak.bytes - kept - ours) * (min(1.0, share) if self._machines.on_ray else 1.0)
+        threads = 0 if self._on_gpu else self._threads
+        return Measured((memory, disk, store), train, Working(own, training.bytes), self._block, threads, share)
+
+    def _streamed(self, on_disk: bool) -> float:
+        """The rate of bags of a table that come from its files; or from this machine's disk, once decoded."""
+        bags = self._sample.bags(self._sample.most)
+        assert isinstance(bags, TableBags)
+        with _own_cache():
+            return self._run(bags, self._block, least_budget(bags.row_index, _MOST_DISK if on_disk else 0))[0]
+
+    def sizes(self) -> Sizes:
+        """What one bag takes as an embedding and as a point, and the weights."""
+        shard = self._shard(self._sample.bags(2), 2, self._budget(self._sample.bags(2)))
+        task, snapshot = self._task(2, 1), self._snapshots[0]
+        spec = self._strategy.embedding_spec(task.round(0, PoolVersion(0, 2), None, scores_kept=False))
+        embedded = shard.embedding_bytes(snapshot, spec, None) if spec.need > Need.NOTHING else 0
+        weights = sum(array.nbytes for array in snapshot.weights.values())
+        if spec.need < Need.FEATURES:
+            return Sizes(embedded, 0, 0, weights)
+        points = PointsSpec(spec, of="gradient" if spec.need == Need.GRADIENT else "features")
+        grid = points.grid([shard.points(snapshot, points).measured])
+        return Sizes(embedded, grid.point_bytes, sum(grid.columns), weights)
+
+    def _train_rate(self) -> float:
+        """Bags a second of the trainer, without augmentation, on this machine's cores or GPU; in smaller batches than
+        the recipe's where the model is slow.
+        """
+        learner = Learner(independent_copy(self._sample.model), self._config.training, self._config.seed)
+        probe = self._trained(learner, _PROBE, _PROBE)
+        if probe * _ENOUGH_S < 2 * _PROBE:
+            return probe
+        size = max(_PROBE, int(min(self._config.training.batch, self._sample.most, probe * _ROUND_S)))
+        return self._trained(learner, size, max(size, int(probe * _ENOUGH_S)))
+
+    def _trained(self, learner: Learner, size: int, bags: int) -> float:
+        """Bags a second of the second of two passes over so many, or a few more, in batches of `size`."""
+        source, index = self._source(self._sample.bags(size)), np.arange(size, dtype=np.int64)
+        inputs = source.batch(index)
+        assert isinstance(inputs, BagBatch | Tensor)  # as all datasets of `train` give
+        batch = TrainingBatch(inputs, torch.from_numpy(index % 2), torch.ones(size))
+        learner.train([batch], 0)
+        batches, start = [batch] * -(-bags // size), time.perf_counter()
+        learner.train(batches, 0)
+        return len(batches) * size / (time.perf_counter() - start)
+
+    def _run(
+        self, bags: BagDataset, block: int, budget: DecodingBudget | None = None, enough_s: float = _ENOUGH_S
+    ) -> tuple[float, float]:
+        """The median rate of the rounds begun in `enough_s` seconds, one at least, after one that is not counted; and
+        the bytes of kept embeddings.
+        """
+        shard, rates = self._shard(bags, block, budget or self._budget(bags)), list[float]()
+        self._round(shard, len(bags))
+        start = time.perf_counter()
+        while not rates or time.perf_counter() - start < enough_s:
+            rates.append(self._round(shard, len(bags)))
+        return median(rates), float(shard.budget.used_bytes)
+
+    def _round(self, shard: Shard, bags: int) -> float:
+        """Bags a second of one round."""
+        task, snapshot = self._task(bags, max(1, round(bags * self._rounds.picks / self._rounds.bags))), self._next()
+        round_, before = task.round(0, PoolVersion(0, bags), None, scores_kept=False), shard.embedded
+        limits, shared = self._config.fleet.gather_limits, False
+        start = time.perf_counter()
+        account = select(LocalFleet([shard], snapshot), task, round_, limits, shares_instances=shared).account
+        seconds = account.seconds.get("score") or time.perf_counter() - start
+        return ((shard.embedded - before) or bags) / seconds
+
+    def _task(self, bags: int, picks: int) -> Task:
+        return Task(self._strategy, min(picks, max(1, bags // 2)), self._config.seed)
+
+    def _next(self) -> Snapshot:
+        """Other weights each time, so that nothing is kept from the last round."""
+        return self._snapshots[next(self._turn) % 2]
+
+    def _shard(self, bags: BagDataset, block: int, budget: DecodingBudget) -> Shard:
+        model, scoring = self._sample.model, replace(self._config.fleet.scoring, compile=False, frozen=False)
+        source, few = self._source(bags), self._source([bags[0]] * 2)
+        spec = ShardSpec(source, few, model, 1, block, self._config.fleet.cache_mb << 20, budget, scoring=scoring)
+        return spec.shard(0, independent_copy(model).to(self._device), self._workers)
+
+    def _source(self, bags: BagDataset) -> BagSource:
+        return BagSource(bags, ragged=isinstance(self._sample.model, BagClassifier))
+
+    def _budget(self, bags: BagDataset) -> DecodingBudget:
+        whole = whole_table_bytes(bags.row_index) if isinstance(bags, TableBags) else 0
+        return DecodingBudget(whole, 0)
+
+
+def _snapshot(model: Model, step: int) -> Snapshot:
+    """The model's weights, a little larger with each step."""
+    weights = {
+        name: value * (1.0 + 1e-3 * step) if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
+    return take_snapshot(weights, step)
+
+
+@dataclass
+class Peak:
+    """The most memory of this process beyond what it had at first, once known."""
+
+    bytes: float = 0.0
+
+
+@contextmanager
+def _peak() -> Iterator[Peak]:
+    """Measures the peak of resident memory within it; where the kernel does not reset it, since the process began."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    peak, before = Peak(), _status("VmRSS")
+    yield peak
+    peak.bytes = max(0.0, _status("VmHWM") - before)
+
+
+def _status(name: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return float(line.split()[1]) * 1024
+    return 0.0
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """A cache of decoded row groups that ends with the measurement."""
+    before = os.environ.get("NEGSIFT_CACHE")
+    with tempfile.TemporaryDirectory(prefix="negsift-plan-") as folder:
+        os.environ["NEGSIFT_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("NEGSIFT_CACHE")
+            if before is not None:
+                os.environ["NEGSIFT_CACHE"] = before

@@ -1,0 +1,108 @@
+"""Memory of a scorer, of the coordinator and of a node, by what takes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from negsift.deploy.plan.answers import Answers, best_bytes
+from negsift.deploy.plan.workload import Workload
+
+Parts = Mapping[str, float]
+_MIB = 1 << 20
+SCORER_OWN, COORDINATOR_OWN, PROGRAM_OWN, LIBRARIES, RAY_OWN = (size * _MIB for size in (315, 140, 400, 290, 350))
+"""Bytes without any bags: of a scorer, of the coordinator, of the program that trains; of the libraries that a node's
+processes share, counted once; and of Ray's own processes on a node. Measured: tests/bench/plan.md.
+"""
+_WEIGHTS = 3  # the model, the snapshot in the object store, and one of them while it is loaded
+_POINT_STATE = 16  # bytes of norms, bounds and times of each point
+_COPIES = 3  # of what the coordinator gathers: as it came, end to end, in order
+
+
+@dataclass(frozen=True)
+class Working:
+    """Bytes that a scorer's forward pass and a trainer's steps take besides the bags."""
+
+    score: float = 0.0
+    train: float = 0.0
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes by part: of a scorer, of the coordinator (neither in one process), of the fullest node; of the node those
+    in the object store, in the `page_cache` for the pool's files, and in the `point_files` on its disk.
+    """
+
+    scorer: Parts
+    coordinator: Parts
+    node: Parts
+    object_store: float
+    page_cache: float
+    point_files: float
+
+
+def memory_plan(work: Workload, working: Working) -> MemoryPlan:
+    """The memory of a run whose passes take `working` besides the bags."""
+    shard, gathered = shard_parts(work), gathered_bytes(work)
+    trained = {"training": working.train, "bags to train on": trained_bytes(work)}
+    count = work.machines.on_node if work.machines.on_ray else work.machines.scorers
+    files = count * point_file_bytes(work)
+    pages = 0.0 if work.form.in_table else count * shard["pool"]
+    if not work.machines.on_ray:
+        shards = {name: count * size for name, size in shard.items()}
+        process = {"program": float(PROGRAM_OWN + LIBRARIES), "forward pass": working.score, **shards}
+        return MemoryPlan({}, {}, process | {"merging": gathered, **trained}, 0.0, pages, files)
+    store = 2.0 * work.sizes.weights + index_bytes(work)
+    scorer = {"process": float(SCORER_OWN), "forward pass": working.score, **shard}
+    coordinator = {"process": float(COORDINATOR_OWN), "merging": gathered}
+    node = {name: count * size for name, size in scorer.items()}
+    node |= {"libraries and Ray": float(LIBRARIES + RAY_OWN), "coordinator": sum(coordinator.values())}
+    node |= {"object store": store, "program": float(PROGRAM_OWN), **trained}
+    return MemoryPlan(scorer | {"process": float(SCORER_OWN + LIBRARIES)}, coordinator, node, store, pages, files)
+
+
+def shard_parts(work: Workload) -> Parts:
+    """What one shard takes of its process."""
+    answers = Answers.of(work)
+    kept = answers.best or not answers.points  # embeddings that become points are not kept
+    points = answers.points_of(work)
+    numbers = 0.0 if point_file_bytes(work) else 4 * work.sizes.columns * points
+    return {
+        "model": float(_WEIGHTS * work.sizes.weights),
+        "pool": pool_bytes(work),
+        "embeddings": min(work.cache_bytes, work.scored * work.sizes.embedded) if kept else 0.0,
+        "points": numbers + (8 + _POINT_STATE) * points,
+    }
+
+
+def pool_bytes(work: Workload) -> float:
+    """What the bags of a shard take: those of a table as far as `fleet.pool_mb` lets them, others all."""
+    form, budget = work.form, work.fleet.budget.memory_bytes
+    if not form.in_table:
+        return work.share * form.decoded_bytes
+    return min(float(budget), form.group_bytes + work.share * (form.decoded_bytes + 8) / form.used)
+
+
+def trained_bytes(work: Workload) -> float:
+    """The bags of an epoch, which the trainer holds; bags that are no table's are where the pool is."""
+    bags = work.rounds.positives + work.rounds.picks
+    return bags * (work.form.tensor_bytes if work.form.in_table else work.form.decoded_bytes)
+
+
+def index_bytes(work: Workload) -> float:
+    """Which bags there are, as every node keeps it: a bit for each of a table, 8 bytes for each instance of others and
+    24 for each bag.
+    """
+    form, bags = work.form, work.rounds.bags
+    return bags / form.used / 8 if form.in_table else bags * (8 * form.instances + 24)
+
+
+def gathered_bytes(work: Workload) -> float:
+    """What the coordinator takes for what it gathers."""
+    answers, sizes = Answers.of(work), work.sizes
+    points = answers.points * (_COPIES * sizes.point + _POINT_STATE) if answers.gathered else 0.0
+    return _COPIES * best_bytes(answers.best, work) + points + work.rounds.also * sizes.embedded
+
+
+def point_file_bytes(work: Workload) -> float:
+    """What a shard's points take on disk, where they are more than it may keep; else 0."""
+    size = 4 * work.sizes.columns * Answers.of(work).points_of(work)
+    return size if size > work.cache_bytes else 0.0
