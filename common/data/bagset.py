@@ -61,7 +61,7 @@ class BagSet:
 
     def gather(self, index: Index) -> BagBatch:
         """The bags at `index`, in that order."""
-        return BagBatch(self.gather_rows(self.rows_of(index)), self.sizes[index])
+        return BagBatch(self.gather_rows(self.rows_of(index)), self.sizes_of(index))
 
     def gather_rows(self, rows: Index) -> Tensor:
         """The instances at `rows` of the table, (len(rows), C, H, W) uint8."""
@@ -69,11 +69,15 @@ class BagSet:
 
     def rows_of(self, index: Index) -> Index:
         """The instance rows of the bags at `index`, end to end."""
-        starts, sizes = self.offsets[index], self.sizes[index]
+        starts, sizes = self.offsets[index], self.sizes_of(index)
         ends = np.cumsum(sizes)
         # The ranges starts[i] .. starts[i] + sizes[i], end to end, without a loop over bags.
         rows: Index = self.rows[np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)]
         return rows
+
+    def sizes_of(self, index: Index) -> Index:
+        """The number of instances in each of the bags at `index`, (n,), whatever the number of all bags."""
+        return self.offsets[index + 1] - self.offsets[index]
 
     @property
     def sizes(self) -> Index:
@@ -87,7 +91,7 @@ class BagSet:
 
     def subset(self, index: Index) -> "BagSet":
         """The bags at `index`, in that order, over the same instance table."""
-        offsets = np.concatenate([[0], np.cumsum(self.sizes[index])]).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum(self.sizes_of(index))]).astype(np.int64)
         rows, label, number = self.rows_of(index), self.label[index], self.number[index]
         return BagSet(self.instances, rows, offsets, label, self.name, number)
 

@@ -36,6 +36,8 @@ def _speed(plan: Plan) -> Iterator[str]:
         yield f"selection is no slower than training with {number:,.3g} {unit}s or more"
     elif plan.work.machines.on_ray:
         yield f"selection stays slower than training with any number of scorers: {largest} does not get faster"
+    if largest == "drawing":
+        yield "drawing grows with the square of the picks: a higher sampling.ratio has fewer"
     if seconds.round > seconds.train:
         yield "sampling.staleness=1 lets it run beside training; sampling.candidates=M scores a part of the pool"
     if seconds.validate > max(seconds.round, seconds.train):

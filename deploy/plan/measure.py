@@ -43,6 +43,8 @@ from negsift.trainer.loader import TrainingBatch
 
 _PROBE, _ROUND_S, _ENOUGH_S = 2, 0.3, 1.2
 _MOST_DISK = 1 << 40
+SAMPLE_BYTES = 32 << 20
+"""The decoded bags of a sample that is measured."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Bench:
         self._threads = 1 if self._on_gpu else min(len(os.sched_getaffinity(0)), wanted)
         self._strategy, self._workers = make_strategy(config.strategy), block_workers(self._threads)
         self._snapshots, self._turn = [_snapshot(sample.model, step) for step in range(2)], itertools.count()
-        self._block = config.fleet.block
+        self._block, self._most = config.fleet.block, max(1, int(SAMPLE_BYTES / sample.form.decoded_bytes))
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +86,9 @@ class Bench:
         would take too long, smaller ones are used.
         """
         probe = self._run(self._sample.bags(_PROBE * self._threads), _PROBE, enough_s=0.0)[0]
-        fits = max(_PROBE, int(probe * _ROUND_S / self._threads))
+        fits = max(_PROBE, int(probe * _ENOUGH_S / self._threads))
         self._block = 1 << (fits.bit_length() - 1) if fits < self._block else self._block
-        count = int(min(self._sample.most, max(probe * _ROUND_S, self._block * self._threads)))
+        count = int(min(self._most, max(probe * _ROUND_S, self._block * self._threads)))
         bags = self._sample.bags(-(-count // self._block) * self._block)
         with _peak() as peak:
             memory, kept = self._run(bags, self._block)
@@ -102,7 +104,7 @@ class Bench:
 
     def _streamed(self, on_disk: bool) -> float:
         """The rate of bags of a table that come from its files; or from this machine's disk, once decoded."""
-        bags = self._sample.bags(self._sample.most)
+        bags = self._sample.bags(self._most)
         assert isinstance(bags, TableBags)
         with _own_cache():
             return self._run(bags, self._block, least_budget(bags.row_index, _MOST_DISK if on_disk else 0))[0]
@@ -128,7 +130,7 @@ class Bench:
         probe = self._trained(learner, _PROBE, _PROBE)
         if probe * _ENOUGH_S < 2 * _PROBE:
             return probe
-        size = max(_PROBE, int(min(self._config.training.batch, self._sample.most, probe * _ROUND_S)))
+        size = max(_PROBE, int(min(self._config.training.batch, self._most, probe * _ROUND_S)))
         return self._trained(learner, size, max(size, int(probe * _ENOUGH_S)))
 
     def _trained(self, learner: Learner, size: int, bags: int) -> float:

@@ -34,17 +34,23 @@ def _head(plan: Plan) -> Iterator[str]:
 
 
 def _scorers(machines: Machines) -> str:
-    each = f"{machines.gpu_share:g} GPU" if machines.gpu_share else f"{machines.threads} threads"
+    each = f"{machines.gpu_share:g} GPU" if machines.gpu_share else _number(machines.threads, "thread")
     if machines.on_ray:
-        return f"{machines.scorers} Ray scorers of {each} each on {machines.nodes} nodes"
-    return f"{machines.scorers} shards in one process of {each}"
+        return f"{_number(machines.scorers, 'Ray scorer')} of {each} each on {_number(machines.nodes, 'node')}"
+    return f"{_number(machines.scorers, 'shard')} in one process of {each}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _rate(plan: Plan) -> str:
     of, measured = ("a scorer" if plan.work.machines.on_ray else "the process"), plan.measured
     if measured is None:
         return f"{count_text(plan.rates.memory)} bags a second {of}, as --rate says"
-    device = f"{measured.threads} threads of this machine" if measured.threads else torch.cuda.get_device_name()
+    device = (
+        f"{_number(measured.threads, 'thread')} of this machine" if measured.threads else torch.cuda.get_device_name()
+    )
     smaller = "" if measured.block == plan.work.rounds.block else f" in blocks of {measured.block}"
     return f"{count_text(plan.rates.memory)} bags a second {of}, measured now on {device}{smaller}"
 
@@ -72,7 +78,7 @@ def _second_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield "round", seconds_text(seconds.round), _parts(seconds.parts, seconds_text)
     rate = f"{count_text(plan.rates.train)} a second, {source}"
     yield "training", seconds_text(seconds.train), f"{trained:,} bags an epoch, {rate}"
-    share = f"data.val_share={plan.config.data.val_share:g} of all bags, by the trainer"
+    share = f"{plan.work.form.validated:.3g} bags for each one to train on, by the trainer"
     yield "validation", seconds_text(seconds.validate), share
     yield "share", f"{seconds.share:.0%}", "of an epoch waits for its negatives"
 

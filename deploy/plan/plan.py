@@ -7,7 +7,7 @@ import torch
 from negsift.common.errors import BadInput
 from negsift.deploy.plan.answers import RoundTraffic, Streaming, round_traffic
 from negsift.deploy.plan.asked import Asked, planned_machines, planned_rounds
-from negsift.deploy.plan.measure import Bench, Measured
+from negsift.deploy.plan.measure import SAMPLE_BYTES, Bench, Measured
 from negsift.deploy.plan.memory import MemoryPlan, Working, memory_plan
 from negsift.deploy.plan.sample import sample_of
 from negsift.deploy.plan.seconds import EpochSeconds, Rates, round_parts, scorers_needed
@@ -44,7 +44,11 @@ def make_plan(config: RunConfig, asked: Asked) -> Plan:
             "GPUs to plan for on a machine without one", "--rate, the bags that such a GPU scores in a second",
             "run it on a machine with that GPU, or take the rate from a run's log",
         )  # fmt: skip
-    with sample_of(config, asked.bag_bytes, asked.features) as sample, Bench(sample, config, rounds, machines) as bench:
+    sample_bytes = SAMPLE_BYTES if asked.rate is None else SAMPLE_BYTES // 32  # of which only sizes are taken
+    with (
+        sample_of(config, asked.bag_bytes, asked.features, sample_bytes) as sample,
+        Bench(sample, config, rounds, machines) as bench,
+    ):
         strategy = make_strategy(config.strategy)
         work = Workload(sample.form, rounds, strategy, machines, bench.sizes(), config.fleet)
         measured = bench.measure(Streaming.of(work)) if asked.rate is None else None

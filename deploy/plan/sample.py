@@ -35,8 +35,7 @@ from negsift.deploy.plan.workload import BagForm
 from negsift.deploy.recipes import RunConfig
 
 Model = BagClassifier | ClipClassifier
-_SAMPLE_BYTES, _MOST_BYTES = 32 << 20, 256 << 20
-_GROUPS = 8
+_MOST_BYTES, _GROUPS = 256 << 20, 8
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,10 @@ class Sample:
     form: BagForm
     bags: Callable[[int], BagDataset]
 
-    @property
-    def most(self) -> int:
-        """The number of bags that a sample may have."""
-        return max(1, int(_SAMPLE_BYTES / self.form.decoded_bytes))
-
 
 @contextmanager
-def sample_of(config: RunConfig, bag_bytes: float | None, features: int | None) -> Iterator[Sample]:
-    """A sample of the bags that `config` trains on. `bag_bytes` is the decoded size of a bag, where the recipe leaves
+def sample_of(config: RunConfig, bag_bytes: float | None, features: int | None, sample_bytes: int) -> Iterator[Sample]:
+    """A sample, of some `sample_bytes`, of the bags that `config` trains on. `bag_bytes` is the decoded size of a bag, where the recipe leaves
     it open, and `features` the numbers of an instance in a table that is not there yet. Raises BadInput where it is not
     known what the bags are.
     """
@@ -72,7 +66,7 @@ def sample_of(config: RunConfig, bag_bytes: float | None, features: int | None) 
         assert bag_bytes is not None
         assert features is not None
         with TemporaryDirectory(prefix="negsift-plan-") as folder:
-            location = _write_table(Path(folder) / "pool", features, _whole(bag_bytes, 2 * features))
+            location = _write_table(Path(folder) / "pool", features, _whole(bag_bytes, 2 * features), sample_bytes)
             yield _of_table(location, config, read_manifest(location), GROUP_MB << 20)
     elif data.name in CLIPS:
         _require_open(bag_bytes is None and features is None, f"--bag-bytes or --features with {config.recipe}")
@@ -140,12 +134,12 @@ def _table_model(config: RunConfig, payload: Payload) -> Model:
     return make_model(model, (shape[0], shape[1], shape[2]), config.seed)
 
 
-def _write_table(folder: Path, width: int, instances: int) -> Location:
+def _write_table(folder: Path, width: int, instances: int, sample_bytes: int) -> Location:
     """A table of random features."""
     location, random = Location.of(folder), np.random.default_rng(0)
-    bags = max(_GROUPS, _SAMPLE_BYTES // (2 * width * instances))
+    bags = max(_GROUPS, sample_bytes // (2 * width * instances))
     with TableWriter(
-        location, Payload("features", "float16", (width,)), group_mb=_SAMPLE_BYTES / _GROUPS / 2**20
+        location, Payload("features", "float16", (width,)), group_mb=sample_bytes / _GROUPS / 2**20
     ) as writer:
         for part in np.array_split(np.arange(bags), _GROUPS):
             feats_MD = random.standard_normal((len(part) * instances, width), dtype=np.float32).astype(np.float16)

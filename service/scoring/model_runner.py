@@ -53,7 +53,7 @@ class ModelRunner:
         assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
         feats_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self._model.pool(feats_MD, bags.sizes[index], index, spec)
+            return self._model.pool(feats_MD, bags.sizes_of(index), index, spec)
 
     def features(self, images: Tensor, key: Hashable) -> Array:
         """The features (n, D) of single instances, which `key` identifies."""

@@ -26,7 +26,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import torch
 from torch import nn
@@ -115,6 +114,9 @@ def turns_of(config: RunConfig, turns: int) -> list[tuple[Figures, Figures]]:
 
 def bare() -> Figures:
     """Processes without bags, MiB: resident, and private of that; and seconds of rounds in which nothing is to do."""
+    import ray  # noqa: F401  # brings psutil along
+    import psutil  # isort: skip
+
     pool, model = [torch.randn(5, 16) for _ in range(256)], nn.Sequential(nn.Flatten(), nn.Linear(80, 2))
     weights = [{name: value * (1 + step / 100) for name, value in model.state_dict().items()} for step in range(12)]
     with NegativeSampler(pool, model, strategy="entropy", k=10, shards=2, fleet="local") as sampler:

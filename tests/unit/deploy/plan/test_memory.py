@@ -1,0 +1,64 @@
+"""Memory against cases worked out by hand."""
+
+import pytest
+
+from negsift.deploy.plan.memory import (
+    COORDINATOR_OWN,
+    LIBRARIES,
+    PROGRAM_OWN,
+    RAY_OWN,
+    SCORER_OWN,
+    Working,
+    memory_plan,
+    shard_parts,
+)
+from tests.unit.deploy.plan.works import TABLE, work
+
+WORKING = Working(score=7e6, train=9e6)
+
+
+def test_a_scorer_has_its_bags_their_embeddings_and_the_weights_three_times() -> None:
+    assert shard_parts(work()) == {"model": 12_000, "pool": 6_400_000, "embeddings": 640_000, "points": 0}
+    assert shard_parts(work(cache_mb=0))["embeddings"] == 0
+
+
+def test_points_are_kept_in_place_of_embeddings() -> None:
+    parts = shard_parts(work(strategy="badge"))
+    assert (parts["embeddings"], parts["points"]) == (0, 6_400 * (40 + 8 + 16))
+
+
+def test_points_that_exceed_the_cache_are_in_a_file() -> None:
+    plan = memory_plan(work(strategy="badge", cache_mb=0), WORKING)
+    assert plan.point_files == 5 * 6_400 * 40
+    assert plan.scorer["points"] == 6_400 * 24
+
+
+def test_bags_of_a_table_take_their_budget_at_most() -> None:
+    assert shard_parts(work(TABLE, pool_mb=101))["pool"] == 101 << 20
+    assert shard_parts(work(TABLE))["pool"] == (100 << 20) + 6_400 * 1_000
+
+
+def test_a_node_has_its_scorers_and_counts_libraries_once() -> None:
+    plan = memory_plan(work(), WORKING)
+    assert plan.scorer["process"] == SCORER_OWN + LIBRARIES
+    assert plan.node["process"] == 5 * SCORER_OWN
+    assert plan.node["libraries and Ray"] == LIBRARIES + RAY_OWN
+    assert plan.node["forward pass"] == 5 * 7e6
+    assert plan.page_cache == plan.node["pool"] == 5 * 6_400_000
+    assert plan.object_store == 2 * 4_000 + 64_000 * (5 * 8 + 24)
+    assert plan.coordinator == {"process": COORDINATOR_OWN, "merging": 3 * 240_000}
+    assert (plan.node["training"], plan.node["bags to train on"]) == (9e6, 2_000 * 1_000)
+
+
+def test_one_process_has_all_shards() -> None:
+    plan = memory_plan(work(TABLE, on_ray=False), WORKING)
+    assert plan.scorer == plan.coordinator == {}
+    assert plan.node["program"] == PROGRAM_OWN + LIBRARIES
+    assert plan.node["embeddings"] == 10 * 640_000
+    assert plan.node["bags to train on"] == 2_000 * 1_984
+    assert plan.object_store == plan.page_cache == 0
+
+
+def test_the_coordinator_gathers_points_three_times_and_their_state() -> None:
+    plan = memory_plan(work(strategy="badge"), WORKING)
+    assert plan.coordinator["merging"] == pytest.approx(64_000 * (3 * 48 + 16))
