@@ -12,8 +12,7 @@ def add_plan_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     plan = commands.add_parser(
         "plan", help="memory, network and seconds that a run would take",
         usage="negsift plan RECIPE [KEY=VALUE ...] [OPTION ...]",
-        description="Size a run before renting machines, for example `negsift plan cifar10 strategy.name=badge --bags "
-        "1e8 --gpus 16`. N is a number such as 1e8, 100M or 64GiB.",
+        description="Size a run before machines are rented. N is a number such as 1e8, 100M or 64GiB.",
     )  # fmt: skip
     plan.add_argument("recipe", metavar="RECIPE", help="a name of `negsift list recipes`")
     plan.take_settings("keys")

@@ -73,6 +73,7 @@ class Bench:
         self._threads = 1 if self._on_gpu else min(len(os.sched_getaffinity(0)), wanted)
         self._strategy, self._workers = make_strategy(config.strategy), block_workers(self._threads)
         self._snapshots, self._turn = [_snapshot(sample.model, step) for step in range(2)], itertools.count()
+        self._peak = Peak()
         self._block, self._most = config.fleet.block, max(1, int(SAMPLE_BYTES / sample.form.decoded_bytes))
 
     def __enter__(self) -> Self:
@@ -90,17 +91,16 @@ class Bench:
         self._block = 1 << (fits.bit_length() - 1) if fits < self._block else self._block
         count = int(min(self._most, max(probe * _ROUND_S, self._block * self._threads)))
         bags = self._sample.bags(-(-count // self._block) * self._block)
-        with _peak() as peak:
-            memory, kept = self._run(bags, self._block)
-        ours = self._sample.form.decoded_bytes * len(bags) if isinstance(bags, TableBags) else 0.0
+        memory, kept = self._run(bags, self._block)
+        score = self._peak.beyond(kept + self._sample.form.decoded_bytes * len(bags))
         disk = self._streamed(on_disk=True) if held.on_disk else memory
         store = self._streamed(on_disk=False) if held.in_store else memory
-        with _peak() as training:
-            train = self._train_rate()
+        peak = Peak()
+        train = self._train_rate()
         share = self._machines.gpu_share if self._on_gpu else self._machines.threads / self._threads
-        own = max(0.0, peak.bytes - kept - ours) * (min(1.0, share) if self._machines.on_ray else 1.0)
+        own = score * (min(1.0, share) if self._machines.on_ray else 1.0)
         threads = 0 if self._on_gpu else self._threads
-        return Measured((memory, disk, store), train, Working(own, training.bytes), self._block, threads, share)
+        return Measured((memory, disk, store), train, Working(own, peak.beyond(0.0)), self._block, threads, share)
 
     def _streamed(self, on_disk: bool) -> float:
         """The rate of bags of a table that come from its files; or from this machine's disk, once decoded."""
@@ -197,21 +197,17 @@ def _snapshot(model: Model, step: int) -> Snapshot:
     return take_snapshot(weights, step)
 
 
-@dataclass
 class Peak:
-    """The most memory of this process beyond what it had at first, once known."""
+    """The peak of this process's resident memory from now on; where the kernel does not reset it, since it began."""
 
-    bytes: float = 0.0
+    def __init__(self) -> None:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+        self._before = _status("VmRSS")
 
-
-@contextmanager
-def _peak() -> Iterator[Peak]:
-    """Measures the peak of resident memory within it; where the kernel does not reset it, since the process began."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    peak, before = Peak(), _status("VmRSS")
-    yield peak
-    peak.bytes = max(0.0, _status("VmHWM") - before)
+    def beyond(self, known: float) -> float:
+        """The bytes that it has exceeded the memory at first by, less those that are known."""
+        return max(0.0, _status("VmHWM") - self._before - known)
 
 
 def _status(name: str) -> float:

@@ -14,6 +14,7 @@ processes share, counted once; and of Ray's own processes on a node. Measured: t
 """
 _WEIGHTS = 3  # the model, the snapshot in the object store, and one of them while it is loaded
 _POINT_STATE = 16  # bytes of norms, bounds and times of each point
+_AROUND = 1 << 16  # bytes that the kernel maps of a file around each one that is read
 _COPIES = 3  # of what the coordinator gathers: as it came, end to end, in order
 
 
@@ -44,16 +45,16 @@ def memory_plan(work: Workload, working: Working) -> MemoryPlan:
     shard, gathered = shard_parts(work), gathered_bytes(work)
     trained = {"training": working.train, "bags to train on": trained_bytes(work)}
     count = work.machines.on_node if work.machines.on_ray else work.machines.scorers
-    files = count * point_file_bytes(work)
-    pages = 0.0 if work.form.in_table else count * shard["pool"]
+    files, pages = count * point_file_bytes(work), 0.0 if work.form.in_table else whole_bytes(work)
+    shared = {} if work.form.in_table else {"pool": pages}  # processes map the same pages of its files
     if not work.machines.on_ray:
-        shards = {name: count * size for name, size in shard.items()}
+        shards = {name: count * size for name, size in shard.items()} | shared
         process = {"program": float(PROGRAM_OWN + LIBRARIES), "forward pass": working.score, **shards}
         return MemoryPlan({}, {}, process | {"merging": gathered, **trained}, 0.0, pages, files)
     store = 2.0 * work.sizes.weights + index_bytes(work)
     scorer = {"process": float(SCORER_OWN), "forward pass": working.score, **shard}
     coordinator = {"process": float(COORDINATOR_OWN), "merging": gathered}
-    node = {name: count * size for name, size in scorer.items()}
+    node = {name: count * size for name, size in scorer.items()} | shared
     node |= {"libraries and Ray": float(LIBRARIES + RAY_OWN), "coordinator": sum(coordinator.values())}
     node |= {"object store": store, "program": float(PROGRAM_OWN), **trained}
     return MemoryPlan(scorer | {"process": float(SCORER_OWN + LIBRARIES)}, coordinator, node, store, pages, files)
@@ -74,17 +75,25 @@ def shard_parts(work: Workload) -> Parts:
 
 
 def pool_bytes(work: Workload) -> float:
-    """What the bags of a shard take: those of a table as far as `fleet.pool_mb` lets them, others all."""
+    """What the bags of a shard take: those of a table as far as `fleet.pool_mb` lets them; of others the pages of the
+    pool's files in which they lie, shuffled.
+    """
     form, budget = work.form, work.fleet.budget.memory_bytes
     if not form.in_table:
-        return work.share * form.decoded_bytes
+        whole, neighbours = whole_bytes(work), max(1.0, _AROUND * form.instances / form.decoded_bytes)
+        missed: float = (1 - work.share * form.decoded_bytes / whole) ** neighbours
+        return whole * (1 - missed)
     return min(float(budget), form.group_bytes + work.share * (form.decoded_bytes + 8) / form.used)
 
 
+def whole_bytes(work: Workload) -> float:
+    """The pool with the positives and the bags to validate on, which lie in the same files."""
+    return (work.rounds.bags + work.rounds.positives) * (1 + work.form.validated) * work.form.decoded_bytes
+
+
 def trained_bytes(work: Workload) -> float:
-    """The bags of an epoch, which the trainer holds; bags that are no table's are where the pool is."""
-    bags = work.rounds.positives + work.rounds.picks
-    return bags * (work.form.tensor_bytes if work.form.in_table else work.form.decoded_bytes)
+    """The bags of an epoch, which the trainer holds; bags that are no table's are in the pool's files."""
+    return (work.rounds.positives + work.rounds.picks) * work.form.tensor_bytes
 
 
 def index_bytes(work: Workload) -> float:

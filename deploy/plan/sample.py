@@ -49,9 +49,9 @@ class Sample:
 
 @contextmanager
 def sample_of(config: RunConfig, bag_bytes: float | None, features: int | None, sample_bytes: int) -> Iterator[Sample]:
-    """A sample, of some `sample_bytes`, of the bags that `config` trains on. `bag_bytes` is the decoded size of a bag, where the recipe leaves
-    it open, and `features` the numbers of an instance in a table that is not there yet. Raises BadInput where it is not
-    known what the bags are.
+    """A sample, of some `sample_bytes`, of the bags that `config` trains on. `bag_bytes` is the decoded size of a bag,
+    where the recipe leaves it open, and `features` the numbers of an instance in a table that is not there yet. Raises
+    BadInput where it is not known what the bags are.
     """
     data, seed, model = config.data, config.seed, replace(config.model, weights=None)
     validated = data.val_share / (1 - data.val_share)

@@ -13,8 +13,8 @@ class BagForm:
     validates on for each one to train on.
 
     With a `group_bags` bags lie in a bag table, that many in each row group, of which the share `used` is to train on;
-    `group_bytes` is what a shard needs to read one row group after another, and `tensor_bytes` what a bag takes once it
-    is handed to the trainer.
+    `group_bytes` is what a shard needs to read one row group after another, and `tensor_bytes` what a bag takes once
+    the trainer has read it.
     """
 
     instances: float

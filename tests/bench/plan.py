@@ -4,7 +4,7 @@
 
 Real runs of the trainer: CIFAR-10 in memory, on local shards and on two Ray scorers; BADGE with its points gathered and
 left on their shards; a bag table of features larger than the memory its shards may use, streamed locally and by two Ray
-scorers. Each is a process of its own, in which runs of four epochs and plans take turns; ratios are those of a turn, since
+scorers. Each is a process of its own, in which runs of three epochs and plans take turns; ratios are those of a turn, since
 other work on the machine changes from minute to minute. Memory is resident memory at its peak (VmHWM) after the first
 run; bytes are the account's, and what scorers read of files. Results go to tests/bench/plan.md.
 """
@@ -48,17 +48,17 @@ from negsift.service import NegativeSampler
 from tests.cluster.processes import alive
 
 BAGS, INSTANCES, WIDTH, GROUP_MB = 40_000, 12, 256, 4
-EPOCHS, MIB = 4, 1 << 20
-CIFAR = "cifar10 data.target=airplane sampling.random_rounds=0 training.epochs=4"
-TABLE = "table data.target=yes sampling.random_rounds=0 training.epochs=4 fleet.pool_mb=128 fleet.disk_mb=0"
+EPOCHS, MIB = 3, 1 << 20
+CIFAR = "cifar10 data.target=airplane sampling.random_rounds=0 training.epochs=3 training.threads=1"
+TABLE = "table data.target=yes sampling.random_rounds=0 training.epochs=3 training.threads=1 fleet.pool_mb=128 fleet.disk_mb=0"
 RAY = "fleet.kind=ray fleet.shards=2"
 RUNS = {
     "images, entropy, local": f"{CIFAR} strategy.name=entropy fleet.kind=local",
-    "images, entropy, two Ray scorers": f"{CIFAR} strategy.name=entropy {RAY}",
     "images, badge, gathered, two Ray scorers": f"{CIFAR} strategy.name=badge {RAY}",
+    "table, entropy, streamed, two Ray scorers": f"{TABLE} strategy.name=entropy {RAY}",
     "images, badge, on shards, two Ray scorers": f"{CIFAR} strategy.name=badge fleet.held_mb=0 {RAY}",
     "table, entropy, streamed, local": f"{TABLE} strategy.name=entropy fleet.kind=local",
-    "table, entropy, streamed, two Ray scorers": f"{TABLE} strategy.name=entropy {RAY}",
+    "images, entropy, two Ray scorers": f"{CIFAR} strategy.name=entropy {RAY}",
 }
 Figures = dict[str, float]
 BARE, KINDS, MEMORY = "bare", ("resident", "private"), ("process, MiB", "scorer, MiB", "coordinator, MiB")
@@ -260,7 +260,7 @@ def write(lines: list[str], own: Figures, turns: int) -> None:
         f"{datetime.date.today()}, {found['machine']}, torch {found['torch']}, ray {found['ray']}, load average "
         f"{os.getloadavg()[2]:.0f}; `python -m tests.bench.plan --root FOLDER --turns {turns}`",
         "",
-        "A run of four epochs and its plan, in turns; medians, and the ratio of each turn. The rest is in the script.",
+        "A run of three epochs and its plan, in turns; medians, and the ratio of each turn. The rest is in the script.",
         "",
         "| run | figure | planned | measured | planned / measured | in each turn |",
         "|---|---|---|---|---|---|",

@@ -17,14 +17,14 @@ from negsift.deploy.main import main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["", "demo", "list", "train", "report", "pool", "pool build", "pool inspect", "serve", "serve up"]
-COMMANDS += ["serve status", "serve down", "sweep", "replay"]
+COMMANDS += ["serve status", "serve down", "sweep", "replay", "plan"]
 HEAVY = {"torch", "torchvision", "torchaudio", "ray", "sklearn", "scipy", "matplotlib", "pandas"}
 MISTAKES = [
     "trian", "train", "train digit", "train digits seed", "train digits stratgy.name=badge", "list nothing",
     "train digits strategy.name=bagde", "train digits model.name=vgg", "train digits --config nowhere.json",
     "sweep", "sweep digit", "sweep digits --over seed", "sweep table1 --seeds 0", "pool build",
     "pool build OUT --from nowhere dtyp=1", "pool inspect nowhere", "serve up POOL shards=0",
-    "serve status", "serve down",
+    "serve status", "serve down", "plan digits", "plan digits --bags 1x", "plan digit --bags 1e3",
 ]  # fmt: skip
 LIGHT = """
 import contextlib, io, json, sys

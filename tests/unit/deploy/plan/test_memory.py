@@ -1,5 +1,7 @@
 """Memory against cases worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from negsift.deploy.plan.memory import (
@@ -12,14 +14,24 @@ from negsift.deploy.plan.memory import (
     memory_plan,
     shard_parts,
 )
-from tests.unit.deploy.plan.works import TABLE, work
+from tests.unit.deploy.plan.works import IMAGES, TABLE, work
 
 WORKING = Working(score=7e6, train=9e6)
 
 
 def test_a_scorer_has_its_bags_their_embeddings_and_the_weights_three_times() -> None:
-    assert shard_parts(work()) == {"model": 12_000, "pool": 6_400_000, "embeddings": 640_000, "points": 0}
+    parts = shard_parts(work())
+    assert {name: parts[name] for name in ("model", "embeddings", "points")} == {
+        "model": 12_000, "embeddings": 640_000, "points": 0,
+    }  # fmt: skip
     assert shard_parts(work(cache_mb=0))["embeddings"] == 0
+
+
+def test_a_shard_maps_the_pages_around_its_bags() -> None:
+    whole = 65_000 * 1.1 * 1_000  # with the positives, and a tenth of both to validate on
+    small, large = replace(IMAGES, instances=5), replace(IMAGES, instances=1 / 100)  # 200 bytes each, and 100,000
+    assert shard_parts(work(small))["pool"] == pytest.approx(whole)
+    assert shard_parts(work(large))["pool"] == pytest.approx(6_400_000)
 
 
 def test_points_are_kept_in_place_of_embeddings() -> None:
@@ -44,10 +56,10 @@ def test_a_node_has_its_scorers_and_counts_libraries_once() -> None:
     assert plan.node["process"] == 5 * SCORER_OWN
     assert plan.node["libraries and Ray"] == LIBRARIES + RAY_OWN
     assert plan.node["forward pass"] == 5 * 7e6
-    assert plan.page_cache == plan.node["pool"] == 5 * 6_400_000
+    assert plan.page_cache == plan.node["pool"] == 65_000 * 1.1 * 1_000
     assert plan.object_store == 2 * 4_000 + 64_000 * (5 * 8 + 24)
     assert plan.coordinator == {"process": COORDINATOR_OWN, "merging": 3 * 240_000}
-    assert (plan.node["training"], plan.node["bags to train on"]) == (9e6, 2_000 * 1_000)
+    assert (plan.node["training"], plan.node["bags to train on"]) == (9e6, 0)
 
 
 def test_one_process_has_all_shards() -> None:

@@ -46,7 +46,9 @@ def test_what_does_not_fit_a_node_is_told(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_rate_is_measured_by_rounds_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = lines_of(capsys, "digits strategy.name=badge data.image_size=16 --bags 1000 --positives 50 --cpus 1")
+    lines = lines_of(
+        capsys, "digits strategy.name=badge data.image_size=16 training.threads=1 --bags 1000 --positives 50 --cpus 1"
+    )
     assert lines[1].startswith("1 Ray scorer of 1 thread each on 1 node; ")
     assert "bags a second a scorer, measured now on 1 thread of this machine" in lines[1]
 
