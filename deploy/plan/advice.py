@@ -18,6 +18,11 @@ _REMEDIES = {
     "object store": "use a bag table, or fewer bags",
     "merging": "lower fleet.held_mb, or raise sampling.ratio",
 }
+_UNCOUNTED = {
+    "k_center": "the seconds of picking among the points",
+    "cluster_margin": "the seconds of clustering",
+    "svm_margin": "the seconds of fitting the SVM",
+}
 _FEWER = "put fewer scorers on a node"
 
 
@@ -74,12 +79,14 @@ def _limits(plan: Plan) -> Iterator[str]:
     if plan.work.form.in_table and plan.work.form.group_bytes > fleet.budget.memory_bytes:
         needed = plan.work.form.group_bytes / 2**20
         yield f"the run would fail: row groups of this size need fleet.pool_mb={needed:.0f} or more"
-    if plan.config.strategy.name in ("k_center", "cluster_margin"):
-        yield f"the picking itself of {plan.config.strategy.name} is not counted"
+    if plan.config.strategy.name in _UNCOUNTED:
+        yield f"not counted: {_UNCOUNTED[plan.config.strategy.name]}"
     scoring = plan.config.fleet.scoring
     if scoring.frozen:
         yield "frozen: this is the first round; in later ones bags whose features fleet.cache_mb holds cost little"
     if scoring.compile:
         yield "compile: the rate is measured without it"
     if plan.config.augment.enabled:
-        yield "augmentation is not counted in training"
+        yield "not counted: augmentation in training"
+    if plan.work.machines.gpu_share:
+        yield "not counted: memory of the GPUs, and what CUDA takes of a scorer's"

@@ -86,10 +86,10 @@ class Bench:
         """The rates of training, and of bags where `held` says that a shard has some. Where blocks of the recipe's size
         would take too long, smaller ones are used.
         """
-        probe = self._run(self._sample.bags(_PROBE * self._threads), _PROBE, enough_s=0.0)[0]
-        fits = max(_PROBE, int(probe * _ENOUGH_S / self._threads))
+        each = self._bag_seconds()
+        fits = max(_PROBE, int(_ENOUGH_S / each))
         self._block = 1 << (fits.bit_length() - 1) if fits < self._block else self._block
-        count = int(min(self._most, max(probe * _ROUND_S, self._block * self._threads)))
+        count = int(min(self._most, max(_ROUND_S * self._threads / each, self._block * self._threads)))
         bags = self._sample.bags(-(-count // self._block) * self._block)
         memory, kept = self._run(bags, self._block)
         score = self._peak.beyond(kept + self._sample.form.decoded_bytes * len(bags))
@@ -127,33 +127,49 @@ class Bench:
         the recipe's where the model is slow.
         """
         learner = Learner(independent_copy(self._sample.model), self._config.training, self._config.seed)
+        self._trained(learner, _PROBE, _PROBE)
         probe = self._trained(learner, _PROBE, _PROBE)
         if probe * _ENOUGH_S < 2 * _PROBE:
             return probe
         size = max(_PROBE, int(min(self._config.training.batch, self._most, probe * _ROUND_S)))
-        return self._trained(learner, size, max(size, int(probe * _ENOUGH_S)))
+        rate = self._trained(learner, size, max(size, int(probe * _ENOUGH_S)))
+        learner.model.eval()
+        with torch.inference_mode():  # for the memory that validation takes
+            learner.model(self._inputs(min(self._config.training.evaluation_batch, self._most)).to(learner.device))
+        return rate
 
     def _trained(self, learner: Learner, size: int, bags: int) -> float:
         """Bags a second of the second of two passes over so many, or a few more, in batches of `size`."""
-        source, index = self._source(self._sample.bags(size)), np.arange(size, dtype=np.int64)
-        inputs = source.batch(index)
-        assert isinstance(inputs, BagBatch | Tensor)  # as all datasets of `train` give
-        batch = TrainingBatch(inputs, torch.from_numpy(index % 2), torch.ones(size))
+        label = torch.from_numpy(np.arange(size, dtype=np.int64) % 2)
+        batch = TrainingBatch(self._inputs(size), label, torch.ones(size))
         learner.train([batch], 0)
         batches, start = [batch] * -(-bags // size), time.perf_counter()
         learner.train(batches, 0)
         return len(batches) * size / (time.perf_counter() - start)
 
-    def _run(
-        self, bags: BagDataset, block: int, budget: DecodingBudget | None = None, enough_s: float = _ENOUGH_S
-    ) -> tuple[float, float]:
-        """The median rate of the rounds begun in `enough_s` seconds, one at least, after one that is not counted; and
-        the bytes of kept embeddings.
+    def _inputs(self, size: int) -> BagBatch | Tensor:
+        """A batch of bags."""
+        inputs = self._source(self._sample.bags(size)).batch(np.arange(size, dtype=np.int64))
+        assert isinstance(inputs, BagBatch | Tensor)  # as all datasets of `train` give
+        return inputs
+
+    def _bag_seconds(self) -> float:
+        """The processor's seconds of a bag in small blocks, whatever else it does: how many bags to measure."""
+        bags = self._sample.bags(_PROBE * self._threads)
+        shard = self._shard(bags, _PROBE, self._budget(bags))
+        self._round(shard, len(bags))
+        start = time.process_time()
+        self._round(shard, len(bags))
+        return max(1e-9, time.process_time() - start) / len(bags)
+
+    def _run(self, bags: BagDataset, block: int, budget: DecodingBudget | None = None) -> tuple[float, float]:
+        """The median rate of the rounds begun in some seconds, one at least, after one that is not counted; and the
+        bytes of kept embeddings.
         """
         shard, rates = self._shard(bags, block, budget or self._budget(bags)), list[float]()
         self._round(shard, len(bags))
         start = time.perf_counter()
-        while not rates or time.perf_counter() - start < enough_s:
+        while not rates or time.perf_counter() - start < _ENOUGH_S:
             rates.append(self._round(shard, len(bags)))
         return median(rates), float(shard.budget.used_bytes)
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from negsift.deploy.plan.answers import Answers, best_bytes
 from negsift.deploy.plan.workload import Workload
+from negsift.service.kmeanspp.cpu_backend import LEAST_BYTES
+from negsift.service.kmeanspp.numba_policy import numba_installed
 
 Parts = Mapping[str, float]
 _MIB = 1 << 20
 SCORER_OWN, COORDINATOR_OWN, PROGRAM_OWN, LIBRARIES, RAY_OWN = (size * _MIB for size in (315, 140, 400, 290, 350))
+DRAWING_OWN = 125 * _MIB
 """Bytes without any bags: of a scorer, of the coordinator, of the program that trains; of the libraries that a node's
-processes share, counted once; and of Ray's own processes on a node. Measured: tests/bench/plan.md.
+processes share, counted once; and of Ray's own processes on a node; and of numba's loops, in the process that draws.
+Measured: tests/bench/plan.md.
 """
 _WEIGHTS = 3  # the model, the snapshot in the object store, and one of them while it is loaded
 _POINT_STATE = 16  # bytes of norms, bounds and times of each point
@@ -49,11 +53,16 @@ def memory_plan(work: Workload, working: Working) -> MemoryPlan:
     shared = {} if work.form.in_table else {"pool": pages}  # processes map the same pages of its files
     if not work.machines.on_ray:
         shards = {name: count * size for name, size in shard.items()} | shared
-        process = {"program": float(PROGRAM_OWN + LIBRARIES), "forward pass": working.score, **shards}
+        drawing = {"drawing": drawing_bytes(work, gathered=Answers.of(work).gathered)}
+        process = {"program": float(PROGRAM_OWN + LIBRARIES), "forward pass": working.score, **shards, **drawing}
         return MemoryPlan({}, {}, process | {"merging": gathered, **trained}, 0.0, pages, files)
     store = 2.0 * work.sizes.weights + index_bytes(work)
     scorer = {"process": float(SCORER_OWN), "forward pass": working.score, **shard}
-    coordinator = {"process": float(COORDINATOR_OWN), "merging": gathered}
+    coordinator = {
+        "process": float(COORDINATOR_OWN),
+        "merging": gathered,
+        "drawing": drawing_bytes(work, gathered=True),
+    }
     node = {name: count * size for name, size in scorer.items()} | shared
     node |= {"libraries and Ray": float(LIBRARIES + RAY_OWN), "coordinator": sum(coordinator.values())}
     node |= {"object store": store, "program": float(PROGRAM_OWN), **trained}
@@ -71,6 +80,7 @@ def shard_parts(work: Workload) -> Parts:
         "pool": pool_bytes(work),
         "embeddings": min(work.cache_bytes, work.scored * work.sizes.embedded) if kept else 0.0,
         "points": numbers + (8 + _POINT_STATE) * points,
+        "drawing": drawing_bytes(work, gathered=False),
     }
 
 
@@ -109,6 +119,14 @@ def gathered_bytes(work: Workload) -> float:
     answers, sizes = Answers.of(work), work.sizes
     points = answers.points * (_COPIES * sizes.point + _POINT_STATE) if answers.gathered else 0.0
     return _COPIES * best_bytes(answers.best, work) + points + work.rounds.also * sizes.embedded
+
+
+def drawing_bytes(work: Workload, gathered: bool) -> float:
+    """What the compiled loops of D² sampling take of a process: of the coordinator's if points are gathered."""
+    answers = Answers.of(work)
+    points = answers.points if gathered else answers.points_of(work)
+    compiled = points * work.sizes.point >= LEAST_BYTES and numba_installed()
+    return float(DRAWING_OWN) if compiled and answers.gathered == gathered else 0.0
 
 
 def point_file_bytes(work: Workload) -> float:

@@ -20,7 +20,7 @@ from negsift.service.kmeanspp.points import Points, Steps
 _MOST_ROWS, _LEAST_ROWS, _MOST_CELLS = 1 << 13, 256, 1 << 20  # of a run and of its products: 4 MiB
 _NORM_RUN = 128  # points of similar norm that share their candidate centres
 _NARROW = 64  # up to this many columns numpy finds the least of a row faster in the transposed array
-_LEAST_BYTES = 2 << 20  # of points; fewer are done before numba has loaded, which takes a second
+LEAST_BYTES = 2 << 20  # of points; fewer are done before numba has loaded, which takes a second
 MANY_CENTRES = 32  # from here on it pays to visit points in the order of their norms, scattered as they are
 
 
@@ -29,7 +29,7 @@ class CpuBackend:
 
     def __init__(self, points: Points, compiled: bool | None = None) -> None:
         """`compiled`: whether numba is used; by default where it pays."""
-        self._compiled = points.size_bytes >= _LEAST_BYTES and numba_installed() if compiled is None else compiled
+        self._compiled = points.size_bytes >= LEAST_BYTES and numba_installed() if compiled is None else compiled
         self._index, self._factors, self._slack = points.index, points.factors32, slack(points.factors)
         self.squares: Steps = np.ones(len(points), dtype=np.float32)
         for factor_nc in self._factors:

@@ -61,7 +61,12 @@ RUNS = {
     "images, entropy, two Ray scorers": f"{CIFAR} strategy.name=entropy {RAY}",
 }
 Figures = dict[str, float]
-BARE, KINDS, MEMORY = "bare", ("resident", "private"), ("process, MiB", "scorer, MiB", "coordinator, MiB")
+BARE, FRESH, KINDS, MEMORY = (
+    "bare",
+    "plan: ",
+    ("resident", "private"),
+    ("process, MiB", "scorer, MiB", "coordinator, MiB"),
+)
 
 
 def main() -> None:
@@ -73,16 +78,17 @@ def main() -> None:
     given = parser.parse_args()
     table = Path(tempfile.gettempdir()) / "negsift-plan-table" / "pool"
     if given.run:
-        json.dump(
-            bare() if given.run == BARE else turns_of(configuration(given.run, given.root, table), given.turns),
-            sys.stdout,
-        )
+        json.dump(part(given, table), sys.stdout)
         return
     build(table)
     load_split(DataConfig(name="cifar10", root=given.root))  # decoded once, so that no run's memory has it
     lines, own = list[str](), child(BARE, given)
     for name in RUNS:
-        lines += rows(name, child(name, given))
+        fresh = child(f"{FRESH}{name}", given)  # a process that has run already has memory to spare
+        turns = [
+            (run, plan | {each: fresh[each] for each in MEMORY if each in fresh}) for run, plan in child(name, given)
+        ]
+        lines += rows(name, turns)
         sys.stdout.write("\n".join(lines[-9:]) + "\n")
         sys.stdout.flush()
         write(lines, own, given.turns)
@@ -97,19 +103,44 @@ def child(name: str, given: argparse.Namespace) -> Any:  # Any: JSON
     return json.loads(answer.stdout.splitlines()[-1])
 
 
+def part(given: argparse.Namespace, table: Path) -> Any:  # Any: JSON
+    """What one process of this script finds."""
+    if given.run == BARE:
+        return bare()
+    config = configuration(given.run.removeprefix(FRESH), given.root, table)
+    if not given.run.startswith(FRESH):
+        return turns_of(config, given.turns)
+    with Runner() as runner:
+        split = runner.split(config.data)
+    return planned(config, split)
+
+
 def turns_of(config: RunConfig, turns: int) -> list[tuple[Figures, Figures]]:
-    """A run of the trainer and a plan of it, so many times; memory is the first run's."""
+    """A run of the trainer between two plans of it, so many times; the first run's memory."""
     out, found = Path(tempfile.mkdtemp(prefix="negsift-plan-run-")), list[tuple[Figures, Figures]]()
     with Runner() as runner:
         split = runner.split(config.data)
-        asked = Asked(len(split.pool), len(split.positives), cpus=2.0 if config.fleet.kind == "ray" else None)
+        before = dict[str, float]()
         for turn in range(turns):
             measured = run(runner, replace(config, seed=turn), split, out / str(turn))
+            before = before or planned(config, split)
+            after = planned(config, split)
             memory = found[0][0] if found else measured
             measured |= {name: size for name, size in memory.items() if name in MEMORY}
-            found.append((measured, figures(make_plan(config, asked))))
+            found.append((measured, {name: (before[name] + size) / 2 for name, size in after.items()}))
+            before = after
     shutil.rmtree(out)
     return found
+
+
+def planned(config: RunConfig, split: Split) -> Figures:
+    """The plan of a run with these bags."""
+    return figures(make_plan(config, Asked(len(split.pool), len(split.positives), cpus=cpus_of(config))))
+
+
+def cpus_of(config: RunConfig) -> float | None:
+    """The cores that are planned with: a scorer's each, or those of this machine."""
+    return 2.0 if config.fleet.kind == "ray" else None
 
 
 def bare() -> Figures:

@@ -6,6 +6,7 @@ import pytest
 
 from negsift.deploy.plan.memory import (
     COORDINATOR_OWN,
+    DRAWING_OWN,
     LIBRARIES,
     PROGRAM_OWN,
     RAY_OWN,
@@ -58,7 +59,7 @@ def test_a_node_has_its_scorers_and_counts_libraries_once() -> None:
     assert plan.node["forward pass"] == 5 * 7e6
     assert plan.page_cache == plan.node["pool"] == 65_000 * 1.1 * 1_000
     assert plan.object_store == 2 * 4_000 + 64_000 * (5 * 8 + 24)
-    assert plan.coordinator == {"process": COORDINATOR_OWN, "merging": 3 * 240_000}
+    assert plan.coordinator == {"process": COORDINATOR_OWN, "merging": 3 * 240_000, "drawing": 0}
     assert (plan.node["training"], plan.node["bags to train on"]) == (9e6, 0)
 
 
@@ -69,6 +70,15 @@ def test_one_process_has_all_shards() -> None:
     assert plan.node["embeddings"] == 10 * 640_000
     assert plan.node["bags to train on"] == 2_000 * 1_984
     assert plan.object_store == plan.page_cache == 0
+
+
+@pytest.mark.parametrize("gathered", [True, False])
+def test_compiled_loops_are_where_the_draw_is(gathered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negsift.deploy.plan.memory.numba_installed", lambda: True)
+    plan = memory_plan(work(strategy="badge", scorers=1, held_mb=64 * gathered), WORKING)
+    assert plan.coordinator["drawing"] == gathered * DRAWING_OWN
+    assert plan.scorer["drawing"] == (not gathered) * DRAWING_OWN
+    assert memory_plan(work(strategy="badge", scored=6_400), WORKING).coordinator["drawing"] == 0  # 300 KB of points
 
 
 def test_the_coordinator_gathers_points_three_times_and_their_state() -> None:
