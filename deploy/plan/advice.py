@@ -9,6 +9,7 @@ from negsift.service.strategies.cluster_margin import MOST_CANDIDATES
 
 _NETWORK_BYTES_S = 1.25e9  # 10 Gbit/s
 _SERIOUS = 0.1  # share of a round
+_QUIET = 1.5  # times faster by processor time than by the clock; more is other work
 _REMEDIES = {
     "pool": "lower fleet.pool_mb, or use a bag table if it is none",
     "embeddings": "lower fleet.cache_mb",
@@ -29,6 +30,7 @@ _FEWER = "put fewer scorers on a node"
 def advice(plan: Plan) -> Iterator[str]:
     """A line for each thing to know."""
     yield from _speed(plan)
+    yield from _busy(plan)
     yield from _room(plan)
     yield from _limits(plan)
 
@@ -53,6 +55,15 @@ def _speed(plan: Plan) -> Iterator[str]:
     each = plan.traffic.pool / plan.work.machines.nodes / seconds.round
     if plan.work.form.in_table and each:
         yield f"reading keeps up if each node gets {bytes_text(each)} a second of the table"
+
+
+def _busy(plan: Plan) -> Iterator[str]:
+    """A measurement that other work has disturbed."""
+    measured = plan.measured
+    if measured is not None and measured.threads:
+        alone = measured.speeds[0].per_processor * measured.threads / measured.speeds[0].rate
+        if alone > _QUIET:
+            yield f"other work keeps this machine busy: alone, its threads may score {alone:.1f} times as fast"
 
 
 def _room(plan: Plan) -> Iterator[str]:

@@ -48,13 +48,22 @@ SAMPLE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Bags a second, and bags a second of processor time."""
+
+    rate: float
+    per_processor: float
+
+
+@dataclass(frozen=True)
 class Measured:
-    """`rates` of this machine, with `threads` threads or its GPU, in bags a second: in memory, on disk decoded, in a
-    table. A scorer has `share` of that. `train` is the rate of training. `working` is the memory besides the bags, and
+    """The speeds of this machine, with `threads` threads or its GPU: bags in memory, on disk decoded, and in a table.
+
+    A scorer has `share` of the rates. `train` is the rate of training. `working` is the memory besides the bags, and
     `block` the bags of a block, fewer than the recipe's where the model is slow.
     """
 
-    rates: tuple[float, float, float]
+    speeds: tuple[Speed, Speed, Speed]
     train: float
     working: Working
     block: int
@@ -100,10 +109,11 @@ class Bench:
         share = self._machines.gpu_share if self._on_gpu else self._machines.threads / self._threads
         own = score * (min(1.0, share) if self._machines.on_ray else 1.0)
         threads = 0 if self._on_gpu else self._threads
-        return Measured((memory, disk, store), train, Working(own, peak.beyond(0.0)), self._block, threads, share)
+        working = Working(own, peak.beyond(0.0))
+        return Measured((memory, disk, store), train, working, self._block, threads, share)
 
-    def _streamed(self, on_disk: bool) -> float:
-        """The rate of bags of a table that come from its files; or from this machine's disk, once decoded."""
+    def _streamed(self, on_disk: bool) -> Speed:
+        """The speed with bags of a table that come from its files; or from this machine's disk, once decoded."""
         bags = self._sample.bags(self._most)
         assert isinstance(bags, TableBags)
         with _own_cache():
@@ -158,30 +168,30 @@ class Bench:
         bags = self._sample.bags(_PROBE * self._threads)
         shard = self._shard(bags, _PROBE, self._budget(bags))
         self._round(shard, len(bags))
-        start = time.process_time()
-        self._round(shard, len(bags))
-        return max(1e-9, time.process_time() - start) / len(bags)
+        return 1 / self._round(shard, len(bags)).per_processor
 
-    def _run(self, bags: BagDataset, block: int, budget: DecodingBudget | None = None) -> tuple[float, float]:
-        """The median rate of the rounds begun in some seconds, one at least, after one that is not counted; and the
+    def _run(self, bags: BagDataset, block: int, budget: DecodingBudget | None = None) -> tuple[Speed, float]:
+        """The median speed of the rounds begun in some seconds, one at least, after one that is not counted; and the
         bytes of kept embeddings.
         """
-        shard, rates = self._shard(bags, block, budget or self._budget(bags)), list[float]()
+        shard, speeds = self._shard(bags, block, budget or self._budget(bags)), list[Speed]()
         self._round(shard, len(bags))
         start = time.perf_counter()
-        while not rates or time.perf_counter() - start < _ENOUGH_S:
-            rates.append(self._round(shard, len(bags)))
-        return median(rates), float(shard.budget.used_bytes)
+        while not speeds or time.perf_counter() - start < _ENOUGH_S:
+            speeds.append(self._round(shard, len(bags)))
+        middle = Speed(median(each.rate for each in speeds), median(each.per_processor for each in speeds))
+        return middle, float(shard.budget.used_bytes)
 
-    def _round(self, shard: Shard, bags: int) -> float:
-        """Bags a second of one round."""
+    def _round(self, shard: Shard, bags: int) -> Speed:
+        """The speed of one round."""
         task, snapshot = self._task(bags, max(1, round(bags * self._rounds.picks / self._rounds.bags))), self._next()
         round_, before = task.round(0, PoolVersion(0, bags), None, scores_kept=False), shard.embedded
         limits, shared = self._config.fleet.gather_limits, False
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         account = select(LocalFleet([shard], snapshot), task, round_, limits, shares_instances=shared).account
         seconds = account.seconds.get("score") or time.perf_counter() - start
-        return ((shard.embedded - before) or bags) / seconds
+        done = (shard.embedded - before) or bags
+        return Speed(done / seconds, done / max(1e-9, time.process_time() - begun))
 
     def _task(self, bags: int, picks: int) -> Task:
         return Task(self._strategy, min(picks, max(1, bags // 2)), self._config.seed)

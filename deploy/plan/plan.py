@@ -61,8 +61,8 @@ def _rates(measured: Measured | None, asked: Asked) -> Rates:
     if measured is None:
         return Rates(given, given, given, asked.train_rate or given / TRAINING, given)
     train = asked.train_rate or measured.train
-    memory, disk, store = (rate * measured.share for rate in measured.rates)
-    return Rates(memory, disk, store, train, measured.rates[0])
+    memory, disk, store = (speed.rate * measured.share for speed in measured.speeds)
+    return Rates(memory, disk, store, train, measured.speeds[0].rate)
 
 
 def _put_together(config: RunConfig, asked: Asked, work: Workload, rates: Rates, measured: Measured | None) -> Plan:

@@ -41,6 +41,7 @@ from negsift.common.overrides import override
 from negsift.deploy.models import model_for
 from negsift.deploy.plan.asked import Asked
 from negsift.deploy.plan.plan import Plan, make_plan
+from negsift.deploy.plan.seconds import Rates, round_parts
 from negsift.deploy.recipes import RunConfig, recipe
 from negsift.deploy.run import Runner
 from negsift.deploy.versions import versions
@@ -193,6 +194,12 @@ def figures(plan: Plan) -> Figures:
     memory, seconds = plan.memory, plan.seconds
     local = not plan.work.machines.on_ray
     found = {"round, s": seconds.round, "training, s": seconds.train, "validation, s": seconds.validate}
+    assert plan.measured
+    processor = Rates(
+        *(speed.per_processor for speed in plan.measured.speeds), 1.0, 1.0
+    )  # of a thread that nothing disturbs
+    parts = round_parts(replace(plan.work, machines=replace(plan.work.machines, threads=1)), processor)
+    found |= {"round, processor s": sum(size for name, size in parts.items() if name != "messages")}
     found |= {"share of an epoch": seconds.share, "answers, MiB": plan.traffic.answers / MIB}
     found |= {"read, MiB": plan.traffic.pool / MIB} if plan.work.form.in_table else {}
     if local:
@@ -209,15 +216,17 @@ def run(runner: Runner, config: RunConfig, split: Split, out: Path) -> Figures:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()][1:]
     sampler = runner.sampler(config, split)
     pids = actors() if config.fleet.kind == "ray" else {"process": os.getpid()}
-    before = {name: read_bytes(pid) for name, pid in pids.items()}
+    before, begun = ({name: ask(pid) for name, pid in pids.items()} for ask in (read_bytes, processor_seconds))
     account = sampler.select(model_for(split.pool, config.model, 1234 + config.seed).state_dict(), EPOCHS).account
     read = sum(read_bytes(pid) - before[name] for name, pid in pids.items() if name != "coordinator")
+    work = max(processor_seconds(pid) - begun[name] for name, pid in pids.items())
     peaks = {name: peak(pid) for name, pid in pids.items()}
 
     def stage(name: str) -> float:
         return median(line["seconds"][name] for line in lines)
 
     found = {"round, s": stage("select"), "training, s": stage("train"), "validation, s": stage("evaluate")}
+    found |= {"round, processor s": work}
     found |= {"share of an epoch": stage("select") / stage("total"), "answers, MiB": account.traffic.size_bytes / MIB}
     found |= {"read, MiB": read / MIB} if config.data.name == "table" else {}
     if config.fleet.kind != "ray":
@@ -249,6 +258,12 @@ def read_bytes(pid: int) -> float:
     found = re.search(r"rchar: (\d+)", Path(f"/proc/{pid}/io").read_text())
     assert found
     return float(found[1])
+
+
+def processor_seconds(pid: int) -> float:
+    """The processor time of a process so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def build(folder: Path) -> None:
