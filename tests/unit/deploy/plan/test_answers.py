@@ -1,9 +1,13 @@
 """Bytes over the network and where bags lie, against cases worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from negsift.deploy.plan.answers import AnswerKind, Answers, Streaming, best_bytes, points_bytes, round_traffic
+from negsift.deploy.plan.workload import Sizes
 from tests.unit.deploy.plan.works import TABLE, work
+from tests.unit.toys import bag_set, cnn, select
 
 
 def test_shards_have_whole_blocks() -> None:
@@ -59,3 +63,10 @@ def test_candidates_touch_most_row_groups() -> None:
     held = Streaming.of(work(TABLE, pool_mb=100, disk_mb=0, scored=6_400))
     assert held.touched == pytest.approx(1 - 0.9**10)  # ten blocks to a row group
     assert round_traffic(work(TABLE, pool_mb=100, disk_mb=0)).pool == 64_000 * 500
+
+
+@pytest.mark.parametrize(("strategy", "point"), [("entropy", 0), ("badge", 4 * 84 + 8)])
+def test_a_real_round_sends_what_is_planned(strategy: str, point: int) -> None:
+    sent = select(bag_set([2] * 96), cnn(), strategy, 5, shards=4).account.traffic.size_bytes
+    planned = work(strategy=strategy, scorers=4, bags=96, scored=96, picks=5, most=5, block=8)
+    assert round_traffic(replace(planned, sizes=Sizes(0, point, 84, 0))).answers == sent

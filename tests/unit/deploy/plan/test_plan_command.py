@@ -1,12 +1,17 @@
 """`negsift plan`: what it prints, measured on this machine or from a given rate, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from negsift.common.overrides import override
 from negsift.deploy.main import main
+from negsift.deploy.plan.advice import advice
 from negsift.deploy.plan.asked import Asked
+from negsift.deploy.plan.measure import Measured, Speed
+from negsift.deploy.plan.memory import Working
 from negsift.deploy.plan.plan import make_plan
 from negsift.deploy.recipes import recipe
 from tests.unit.tables import as_table, random_bags, third_positive, write
@@ -56,18 +61,20 @@ def test_the_rate_is_measured_by_rounds_on_this_machine(capsys: pytest.CaptureFi
 def test_a_table_is_planned_from_its_own_row_groups(tmp_path: Path) -> None:
     bags = random_bags(300)
     write(tmp_path / "pool", as_table(bags, third_positive(300)), group_mb=0.001)
-    config = recipe("table")
-    plan = make_plan(
-        config.__class__(
-            **{**config.__dict__, "data": config.data.__class__(name="table", root=str(tmp_path / "pool"))}
-        ),
-        Asked(100_000, rate=1e3),
-    )
+    plan = make_plan(override(recipe("table"), [f"data.root={tmp_path / 'pool'}"]), Asked(100_000, rate=1e3))
     form = plan.work.form
     assert form.instances == pytest.approx(np.mean([len(bag) for bag in bags]))
     assert form.decoded_bytes == pytest.approx(form.instances * 6 * 2)
     assert form.used == pytest.approx(0.8)  # nothing is marked, so a tenth each is set aside to validate and to test
     assert form.validated == pytest.approx(0.1 / 0.8)
+
+
+def test_a_busy_machine_is_told() -> None:
+    plan = make_plan(recipe("digits"), Asked(1_000, rate=1e3))
+    slow = Measured((Speed(rate=100.0, per_processor=200.0),) * 3, 10.0, Working(), 64, threads=2, share=1.0)
+    told = "other work keeps this machine busy: alone, its threads may score 4.0 times as fast"
+    assert told in list(advice(replace(plan, measured=slow)))
+    assert told not in list(advice(plan))
 
 
 @pytest.mark.parametrize(
