@@ -97,7 +97,7 @@ def _limits(plan: Plan) -> Iterator[str]:
         yield "frozen: this is the first round; in later ones bags whose features fleet.cache_mb holds cost little"
     if scoring.compile:
         yield "compile: the rate is measured without it"
-    if plan.config.augment.enabled:
+    if plan.config.augment.of_clips or plan.config.augment.of_images:
         yield "not counted: augmentation in training"
     if plan.work.machines.gpu_share:
         yield "not counted: memory of the GPUs, and what CUDA takes of a scorer's"

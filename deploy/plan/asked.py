@@ -74,4 +74,6 @@ def planned_rounds(config: RunConfig, asked: Asked) -> Rounds:
     scored = bags if blocks is None else min(bags, blocks * config.fleet.block)
     also = positives * strategy.learns_from_positives + picks * strategy.learns_from_negatives
     most = scored if policy.rescore and strategy.need else picks
-    return Rounds(bags, positives, picks, scored, most, also, config.fleet.block, policy.every, policy.staleness)
+    trained = min(policy.positives or positives, positives) + picks
+    block = config.fleet.block
+    return Rounds(bags, positives, picks, scored, most, also, block, policy.every, policy.staleness, trained)

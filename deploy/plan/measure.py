@@ -2,12 +2,8 @@
 
 import itertools
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Self
 
@@ -27,6 +23,7 @@ from negsift.common.types import Need, PoolVersion, Snapshot
 from negsift.common.weights import take_snapshot
 from negsift.deploy.plan.answers import Streaming
 from negsift.deploy.plan.memory import Working
+from negsift.deploy.plan.process import Peak, own_cache
 from negsift.deploy.plan.sample import Model, Sample
 from negsift.deploy.plan.workload import Machines, Rounds, Sizes
 from negsift.deploy.recipes import RunConfig
@@ -116,7 +113,7 @@ class Bench:
         """The speed with bags of a table that come from its files; or from this machine's disk, once decoded."""
         bags = self._sample.bags(self._most)
         assert isinstance(bags, TableBags)
-        with _own_cache():
+        with own_cache():
             return self._run(bags, self._block, least_budget(bags.row_index, _MOST_DISK if on_disk else 0))[0]
 
     def sizes(self) -> Sizes:
@@ -221,37 +218,3 @@ def _snapshot(model: Model, step: int) -> Snapshot:
         for name, value in model.state_dict().items()
     }
     return take_snapshot(weights, step)
-
-
-class Peak:
-    """The peak of this process's resident memory from now on; where the kernel does not reset it, since it began."""
-
-    def __init__(self) -> None:
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-        self._before = _status("VmRSS")
-
-    def beyond(self, known: float) -> float:
-        """The bytes that it has exceeded the memory at first by, less those that are known."""
-        return max(0.0, _status("VmHWM") - self._before - known)
-
-
-def _status(name: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return float(line.split()[1]) * 1024
-    return 0.0
-
-
-@contextmanager
-def _own_cache() -> Iterator[None]:
-    """A cache of decoded row groups that ends with the measurement."""
-    before = os.environ.get("NEGSIFT_CACHE")
-    with tempfile.TemporaryDirectory(prefix="negsift-plan-") as folder:
-        os.environ["NEGSIFT_CACHE"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("NEGSIFT_CACHE")
-            if before is not None:
-                os.environ["NEGSIFT_CACHE"] = before

@@ -72,7 +72,7 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 def _second_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    seconds, trained = plan.seconds, plan.work.rounds.positives + plan.work.rounds.picks
+    seconds, trained = plan.seconds, plan.work.rounds.trained
     source = "measured now" if plan.measured else f"assumed: 1/{TRAINING} of the rate of scoring"
     source = "as --train-rate says" if plan.asked.train_rate else source
     yield "round", seconds_text(seconds.round), _parts(seconds.parts, seconds_text)

@@ -67,7 +67,7 @@ def _rates(measured: Measured | None, asked: Asked) -> Rates:
 
 def _put_together(config: RunConfig, asked: Asked, work: Workload, rates: Rates, measured: Measured | None) -> Plan:
     rounds, parts = work.rounds, round_parts(work, rates)
-    train = (rounds.positives + rounds.picks) / (rates.train * config.training.workers)
+    train = rounds.trained / (rates.train * config.training.workers)
     validate = (rounds.bags + rounds.positives) * work.form.validated / rates.device
     seconds = EpochSeconds.of(parts, rounds, train, validate)
 

@@ -59,7 +59,8 @@ class Rounds:
     """The rounds of a run: `bags` of the pool, `scored` in a round, `picks` chosen, `positives` there are.
 
     `most` are the candidates that shards answer with at most; `also` bags are embedded besides the pool's, to learn
-    from. `every` epochs there is one, and `staleness` says whether it runs beside training.
+    from. `every` epochs there is one, `staleness` says whether it runs beside training, and an epoch has
+    `trained` bags.
     """
 
     bags: int
@@ -71,6 +72,7 @@ class Rounds:
     block: int
     every: int
     staleness: int
+    trained: int
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,11 @@ CIFAR = "cifar10 data.target=airplane sampling.random_rounds=0 training.epochs=3
 TABLE = "table data.target=yes sampling.random_rounds=0 training.epochs=3 training.threads=1 fleet.pool_mb=128 fleet.disk_mb=0"
 RAY = "fleet.kind=ray fleet.shards=2"
 RUNS = {
-    "images, entropy, local": f"{CIFAR} strategy.name=entropy fleet.kind=local",
-    "images, badge, gathered, two Ray scorers": f"{CIFAR} strategy.name=badge {RAY}",
     "table, entropy, streamed, two Ray scorers": f"{TABLE} strategy.name=entropy {RAY}",
+    "images, badge, gathered, two Ray scorers": f"{CIFAR} strategy.name=badge {RAY}",
+    "images, entropy, local": f"{CIFAR} strategy.name=entropy fleet.kind=local",
     "images, badge, on shards, two Ray scorers": f"{CIFAR} strategy.name=badge fleet.held_mb=0 {RAY}",
     "table, entropy, streamed, local": f"{TABLE} strategy.name=entropy fleet.kind=local",
-    "images, entropy, two Ray scorers": f"{CIFAR} strategy.name=entropy {RAY}",
 }
 Figures = dict[str, float]
 BARE, FRESH, KINDS, MEMORY = (
@@ -75,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", required=True, help="folder of CIFAR-10")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--record", type=Path, help="file of what was measured, from which an interrupted one goes on")
     parser.add_argument("--run", help="used by itself")
     given = parser.parse_args()
     table = Path(tempfile.gettempdir()) / "negsift-plan-table" / "pool"
@@ -83,16 +83,20 @@ def main() -> None:
         return
     build(table)
     load_split(DataConfig(name="cifar10", root=given.root))  # decoded once, so that no run's memory has it
-    lines, own = list[str](), child(BARE, given)
-    for name in RUNS:
-        fresh = child(f"{FRESH}{name}", given)  # a process that has run already has memory to spare
-        turns = [
-            (run, plan | {each: fresh[each] for each in MEMORY if each in fresh}) for run, plan in child(name, given)
-        ]
-        lines += rows(name, turns)
-        sys.stdout.write("\n".join(lines[-9:]) + "\n")
-        sys.stdout.flush()
-        write(lines, own, given.turns)
+    record = json.loads(given.record.read_text()) if given.record and given.record.exists() else {}
+    for name in (BARE, *RUNS):
+        if name not in record:
+            record[name] = child(name, given) if name == BARE else with_fresh_memory(name, given)
+            if given.record:
+                given.record.write_text(json.dumps(record))
+        write([line for each in RUNS if each in record for line in rows(each, record[each])], record[BARE], given.turns)
+
+
+def with_fresh_memory(name: str, given: argparse.Namespace) -> list[tuple[Figures, Figures]]:
+    """The turns of a run; a process that has run already has memory to spare, so a fresh one plans that."""
+    fresh = child(f"{FRESH}{name}", given)
+    memory = {each: fresh[each] for each in MEMORY if each in fresh}
+    return [(measured, plan | memory) for measured, plan in child(name, given)]
 
 
 def child(name: str, given: argparse.Namespace) -> Any:  # Any: JSON

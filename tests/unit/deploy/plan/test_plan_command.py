@@ -9,7 +9,7 @@ import pytest
 from negsift.common.overrides import override
 from negsift.deploy.main import main
 from negsift.deploy.plan.advice import advice
-from negsift.deploy.plan.asked import Asked
+from negsift.deploy.plan.asked import Asked, planned_rounds
 from negsift.deploy.plan.measure import Measured, Speed
 from negsift.deploy.plan.memory import Working
 from negsift.deploy.plan.plan import make_plan
@@ -110,3 +110,8 @@ def test_gpus_need_a_rate_where_there_is_none(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["plan", "cifar10", "--bags", "1e8", "--gpus", "16"]) == 2
     assert "found GPUs to plan for on a machine without one; expected --rate" in capsys.readouterr().err
+
+
+def test_an_epoch_trains_on_the_positives_that_it_draws() -> None:
+    rounds = planned_rounds(override(recipe("digits"), ["sampling.positives=10"]), Asked(1_000, positives=50))
+    assert (rounds.positives, rounds.picks, rounds.trained) == (50, 5, 15)

@@ -13,7 +13,16 @@ TABLE = BagForm(
     tensor_bytes=1984,
 )  # fmt: skip
 ROUNDS = Rounds(
-    bags=64_000, positives=1_000, picks=1_000, scored=64_000, most=1_000, also=0, block=64, every=1, staleness=0
+    bags=64_000,
+    positives=1_000,
+    picks=1_000,
+    scored=64_000,
+    most=1_000,
+    also=0,
+    block=64,
+    every=1,
+    staleness=0,
+    trained=2_000,
 )
 SIZES = Sizes(embedded=100, point=48, columns=10, weights=4_000)
 
