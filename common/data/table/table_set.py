@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import BagBatch
+from negsift.common.data.packed_bags import to_send
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.manifest import Manifest
 
@@ -87,6 +89,15 @@ class TableSet:
             return self
         # Epochs go through the positives again and again, so reading them once pays.
         return dataclasses.replace(self, in_memory=self._read(np.arange(len(self))))
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
+        """Bags in memory are views of larger tensors, each of which would be sent with all of its own."""
+        bags = self.in_memory
+        return self.__dict__ | {"in_memory": None if bags is None else to_send(bags)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # Any: as above
+        bags = state["in_memory"]
+        self.__dict__.update(state, in_memory=None if bags is None else tuple(bags[i] for i in range(len(bags))))
 
     def bag_id(self, index: Index) -> list[str]:
         """The ids that the bags at `index` have in the table."""

@@ -1,5 +1,6 @@
 """Bag tables as training data: the sets of a target, the held-out bags, bags in any order."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +182,15 @@ def test_images_in_several_bags_are_not_set_aside(tmp_path: Path) -> None:
         else:
             with pytest.raises(BadData, match=message):
                 split_of(where)
+
+
+def test_bags_in_memory_are_sent_once(marked: Path) -> None:
+    val = split_of(marked).val
+    assert isinstance(val, TableSet)
+    loaded = val.loaded()
+    assert loaded.in_memory is not None
+    sent = pickle.dumps(loaded)
+    assert len(sent) - len(pickle.dumps(val)) < 1.5 * sum(bag.nbytes for bag in loaded.in_memory) + 2000
+    found = pickle.loads(sent)
+    assert all(map(torch.equal, found.in_memory, loaded.in_memory))
+    assert torch.equal(found.joined(found).gather(np.array([3])).instances, loaded.gather(np.array([3])).instances)
