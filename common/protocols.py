@@ -28,3 +28,6 @@ class Sampler(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
         """Continue from a `state_dict`."""
+
+    def close(self, finish: bool = True) -> None:
+        """No more selections are asked for; those under way are given up unless `finish`."""

@@ -80,7 +80,7 @@ class Runner:
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
-        with sole_user(out):
+        with sole_user(out), sampler:
             return trained(spec, trainer, config.seed, room, config.fleet.start_s)
 
     def split(self, config: DataConfig) -> Split:
@@ -116,17 +116,16 @@ class Runner:
         self._splits = {data: split for data, split in self._splits.items() if data == config.data}
 
     def sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
-        """A sampler for the configuration; it ends with this runner."""
+        """A sampler for the configuration, whose shards end with this runner."""
         strategy, policy, k = make_strategy(config.strategy), config.sampling.policy, negatives(config, split)
         shared = (config.data, config.model, config.fleet)
-        if shared in self._samplers:
-            return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
-        pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
-        self._samplers[shared] = NegativeSampler(
-            pool, model_for(split.pool, config.model, config.seed), strategy=strategy, positives=split.positives,
-            k=k, seed=config.seed, policy=policy, options=config.fleet,
-        )  # fmt: skip
-        return self._samplers[shared]
+        if shared not in self._samplers:
+            pool = split.pool.tables[0] if isinstance(split.pool, TableSet) else split.pool  # which shards stream
+            self._samplers[shared] = NegativeSampler(
+                pool, model_for(split.pool, config.model, config.seed), strategy=strategy, positives=split.positives,
+                k=k, seed=config.seed, policy=policy, options=config.fleet,
+            )  # fmt: skip
+        return self._samplers[shared].sibling(strategy, k=k, seed=config.seed, policy=policy)
 
     def __enter__(self) -> Self:
         return self

@@ -16,5 +16,8 @@ class Service(Protocol):
     def describe(self) -> str:
         """One line on what was set up."""
 
+    def end(self, task: Task) -> None:
+        """No more rounds of this task are asked for; those of others go on."""
+
     def close(self, finish: bool = True) -> None:
         """Free all resources; a round under way is finished first, or given up unless `finish`."""

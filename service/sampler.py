@@ -123,7 +123,7 @@ class NegativeSampler:
         target: int = 1,
         policy: RoundPolicy | None = None,
     ) -> "NegativeSampler":
-        """A sampler for another run or strategy on the same shards; it ends with this one, closing it does nothing."""
+        """A sampler for another run or strategy on the same shards, which end with this one; closing it leaves them."""
         other = copy.copy(self)
         other._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, RoundPolicy()))
         other._state, other._closes_service = SamplerState(), False
@@ -183,10 +183,15 @@ class NegativeSampler:
         self._pool.bags, self._pool.version = pool.bags, pool.version
 
     def close(self, finish: bool = True) -> None:
-        """Free the shards, if not done yet; a round under way is finished first, or given up unless `finish`."""
+        """Free the shards, if not done yet; a round under way is finished first, or given up unless `finish`.
+
+        A sibling leaves the shards to its sampler; metrics no longer show its task.
+        """
         if self._closes_service:
             self._service.close(finish)
             self._closes_service, self._pool.closed = False, True
+        elif not self._pool.closed:
+            self._service.end(self._task)
 
     def __enter__(self) -> Self:
         return self

@@ -106,6 +106,10 @@ class Rank0Sampler:
         """Continue from a `state_dict`."""
         self.sampler.load_state_dict(state)
 
+    def close(self, finish: bool = True) -> None:
+        """Close this worker's sampler."""
+        self.sampler.close(finish)
+
 
 @dataclass(frozen=True)
 class Rank0Pending:

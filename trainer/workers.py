@@ -14,7 +14,7 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
@@ -166,7 +166,8 @@ def _work(scratch: ScratchFolder, job: "Sequence[ray.ObjectRef[Job]]", lines: Qu
         logger.handlers = [QueueHandler(lines)]
     try:
         spec, config, seed = ray.get(job[0])
-        return fit(Trainer(spec, config, seed, group))
+        with closing(spec.sampler):
+            return fit(Trainer(spec, config, seed, group))
     except Exception as error:
         scratch.record(error)
         raise

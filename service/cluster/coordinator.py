@@ -10,6 +10,7 @@ from negsift.common.types import Round, Selection
 from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
+from negsift.service.cluster.programs import ended_programs, program_of
 from negsift.service.cluster.references import WeightsRef
 from negsift.service.cluster.scorer_factory import ScorerFactory
 from negsift.service.cluster.scorer_group import ScorerGroup
@@ -24,6 +25,11 @@ from negsift.service.selection.coordinator import select
 from negsift.service.selection.task import Task
 
 
+def task_name(task: Task) -> str:
+    """What metrics call a task."""
+    return f"{strategy_name(task.strategy)}-seed{task.seed}"
+
+
 class CoordinatorActor:
     """The coordinator in a process of its own. It keeps nothing of a round, so Ray may restart it and repeat one."""
 
@@ -35,7 +41,7 @@ class CoordinatorActor:
         self._incarnation = own_incarnation()
         self._shares_instances = shares_instances
         exporter = ray_exporter()
-        self._metrics, self._stats = ServiceMetrics(factory.tag, exporter), dict[str, RoundStats]()
+        self._metrics, self._stats = ServiceMetrics(factory.tag, exporter, ended_programs), dict[str, RoundStats]()
         watch_scorers(exporter, self._metrics, self._group)
 
     def __repr__(self) -> str:
@@ -49,17 +55,21 @@ class CoordinatorActor:
         """Run one round."""
         self._ledger.begin(str(ray.get_runtime_context().get_task_id()))  # the same if Ray repeats the call
         self._ledger.meet(self._incarnation, "coordinator")
-        name = f"{strategy_name(task.strategy)}-seed{round.seed}"
-        self._metrics.begin(name, task.strategy, task.policy.staleness)
-        try:
-            selection = self._run(task, round, weights)
-        except (NegsiftError, RayError) as error:
-            self._metrics.failed(name, error)
-            raise
-        stats = self._stats.setdefault(name, RoundStats())
-        stats.add(selection, round.epoch, round.pool.bags, Lags())
-        self._metrics.round(name, selection, stats)
-        return selection
+        name, program = task_name(task), program_of(weights.reference[0])
+        with self._metrics.under_way(name, task.strategy, task.policy.staleness, program):
+            try:
+                selection = self._run(task, round, weights)
+            except (NegsiftError, RayError) as error:
+                self._metrics.failed(name, error)
+                raise
+            stats = self._stats.setdefault(name, RoundStats())
+            stats.add(selection, round.epoch, round.pool.bags, Lags())
+            self._metrics.round(name, selection, stats)
+            return selection
+
+    def leave(self, program: str, task: str | None = None) -> None:
+        """A program asks for no more rounds, or for none of one task: a task that no program is left of has ended."""
+        self._metrics.leave(program, task)
 
     def _run(self, task: Task, round: Round, weights: WeightsRef) -> Selection:
         fleet = RayFleet(self._group, self._limits, weights, self._ledger)

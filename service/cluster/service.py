@@ -11,10 +11,11 @@ from ray import ObjectRef
 
 from negsift.common.types import Round, Selection, Snapshot
 from negsift.service.cluster.connect import connect
-from negsift.service.cluster.coordinator import CoordinatorActor
+from negsift.service.cluster.coordinator import CoordinatorActor, task_name
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.kv_store import KvStore
 from negsift.service.cluster.pending import RayPending
+from negsift.service.cluster.programs import own_program
 from negsift.service.cluster.references import SpecRef, WeightsRef
 from negsift.service.cluster.resources import shard_count
 from negsift.service.cluster.room import find_room
@@ -57,14 +58,23 @@ class RayService(Service):
         """The number of scorers and bags, their resources, and the coordinator's name."""
         return self._line
 
+    def end(self, task: Task) -> None:
+        """Metrics no longer show the task, unless another program has rounds of one with its strategy and seed."""
+        self._leave(task_name(task))
+
     def close(self, finish: bool = True) -> None:
         """End the actors, after rounds under way if `finish`; Ray itself continues."""
-        if self._is_owner:
+        if not self._is_owner:
+            self._leave()
+        else:
             if finish and self._begun:
                 ray.wait(self._begun, num_returns=len(self._begun), timeout=self._round_s)
             ray.kill(self.coordinator)
             self.group.kill()
             KvStore.for_recovery(self.group.factory.tag).clear()
+
+    def _leave(self, task: str | None = None) -> None:
+        self.coordinator.leave.options(name="coordinator.leave").remote(own_program(), task)
 
 
 def last_moment(now: float, round_s: float, before: int) -> float:

@@ -102,6 +102,9 @@ class LocalService(Service):
         shards, bags, options = self._spec.shards, len(self._spec.pool), self._spec.scoring.suffix
         return f"{shards} shards of {bags:,} bags in this process, on {self._device}{options}"
 
+    def end(self, task: Task) -> None:
+        """Nothing is kept of a task here."""
+
     def close(self, finish: bool = True) -> None:
         """Finish the rounds begun, or only the blocks being embedded unless `finish`, and end the threads."""
         if os.getpid() != self._process:  # the threads are the parent's

@@ -34,6 +34,7 @@ METRICS: dict[str, Metric] = {
     "negsift_selection_overlap_ratio": Metric("share of the last picks that were picked the time before", TASK),
     "negsift_pool_coverage_ratio": Metric("share of the pool picked so far", TASK),
     "negsift_pool_version": Metric("version of the pool scored last", TASK),
+    "negsift_tasks_lost_total": Metric("tasks whose programs ended without closing their samplers", ("service",)),
     "negsift_shard_up": Metric("1, or 0 while a scorer's process is gone", SHARD),
     "negsift_shard_bags_embedded_total": Metric("bags that a scorer put through the model", SHARD),
     "negsift_shard_busy_seconds_total": Metric("seconds that a scorer worked on requests", SHARD),

@@ -4,42 +4,50 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from negsift.common.account import Account
 from negsift.common.errors import BadInput, NegsiftError
 from negsift.common.types import Selection
 from negsift.service.monitoring.exporter import Exporter
+from negsift.service.monitoring.live_task import LiveTask
 from negsift.service.monitoring.round_stats import RoundStats
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 3600.0
-"""A task without a round for so long is taken to be over; a program may die without a word."""
 STAGES = ("score", "prepare", "merge")
 KINDS = ("input", "service", "raised")
 """Kinds of failures: the caller's input, the service itself, and what the model or the pool raises."""
 
 
 class ServiceMetrics:
-    """The metrics of one service, by task. `clock` gives monotonic seconds."""
+    """The metrics of one service, by task.
 
-    def __init__(self, service: str, exporter: Exporter, clock: Callable[[], float] = time.monotonic) -> None:
-        self._service, self._exporter, self._clock = service, exporter, clock
-        self._used, self._strategies = dict[str, float](), dict[str, str]()
+    `ended` gives those of some programs that have ended: a task of which none is left goes away, as one that is told to
+    end. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self, service: str, exporter: Exporter, ended: Callable[[Collection[str]], Collection[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._service, self._exporter, self._ended, self._clock = service, exporter, ended, clock
+        self._tasks = dict[str, LiveTask]()
         self._lock = threading.RLock()  # a task may be forgotten while a round of it runs
-        exporter.watch(self._end_idle)
+        exporter.add("negsift_tasks_lost_total", service=service)
+        exporter.watch(self._end_lost)
 
     def begin(self, task: str, strategy: object, staleness: int | None) -> None:
         """Have a task's totals begin at 0, unless they have begun; `staleness` is its limit, if it has one."""
         name = strategy_name(strategy)
         with self._lock:
-            if self._strategies.get(task, name) != name:
+            if task in self._tasks and self._tasks[task].strategy != name:
                 self.end(task)
-            known, self._used[task], self._strategies[task] = task in self._used, self._clock(), name
-            if known:
+            if task in self._tasks:
                 return
+            self._tasks[task] = LiveTask(name, self._clock())
             self._count(task, Account(), rounds=0)
             for kind in KINDS:
                 self._add(task, "rounds_failed", kind=kind)
@@ -47,11 +55,30 @@ class ServiceMetrics:
             if staleness is not None:
                 self._set(task, "staleness_limit_epochs", staleness)
 
+    @contextmanager
+    def under_way(self, task: str, strategy: object, staleness: int | None, program: str | None) -> Iterator[None]:
+        """Within it, a round of the task, which begins if it has not, is under way; `program` asks for it, if known."""
+        with self._lock:
+            self.begin(task, strategy, staleness)
+            live = self._tasks[task]
+            live.begin_round(program)
+        try:
+            yield
+        finally:
+            with self._lock:
+                live.end_round(self._clock())
+
+    def leave(self, program: str, task: str | None = None) -> None:
+        """A program asks for no more rounds, or for none of one task; a task that no program is left of ends."""
+        with self._lock:
+            for name in list(self._tasks) if task is None else [task]:
+                if name in self._tasks and self._tasks[name].leave(program):
+                    self.end(name)
+
     def end(self, task: str) -> None:
         """Forget a task; its series go away."""
         with self._lock:
-            self._used.pop(task, None)
-            self._strategies.pop(task, None)
+            self._tasks.pop(task, None)
             self._exporter.forget(service=self._service, task=task)
 
     def round(self, task: str, selection: Selection, stats: RoundStats) -> None:
@@ -64,8 +91,7 @@ class ServiceMetrics:
             "pool_version": account.pool_version,
         }  # fmt: skip
         with self._lock:
-            if task in self._strategies:
-                self._used[task] = self._clock()
+            if task in self._tasks:
                 self._count(task, account, rounds=1)
                 for name, value in {**shown, "last_round_timestamp_seconds": time.time()}.items():
                     self._set(task, name, value)
@@ -75,7 +101,7 @@ class ServiceMetrics:
     def failed(self, task: str, error: BaseException) -> None:
         """A round that ended with an error; of a task that has not begun it is told, but not counted."""
         with self._lock:
-            if task in self._strategies:
+            if task in self._tasks:
                 self._add(task, "rounds_failed", 1, kind=_kind(error))
         self.log_event("round-failed", task=task, kind=type(error).__name__, error=" ".join(str(error).split()))
 
@@ -90,11 +116,19 @@ class ServiceMetrics:
         words = [f"{name}={_short(value)}" for name, value in facts.items()]
         log.info("%s %s", event, " ".join(words), extra={"negsift": {"event": event, **facts}})
 
-    def _end_idle(self) -> None:
+    def _end_lost(self) -> None:
+        """Forget the tasks that nobody will ask for again."""
         with self._lock:
-            idle = [task for task, used in self._used.items() if self._clock() - used > IDLE_S]
-        for task in idle:
-            self.end(task)
+            known = {program for live in self._tasks.values() for program in live.programs}
+        ended = self._ended(known) if known else ()
+        with self._lock:
+            for task, live in list(self._tasks.items()):
+                if live.is_lost(ended):
+                    self._exporter.add("negsift_tasks_lost_total", 1, service=self._service)
+                    self.log_event("task-lost", task=task)
+                    self.end(task)
+                elif live.is_idle(self._clock()):
+                    self.end(task)
 
     def _count(self, task: str, account: Account, rounds: int) -> None:
         counts = {"rounds": rounds, "bags_scored": account.scored, "bags_dropped": account.dropped}
@@ -114,7 +148,7 @@ class ServiceMetrics:
         self._exporter.set(f"negsift_{name}", value, **self._labels(task))
 
     def _labels(self, task: str) -> dict[str, str]:
-        return {"service": self._service, "task": task, "strategy": self._strategies[task]}
+        return {"service": self._service, "task": task, "strategy": self._tasks[task].strategy}
 
 
 def strategy_name(strategy: object) -> str:

@@ -27,6 +27,7 @@ from negsift.service.cluster.actor_records import own_incarnation
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.fleet import RayFleet
 from negsift.service.cluster.kv_store import KvStore
+from negsift.service.cluster.programs import ended_programs, program_of
 from negsift.service.cluster.references import ScorerStatus, SpecRef, WeightsRef
 from negsift.service.cluster.scorer_factory import ScorerFactory
 from negsift.service.cluster.scorer_group import ScorerGroup
@@ -79,7 +80,7 @@ class ServiceActor:
         cpus, gpus = spec.resources
         self._limits = replace(spec.config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
         exporter = ray_exporter()
-        self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name, exporter)
+        self._queue, self._metrics = FairQueue(), ServiceMetrics(spec.name, exporter, ended_programs)
         watch_scorers(exporter, self._metrics, self._group)
         self._spec_refs = LruCache[str, SpecRef](_SPECS)
         self._shards: dict[int, ScorerStatus] = {}
@@ -156,21 +157,19 @@ class ServiceActor:
 
     def _register(self, request: Mapping[str, Any]) -> Wire:  # Any: as in Wire
         answer = self._tasks.register(parse(TaskSpec, request))
-        self._begin(self._tasks.entry(str(answer["task"]).partition("#")[0]))
+        self._metrics.begin(*_watched(self._tasks.entry(str(answer["task"]).partition("#")[0])))
         return answer
-
-    def _begin(self, entry: RegisteredTask) -> None:
-        self._metrics.begin(entry.spec.task, entry.task.strategy, entry.task.policy.staleness)
 
     async def _select(self, request: Mapping[str, Any], weights: Any) -> Wire:  # Any: as in Wire
         came = time.monotonic()
         task_round = self._tasks.round(parse(RoundSpec, request))  # before any await, so in the order of arrival
-        self._begin(task_round.entry)  # if it did so in an earlier process of this actor
+        program = program_of(weights[0]) if isinstance(weights, list) else None
         call = str(ray.get_runtime_context().get_task_id())  # the same if Ray repeats the call
-        async with self._queue.turn(task_round.name):
-            self._ledger.begin(call)
-            self._ledger.meet(self._incarnation, "coordinator")
-            return await asyncio.to_thread(self._run, task_round, weights, came)
+        with self._metrics.under_way(*_watched(task_round.entry), program):
+            async with self._queue.turn(task_round.name):
+                self._ledger.begin(call)
+                self._ledger.meet(self._incarnation, "coordinator")
+                return await asyncio.to_thread(self._run, task_round, weights, came)
 
     def _run(self, task_round: TaskRound, weights: Any, came: float) -> Wire:  # Any: as in Wire
         begun, entry, round = time.monotonic(), task_round.entry, task_round.round
@@ -217,6 +216,11 @@ class ServiceActor:
         self._metrics.log_event("idle", seconds=self._spec.idle_s)
         self._clear()
         ray.kill(ray.get_runtime_context().current_actor)
+
+
+def _watched(entry: RegisteredTask) -> tuple[str, object, int | None]:
+    """What metrics want to know of a task."""
+    return entry.spec.task, entry.task.strategy, entry.task.policy.staleness
 
 
 def _facts(status: ScorerStatus) -> Wire:

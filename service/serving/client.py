@@ -30,10 +30,11 @@ class AttachedService(Service):
         self._actor = find(name)
         self._model, self._columns = carry_model(model), logit_columns(model)
         self._registered: list[tuple[Task, str]] = []
+        self._count = 0
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         """In another process it is a client of its own, with tasks of its own."""
-        return {**self.__dict__, "_registered": []}
+        return {**self.__dict__, "_registered": [], "_count": 0}
 
     def sampler(self, task: Task) -> NegativeSampler:
         """A sampler of the service's pool, for one task."""
@@ -55,6 +56,13 @@ class AttachedService(Service):
         """The service's name."""
         return f"attached to {self._described}"
 
+    def end(self, task: Task) -> None:
+        """Remove one task; another round of it would register it again."""
+        for known, name in self._registered:
+            if known is task:
+                self._actor.forget.remote(name)
+        self._registered = [entry for entry in self._registered if entry[0] is not task]
+
     def close(self, finish: bool = True) -> None:
         """Remove the tasks; the service continues."""
         for _, name in self._registered:
@@ -66,7 +74,7 @@ class AttachedService(Service):
         for known, name in self._registered:
             if known is task:
                 return name
-        number = len(self._registered)
+        number, self._count = self._count, self._count + 1
         request = {
             "protocol": PROTOCOL, "task": f"{self._task}-{number}" if self._task and number else self._task,
             "model": self._model, "strategy": carry_strategy(task.strategy), "target": self._label, "k": task.k,

@@ -13,6 +13,7 @@ from negsift.common.models.bag import BagClassifier
 from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
 from negsift.service import NegativeSampler
+from negsift.service.cluster.programs import ended_programs, own_program, program_of
 from negsift.service.cluster.scorer_factory import ScorerFactory
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.scorer_watch import watch_scorers
@@ -82,24 +83,61 @@ def test_rounds_add_no_series_and_no_names_of_tasks(bags: tuple[BagSet, BagSet],
     assert not any(re.search("[0-9=]", name) for name in calls)
 
 
+@pytest.mark.slow
+def test_a_sibling_that_is_closed_takes_its_series_with_it(bags: tuple[BagSet, BagSet], model: BagClassifier) -> None:
+    options = FleetConfig(kind="ray", shards=1, cpus_per_shard=0.25)
+    with NegativeSampler(bags[0], model, strategy="badge", k=5, options=options) as sampler:
+        with sampler.sibling("entropy", k=5) as other:
+            for each in (sampler, other):
+                each.select(model.state_dict(), 0)
+            assert eventually(lambda: exported(task="entropy-seed0", service=tag(sampler)).get("rounds_total") == 1)
+        assert eventually(lambda: not exported(task="entropy-seed0", service=tag(sampler)))
+        of_sampler = exported(service=tag(sampler))
+        assert (of_sampler["rounds_total"], of_sampler["tasks_lost_total"]) == (1, 0)
+
+
+def tag(sampler: NegativeSampler) -> str:
+    """What metrics call the service of a sampler on Ray."""
+    name: str = sampler._service.group.factory.tag  # type: ignore[attr-defined]  # a RayService
+    return name
+
+
 def after(rounds: int, sampler: NegativeSampler) -> set[str]:
     """The names and labels of a sampler's series after so many rounds, and after its scorers' next export."""
-    tag = sampler._service.group.factory.tag  # type: ignore[attr-defined]  # a RayService
     of_service = {name.removeprefix("negsift_") for name, metric in METRICS.items() if "service" in metric.labels}
     whole = of_service - {"staleness_limit_epochs", "shard_gpu_memory_bytes"}  # there is neither
     assert eventually(
-        lambda: exported(service=tag).get("rounds_total") == rounds and whole <= exported(service=tag).keys()
+        lambda: (
+            exported(service=tag(sampler)).get("rounds_total") == rounds
+            and whole <= exported(service=tag(sampler)).keys()
+        )
     )
-    of_sampler = [(name, labels) for name, labels, _ in series("ray_negsift_") if labels.get("service") == tag]
+    of_sampler = [(name, labels) for name, labels, _ in series("ray_negsift_") if labels.get("service") == tag(sampler)]
     assert {key for _, labels in of_sampler for key in labels} <= OWN | OF_NODE
     return {f"{name} {sorted(labels.items())}" for name, labels in of_sampler}
+
+
+class Asking:
+    """A program that has put an object into the store."""
+
+    def program(self) -> str:
+        return program_of(ray.put(None))
+
+
+def test_a_program_that_was_killed_is_known_to_have_ended() -> None:
+    asking = ray.remote(Asking).options(num_cpus=0).remote()
+    program, own = ray.get(asking.program.remote()), program_of(ray.put(None))
+    assert own == own_program() != program
+    assert ended_programs([own, program]) == set()
+    ray.kill(asking)
+    assert eventually(lambda: ended_programs([own, program]) == {program})
 
 
 def test_a_scorer_without_a_process_is_shown_as_down_until_it_is_back() -> None:
     noted, group = Noted(), ScorerGroup.start(ScorerFactory((0.25, 0.0), "seen"), 2)
     try:
         group.await_start(LIMIT_S)
-        watch_scorers(noted.exporter, ServiceMetrics("birds", noted.exporter), group)
+        watch_scorers(noted.exporter, ServiceMetrics("birds", noted.exporter, ended_programs), group)
         assert noted.total("shard_up", service="birds") == 2
         ray.kill(group.scorers[1], no_restart=False)
         assert eventually(lambda: noted.total("shard_up", shard="scorer-1") == 0)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadInput, BadModel, BadWeights, ServiceError, UnknownName
-from negsift.common.types import Need, Picked, Round
+from negsift.common.protocols import Pending
+from negsift.common.types import Need, Picked, Round, Snapshot
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
+from negsift.service.selection.task import Task
 from negsift.service.strategies import STRATEGIES
 from negsift.service.strategies.badge import Badge
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
+from negsift.service.strategies.margin import Margin
 from negsift.service.strategies.random import Random
 from tests.unit.toys import MeanNet, assert_same, cnn, select, shared_bag_set, vector_model, vectors
 
@@ -307,6 +310,34 @@ def test_closing_a_sibling_leaves_the_shards_alone() -> None:
     with sampler() as first:
         first.sibling("random", k=3).close()
         assert len(first.select(WEIGHTS, 0).index) == 5
+
+
+@dataclass
+class Ends:
+    """A service that notes the strategies of the tasks that end."""
+
+    tasks: list[Strategy] = field(default_factory=list)
+
+    def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        return "nothing"
+
+    def end(self, task: Task) -> None:
+        self.tasks.append(task.strategy)
+
+    def close(self, finish: bool = True) -> None:
+        self.tasks.append(Random())
+
+
+def test_a_sibling_ends_its_own_task_and_the_sampler_all() -> None:
+    service = Ends()
+    with NegativeSampler.over(service, POOL, Task(Badge(), 3)) as first:
+        first.sibling("margin", k=3).close()
+        later = first.sibling("entropy", k=3)
+    later.close()  # there is nothing left to end
+    assert [type(strategy) for strategy in service.tasks] == [Margin, Random]
 
 
 def test_a_closed_sampler_and_its_siblings_say_so() -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from negsift.common.account import Account, RecoveryCounts
 from negsift.common.errors import BadInput, BadWeights, ServiceError
 from negsift.common.types import Selection
 from negsift.service.monitoring.catalogue import METRICS
-from negsift.service.monitoring.metrics import IDLE_S, ServiceMetrics, strategy_name
+from negsift.service.monitoring.live_task import IDLE_S
+from negsift.service.monitoring.metrics import ServiceMetrics, strategy_name
 from negsift.service.monitoring.round_stats import Lags, RoundStats
 from negsift.service.monitoring.shard_metrics import ShardMetrics
 from negsift.service.strategies import STRATEGIES
@@ -21,21 +23,36 @@ from tests.unit.service.monitoring.gauges import Noted
 
 
 @dataclass
-class Clock:
-    """A clock that is set by hand."""
+class World:
+    """A clock that is set by hand, and programs that end when they are told to."""
 
     now: float = 0.0
+    ended: set[str] = field(default_factory=set)
 
-    def __call__(self) -> float:
+    def clock(self) -> float:
         return self.now
 
+    def ended_of(self, programs: Collection[str]) -> set[str]:
+        return self.ended & set(programs)
 
-def begun(staleness: int | None = None) -> tuple[Noted, ServiceMetrics, Clock]:
+
+def begun(staleness: int | None = None) -> tuple[Noted, ServiceMetrics, World]:
     """The metrics of the service birds, with the task mine."""
-    noted, clock = Noted(), Clock()
-    metrics = ServiceMetrics("birds", noted.exporter, clock)
+    noted, world = Noted(), World()
+    metrics = ServiceMetrics("birds", noted.exporter, world.ended_of, world.clock)
     metrics.begin("mine", Entropy(), staleness)
-    return noted, metrics, clock
+    return noted, metrics, world
+
+
+def round_for(metrics: ServiceMetrics, program: str | None, task: str = "mine") -> None:
+    """A round of a task that a program has asked for."""
+    with metrics.under_way(task, Entropy(), None, program):
+        pass
+
+
+def shown(noted: Noted) -> set[str]:
+    """The tasks that are shown."""
+    return {task for _, labels in noted.export() if (task := dict(labels).get("task"))}
 
 
 def finish(metrics: ServiceMetrics, account: Account, epoch: int = 7) -> None:
@@ -74,9 +91,9 @@ def test_names_are_prometheuss(name: str) -> None:
 
 def test_totals_of_a_task_are_0_before_its_first_round() -> None:
     noted, _, _ = begun()
-    totals = {name for name, metric in METRICS.items() if name.endswith("_total") and "task" in metric.labels}
+    totals = {name for name, metric in METRICS.items() if name.endswith("_total") and "service" in metric.labels}
     shown = {name: value for (name, _), value in noted.export().items() if name.endswith("_total")}
-    assert shown == dict.fromkeys(totals, 0.0)
+    assert shown == dict.fromkeys(totals - {name for name in totals if "shard_" in name}, 0.0)
 
 
 def test_a_round_adds_no_series_but_those_of_values() -> None:
@@ -87,7 +104,7 @@ def test_a_round_adds_no_series_but_those_of_values() -> None:
     assert not any(name.endswith("_total") for name, _ in added)
     finish(metrics, Account(seconds={"prepare": 0.5}), epoch=8)
     assert noted.export().keys() == before | added
-    assert len(before | added) == 25  # as docs/shared-service.md says
+    assert len(before | added) == 25 + 1  # a task's, as docs/shared-service.md says, and the service's own
 
 
 def test_the_limit_of_staleness_is_shown_where_there_is_one() -> None:
@@ -121,24 +138,70 @@ def test_a_task_that_ends_takes_its_series_with_it() -> None:
     finish(metrics, Account())
     metrics.end("mine")
     finish(metrics, Account())  # a round that was under way
-    assert {dict(labels)["task"] for _, labels in noted.export()} == {"yours"}
+    assert shown(noted) == {"yours"}
 
 
-def test_a_task_without_rounds_is_over_after_a_while() -> None:
-    noted, metrics, clock = begun()
-    metrics.begin("yours", Margin(), None)
-    clock.now = IDLE_S
-    finish(metrics, Account())
-    clock.now += 1
+def test_a_task_lasts_as_long_as_one_of_its_programs_however_long_they_train() -> None:
+    noted, metrics, world = begun()
+    for program in ("a", "b"):
+        round_for(metrics, program)
+    world.now, world.ended = 100 * IDLE_S, {"a"}
+    assert shown(noted) == {"mine"}
+    assert noted.total("tasks_lost_total") == 0
+    world.ended |= {"b"}
     noted.export()
-    assert {dict(labels)["task"] for _, labels in noted.export()} == {"mine"}
+    assert not shown(noted)
+    assert noted.total("tasks_lost_total") == 1
+
+
+def test_a_round_under_way_keeps_its_task() -> None:
+    noted, metrics, world = begun()
+    with metrics.under_way("mine", Entropy(), None, "a"):
+        world.now, world.ended = 100 * IDLE_S, {"a"}
+        noted.export()
+        finish(metrics, Account())
+        assert noted.total("rounds_total") == 1
+    noted.export()
+    assert not shown(noted)
+
+
+def test_a_program_that_leaves_a_task_leaves_it_to_others() -> None:
+    noted, metrics, _ = begun()
+    for program in ("a", "b"):
+        round_for(metrics, program)
+    for program, left in (("c", {"mine"}), ("a", {"mine"}), ("b", set())):
+        metrics.leave(program, "mine")
+        assert shown(noted) == left
+    assert noted.total("tasks_lost_total") == 0
+
+
+def test_a_program_that_ends_leaves_all_its_tasks() -> None:
+    noted, metrics, _ = begun()
+    for program, task in (("a", "mine"), ("a", "yours"), ("b", "yours")):
+        round_for(metrics, program, task)
+    metrics.leave("a")
+    assert shown(noted) == {"yours"}
+
+
+@pytest.mark.parametrize("program", [None, "a"])
+def test_a_task_of_no_known_program_is_over_after_minutes_without_a_round(program: str | None) -> None:
+    noted, metrics, world = begun()
+    world.now = IDLE_S
+    round_for(metrics, program, "yours")
+    world.now += IDLE_S
+    noted.export()
+    assert shown(noted) == {"yours"}
+    world.now += 1
+    noted.export()
+    assert shown(noted) == ({"yours"} if program else set())
+    assert noted.total("tasks_lost_total") == 0
 
 
 def test_a_task_with_another_strategy_begins_anew() -> None:
     noted, metrics, _ = begun()
     finish(metrics, Account())
     metrics.begin("mine", Margin(), None)
-    assert {dict(labels)["strategy"] for _, labels in noted.export()} == {"margin"}
+    assert {dict(labels).get("strategy") for _, labels in noted.export()} == {"margin", None}
     assert noted.total("rounds_total") == 0
 
 
