@@ -103,6 +103,8 @@ def train_together(
         try:
             with unchanged_environment():
                 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray Train's default is 2 s
+                # One more process a group; the restarts are ours. Ray logs as an error that it can't be restarted.
+                os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
                 os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(start_s)
                 return fit_with_restarts(work, scaling, scratch)
         except SystemExit:  # Ray Train turns Ctrl-C into this, after it has stopped the workers
