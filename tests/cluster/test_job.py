@@ -5,14 +5,10 @@ brings its checkout, and a loop that joins by address, which brings the package,
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from random import SystemRandom
 from typing import Any
 
 import pytest
@@ -21,11 +17,10 @@ from negsift.deploy.jobs.follow import follow
 from negsift.deploy.jobs.server import job_server
 from negsift.deploy.jobs.submit import Command, submit
 from negsift.deploy.main import main
-from tests.cluster.serving import await_line
+from tests.cluster.started import RAY, Head, plain_environment, ray_environment, started_head
 
 ROOT = Path(__file__).parents[2]
 TRIES = 20
-RAY = str(Path(sys.executable).with_name("ray"))
 TRAIN = [
     "-m",
     "deploy",
@@ -38,51 +33,13 @@ TRAIN = [
     "--set",
     "fleet.shards=2",
 ]
-OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PYTHONPATH"))} | {
-    "RAY_AUTH_TOKEN": os.environ["RAY_AUTH_TOKEN"], "RAY_worker_niceness": "0",
-}  # fmt: skip
-TOLD = OUTSIDE | {"RAY_AUTH_MODE": "token", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-"""What Ray's own programs need to be told."""
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-        return True
-
-
-def free_ports(count: int) -> list[int]:
-    """So many that nobody holds, of those that neither the system nor Ray hands out to others meanwhile."""
-    return list(islice(filter(is_free, SystemRandom().sample(range(20_000, 32_000), 1000)), count))
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where a cluster takes jobs, and where programs join it."""
-
-    dashboard: str
-    address: str
 
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     """A cluster started as a person would."""
-    (port, gcs, agent, metrics, client), folder = free_ports(5), tmp_path_factory.mktemp("r")
-    started = subprocess.Popen(
-        [
-            RAY, "start", "--head", "--block", f"--port={gcs}", "--dashboard-host=127.0.0.1", "--num-cpus=4",
-            f"--dashboard-port={port}", f"--dashboard-agent-listen-port={agent}", f"--temp-dir={folder}",
-            f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}", "--disable-usage-stats",
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=TOLD, cwd=folder,
-    )  # fmt: skip
-    await_line(started, "Next steps")
-    yield Head(f"http://127.0.0.1:{port}", f"127.0.0.1:{gcs}")
-    started.terminate()
-    started.communicate()
+    with started_head(tmp_path_factory.mktemp("r"), 4) as head:
+        yield head
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -95,7 +52,7 @@ def test_a_job_ends_with_the_metrics_of_the_local_run(head: Head, tmp_path: Path
     job = [sys.executable, *TRAIN, "--out", str(tmp_path / "job")]
     submit = [RAY, "job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job]
     for _ in range(TRIES):  # a head answers a moment before it can take jobs
-        answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=TOLD, check=False)
+        answer = subprocess.run(submit, cwd=ROOT, capture_output=True, text=True, env=ray_environment(), check=False)
         if "No available agent" not in answer.stdout + answer.stderr:
             break
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -122,11 +79,22 @@ def job_in(text: str) -> str:
 def test_a_submitted_run_is_followed_stopped_and_resumed(
     on_head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["submit", "digits", "strategy.name=margin", "training.epochs=40", "training.patience=40", on_head]
-    words += ["--out", str(tmp_path / "job")]
+    stop_and_resume(
+        tmp_path / "job", on_head, capsys, "fleet.kind=local"
+    )  # with scorers it is done by tests/cluster/test_runbook.py
+    assert main(["jobs", "list", on_head]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[1] for line in listed.splitlines()] == ["state", "succeeded", "stopped"]
+    assert "recipe=digits strategy=margin target=8 git=" in listed
+
+
+def stop_and_resume(out: Path, on_head: str, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
+    """Submit a run, stop it in its midst, follow what it says, and submit it again, to its end; gives its last log."""
+    words = ["submit", "digits", "strategy.name=margin", "training.epochs=20", "training.batch=2", *settings]
+    words += ["--out", str(out), on_head]
     assert main([*words, "--detach"]) == 0
     job = job_in(capsys.readouterr().out)
-    await_epochs(tmp_path / "job", 2, on_head.partition("=")[2])
+    await_epochs(out, 1, on_head.partition("=")[2])
     assert main(["jobs", "stop", job, on_head]) == 0
     assert main(["jobs", "logs", job, on_head]) == 1
     told = capsys.readouterr()
@@ -134,23 +102,10 @@ def test_a_submitted_run_is_followed_stopped_and_resumed(
     assert "Traceback" not in told.out
     assert f"job {job} was stopped; submit the same command again" in told.err
     assert main(words) == 0
-    told = capsys.readouterr()
-    assert "resuming after epoch" in told.out
-    assert main(["train", *words[1:5], "fleet.kind=local", "--out", str(tmp_path / "local")]) == 0
-    assert results(tmp_path / "job") == results(tmp_path / "local")
-    capsys.readouterr()
-    assert main(["jobs", "list", on_head]) == 0
-    listed = capsys.readouterr().out
-    assert [line.split()[1] for line in listed.splitlines()] == ["state", "succeeded", "stopped"]
-    assert "recipe=digits strategy=margin target=8 git=" in listed
-
-
-@pytest.mark.slow
-def test_a_submitted_sweep_ends_with_its_table(on_head: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    words = ["sweep", "digits", "--over", "strategy.name=random,entropy", "--seeds", "2", "training.epochs=2"]
-    assert main(["submit", *words, on_head, "--out", str(tmp_path)]) == 0
-    assert "| `entropy` |" in capfd.readouterr().out
-    assert len(list(tmp_path.glob("*/summary.json"))) == 4
+    log = capsys.readouterr().out
+    assert "resuming after epoch" in log
+    assert [json.loads(line)["epoch"] for line in lines(out / "metrics.jsonl")] == list(range(20))
+    return log
 
 
 def test_a_job_without_a_lasting_folder_is_an_error(on_head: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +168,12 @@ def run_loop(folder: Path, address: str, *, alone: bool) -> subprocess.Completed
     own = {"RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "loop.py"]
     return subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, env=(TOLD if alone else OUTSIDE) | own, check=False
+        words,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=(ray_environment() if alone else plain_environment()) | own,
+        check=False,
     )
 
 

@@ -20,11 +20,12 @@ from negsift.deploy.studies import study_named
 from negsift.deploy.sweep.grid import parse_axes
 from negsift.service.monitoring.catalogue import METRICS
 from negsift.service.serving.protocol import RoundSpec, TaskSpec
+from tests.cluster import runbook
 from tests.unit.pages import NAMES, PAGES, ROOT, Block, anchors, blocks, first_words, links, prose, spans, table
 
 DOCS = ROOT / "docs"
-MARKS = {"", "needs a service", "after the steps above", "needs a cloud or Kubernetes"}
-"""Blocks that need a service are run by tests/cluster/test_serve.py, those that need a cloud or Kubernetes nowhere."""
+MARKS = {"", "needs a service", "after the steps above", "needs a cloud or Kubernetes", "needs Docker"}
+"""Blocks that need a service are run by tests/cluster/test_serve.py; those that need more than this machine nowhere."""
 STEPS = {"service/strategies/near_level.py", "common/data/stripes.py"}
 """Files that a reader of docs/extending.md writes."""
 OTHERS = {"pip", "git", "ray", "export", "docker", "kubectl", "sbatch"}
@@ -59,6 +60,12 @@ def test_command_lines_are_understood(block: Block) -> None:
     for line in block.text.splitlines():
         if block.mark != "after the steps above":
             require_command(shlex.split(line, comments=True))
+
+
+def test_commands_for_a_cluster_are_run_by_a_test() -> None:
+    run = [[begins for begins in runbook.COMMANDS if line.startswith(begins)] for line in runbook.lines()]
+    assert sorted(itertools.chain.from_iterable(run)) == sorted(runbook.COMMANDS)
+    assert all(len(found) == 1 for found in run)
 
 
 def require_command(words: Sequence[str]) -> None:
