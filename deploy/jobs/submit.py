@@ -37,7 +37,9 @@ def require_shared(out: Path | None) -> Path:
 def submit(client: JobSubmissionClient, command: Command, cpus: float, gpus: float) -> str:
     """Submit the command; gives the job's name. Its own process has so many CPUs and GPUs of a node."""
     facts = {**command.facts, "git": commit()}
-    name = "-".join(["negsift", *(facts[key] for key in ("recipe", "strategy") if key in facts), secrets.token_hex(4)])
+    kind = [*command.words[:1], *(facts[key] for key in ("recipe", "strategy") if key in facts)]
+    facts["job_name"] = " ".join(kind)  # which Ray's dashboard shows as the job's name
+    name = "-".join(["negsift", *kind, secrets.token_hex(4)])
     return str(client.submit_job(
         entrypoint=shlex.join(["python", "-m", "negsift", *command.words]), submission_id=name, metadata=facts,
         runtime_env={

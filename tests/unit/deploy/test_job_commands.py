@@ -2,8 +2,11 @@
 
 import argparse
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
@@ -47,6 +50,19 @@ def test_a_job_that_waits_has_a_week_to_start(submitted: list[list[str]]) -> Non
     run("digits", "--wait")
     run("digits")
     assert submitted == [["train", "digits", "fleet.start_s=604800"], ["train", "digits"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["digits"], "train digits random"), (["sweep", "digits", "--over", "seed=1,2"], "sweep digits")],
+)
+def test_a_job_is_called_what_it_does(words: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = MagicMock()
+    monkeypatch.setattr("negsift.deploy.jobs.server.job_server", lambda address: nullcontext(asked))
+    run(*words, "--out", "/shared/x", "--detach")
+    given = asked.submit_job.call_args.kwargs
+    assert given["metadata"]["job_name"] == name  # which Ray's dashboard shows
+    assert re.fullmatch(f"negsift-{name.replace(' ', '-')}-[0-9a-f]{{8}}", given["submission_id"])
 
 
 def test_a_sweep_keeps_its_axes_and_options(submitted: list[list[str]]) -> None:
