@@ -90,7 +90,7 @@ def test_a_submitted_run_is_followed_stopped_and_resumed(
 
 def stop_and_resume(out: Path, on_head: str, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
     """Submit a run, stop it in its midst, follow what it says, and submit it again, to its end; gives its last log."""
-    words = ["submit", "digits", "strategy.name=margin", "training.epochs=20", "training.batch=2", *settings]
+    words = ["submit", "digits", "strategy.name=margin", "training.epochs=60", "training.batch=2", *settings]
     words += ["--out", str(out), on_head]
     assert main([*words, "--detach"]) == 0
     job = job_in(capsys.readouterr().out)
@@ -104,10 +104,11 @@ def stop_and_resume(out: Path, on_head: str, capsys: pytest.CaptureFixture[str],
     assert main(words) == 0
     log = capsys.readouterr().out
     assert "resuming after epoch" in log
-    assert [json.loads(line)["epoch"] for line in lines(out / "metrics.jsonl")] == list(range(20))
+    assert [json.loads(line)["epoch"] for line in lines(out / "metrics.jsonl")] == list(range(60))
     return log
 
 
+@pytest.mark.slow
 def test_a_job_without_a_lasting_folder_is_an_error(on_head: str, capfd: pytest.CaptureFixture[str]) -> None:
     with job_server(on_head.partition("=")[2]) as client:
         job = submit(client, Command(["train", "digits"], {}), 0.0, 0.0)

@@ -17,7 +17,7 @@ from tests.cluster.serving import eventually
 from tests.cluster.started import Head, plain_environment, ray_environment, started_head, started_node
 from tests.cluster.test_job import await_epochs, job_in
 
-SHORT = ["training.epochs=20", "training.batch=2", "fleet.shards=4", "fleet.cpus_per_shard=0.75"]
+SHORT = ["training.epochs=60", "training.batch=2", "fleet.shards=4", "fleet.cpus_per_shard=0.75"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -83,7 +83,7 @@ def run_is_stopped_and_resumed(book: Runbook, head: Head, out: Path, capsys: pyt
     log = capsys.readouterr().out
     assert "resuming after epoch" in log
     assert "4 Ray scorers of 256 bags, 0.75 CPU, no GPU each" in log  # more than one node has room for
-    assert (summary(out)["strategy"], summary(out)["epochs_run"]) == ("badge", 20)
+    assert (summary(out)["strategy"], summary(out)["epochs_run"]) == ("badge", 60)
 
 
 def sweep_gives_its_table(book: Runbook, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
