@@ -24,9 +24,10 @@ def plain_environment() -> dict[str, str]:
 
 
 def ray_environment() -> dict[str, str]:
-    """The same with what Ray's own programs need to be told."""
-    waiting = {"RAY_AUTH_MODE": "token", "RAY_raylet_start_wait_time_s": "120"}
-    return plain_environment() | waiting | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    """The same with what Ray's own programs need to be told; nodes start no workers before they are needed."""
+    told = {"RAY_AUTH_MODE": "token", "RAY_raylet_start_wait_time_s": "120"}
+    late = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
+    return plain_environment() | told | late | {"PATH": f"{BIN}:{os.environ['PATH']}"}
 
 
 @dataclass(frozen=True)

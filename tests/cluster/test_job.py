@@ -38,7 +38,7 @@ TRAIN = [
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     """A cluster started as a person would."""
-    with started_head(tmp_path_factory.mktemp("r"), 4) as head:
+    with started_head(tmp_path_factory.mktemp("r"), 2) as head:
         yield head
 
 

@@ -57,7 +57,7 @@ def test_rounds_add_no_series_and_tasks_take_theirs_with_them(programs: list[sub
     assert own(few) == own(many)
     assert own(many).total() == 8 * 24 + 2 * 5 + 1  # without limits of staleness and without GPUs
     assert many.total() < few.total() + 50  # Ray's own, a few of which come and go
-    assert task_names() == names
+    assert task_names() <= names
     killed, closed = programs
     killed.kill()
     closed.communicate()
