@@ -9,6 +9,7 @@ from tests.unit.pages import blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 COMMANDS = (
+    "negsift plan cifar10", "negsift plan table data.root=POOL", "negsift plan table strategy.name=entropy",
     "ray start --head", "ray start --address=", "negsift submit digits", "negsift submit sweep", "negsift jobs list",
     "negsift jobs stop", "ray job submit", "negsift train",
 )  # fmt: skip

@@ -12,12 +12,14 @@ import pytest
 
 from negsift.deploy.main import main
 from tests.cluster.processes import having, left_behind, marked
-from tests.cluster.runbook import Runbook
+from tests.cluster.runbook import COMMANDS, Runbook
 from tests.cluster.serving import eventually
 from tests.cluster.started import Head, plain_environment, ray_environment, started_head, started_node
 from tests.cluster.test_job import await_epochs, job_in
+from tests.unit.tables import as_table, random_bags, third_positive, write
 
 SHORT = ["training.epochs=60", "training.batch=2", "fleet.shards=4", "fleet.cpus_per_shard=0.75"]
+PLANS = [command for command in COMMANDS if "plan" in command]
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,6 +55,7 @@ def test_the_runbooks_commands_run_on_two_nodes_and_leave_no_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     book, logs = Runbook(), tmp_path_factory.mktemp("r")
+    sizes_are_planned(book, tmp_path / "pool", capsys)
     with marked() as word:
         with started_head(logs, 2, book.take("ray start --head")) as head:
             monkeypatch.setenv("RAY_API_SERVER_ADDRESS", head.dashboard)
@@ -69,6 +72,13 @@ def test_the_runbooks_commands_run_on_two_nodes_and_leave_no_process(
     assert not book.left
     told = [file for file in logs.glob("session_2*/logs/*.err") if "constructor arguments" in file.read_text()]
     assert not told  # Ray's error about actors that it can't restart
+
+
+def sizes_are_planned(book: Runbook, pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(pool, as_table(random_bags(150, seed=2), third_positive(150)))
+    for command in PLANS:
+        assert main(book.take(command, POOL=str(pool))[1:]) == 0
+        assert re.search(r"^round +[\d.,]+ \w+ ", capsys.readouterr().out, re.MULTILINE)
 
 
 def run_is_stopped_and_resumed(book: Runbook, head: Head, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
