@@ -1,14 +1,18 @@
 """State dicts as numpy arrays: checked, named by a hash of their content, and ready for other processes."""
 
 import hashlib
+import pickle
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_map
 
 from negsift.common.errors import BadWeights
 from negsift.common.types import Snapshot
@@ -18,6 +22,8 @@ Weights = Mapping[str, Tensor | NDArray[np.generic]]
 _REALS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _WHOLE = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 _DTYPES = {*_REALS, *_WHOLE, torch.bool, torch.complex64, torch.complex128}
+_WRAPPERS = re.compile(r"(^|\.)(?:(?:module|_orig_mod)\.)+")
+"""What DataParallel, DistributedDataParallel and `torch.compile` put into names."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,20 @@ def fault_of(value: object) -> Fault | None:
     return None
 
 
+def is_extra_state(name: str) -> bool:
+    """Whether a state dict's entry is what a module's `get_extra_state` gave, which may be of any kind."""
+    return name.rpartition(".")[2] == "_extra_state"
+
+
+def gathered(weights: Weights) -> dict[str, Any]:  # Any: entries of a state dict
+    """The weights with DTensors as whole tensors, by calls that every process of their group has to make."""
+    return {name: _gathered(value) for name, value in weights.items()}
+
+
 def take_snapshot(weights: Weights, version: int) -> Snapshot:
     """A copy of `weights`, which later training steps do not change; DTensors are gathered, by a call that every
-    process of their group has to make. Raises BadWeights for anything but a state dict of dense tensors or arrays, and
-    if a floating-point entry is not finite.
+    process of their group has to make. Extra state of modules becomes bytes. Raises BadWeights for anything else than
+    dense tensors or arrays, and if a floating-point entry is not finite.
     """
     if not isinstance(weights, Mapping):
         raise BadWeights(f"weights of type {type(weights).__name__}", "a state dict", "pass model.state_dict()")
@@ -69,21 +85,47 @@ def weights_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def load_snapshot(model: nn.Module, snapshot: Snapshot) -> None:
-    """Copy the weights into `model`. Raises BadWeights unless names and shapes are exactly the model's."""
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    published = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
+def load_snapshot(model: nn.Module, snapshot: Snapshot) -> Snapshot:
+    """Copy the weights into `model`, and give the snapshot under the model's own names.
+
+    Wrappers of torch, such as DistributedDataParallel, lengthen names on either side. Raises BadWeights unless names
+    and shapes are exactly the model's.
+    """
+    entries = model.state_dict()
+    snapshot = replace(snapshot, weights=_renamed(snapshot.weights, list(entries)))
+    expected = {name: _shape(name, value) for name, value in entries.items()}
+    published = {name: _shape(name, value) for name, value in snapshot.weights.items()}
     for name in {**expected, **published}:
         if expected.get(name) != published.get(name):
             raise _misfit(name, expected, published)
-    for name, value in model.state_dict().items():
+    for name, value in entries.items():
         _require_kind(name, snapshot.weights[name], value)
-    # torch.tensor copies: the arrays may be read-only views of memory that processes share
-    model.load_state_dict({name: torch.tensor(value) for name, value in snapshot.weights.items()})
+    model.load_state_dict({name: _entry(name, value) for name, value in snapshot.weights.items()})
+    return snapshot
+
+
+def _renamed(weights: Mapping[str, NDArray[np.generic]], names: list[str]) -> Mapping[str, NDArray[np.generic]]:
+    """The weights under `names` where they differ by torch's wrappers only; else as they are."""
+    own, given = ({_WRAPPERS.sub(r"\1", name): name for name in each} for each in (names, weights))
+    if own.keys() != given.keys() or len(own) < max(len(names), len(weights)):
+        return weights
+    return {own[name]: weights[full] for name, full in given.items()}
+
+
+def _shape(name: str, value: NDArray[np.generic] | Tensor) -> tuple[int, ...]:
+    """The shape of an entry, () for extra state, whose size may change."""
+    return () if is_extra_state(name) else tuple(value.shape)
+
+
+def _entry(name: str, array: NDArray[np.generic]) -> object:
+    """What a module loads: a tensor that owns its memory, since processes may share the array, or its extra state."""
+    return pickle.loads(array.tobytes()) if is_extra_state(name) else torch.tensor(array)
 
 
 def _require_kind(name: str, array: NDArray[np.generic], value: Tensor) -> None:
     """Raise BadWeights for numbers that torch would change to fit: complex ones as real, truth values as numbers."""
+    if is_extra_state(name):
+        return
     kind = "complex" if value.is_complex() else "bool" if value.dtype == torch.bool else "real"
     given = {"c": "complex", "b": "bool"}.get(array.dtype.kind, "real")
     if given != kind:
@@ -93,17 +135,19 @@ def _require_kind(name: str, array: NDArray[np.generic], value: Tensor) -> None:
 def _misfit(name: str, expected: Mapping[str, tuple[int, ...]], published: Mapping[str, tuple[int, ...]]) -> BadWeights:
     """The error for an entry that is missing, unknown or of another shape."""
     remedy = "publish the state_dict of the model the sampler was given"
-    wrapped = [other for other in published if other.endswith(f".{name}") and other not in expected]
-    if wrapped:
-        inner = wrapped[0].removesuffix(f".{name}")
-        return BadWeights(f"weights {wrapped[0]!r}", repr(name), f"{remedy}: of model.{inner}, inside the wrapper")
+    longer = [other for other in published if other.endswith(f".{name}") and other not in expected]
+    if longer:
+        inner = longer[0].removesuffix(f".{name}")
+        return BadWeights(f"weights {longer[0]!r}", repr(name), f"{remedy}: of model.{inner}, a part of this one")
     if any(name.endswith(f".{other}") for other in published):
-        remedy += ", a wrapper of this one, or give the sampler the model inside it"
+        remedy += ", of which this is a part, or give the sampler that part"
     found = f"weights {name!r} of shape {published[name]}" if name in published else f"no weights {name!r}"
     return BadWeights(found, f"shape {expected[name]}" if name in expected else "no such entry", remedy)
 
 
 def _to_numpy(name: str, value: object) -> NDArray[np.generic]:
+    if is_extra_state(name):
+        return np.frombuffer(_pickled(name, value), dtype=np.uint8)
     whole = _gathered(value)
     fault = fault_of(whole)
     if fault is not None:
@@ -113,6 +157,16 @@ def _to_numpy(name: str, value: object) -> NDArray[np.generic]:
         return (cpu.float() if cpu.dtype == torch.bfloat16 else cpu).numpy().copy()
     array = np.array(whole)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _pickled(name: str, state: object) -> bytes:
+    """The extra state as bytes, tensors on the CPU; it is read by this program's own shards."""
+    on_cpu = tree_map(lambda value: value.detach().cpu() if isinstance(value, Tensor) else value, state)
+    try:
+        return pickle.dumps(on_cpu)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        found = f"extra state {name!r} that can't be pickled ({error})"
+        raise BadWeights(found, "values", "leave locks, open files and functions out of get_extra_state") from None
 
 
 def _gathered(value: object) -> object:

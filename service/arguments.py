@@ -8,7 +8,9 @@ from torch.utils.data import Dataset
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
+from negsift.common.models.adapt import no_head
 from negsift.common.round_policy import RoundPolicy
+from negsift.common.types import Need
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
 
@@ -49,6 +51,12 @@ def require_column(target: int, columns: int | None) -> None:
     if columns is not None and target >= columns:
         found, expected = f"target={target} with {columns} logit columns", f"a column from 0 to {columns - 1}"
         raise BadInput(found, expected, "correct target=, or name the classifier with head=")
+
+
+def require_head(strategy: Strategy, has_head: bool) -> None:
+    """Raise BadModel for a strategy of features or gradients where the model has no linear layer."""
+    if strategy.need >= Need.FEATURES and not has_head:
+        raise no_head()
 
 
 def resolve_strategy(strategy: object) -> Strategy:

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,13 +12,15 @@ from torch import nn
 from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
 from negsift.common.generators import generators_kept
-from negsift.common.models.adapt import as_embedder, logit_columns
+from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
+from negsift.common.models.embedder import logit_columns, resolve_model
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
 from negsift.service.arguments import (
     require_column,
+    require_head,
     require_kind,
     resolve_policy,
     resolve_pool,
@@ -58,7 +60,7 @@ class NegativeSampler:
     def __init__(
         self,
         pool: BagDataset | str | Path,
-        model: nn.Module,
+        model: nn.Module | Callable[[], nn.Module],
         *,
         strategy: str | Strategy = "random",
         k: int | None = None,
@@ -84,18 +86,19 @@ class NegativeSampler:
         config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
         shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every)
-        embedder = as_embedder(model, head, outputs)
+        embedder, source = resolve_model(model, head, outputs, collate is not None)
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource.of(resolve_pool(pool, target_label), collate, ragged)
         positive_bags = BagSource.of(resolve_positives(positives, target_label), collate, ragged)
         self._pool = PoolHandle(bags.dataset)
         self._positives: int | None = len(positive_bags)
         self._columns = logit_columns(embedder)
+        self._has_head = not isinstance(embedder, AdaptedModule) or embedder.has_head
         self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
         self._state = SamplerState()
         self._require_fit()
         spec = ShardSpec(
-            bags, positive_bags, embedder, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
+            bags, positive_bags, source, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
             scoring=config.scoring,
         )  # fmt: skip
         self._service: Service = start_service(spec, config)
@@ -107,7 +110,7 @@ class NegativeSampler:
         """A sampler of `pool` whose rounds another program's service runs; the model has so many logit columns."""
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool), task
-        sampler._state, sampler._columns = SamplerState(), columns
+        sampler._state, sampler._columns, sampler._has_head = SamplerState(), columns, True
         sampler._positives = None  # the service knows their number, and refuses the task if there are none
         sampler._require_fit()
         sampler._service, sampler._closes_service = service, True
@@ -201,6 +204,7 @@ class NegativeSampler:
 
     def _require_fit(self) -> None:
         """Raise BadInput if the task can't be served by this pool, this model and these positives."""
+        require_head(self._task.strategy, self._has_head)
         require_column(self._task.target, self._columns)
         require_positives(self._task.strategy, self._positives)
         self._task.size(len(self.pool))

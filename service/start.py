@@ -28,5 +28,5 @@ def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
             raise BadInput("no ray installed", "ray 2.60", "pip install ray, or fleet.kind=local")
         from negsift.service.cluster.service import start_ray_service  # imported here: a local fleet needs no Ray
 
-        return start_ray_service(spec, config)
+        return start_ray_service(spec.to_send(), config)
     return LocalService(spec, config.gather_limits, torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -9,19 +9,18 @@ from torch import Tensor, nn
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
-from negsift.common.errors import BadInput, BadModel, UnknownName
-from negsift.common.models.bag import BagClassifier
-from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.copying import independent_copy, require_module, require_one_argument
+from negsift.common.errors import BadModel
+from negsift.common.models.calling import call_module
 from negsift.common.models.embed import EncodedBags, gradient_labels, linear_gradient, pack
-from negsift.common.models.head import ForwardPass, HeadRecord, find_head
-from negsift.common.models.outputs import OUTPUTS, agree, logits_of_probabilities, look_like_probabilities
+from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head
+from negsift.common.models.outputs import agree, bag_logits, logits_in, logits_of_probabilities, look_like_probabilities
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class AdaptedModule(nn.Module):
     """Wraps `module`, which maps bags to logits (N, K), (N, 1) or (N,). A single logit z of a bag is read as (0, z), so
-    that column 1 is the positive class. The input of the head may be bags (N, D), or instances (N, n, D) or (N·n, D).
+    that column 1 is the positive class. The input of the head may be bags (N, D), or instances (N, n, D) or (N·n, D);
+    where a batch has a mask (N, n) beside padded bags, those that it leaves out don't count.
 
     `head` names the linear layer whose input is the feature. Without it that is the last one; where features are asked
     for, its outputs, or their mean over instances, have to be the logits. `outputs` says what the module gives: logits,
@@ -30,17 +29,16 @@ class AdaptedModule(nn.Module):
 
     def __init__(self, module: nn.Module, head: str | None = None, outputs: str | None = None) -> None:
         super().__init__()
-        require_one_argument(module)
         self.module = module
         self._head = find_head(module, head)
         self._is_named, self._outputs, self._are_logits = head is not None, outputs, outputs is not None
         self._record = HeadRecord()
-        self._head.register_forward_hook(self._record.keep, with_kwargs=True)
+        if self._head is not None:
+            self._head.register_forward_hook(self._record.keep, with_kwargs=True)
 
-    def forward(self, bags: Batch) -> Tensor:
-        """The output of the module."""
-        output: Tensor = self.module(bags)
-        return output
+    def forward(self, bags: Batch) -> object:
+        """Bag logits, or probabilities, (N, K) or (N,), as the module gives them."""
+        return logits_in(call_module(self.module, bags))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:  # Any: nn.Module's own signature
         """The state dict of the wrapped module, whose names the user knows."""
@@ -58,27 +56,32 @@ class AdaptedModule(nn.Module):
         the classifier unless it was named; and for gradients of a head whose outputs are neither the bag logits nor
         average to them.
         """
-        run = self._run(bags, len(index))
-        if spec.need < Need.FEATURES:
-            return _embedded(run.logits, run.logits[:, :0], index, spec)  # what enters the head need not be features
-        self._require_one_call(run)
+        if spec.need < Need.FEATURES:  # what enters the head need not be features, nor need there be a head
+            logits_NK = self._run(bags, len(index)).logits
+            return _embedded(logits_NK, logits_NK[:, :0], index, spec)
+        run, head = self._run_with_head(bags, len(index))
         if not run.linear and not self._is_named:
-            raise self._wrong_head(run)
+            raise self._wrong_head(head.outputs.shape[-1], run.logits.shape[1])
         if spec.need == Need.GRADIENT:
             _require_linear(run)
-        return _embedded(run.logits, run.inputs.mean(1), index, spec)
+        return _embedded(run.logits, head.inputs.mean(1), index, spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
-        run = self._run(bags, count)
-        self._require_one_call(run)
+        run, head = self._run_with_head(bags, count)
         _require_linear(run)
-        return EncodedBags(run.inputs, np.full(count, run.inputs.shape[1], dtype=np.int64))
+        return EncodedBags(head.inputs, np.full(count, head.inputs.shape[1], dtype=np.int64))
 
     def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
         """The result of `embed` for encoded bags; logits may differ in the last bit."""
-        feats_ND = encoded.features.mean(1).to(next(self._head.parameters()).dtype)
-        return _embedded(self._head(feats_ND), feats_ND, index, spec)
+        head = self._known_head
+        feats_ND = encoded.features.mean(1).to(next(head.parameters()).dtype)
+        return _embedded(head(feats_ND), feats_ND, index, spec)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a linear layer, without which there are no features."""
+        return self._head is not None
 
     @property
     def head_name(self) -> str:
@@ -91,25 +94,42 @@ class AdaptedModule(nn.Module):
         """The number of logit columns, a single logit counting as two; None where only a forward pass can tell."""
         return max(2, self._head.out_features) if isinstance(self._head, nn.Linear) and not self._is_named else None
 
+    @property
+    def _known_head(self) -> nn.Module:
+        if self._head is None:
+            raise no_head()
+        return self._head
+
     def _run(self, bags: Batch, count: int) -> ForwardPass:
+        """A forward pass, without what went through the head if that can't be told by bag."""
         self._record.clear()
-        outputs_NK = _rows(self.module(bags), count)
-        inputs, head = self._record.inputs, self._record.outputs
-        if inputs is None or head is None:
-            found = f"a head that is not used, {self.head_name!r}, {self._head}"
-            raise BadModel(found, "one call for each batch", "name another with head=")
-        _require_rows(inputs.numel() // inputs.shape[-1], bags, count)
+        outputs_NK = bag_logits(call_module(self.module, bags), count)
+        try:
+            head, fault = self._record.of_bags(bags, count), None
+        except BadModel as error:
+            head, fault = None, error
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
-        linear = agree(outputs_NK, head.reshape(count, -1, head.shape[-1]), self._outputs or "logits")
+        linear = head is not None and agree(outputs_NK, head.outputs, self._outputs or "logits")
         if not linear:
             self._require_logits(outputs_NK)
-        feats_NnD = inputs.reshape(count, -1, inputs.shape[-1])
-        return ForwardPass(logits_NK, feats_NnD, linear, head.shape[-1], self._record.calls)
+        return ForwardPass(logits_NK, head, linear, fault)
 
-    def _require_one_call(self, run: ForwardPass) -> None:
-        if run.calls > 1:
-            found = f"{run.calls} calls of the head {self.head_name!r} in a batch"
+    def _run_with_head(self, bags: Batch, count: int) -> tuple[ForwardPass, HeadPass]:
+        """A forward pass and what went through the head, by bag. Raises BadModel if that can't be told."""
+        layer, run = self._known_head, self._run(bags, count)
+        if run.fault is not None:
+            raise run.fault
+        if run.head is None:
+            found = f"a head that is not used, {self.head_name!r}, {layer}"
+            raise BadModel(found, "one call for each batch", "name another with head=")
+        if run.head.calls > 1:
+            found = f"{run.head.calls} calls of the head {self.head_name!r} in a batch"
             raise BadModel(found, "one call for each batch", "stack the instances, or name another with head=")
+        if not run.linear and not run.head.sure:
+            rows, form = run.head.inputs.shape[1], type(bags).__name__
+            found = f"{rows} rows through the head for each bag of a {form} without a mask of them"
+            raise BadModel(found, "one row, or a mask (N, n) of 0 and 1", "pool before the head, or add the mask")
+        return run, run.head
 
     def _require_logits(self, outputs_NK: Tensor) -> None:
         """Raise BadModel for outputs that aren't the head's and may be probabilities."""
@@ -120,33 +140,18 @@ class AdaptedModule(nn.Module):
             )  # fmt: skip
         self._are_logits = True
 
-    def _wrong_head(self, run: ForwardPass) -> BadModel:
-        """The error of a last linear layer that isn't the classifier."""
-        name, size, columns = self.head_name, run.head_columns, run.logits.shape[1]
-        found = f"{size} outputs of the last nn.Linear, {name!r}, for logits of {columns} columns"
+    def _wrong_head(self, size: int, columns: int) -> BadModel:
+        """The error of a last linear layer of `size` outputs that isn't the classifier of so many columns."""
+        found = f"{size} outputs of the last nn.Linear, {self.head_name!r}, for logits of {columns} columns"
         if size == columns:
-            found = f"logits that are neither the outputs of the last nn.Linear, {name!r}, nor their mean"
+            found = f"logits that are neither the outputs of the last nn.Linear, {self.head_name!r}, nor their mean"
         remedy = "name the layer whose input is a bag's feature with head="
         return BadModel(found, "the classifier as the last nn.Linear", remedy)
 
 
-def _rows(outputs: object, count: int) -> Tensor:
-    """The outputs as (N, K); raises BadModel for any other form."""
-    rows = outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs
-    if isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) == count and rows.is_floating_point():
-        return rows
-    found = f"{tuple(rows.shape)} {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
-    raise BadModel(f"an output of {found} for {count} bags", "bag logits (N, K)", "adapt the forward")
-
-
-def _require_rows(rows: int, bags: Batch, count: int) -> None:
-    """Raise BadModel unless so many rows of head inputs are one for each bag, or for each instance of equal bags."""
-    if isinstance(bags, Tensor) and rows not in (count, count * bags.shape[1]):
-        found = f"{rows} rows through the head for {count} bags of {bags.shape[1]}"
-        raise BadModel(found, "one row for each bag or each instance", "name another with head=")
-    if not isinstance(bags, Tensor) and rows != count:
-        found = f"{rows} rows through the head for {count} bags in a {type(bags).__name__}"
-        raise BadModel(found, "one row for each bag", "pool before the head, or name another with head=")
+def no_head() -> BadModel:
+    """The error of a strategy of features or gradients where the model has no linear layer."""
+    return BadModel("no nn.Linear in the model", "a linear last layer", "use a strategy of logits, such as entropy")
 
 
 def _require_linear(run: ForwardPass) -> None:
@@ -164,31 +169,3 @@ def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpe
     wanted = spec.need == Need.GRADIENT
     gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec)) if wanted else None
     return pack(index, logits_NK, feats_ND, gradient)
-
-
-Embedder = BagClassifier | ClipClassifier | AdaptedModule
-
-
-def as_embedder(model: nn.Module, head: str | None = None, outputs: str | None = None) -> Embedder:
-    """`model` itself if it is one of our classifiers, or else a wrapped copy; see AdaptedModule for the arguments.
-
-    Raises BadModel for a model that can't be used, and BadInput for `outputs` that aren't the model's.
-    """
-    require_module(model)
-    if outputs is not None and outputs not in OUTPUTS:
-        raise UnknownName("outputs", str(outputs), OUTPUTS)
-    if not isinstance(model, (BagClassifier, ClipClassifier)):
-        return AdaptedModule(independent_copy(model), head, outputs)
-    name, base = type(model).__name__, BagClassifier if isinstance(model, BagClassifier) else ClipClassifier
-    if type(model).forward is not base.forward and type(model).embed is base.embed:  # scoring calls embed alone
-        raise BadModel(f"{name} with a forward of its own", "an embed to go with it", "override embed and encode, too")
-    if outputs == "probability":
-        raise BadInput(f"outputs='probability' with a {name}", "its logits", "leave outputs alone")
-    return model
-
-
-def logit_columns(model: Embedder) -> int | None:
-    """The number of a model's logit columns; None where only a forward pass can tell."""
-    if isinstance(model, AdaptedModule):
-        return model.columns
-    return max(2, model.head.out_features if isinstance(model, BagClassifier) else model.head.classes)

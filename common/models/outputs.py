@@ -3,12 +3,32 @@
 N bags, n instances of a bag, K columns; a single column is that of the positive class.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from negsift.common.errors import BadModel
 
 OUTPUTS = ("logits", "probability")
+
+
+def logits_in(output: object) -> object:
+    """The output itself, or the `logits` of a mapping or object, as Hugging Face's models give it."""
+    return output.get("logits", output) if isinstance(output, Mapping) else getattr(output, "logits", output)
+
+
+def bag_logits(output: object, count: int) -> Tensor:
+    """A module's output for `count` bags as (N, K): logits also without their axes of length 1. Raises BadModel for any
+    other form.
+    """
+    given = logits_in(output)
+    logits = given.reshape(1, -1) if isinstance(given, Tensor) and count == 1 and given.ndim < 2 else given
+    logits = logits[:, None] if isinstance(logits, Tensor) and logits.ndim == 1 else logits
+    if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == count and logits.is_floating_point():
+        return logits
+    found = f"{tuple(logits.shape)} {logits.dtype}" if isinstance(logits, Tensor) else type(logits).__name__
+    raise BadModel(f"an output of {found} for {count} bags", "bag logits (N, K)", "return them from the forward")
 
 
 def agree(outputs_NK: Tensor, head_NnK: Tensor, kind: str) -> bool:

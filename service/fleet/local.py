@@ -13,7 +13,6 @@ import torch
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput, ServiceError, StillRunning
 from negsift.common.generators import generators_kept
-from negsift.common.models.copying import independent_copy
 from negsift.common.protocols import Pending
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
@@ -78,7 +77,7 @@ class LocalService(Service):
     def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
         self._limits, self._device, self._spec = limits, device, spec
         self._shares_instances = spec.shares_instances
-        model = independent_copy(spec.model).to(device)  # of all shards, which are asked one after another
+        model = spec.new_model().to(device)  # of all shards, which are asked one after another
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         self._shards = [spec.shard(number, model, self._workers) for number in range(spec.shards)]
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")

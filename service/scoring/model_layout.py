@@ -7,7 +7,8 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 from negsift.common.errors import BadInput
-from negsift.common.models.adapt import AdaptedModule, Embedder
+from negsift.common.models.adapt import AdaptedModule
+from negsift.common.models.embedder import Embedder
 from negsift.service.scoring.scoring_config import ScoringConfig
 
 

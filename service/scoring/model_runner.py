@@ -8,12 +8,14 @@ from torch import Tensor
 
 from negsift.common.arrays import Array, Index
 from negsift.common.data.bagset import BagBatch, BagSet, Batch
-from negsift.common.models.adapt import AdaptedModule, Embedder
+from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embed import EncodedBags, to_numpy
+from negsift.common.models.embedder import Embedder
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Snapshot
 from negsift.common.weights import load_snapshot, weights_digest
 from negsift.service.pool.bag_source import BagSource
+from negsift.service.scoring.batch_device import to_device
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
 from negsift.service.scoring.scoring_config import ScoringConfig
@@ -30,7 +32,7 @@ class ModelRunner:
 
     def load(self, snapshot: Snapshot) -> None:
         """Load these weights; kept features stay if only the head's weights changed."""
-        load_snapshot(self._model, snapshot)
+        snapshot = load_snapshot(self._model, snapshot)
         backbone = backbone_digest(self._model, snapshot) if self._config.frozen else ""
         if backbone != self._backbone:
             self._features.clear()
@@ -81,21 +83,3 @@ def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:
     after_features = (f"{model.head_name}.",) if isinstance(model, AdaptedModule) else ("head.", "pooling.")
     backbone = {name: array for name, array in snapshot.weights.items() if not name.startswith(after_features)}
     return f"{weights_digest(backbone)}@{snapshot.pool_version}"
-
-
-def to_device(batch: Batch, device: torch.device, config: ScoringConfig) -> Batch:
-    """The batch with every tensor in it on `device`, in the configured layout; other values stay as they are."""
-    if isinstance(batch, BagBatch):
-        return BagBatch(_tensor_to_device(batch.instances, device, config), batch.sizes)
-    if isinstance(batch, Tensor):
-        return _tensor_to_device(batch, device, config)
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(part, device, config) for part in batch)
-    return {key: to_device(part, device, config) for key, part in batch.items()} if isinstance(batch, dict) else batch
-
-
-def _tensor_to_device(tensor: Tensor, device: torch.device, config: ScoringConfig) -> Tensor:
-    pinned = config.pinned and device.type == "cuda"
-    moved = (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=True)
-    is_images = config.channels_last and moved.ndim == 4
-    return moved.contiguous(memory_format=torch.channels_last) if is_images else moved

@@ -10,7 +10,7 @@ import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
-from negsift.common.models.adapt import Embedder
+from negsift.common.models.embedder import Embedder
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
 from negsift.service.kmeanspp.torch_backend import TorchBackend
 from negsift.service.points.bag_points import BagPoints, PointsSpec

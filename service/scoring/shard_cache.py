@@ -50,7 +50,7 @@ class ShardCache:
         kept = self._shards.get(digest)
         if kept is None:
             spec = fetch()
-            kept = spec, spec.shard(self._number, spec.model.to(self._device), self._threads)
+            kept = spec, spec.shard(self._number, spec.own_model().to(self._device), self._threads)
             self._shards.limit = spec.tasks_held
             self._shards.put(digest, kept)
         spec, shard = kept

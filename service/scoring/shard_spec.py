@@ -3,12 +3,13 @@
 import dataclasses
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Self
 
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.memory_use import least_budget
-from negsift.common.models.adapt import Embedder
-from negsift.common.models.bag import BagClassifier
+from negsift.common.models.copying import independent_copy, on_cpu
+from negsift.common.models.embedder import Embedder, ModelFactory
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import WorkItem, block_count, share_blocks
 from negsift.service.pool.shard_data import ShardData
@@ -18,7 +19,7 @@ from negsift.service.scoring.shard import Shard
 
 @dataclass(frozen=True)
 class ShardSpec:
-    """The bags of pool and positives, the architecture, the number of `shards`, and the bags in a `block`.
+    """The bags of pool and positives, the architecture or what makes it, the number of `shards`, the bags in a `block`.
 
     `budget` limits each shard's decoded bags, if they are a table's; `cache_bytes` its kept embeddings. A
     scorer keeps shards of at most `tasks_held` specs.
@@ -26,7 +27,7 @@ class ShardSpec:
 
     pool: BagSource
     positives: BagSource
-    model: Embedder
+    model: Embedder | ModelFactory
     shards: int
     block: int
     cache_bytes: int
@@ -37,7 +38,19 @@ class ShardSpec:
     @property
     def shares_instances(self) -> bool:
         """Whether encoding each instance once saves work: bags that share instances, and a model that pools them."""
-        return isinstance(self.model, BagClassifier) and self.pool.shared_instances is not None
+        return self.pool.ragged and self.pool.shared_instances is not None
+
+    def to_send(self) -> Self:
+        """The same with the model's tensors on the CPU, for processes that may have no GPU."""
+        return self if isinstance(self.model, ModelFactory) else dataclasses.replace(self, model=on_cpu(self.model))
+
+    def new_model(self) -> Embedder:
+        """A model that shares nothing with others, for one shard."""
+        return self.model() if isinstance(self.model, ModelFactory) else independent_copy(self.model)
+
+    def own_model(self) -> Embedder:
+        """The model of a spec that has come to another process, whose it is."""
+        return self.model() if isinstance(self.model, ModelFactory) else self.model
 
     def data(self, number: int) -> ShardData:
         """The bags of shard `number`."""

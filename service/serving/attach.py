@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from negsift.common.models.adapt import as_embedder
+from negsift.common.models.embedder import as_embedder
 from negsift.common.round_policy import RoundPolicy
 from negsift.service.arguments import resolve_policy, resolve_strategy
 from negsift.service.sampler import NegativeSampler

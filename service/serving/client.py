@@ -7,7 +7,7 @@ from ray import ObjectRef
 
 from negsift.common.data.table.bags import open_pool
 from negsift.common.errors import StillRunning
-from negsift.common.models.adapt import Embedder, logit_columns
+from negsift.common.models.embedder import Embedder, logit_columns
 from negsift.common.types import Round, Snapshot
 from negsift.service.cluster.errors import get, put
 from negsift.service.cluster.pending import RayPending

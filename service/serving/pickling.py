@@ -9,7 +9,7 @@ from typing import Any
 from ray import cloudpickle
 from torch import Tensor, nn
 
-from negsift.common.models.adapt import Embedder
+from negsift.common.models.embedder import Embedder
 from negsift.service.serving.unpickling import make_tensor, pack_pickle, strategy_options
 from negsift.service.strategies.base import Strategy
 

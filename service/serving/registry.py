@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.lru_cache import LruCache
-from negsift.common.models.adapt import logit_columns
+from negsift.common.models.embedder import logit_columns
 from negsift.common.types import PoolVersion, Round
 from negsift.service.arguments import require_column
 from negsift.service.monitoring.round_stats import RoundStats

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from negsift.common.arrays import Array
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, BadModel
-from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
+from negsift.common.models.adapt import AdaptedModule
+from negsift.common.models.embedder import Embedder, as_embedder
 from negsift.common.models.named import named_model
 from negsift.common.overrides import updated
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy, takes

@@ -12,8 +12,8 @@ from torch import nn
 from negsift.common.arrays import Floats
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadModel
-from negsift.common.models.adapt import as_embedder
 from negsift.common.models.config import ModelConfig
+from negsift.common.models.embedder import as_embedder
 from negsift.common.models.encoders import make_model
 from negsift.common.types import Embedded, Round
 from negsift.service.serving.pickling import carry_model, carry_strategy

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from negsift.common.models.copying import on_cpu
+from tests.unit.common.models.test_copying import POOL, KeepsAttention
 from tests.unit.service.scoring.test_scoring_config import how
 from tests.unit.service.test_sampler import CASES, K
 from tests.unit.toys import select
@@ -33,3 +35,11 @@ def test_scores_stay_near_the_plain_ones(case: str, way: dict[str, Any]) -> None
     plain, cheap = (select(pool, model, "margin", 40, options=how(**given)) for given in ({}, way))
     scores = [found.score[np.argsort(found.index)] for found in (plain, cheap)]
     np.testing.assert_allclose(scores[1], scores[0], rtol=0.1, atol=0.05)
+
+
+def test_a_model_on_a_gpu_travels_as_cpu_tensors() -> None:
+    model = KeepsAttention().cuda()
+    model(torch.stack(POOL[:4]).cuda()).sum().backward()
+    sent = on_cpu(model)
+    assert {value.device.type for value in (*sent.parameters(), sent.attention)} == {"cpu"}
+    assert {value.device.type for value in (*model.parameters(), model.attention)} == {"cuda"}

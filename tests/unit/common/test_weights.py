@@ -1,5 +1,6 @@
 """Snapshots of weights: copies, named by content, checked against the model."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,11 +118,29 @@ def test_missing_entry_is_named() -> None:
         load(weights)
 
 
-@pytest.mark.parametrize("wrapper", ["module", "_orig_mod"])
-def test_weights_of_a_wrapped_model_are_recognised(wrapper: str) -> None:
-    wrapped = {f"{wrapper}.{name}": value for name, value in changed().items()}
-    with pytest.raises(BadWeights, match=rf"weights '{wrapper}\.0\.weight'; expected '0\.weight'.*of model\.{wrapper}"):
-        load(wrapped)
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_names_of_torchs_wrappers_make_no_difference(wrapper: str) -> None:
+    long = {f"{wrapper}{name}": value for name, value in changed().items()}
+    renamed = load(long)  # into the module inside
+    assert list(load_snapshot(net(), renamed).weights) == list(changed())
+    outer = nn.Module()
+    outer.add_module("module", net())
+    assert list(load_snapshot(outer, renamed).weights) == [f"module.{name}" for name in changed()]
+
+
+def test_a_part_called_module_is_no_wrapper() -> None:
+    both = nn.ModuleDict({"module": nn.Linear(3, 2), "other": nn.Linear(3, 2)})
+    swapped = {
+        name.replace("module.", "") if "module" in name else name: value for name, value in both.state_dict().items()
+    }
+    assert set(load_snapshot(both, take_snapshot(swapped, 0)).weights) == set(both.state_dict())
+
+
+def test_weights_of_a_larger_model_are_recognised() -> None:
+    with pytest.raises(
+        BadWeights, match=r"weights 'net\.0\.weight'; expected '0\.weight'.*of model\.net, a part of this"
+    ):
+        load({f"net.{name}": value for name, value in changed().items()})
 
 
 def test_entry_too_many_is_named() -> None:
@@ -157,7 +176,7 @@ NOT_NUMBERS: dict[str, tuple[Any, str]] = {  # Any: entries of a state dict
     "quantized": (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), r"of torch\.qint8"),
     "float8": (torch.ones(2).to(torch.float8_e4m3fn), r"of torch\.float8_e4m3fn.*float32 or bfloat16"),
     "lazy": (nn.UninitializedParameter(), "of a lazy layer, which have no shape yet.*run the model"),
-    "extra state": ({"step": 3}, "of type dict"),
+    "dicts": ({"step": 3}, "of type dict"),
     "objects": (np.array([None]), "of type ndarray"),
     "text": ("abc", "of type str"),
 }
@@ -197,7 +216,43 @@ def test_dtensors_are_gathered() -> None:
     assert take_snapshot(sharded, 0).digest == take_snapshot(plain, 0).digest
 
 
-def test_weights_of_the_model_inside_a_wrapper_are_recognised() -> None:
-    wrapped = torch.nn.ModuleDict({"module": net()})
-    with pytest.raises(BadWeights, match=r"no weights 'module\.0\.weight'.*or give the sampler the model inside it"):
-        load_snapshot(wrapped, take_snapshot(changed(), 0))
+def test_weights_of_a_part_are_recognised() -> None:
+    larger = torch.nn.ModuleDict({"net": net()})
+    with pytest.raises(BadWeights, match=r"no weights 'net\.0\.weight'.*or give the sampler that part"):
+        load_snapshot(larger, take_snapshot(changed(), 0))
+
+
+class WithState(nn.Linear):
+    """A layer with extra state of any kind."""
+
+    def __init__(self, state: object = None) -> None:
+        super().__init__(2, 2)
+        self.state = state
+
+    def get_extra_state(self) -> object:
+        return self.state
+
+    def set_extra_state(self, state: object) -> None:
+        self.state = state
+
+
+@pytest.mark.parametrize(
+    "state", [{"step": 3, "seen": [torch.ones(2)]}, None, "text", torch.arange(3), np.ones(2), (1, 2.0), b"bytes"]
+)
+def test_extra_state_of_any_kind_comes_back(state: object) -> None:
+    source, target = nn.Sequential(WithState(state)), nn.Sequential(WithState(torch.zeros(9)))
+    load_snapshot(target, take_snapshot(source.state_dict(), 0))
+    assert repr(target[0].state) == repr(state)
+
+
+def test_the_digest_depends_on_extra_state() -> None:
+    layer = WithState({"step": 3})
+    before = take_snapshot(layer.state_dict(), 0).digest
+    assert take_snapshot(layer.state_dict(), 1).digest == before
+    layer.state = {"step": 4}
+    assert take_snapshot(layer.state_dict(), 0).digest != before
+
+
+def test_extra_state_that_cannot_travel_is_named() -> None:
+    with pytest.raises(BadWeights, match=r"extra state '_extra_state' that can't be pickled.*leave locks"):
+        take_snapshot(WithState(threading.Lock()).state_dict(), 0)

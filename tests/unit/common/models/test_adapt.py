@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from negsift.common.data.bagset import BagBatch
 from negsift.common.errors import BadModel
-from negsift.common.models.adapt import AdaptedModule, Embedder, as_embedder
+from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
+from negsift.common.models.embedder import Embedder, as_embedder
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import load_snapshot, take_snapshot
 from tests.unit.toys import MeanNet, cnn, vector_model, vectors
@@ -110,9 +111,11 @@ def test_named_head_that_is_missing_lists_the_linear_layers() -> None:
         as_embedder(MeanNet(), head="fc3")
 
 
-def test_network_without_a_linear_layer_is_bad() -> None:
-    with pytest.raises(BadModel, match=r"no nn\.Linear in Sequential"):
-        as_embedder(nn.Sequential(nn.Flatten()))
+def test_a_network_without_a_linear_layer_has_logits_alone() -> None:
+    model = as_embedder(nn.Sequential(nn.Flatten()))
+    assert embed(model, EmbeddingSpec(Need.LOGITS)).logits.shape == (5, 18)
+    with pytest.raises(BadModel, match=r"no nn\.Linear in the model.*use a strategy of logits"):
+        embed(model, FEATURES)
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -1,6 +1,8 @@
 """What a user's module gives: probabilities told from logits, a guessed head checked, precisions mixed."""
 
+from collections import UserDict
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadInput, BadModel, UnknownName
-from negsift.common.models.adapt import as_embedder, logit_columns
+from negsift.common.models.embedder import as_embedder, logit_columns
 from negsift.common.types import Embedded, EmbeddingSpec, Need
-from tests.unit.toys import MeanNet, select, vector_model, vectors
+from tests.unit.toys import MeanNet, assert_same, select, vector_model, vectors
 
 POOL = vectors([3] * 40)
 BAGS = torch.stack(POOL[:8])
@@ -181,25 +183,113 @@ def test_autocast_in_the_forward_has_gradients_near_those_without(net: nn.Module
 class Masked(MeanNet):
     """Takes padded bags and a mask in a dict; its head reads instances."""
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:  # type: ignore[override]  # another form of bags
+    def forward(self, batch: Any) -> Tensor:  # Any: a mapping of bags and mask
         logits, mask = self.fc(self.body(batch["bags"]).tanh()), batch["mask"][..., None]
         return (logits * mask).sum(1) / mask.sum(1)
 
 
-def test_a_head_on_padded_instances_says_what_to_do() -> None:
-    batch = {"bags": BAGS, "mask": torch.ones(8, 3)}
-    with pytest.raises(BadModel, match="24 rows through the head for 8 bags in a dict; .*pool before the head"):
-        embed(Masked(), bags=batch)
+MASK = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [0, 1, 1]] * 2)
+
+
+@pytest.mark.parametrize("kind", [MASK.float(), MASK.bool(), MASK])
+@pytest.mark.parametrize("form", [dict, UserDict])
+def test_features_of_padded_bags_are_means_over_their_mask(kind: Tensor, form: Any) -> None:  # Any: makes a mapping
+    padded = torch.where(MASK[..., None].bool(), BAGS, 7.0)
+    found = embed(Masked(), GRADIENT, form({"bags": padded, "mask": kind, "more": torch.zeros(8, 3)}))
+    alone = [embed_one(MeanNet(), bag[kept.bool()]) for bag, kept in zip(BAGS, MASK, strict=True)]
+    np.testing.assert_allclose(found.features, np.concatenate([each.features for each in alone]), atol=1e-6)
+    np.testing.assert_allclose(found.logits, np.concatenate([each.logits for each in alone]), atol=1e-6)
+    assert found.gradient is not None
+
+
+def embed_one(model: nn.Module, bag: Tensor) -> Embedded:
+    with torch.inference_mode():
+        return as_embedder(model).embed(bag[None], np.zeros(1, dtype=np.int64), GRADIENT)
+
+
+class Weighted(Masked):
+    """Its weights are no mask."""
+
+    def forward(self, batch: Any) -> Tensor:  # Any: as above
+        return super().forward({"bags": batch["bags"], "mask": batch["mask"] * torch.tensor([0.5, 1.0, 2.0])})
+
+
+def test_a_head_on_padded_instances_without_their_mask_says_what_to_do() -> None:
+    batch = {"bags": BAGS, "mask": MASK * 2.0}
+    assert embed(Weighted(), EmbeddingSpec(Need.LOGITS), batch).logits.shape == (8, 2)
+    for head in (None, "fc"):
+        with pytest.raises(
+            BadModel, match=r"3 rows .* for each bag of a dict without a mask.*pool before the head, or"
+        ):
+            embed(Weighted(), bags=batch, head=head)
 
 
 class WithMask(MeanNet):
-    def forward(self, bags: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # wrong on purpose
-        return super().forward(bags)
+    """Takes bags and mask as two arguments."""
+
+    def forward(self, bags: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # another form of bags
+        return Masked.forward(self, {"bags": bags, "mask": mask})  # type: ignore[arg-type]  # of the same layers
 
 
-def test_a_forward_of_two_arguments_is_refused_at_once() -> None:
-    with pytest.raises(BadModel, match=r"WithMask\.forward\(bags, mask\); expected a forward of one argument"):
+class Anything(nn.Module):
+    """A wrapper, as PEFT's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base_model = WithMask()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:  # Any: whatever the inner one takes
+        output: Tensor = self.base_model(*args, **kwargs)
+        return output
+
+
+def test_a_forward_of_two_arguments_is_refused_at_once_without_collate() -> None:
+    with pytest.raises(
+        BadModel, match=r"WithMask\.forward\(bags, mask\); expected a forward of one argument.*a dict of"
+    ):
         as_embedder(WithMask())
+    with pytest.raises(BadModel, match=r"WithMask\.forward\(bags, mask\)"):
+        embed(WithMask(), bags=BAGS, collated=True)
+
+
+@pytest.mark.parametrize("model", [WithMask(), Anything()])
+def test_a_dict_of_a_forwards_arguments_is_given_as_keywords(model: nn.Module) -> None:
+    batch = {"mask": MASK, "bags": BAGS}
+    found = embed(model, GRADIENT, batch, collated=True)
+    np.testing.assert_array_equal(found.logits, embed(Masked(), GRADIENT, batch).logits)
+
+
+class Named(dict[str, Tensor]):
+    """As the outputs of Hugging Face's models."""
+
+
+@pytest.mark.parametrize("form", [Named, lambda **parts: SimpleNamespace(**parts)])
+def test_logits_may_be_named_in_the_output(form: Any) -> None:  # Any: makes an output
+    named = Ending(2, lambda z: form(loss=z.sum(), logits=z))  # type: ignore[arg-type, return-value]  # an output of another form
+    np.testing.assert_array_equal(embed(named, GRADIENT).logits, embed(MeanNet(2), GRADIENT).logits)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("name", ["entropy", "badge"])
+def test_squeezed_logits_of_a_last_block_of_one_bag_are_its(classes: int, name: str) -> None:
+    pool = vectors([3] * 9)  # blocks of 8
+    one, two = (select(pool, net, name, 9) for net in (Ending(classes, lambda z: z.squeeze()), MeanNet(classes)))
+    assert_same(one, two)
+
+
+class Unused(MeanNet):
+    """As CLAM: the last linear layer is for training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instances = nn.Linear(4, 2)
+
+
+@pytest.mark.parametrize("net", [Unused(), nn.Sequential(nn.Flatten(), nn.Unflatten(1, (2, 9)), nn.AdaptiveAvgPool1d(1), nn.Flatten())])  # fmt: skip
+def test_strategies_of_logits_need_no_linear_head(net: nn.Module) -> None:
+    assert len(select(POOL, net, "entropy", 5).index) == len(select(POOL, net, "random", 5).index) == 5
+    with pytest.raises(BadModel, match=r"a head that is not used, 'instances'|no nn\.Linear in the model"):
+        select(POOL, net, "badge", 5)
 
 
 def test_class_numbers_are_not_logits() -> None:

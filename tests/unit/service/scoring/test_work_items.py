@@ -8,7 +8,7 @@ import pytest
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
-from negsift.common.models.adapt import Embedder
+from negsift.common.models.embedder import Embedder
 from negsift.common.threads import block_workers
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.common.weights import take_snapshot
