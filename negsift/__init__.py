@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from negsift.service.serving.attach import attach as attach
     from negsift.service.strategies.base import Prepared as Prepared
     from negsift.service.strategies.base import Strategy as Strategy
+    from negsift.trainer.callbacks.accelerate import AcceleratedSelection as AcceleratedSelection
+    from negsift.trainer.callbacks.huggingface import HuggingFaceSelection as HuggingFaceSelection
+    from negsift.trainer.callbacks.lightning import LightningSelection as LightningSelection
+    from negsift.trainer.epoch_bags import EpochBags as EpochBags
 
 _HOMES = {
+    "AcceleratedSelection": "trainer.callbacks.accelerate",
     "BagClassifier": "common.models.bag",
     "BuildConfig": "common.data.table.sources.source",
     "Embedded": "common.types",
+    "EpochBags": "trainer.epoch_bags",
     "FleetConfig": "service.config",
+    "HuggingFaceSelection": "trainer.callbacks.huggingface",
+    "LightningSelection": "trainer.callbacks.lightning",
     "Need": "common.types",
     "NegativeSampler": "service.sampler",
     "Prepared": "service.strategies.base",

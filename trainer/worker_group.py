@@ -44,9 +44,15 @@ class WorkerGroup:
         """The result of `work`, which only rank 0 calls. If it raises a NegsiftError, all ranks raise it."""
         return work()
 
+    def on_rank0_alone(self, work: Callable[[], T]) -> T | None:
+        """The result of `work` on rank 0, None on the others, for results that can't travel; errors are as above."""
+        made: list[T] = []
+        self.on_rank0(lambda: made.append(work()))
+        return made[0] if made else None
+
 
 class TorchWorkerGroup(WorkerGroup):
-    """The workers of torch's process group, whose CPU tensors are exchanged by gloo."""
+    """The workers of torch's process group; what they exchange goes by CPU tensors where it has gloo, too."""
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
@@ -74,7 +80,7 @@ class TorchWorkerGroup(WorkerGroup):
                 outcomes = [work()]
             except NegsiftError as error:
                 outcomes = [error]
-        dist.broadcast_object_list(outcomes, device=torch.device("cpu"))
+        dist.broadcast_object_list(outcomes)
         (outcome,) = outcomes
         if isinstance(outcome, NegsiftError):
             raise outcome
@@ -94,9 +100,7 @@ class Rank0Sampler:
 
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
         """Rank 0's pending selection."""
-        submitted: list[Pending] = []
-        self.group.on_rank0(lambda: submitted.append(self.sampler.submit(weights, epoch, version)))
-        return Rank0Pending(self.group, submitted)
+        return Rank0Pending(self.group, self.group.on_rank0_alone(lambda: self.sampler.submit(weights, epoch, version)))
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """The sampler's state; only that of rank 0 is current, and only that is saved."""
@@ -113,14 +117,18 @@ class Rank0Sampler:
 
 @dataclass(frozen=True)
 class Rank0Pending:
-    """A pending selection that only rank 0 has; `submitted` is empty on the other ranks."""
+    """A pending selection that only rank 0 has."""
 
     group: WorkerGroup
-    submitted: list[Pending]
+    submitted: Pending | None
 
     def result(self, timeout_s: float | None = None) -> Selection:
         """Wait for the selection."""
-        return self.group.on_rank0(lambda: self.submitted[0].result(timeout_s))
+        return self.group.on_rank0(lambda: self._result(timeout_s))
+
+    def _result(self, timeout_s: float | None) -> Selection:
+        assert self.submitted is not None  # on rank 0
+        return self.submitted.result(timeout_s)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Selections within the loops of other libraries, each of which is imported by its own file alone."""
