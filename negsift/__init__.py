@@ -50,11 +50,21 @@ _HOMES = {
     "build_table": "common.data.table.build",
     "make_pooling": "common.models.pooling",
 }
-__all__ = list(_HOMES)
+_EXTRAS = {
+    "AcceleratedSelection": "accelerate",
+    "HuggingFaceSelection": "transformers",
+    "LightningSelection": "lightning",
+}
+__all__ = [name for name in _HOMES if name not in _EXTRAS]
 
 
 def __getattr__(name: str) -> object:
-    """A public name, from the module that defines it."""
+    """A public name, from the module that defines it. Raises ImportError for one whose library isn't installed."""
     if name not in _HOMES:
         raise AttributeError(f"module 'negsift' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"negsift.{_HOMES[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"negsift.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != (extra := _EXTRAS.get(name)):
+            raise
+        raise ImportError(f"found no {extra} for {name}; expected it; pip install 'negsift[{extra}]'") from error

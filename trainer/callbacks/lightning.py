@@ -16,7 +16,7 @@ class LightningSelection(Callback):
 
     `part` is the name of the submodule that the sampler was made of; by default it is the module itself. The other
     arguments are those of SelectionRounds. An epoch's negatives are chosen at the end of the one before, so that
-    checkpoints have them, and DataLoader workers that start early, too.
+    checkpoints have them, and DataLoader workers, which start early; but not after the last of `max_epochs`.
     """
 
     def __init__(
@@ -49,6 +49,9 @@ class LightningSelection(Callback):
         self._rounds.load_state_dict(state_dict)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: D102
+        self._rounds.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: D102
         self._rounds.close()
 
     def _weights(self, trainer: Trainer) -> Callable[[], Weights]:

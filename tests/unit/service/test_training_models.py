@@ -17,6 +17,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import STRATEGIES
 from tests.unit.toys import MeanNet, assert_same, select, vectors
+from tests.unit.trainer.callbacks.toy_loop import accelerator
 
 POOL, POSITIVES = vectors([3] * 40), vectors([3] * 7, seed=1)
 PLAIN = select(POOL, MeanNet(), "badge", 9)
@@ -153,11 +154,10 @@ def test_weights_of_a_model_in_fsdp_select_with_a_sampler_made_before_or_by_a_fu
 
 
 def test_a_model_prepared_by_accelerate_is_scored_with_the_weights_given() -> None:
-    accelerate = pytest.importorskip("accelerate")
-    accelerator = accelerate.Accelerator(cpu=True, mixed_precision="bf16")
-    model = accelerator.prepare(MeanNet())
+    pytest.importorskip("accelerate")
+    model = (prepared := accelerator()).prepare(MeanNet())
     model(torch.stack(POOL)).sum().backward()
-    weights = {name: value.clone() for name, value in accelerator.get_state_dict(model).items()}
+    weights = {name: value.clone() for name, value in prepared.get_state_dict(model).items()}
     with NegativeSampler(POOL, model, strategy="badge", k=9, options=FleetConfig(block=8)) as sampler:
         before = sampler.select(weights, 0)
         nn.init.zeros_(model.body.weight)

@@ -61,3 +61,11 @@ def recorder(model: torch.nn.Module, strategy: str = "svm_margin") -> Recorder:
 
 def loss_of(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     return (torch.nn.functional.cross_entropy(logits, label, reduction="none") * weight).mean()
+
+
+def accelerator() -> Any:  # Any: accelerate need not be there
+    """A new Accelerator in bfloat16, whatever the process made before."""
+    import accelerate
+
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    return accelerate.Accelerator(cpu=True, mixed_precision="bf16")
