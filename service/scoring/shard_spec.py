@@ -45,7 +45,7 @@ class ShardSpec:
         return self if isinstance(self.model, ModelFactory) else dataclasses.replace(self, model=on_cpu(self.model))
 
     def new_model(self) -> Embedder:
-        """A model that shares nothing with others, for one shard."""
+        """A model that shares nothing with the one given, for this process."""
         return self.model() if isinstance(self.model, ModelFactory) else independent_copy(self.model)
 
     def own_model(self) -> Embedder:
