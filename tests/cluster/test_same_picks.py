@@ -1,6 +1,7 @@
 """On Ray, with any number of shards: the selections of one local shard, bit for bit."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -51,3 +52,41 @@ def test_views_of_one_tensor_are_picked_from_as_the_tensor_is() -> None:
     views = [(bag, number) for number, bag in enumerate(bags)]  # each would be sent with all of the tensor
     with NegativeSampler(views, model, fleet="ray", **given) as there:
         assert_same(there.select(weights, EPOCH), expected)
+
+
+class Locked(nn.Module):
+    """Can't be copied, has state that is no tensor, and takes two arguments; its head reads padded instances."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lock, self.scale = nn.Linear(8, 2), threading.Lock(), 1.0
+
+    def get_extra_state(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def set_extra_state(self, state: dict[str, float]) -> None:
+        self.scale = state["scale"]
+
+    def forward(self, bags: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with self.lock:
+            logits = self.fc(bags * self.scale) * mask[..., None]
+        return logits.sum(1) / mask.sum(1, keepdim=True)
+
+
+def padded(items: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    mask = [torch.ones(len(bag)) for bag in items]
+    bags, masks = (nn.utils.rnn.pad_sequence(list(part), batch_first=True) for part in (items, mask))
+    return {"bags": bags, "mask": masks}
+
+
+def test_a_function_makes_the_model_on_ray_and_its_extra_state_travels() -> None:
+    torch.manual_seed(0)
+    bags, model = [torch.randn(1 + bag % 4, 8) for bag in range(300)], Locked()
+    given = {"strategy": "badge", "k": K, "shards": 1, "collate": padded}
+    with NegativeSampler(bags, lambda: Locked(), fleet="local", **given) as here:
+        expected = here.select(model.state_dict(), EPOCH)
+        model.scale = 50.0
+        scaled = here.select(model.state_dict(), EPOCH)
+    assert expected.index.tolist() != scaled.index.tolist()
+    with NegativeSampler(bags, lambda: Locked(), fleet="ray", **given) as there:
+        assert_same(there.select(model.state_dict(), EPOCH), scaled)

@@ -1,6 +1,7 @@
 """Rounds of selection for the loops of other libraries: when they are, on which rank, and how they go on."""
 
 import multiprocessing
+import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def rank(number: int, store: Path, end: Connection) -> None:
         rounds.at_epoch(2, lambda: {})
     except BadInput as error:
         end.send((len(made), found, type(error).__name__))
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # a forked process may wait for ever for threads of its parent's
 
 
 def test_rank_0_selects_and_all_ranks_have_its_negatives_and_its_errors(tmp_path: Path) -> None:
@@ -89,6 +91,7 @@ def test_rank_0_selects_and_all_ranks_have_its_negatives_and_its_errors(tmp_path
     answers = [here.recv() if here.poll(30) else None for here, _ in ends]
     for process in ranks:
         process.join(30)
+    assert [process.exitcode for process in ranks] == [0, 0]
     (made, found, error), (others_made, others_found, others_error) = answers  # type: ignore[misc]  # both answered
     assert (made, others_made) == (1, 0)
     assert found == others_found
