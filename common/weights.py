@@ -36,6 +36,8 @@ class Fault:
 
 def fault_of(value: object) -> Fault | None:
     """What is wrong with an entry of a state dict; None for a dense tensor, an array or a number."""
+    if isinstance(value, torch.dtype):  # which its layers keep beside their packed weights
+        return Fault("of a quantized layer", "give the model that it was quantized from")
     if not isinstance(value, Tensor):
         numbers = isinstance(value, (np.ndarray, np.generic, int, float)) and np.asarray(value).dtype.kind in "biufc"
         return None if numbers else Fault(f"of type {type(value).__name__}", "keep all but tensors out of it")

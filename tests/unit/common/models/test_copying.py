@@ -1,6 +1,7 @@
 """Models that a layer's state makes hard to copy, and those that hold no usable weights."""
 
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,19 @@ def sparse() -> nn.Module:
     return net
 
 
+def quantized() -> nn.Module:
+    with warnings.catch_warnings(action="ignore"):  # torch moves this elsewhere
+        return torch.ao.quantization.quantize_dynamic(MeanNet(), {nn.Linear})
+
+
 UNUSABLE = {
     "lazy": (Lazy, r"weights 'body\.weight' of a lazy layer.*run the model on one batch first"),
     "meta": (lambda: MeanNet().to("meta"), r"weights 'body\.weight' on the meta device"),
     "sparse": (sparse, r"weights 'graph' of layout torch\.sparse_coo.*use to_dense\(\)"),
+    "quantized": (
+        quantized,
+        r"weights 'body\._packed_params\.dtype' of a quantized layer.*the model that it was quantized",
+    ),
     "float8": (lambda: MeanNet().to(torch.float8_e4m3fn), r"of torch\.float8_e4m3fn"),
 }
 
