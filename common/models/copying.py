@@ -50,6 +50,15 @@ def on_cpu(model: Model) -> Model:
     return model if all(kind == "cpu" for kind in everywhere) else independent_copy(model, torch.device("cpu"))
 
 
+def on_device(model: Model, device: torch.device) -> Model:
+    """The model itself, moved there with the tensors that are plain attributes of its parts."""
+    for part in model.modules():
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor):
+                setattr(part, name, value.to(device))
+    return model.to(device)
+
+
 def unwrapped(model: nn.Module) -> nn.Module:
     """The user's own module, inside DataParallel, DistributedDataParallel and `torch.compile`.
 

@@ -13,6 +13,7 @@ import torch
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput, ServiceError, StillRunning
 from negsift.common.generators import generators_kept
+from negsift.common.models.copying import on_device
 from negsift.common.protocols import Pending
 from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
@@ -77,7 +78,7 @@ class LocalService(Service):
     def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
         self._limits, self._device, self._spec = limits, device, spec
         self._shares_instances = spec.shares_instances
-        model = spec.new_model().to(device)  # of all shards, which are asked one after another
+        model = on_device(spec.new_model(), device)  # of all shards, which are asked one after another
         self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
         self._shards = [spec.shard(number, model, self._workers) for number in range(spec.shards)]
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")

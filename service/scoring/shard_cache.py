@@ -12,6 +12,7 @@ import torch
 
 from negsift.common.errors import BadInput
 from negsift.common.lru_cache import LruCache
+from negsift.common.models.copying import on_device
 from negsift.common.threads import block_workers
 from negsift.common.types import Snapshot
 from negsift.service.pool.blocks import WorkItem
@@ -50,7 +51,7 @@ class ShardCache:
         kept = self._shards.get(digest)
         if kept is None:
             spec = fetch()
-            kept = spec, spec.shard(self._number, spec.own_model().to(self._device), self._threads)
+            kept = spec, spec.shard(self._number, on_device(spec.own_model(), self._device), self._threads)
             self._shards.limit = spec.tasks_held
             self._shards.put(digest, kept)
         spec, shard = kept

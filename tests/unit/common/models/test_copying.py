@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from negsift.common.errors import BadModel
-from negsift.common.models.copying import independent_copy
+from negsift.common.models.copying import independent_copy, on_cpu, on_device
 from negsift.common.models.embedder import as_embedder
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
@@ -67,6 +67,32 @@ def test_a_copy_shares_nothing_with_a_model_that_keeps_outputs() -> None:
     assert isinstance(copied.attention, Tensor)
     assert not copied.attention.requires_grad
     assert copied.attention.data_ptr() != model.attention.data_ptr()  # type: ignore[operator, union-attr]  # a Tensor
+
+
+class Everywhere(KeepsMaps):
+    """Has tensors as parameters, buffers, attributes and in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("ones", torch.ones(2))
+        self.prototype = torch.ones(3)
+
+    def devices(self) -> set[str]:
+        kept = [self.prototype, *self.maps["body"]]
+        return {value.device.type for value in (*self.parameters(), *self.buffers(), *kept)}
+
+
+def test_a_copy_for_another_device_has_all_its_tensors_there() -> None:
+    model = trained(Everywhere())
+    copied = independent_copy(model, torch.device("meta"))
+    assert isinstance(model, Everywhere)
+    assert isinstance(copied, Everywhere)
+    assert (model.devices(), copied.devices()) == ({"cpu"}, {"meta"})
+    assert on_cpu(model) is model
+
+
+def test_moving_a_model_takes_its_plain_tensors_along() -> None:
+    assert on_device(Everywhere(), torch.device("meta")).devices() == {"meta"}
 
 
 @pytest.mark.parametrize("kind", [MeanNet, vector_model])
