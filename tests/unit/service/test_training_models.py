@@ -173,3 +173,25 @@ def test_a_model_in_pefts_wrapper_picks_as_the_one_inside_while_its_additions_ar
     model = peft.get_peft_model(MeanNet(), peft.LoraConfig(r=2, **adapted))
     model(torch.stack(POOL[:4])).sum().backward()
     np.testing.assert_array_equal(select(POOL, model, "badge", 9).index, PLAIN.index)
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own code is warned about
+@pytest.mark.parametrize("name", ["entropy", "badge"])
+def test_a_model_of_hugging_faces_takes_rows_as_its_collator_batches_them(name: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": 50,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+    }
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**sizes))
+    texts = torch.randint(0, 50, (40, 7))
+    rows = [{"input_ids": text, "attention_mask": torch.ones(7, dtype=torch.int64), "label": 0} for text in texts]
+    found = select(rows, model, name, 9, collate=transformers.default_data_collator)
+    logits = model.eval()(texts).logits.detach()
+    if name == "entropy":
+        assert set(found.index.tolist()) == set((logits[:, 1] - logits[:, 0]).abs().argsort()[:9].tolist())
+    assert len(found.index) == 9

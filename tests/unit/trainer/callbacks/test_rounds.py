@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+import negsift
 from negsift.common.errors import BadInput
 from negsift.trainer.callbacks.rounds import SelectionRounds
 from tests.unit.toys import MeanNet
@@ -66,6 +68,23 @@ def test_a_round_before_training_says_what_to_do() -> None:
         rounds.at_epoch(0, lambda: weights_of(0))
     with pytest.raises(BadInput, match="every_n_steps=0; expected 1 or more"):
         SelectionRounds(epoch_bags(), recorder, every_n_steps=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "extra"),
+    [
+        ("LightningSelection", "lightning", "lightning"),
+        ("HuggingFaceSelection", "huggingface", "transformers"),
+        ("AcceleratedSelection", "accelerate", "accelerate"),
+    ],
+)
+def test_a_callback_without_its_library_names_the_extra(
+    name: str, file: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, extra, None)
+    monkeypatch.delitem(sys.modules, f"negsift.trainer.callbacks.{file}", raising=False)
+    with pytest.raises(ImportError, match=rf"found no {extra} for {name}; .*pip install 'negsift\[{extra}\]'"):
+        getattr(negsift, name)
 
 
 def rank(number: int, store: Path, end: Connection) -> None:
