@@ -9,7 +9,7 @@ import pytest
 from pyarrow import fs as pafs
 
 from negsift.common.data.table import writer
-from negsift.common.data.table.ids import read_ids
+from negsift.common.data.table.ids import read_column
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest, versions
 from negsift.common.data.table.schema import Payload
@@ -44,7 +44,7 @@ def require_whole(where: Location, newest: int) -> None:
 
 
 def ids(where: Location) -> list[str]:
-    return [name for file in read_manifest(where).files for name in read_ids(where, file, [0]).to_pylist()]
+    return [name for file in read_manifest(where).files for name in read_column(where, file, [0], "bag_id").to_pylist()]
 
 
 def begun(where: Location) -> TableWriter:

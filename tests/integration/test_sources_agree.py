@@ -105,7 +105,9 @@ def test_bags_with_features_that_are_not_finite_are_left_out_and_listed(
 
 @pytest.mark.parametrize("form", WITH_FEATURES)
 def test_a_source_of_mostly_infinite_features_is_refused(form: str, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"2 of 3 bags not finite \(first: a: 1 numbers not finite\); expected at least"):
+    with pytest.raises(
+        BadData, match=r"2 of 3 bags missing or unusable \(first: a: 1 numbers not finite\); expected at least"
+    ):
         built(FORMS[form](tmp_path, with_column("x", [np.inf, 1.0, np.nan])))
     assert not Location.of(tmp_path / "table").files()
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.table.bag_filter import BagFilter
-from negsift.common.data.table.ids import read_ids
+from negsift.common.data.table.ids import read_column
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.memory_use import least_budget
@@ -63,14 +64,24 @@ class TableBags:
 
     def bag_id(self, index: Index) -> list[str]:
         """The ids of the bags at `index`, in that order."""
-        rows, index, names = self.row_index, np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
+        return self._column("bag_id", index)
+
+    def coords(self, index: Index) -> list[NDArray[np.float32] | None]:
+        """The places (x, y) of the instances of the bags at `index`, (n, 2) each; None for a bag without them."""
+        some = self._column("coords", index)
+        return [places if places is None else np.array(places, dtype=np.float32).reshape(-1, 2) for places in some]
+
+    def _column(self, name: str, index: Index) -> list[Any]:  # Any: values of the column's type
+        rows, index, values = self.row_index, np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
         groups = rows.groups_of(index)
         for group in np.unique(groups):
             file, number = self.manifest.groups[group]
             places = np.flatnonzero(groups == group)
-            ids = read_ids(rows.location, self.manifest.files[file], [number])
-            names[places] = ids.take(rows.rows(group)[index[places] - rows.starts[group]]).to_pylist()
-        return names.tolist()
+            column = read_column(rows.location, self.manifest.files[file], [number], name)
+            wanted = rows.rows(group)[index[places] - rows.starts[group]]
+            for place, value in zip(places, column.take(wanted).to_pylist(), strict=True):
+                values[place] = value
+        return values.tolist()
 
     def gather(self, index: Index) -> BagBatch | Tensor:
         """The bags at ascending positions, end to end; clips as a tensor (n, frames, mels)."""

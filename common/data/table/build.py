@@ -1,68 +1,91 @@
 """Builds a version of a bag table from files on disk."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from negsift.common.data.files_below import files_below
-from negsift.common.data.images import IMAGE_ENDINGS
+import pyarrow as pa
+from tqdm import tqdm
+
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, versions
-from negsift.common.data.table.sources.arrays import ENDINGS, open_arrays
-from negsift.common.data.table.sources.clips import is_audioset, open_clips
-from negsift.common.data.table.sources.encoded_images import image_column
-from negsift.common.data.table.sources.features import open_features
-from negsift.common.data.table.sources.images import open_images
-from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.part import PartWriter, WrittenPart
+from negsift.common.data.table.sources.kinds import open_source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source
 from negsift.common.data.table.writer import TableWriter
-from negsift.common.errors import BadData, BadInput, UnknownName
-from negsift.common.regular_file import regular
+from negsift.common.errors import BadData, BadInput
 
-OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
-    "images": open_images,
-    "audio": open_clips,
-    "features": open_features,
-    "arrays": open_arrays,
-}
+log = logging.getLogger(__name__)
+RunParts = Callable[[PartWriter, Mapping[int, Part]], Iterator[tuple[int, WrittenPart]]]
+"""Has parts written, each under its number, and yields them in any order."""
 
 
-def build_table(where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False) -> Manifest:
+def build_table(
+    where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False, run: RunParts | None = None
+) -> Manifest:
     """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
-    Raises BadData or BadInput for an unusable source or target folder; then no file is left behind.
+    `run` has the parts written, by default one after the other in this process. Raises BadData or BadInput for an
+    unusable source or target folder; then no file is left behind.
     """
     location = Location.of(where)
     if append and not versions(location):
         raise BadInput(f"no bag table at {location.name}", "one to append to", "correct OUT, or leave out --append")
-    opened = OPENERS[_kind(source, config)](source, config)
+    opened = open_source(source, config)
     with TableWriter(location, opened.payload, append=append, group_mb=config.group_mb) as writer:
         writer.declare(config.classes)
-        for images in opened.images:
-            writer.add_images(images)
-        for table in opened.tables:
-            writer.add(table)
-        writer.leave_out(opened.dropped)
+        writer.leave_out(opened.missing)
+        if opened.payload.views:
+            _add(writer, opened)
+        else:
+            _write(writer, opened, config, run or one_by_one)
+        writer.leave_out(opened.beside)
     return writer.manifest
 
 
-def _kind(source: Path, config: BuildConfig) -> str:
-    if not source.exists():
-        raise BadData(f"no file at {source}", "a folder or a file", "correct --from")
-    if config.kind not in ("auto", *OPENERS):
-        raise UnknownName("kind", config.kind, ("auto", *OPENERS))
-    if config.kind != "auto":
-        return config.kind
-    if is_audioset(source):
-        return "audio"
-    if source.is_dir():
-        return _kind_of_folder(source)
-    if regular(source).suffix == ".parquet":
-        return "images" if image_column(source) else "features"
-    if source.suffix == ".csv":
-        return "features"
-    raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")
+def one_by_one(writer: PartWriter, parts: Mapping[int, Part]) -> Iterator[tuple[int, WrittenPart]]:
+    """Write the parts in this process."""
+    for number, part in parts.items():
+        yield number, writer.write(number, part.read())
 
 
-def _kind_of_folder(source: Path) -> str:
-    """Arrays, or files in place of arrays beside the labels of bags, or else images."""
-    endings = {path.suffix.lower() for path in files_below(source)}
-    labeled = (source / "labels.csv").exists() and not endings & IMAGE_ENDINGS
-    return "arrays" if labeled or not endings.isdisjoint(ENDINGS) else "images"
+def _write(writer: TableWriter, source: Source, config: BuildConfig, run: RunParts) -> None:
+    """Take the parts that an earlier build of the same has written, and have the others written."""
+    notes, missing = writer.notes(config), dict[int, Part]()
+    for number, part in enumerate(source.parts):
+        written = notes.recall(part)
+        if written is None:
+            missing[number] = part
+        else:
+            writer.take(number, written)
+    if len(missing) < len(source.parts):
+        log.info("%d of %d parts are there from a build that was stopped", len(writer.taken), len(source.parts))
+    for number, written in tqdm(run(writer.parts, missing), "parts", len(missing), disable=None, leave=False):
+        writer.take(number, written)
+        notes.note(source.parts[number], written)
+    groups = [group for written in writer.taken for file in written.files for group in file.groups]
+    kept = sum(group.rows if source.unit == "bags" else group.instances for group in groups)
+    _require_most(source, kept, [*source.missing, *(line for written in writer.taken for line in written.left_out)])
+
+
+def _add(writer: TableWriter, source: Source) -> None:
+    """The images of an instance table, then the bags of its rows."""
+    images, lines = 0, list[str]()
+    for piece in source.images:
+        if isinstance(piece, pa.Table):
+            writer.add_images(piece)
+            images += piece.num_rows
+        else:
+            lines.append(piece)
+    _require_most(source, images, lines)
+    writer.leave_out(lines)
+    for part in source.parts:
+        for piece in part.read():
+            assert isinstance(piece, pa.Table)
+            writer.add(piece)
+
+
+def _require_most(source: Source, kept: int, lines: list[str]) -> None:
+    """Raise BadData if more of a source was left out than taken."""
+    if len(lines) > kept:
+        found = f"{len(lines)} of {len(lines) + kept} {source.unit} missing or unusable (first: {lines[0]})"
+        raise BadData(found, "at least half to be usable", f"correct --from, or repair the {source.unit}")

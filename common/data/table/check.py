@@ -21,12 +21,11 @@ _TAIL = 1 << 16  # Arrow first reads this much of a file's end; with less, it wo
 
 
 def check_bags(table: pa.Table, payload: Payload) -> None:
-    """Raise BadData for the first bag without an id, without instances or of an unknown split, and for nulls in
+    """Raise BadData for the first bag without an id or of an unknown split, and for nulls in
     the payload or in a list of labels.
     """
     wrong = {
         "no bag_id": pc.or_kleene(pc.is_null(table["bag_id"]), pc.equal(table["bag_id"], "")),
-        "no instances": pc.equal(table["n_instances"], 0),
         f"a split other than {', '.join(SPLITS)}": pc.and_(
             pc.is_valid(table["split"]), pc.invert(pc.is_in(table["split"], pa.array(SPLITS)))
         ),

@@ -13,10 +13,13 @@ from negsift.common.data.table.manifest import TableFile
 from negsift.common.errors import BadData
 
 
-def read_ids(location: Location, file: TableFile, groups: Sequence[int]) -> pa.ChunkedArray:
-    """The ids of the bags in some of a file's row groups, in order."""
+def read_column(location: Location, file: TableFile, groups: Sequence[int], name: str) -> pa.ChunkedArray:
+    """A column of some of a file's row groups, in order; nulls where the file has none of that name."""
     with location.fs.open_input_file(location.path_of(file.name)) as stream:
-        return pq.ParquetFile(stream).read_row_groups(list(groups), columns=["bag_id"])["bag_id"]
+        opened = pq.ParquetFile(stream)
+        if name not in opened.schema_arrow.names:
+            return pa.chunked_array([pa.nulls(sum(file.groups[group].rows for group in groups))])
+        return opened.read_row_groups(list(groups), columns=[name])[name]
 
 
 def require_unique_ids(location: Location, files: Sequence[TableFile]) -> None:
@@ -38,7 +41,7 @@ def require_unique_ids(location: Location, files: Sequence[TableFile]) -> None:
 
 
 def _ids(location: Location, file: TableFile) -> pa.ChunkedArray:
-    return read_ids(location, file, range(len(file.groups)))
+    return read_column(location, file, range(len(file.groups)), "bag_id")
 
 
 def _hashes(ids: pa.ChunkedArray) -> NDArray[np.int64]:

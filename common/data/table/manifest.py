@@ -160,7 +160,7 @@ def _from_json(content: dict[str, Any], version: int) -> Manifest:  # Any: JSON
     described = content["payload"]
     sound = SoundFormat(**described["sound"]) if described.get("sound") else None
     payload = Payload(described["column"], described["dtype"], _tuple(described["shape"], int), sound)
-    files, images = (tuple(map(_file, _tuple(content.get(key, []), dict))) for key in ("files", "images"))
+    files, images = (tuple(map(table_file, _tuple(content.get(key, []), dict))) for key in ("files", "images"))
     names = [file.name for file in (*files, *images)]
     _require(bool(files), "no files")
     _require(bool(images) == payload.views, f"{len(images)} files of images for {payload.column}")
@@ -170,7 +170,8 @@ def _from_json(content: dict[str, Any], version: int) -> Manifest:  # Any: JSON
     return Manifest(version, payload, classes, files, left_out, images)
 
 
-def _file(content: dict[str, Any]) -> TableFile:  # Any: JSON
+def table_file(content: dict[str, Any]) -> TableFile:  # Any: JSON
+    """A file as JSON describes it. Raises ValueError, KeyError or TypeError if that can't be."""
     groups = tuple(RowGroup(**group) for group in _tuple(content["groups"], dict))
     _require(bool(groups), "a file without row groups")
     return TableFile(content["name"], content["size_bytes"], content["digest"], groups)

@@ -10,7 +10,7 @@ from negsift.common.arrays import Index
 from negsift.common.data.table.check import check_bags, count_not_finite
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import TableFile
-from negsift.common.data.table.schema import COLUMNS, Payload, table_schema
+from negsift.common.data.table.schema import Payload, table_schema
 from negsift.common.data.table.sink import ParquetSink
 from negsift.common.errors import BadData
 
@@ -26,14 +26,15 @@ class RowGroupWriter:
         self._waiting, self._waiting_bytes = list[pa.Table](), 0
         self._sink: ParquetSink | None = None
         self._files, self.rows = list[TableFile](), 0
-        self.not_finite = list[str]()
+        self.left_out = list[str]()
 
     def add(self, bags: pa.Table) -> None:
-        """Append bags with `bag_id`, `labels`, the payload and any optional column. Bags with features that are not
-        finite are left out, with a line in `not_finite`. Raises BadData as `check_bags`.
+        """Append bags with `bag_id`, `labels`, the payload and any optional column. Bags without instances, or with
+        features that are not finite, are left out, with a line in `left_out`. Raises BadData as `check_bags`.
         """
         table = _complete(bags, self._schema, self._payload)
         check_bags(table, self._payload)
+        table = self._with_instances(table)
         if self._payload.column == "features":
             table = self._finite(table)
         self.rows += table.num_rows
@@ -62,11 +63,16 @@ class RowGroupWriter:
             if file.name not in listed:
                 self._location.remove(file.name)
 
+    def _with_instances(self, table: pa.Table) -> pa.Table:
+        empty = pc.equal(table["n_instances"], 0)
+        self.left_out += [f"{name}: no instances" for name in table["bag_id"].filter(empty).to_pylist()]
+        return table.filter(pc.invert(empty))
+
     def _finite(self, table: pa.Table) -> pa.Table:
         wrong = count_not_finite(table)
         rows = np.flatnonzero(wrong)
         names = table["bag_id"].take(pa.array(rows)).to_pylist()
-        self.not_finite += [f"{name}: {wrong[row]} numbers not finite" for name, row in zip(names, rows, strict=True)]
+        self.left_out += [f"{name}: {wrong[row]} numbers not finite" for name, row in zip(names, rows, strict=True)]
         return table.filter(pa.array(wrong == 0)) if len(rows) else table
 
     def _flush(self) -> None:
@@ -91,9 +97,8 @@ def _complete(bags: pa.Table, schema: pa.Schema, payload: Payload) -> pa.Table:
     sizes = np.ones(bags.num_rows, dtype=np.int32)
     if not payload.single:
         sizes = pc.fill_null(pc.list_value_length(bags[payload.column]), 0).cast(pa.int32())
-    columns = {name: bags[name] for name in (*COLUMNS, payload.column) if name in bags.column_names}
-    columns |= {"n_instances": sizes}
-    absent = {name: pa.nulls(bags.num_rows, kind) for name, kind in COLUMNS.items() if name not in columns}
+    columns = {name: bags[name] for name in schema.names if name in bags.column_names} | {"n_instances": sizes}
+    absent = {field.name: pa.nulls(bags.num_rows, field.type) for field in schema if field.name not in columns}
     try:
         return pa.table(columns | absent).select(schema.names).cast(schema)
     except (pa.ArrowException, ValueError) as error:

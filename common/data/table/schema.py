@@ -10,6 +10,7 @@ instances    list<struct<bytes, path>>, encoded images                  | one of
 image        struct<bytes, path>, a bag of one                          | these
 audio        struct<bytes, path>, an encoded clip, a bag of one         |
 instance_rows  list<int64>, rows of the instance table                  |
+coords       large_list<fixed_size_list<float32, 2>>: where each instance of `features` lies, say in a slide (optional)
 
 The instance table consists of other files in the same folder, of the same schema, with one image a row.
 """
@@ -37,6 +38,7 @@ COLUMNS = {
     "bag_id": pa.string(), "labels": pa.list_(pa.string()), "split": pa.string(), "group_id": pa.string(),
     "n_instances": pa.int32(),
 }  # fmt: skip
+COORDS = pa.large_list(pa.list_(pa.float32(), 2))
 NEEDED = ("bag_id", "labels", "n_instances")
 _REBUILD = "build the table with `negsift pool build`"
 
@@ -131,7 +133,8 @@ def table_schema(payload: Payload) -> pa.Schema:
     fields = [pa.field(name, kind, name not in NEEDED or name == "labels") for name, kind in COLUMNS.items()]
     # wlns was the project's first name; the keys stay so that older tables can be read.
     metadata = {"wlns.schema": SCHEMA, "wlns.instance": json.dumps(described)}
-    return pa.schema([*fields, pa.field(payload.column, payload.type, False)], metadata)
+    fields.append(pa.field(payload.column, payload.type, False))
+    return pa.schema([*fields, *([pa.field("coords", COORDS)] if payload.column == "features" else [])], metadata)
 
 
 def read_payload(schema: pa.Schema, name: str) -> Payload:
@@ -148,7 +151,7 @@ def read_payload(schema: pa.Schema, name: str) -> Payload:
     keys = [field.name for field in dataclasses.fields(SoundFormat)]
     sound = SoundFormat(*(described[key] for key in keys)) if payloads == ["audio"] else None
     payload = Payload(payloads[0], described["dtype"], tuple(described["shape"]), sound)
-    for column, kind in {**COLUMNS, payload.column: payload.type}.items():
+    for column, kind in {**COLUMNS, payload.column: payload.type, "coords": COORDS}.items():
         if column in schema.names and schema.field(column).type != kind:
             raise BadData(f"{name} with {column} of type {schema.field(column).type}", str(kind), _REBUILD)
     return payload

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from negsift.common.data.class_names import require_distinct_forms
+from negsift.common.data.table.groups import require_whole_groups
 from negsift.common.data.table.ids import require_unique_ids
 from negsift.common.data.table.location import Location, remove_if_empty
 from negsift.common.data.table.manifest import Manifest, read_manifest, versions, write_manifest
+from negsift.common.data.table.part import PartWriter, WrittenPart
+from negsift.common.data.table.part_notes import PartNotes
 from negsift.common.data.table.row_group_writer import RowGroupWriter
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadData, BadInput
@@ -36,8 +39,10 @@ class TableWriter:
             raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
         self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
         self._previous, self._absent = _previous(location, payload, append), location.absent_folders
-        self._version = self._previous.version + 1 if self._previous else 1
-        own = f"{self._version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
+        self.version = self._previous.version + 1 if self._previous else 1
+        own = f"{self.version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
+        self.parts = PartWriter(location, payload, limit, f"bags-{own}")
+        self._written, self._notes = dict[int, WrittenPart](), ExitStack()
         self._bags = RowGroupWriter(location, payload, limit, f"bags-{own}")
         self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{own}")
         self._classes, self._left_out = set[str](), list[str]()
@@ -49,6 +54,23 @@ class TableWriter:
         """
         self._bags.add(self._shifted(bags) if self._payload.views else bags)
         self._classes |= set(pc.unique(pc.list_flatten(bags["labels"])).to_pylist())
+
+    def notes(self, settings: object) -> PartNotes:
+        """The notes of the parts that are written with these settings, until the context ends."""
+        notes = PartNotes(self._location, self._payload, (self.version, settings))
+        self._notes.callback(notes.close)
+        return notes
+
+    def take(self, number: int, written: WrittenPart) -> None:
+        """Append what `parts` has written as part `number`. Parts are in the order of their numbers, before all that is
+        added.
+        """
+        self._written[number] = written
+
+    @property
+    def taken(self) -> Sequence[WrittenPart]:
+        """The parts that were taken, in order."""
+        return [self._written[number] for number in sorted(self._written)]
 
     def add_images(self, images: pa.Table) -> None:
         """Append rows to the instance table: bags of a single `image` each."""
@@ -64,20 +86,22 @@ class TableWriter:
 
     def finish(self) -> None:
         """Write the remaining bags and publish the version. Raises BadData if there are none, or an id repeats."""
-        bags, images, not_finite = self._bags.finish(), self._images.finish(), self._bags.not_finite
-        if len(not_finite) > self._bags.rows:
-            found = f"{len(not_finite)} of {len(not_finite) + self._bags.rows} bags not finite (first: {not_finite[0]})"
-            raise BadData(found, "at least half with finite features", "correct the source")
+        images = self._images.finish()
+        bags = (*(file for written in self.taken for file in written.files), *self._bags.finish())
+        self.leave_out([line for written in self.taken for line in written.left_out])
+        self.leave_out(self._bags.left_out)
+        self._classes |= {name for written in self.taken for name in written.classes}
         if not bags:
             raise BadData(f"no bags for {self._location.name}", "at least one", "check the source")
         previous = self._previous or Manifest(0, self._payload, (), ())
         classes = tuple(sorted({*self._classes, *previous.classes}))
         require_distinct_forms(classes, self._location.name)
-        # Only now are all ids known; nothing is published if one repeats.
+        # Only now are all ids and groups known; nothing is published if one repeats, or is cut.
         require_unique_ids(self._location, (*previous.files, *bags))
+        require_whole_groups(self._location, (*previous.files, *bags))
         self._manifest = Manifest(
-            self._version, self._payload, classes, (*previous.files, *bags),
-            (*previous.left_out, *self._left_out, *not_finite), (*previous.images, *images),
+            self.version, self._payload, classes, (*previous.files, *bags),
+            (*previous.left_out, *self._left_out), (*previous.images, *images),
         )  # fmt: skip
         write_manifest(self._location, self._manifest)
 
@@ -89,10 +113,15 @@ class TableWriter:
 
     def discard(self) -> None:
         """Remove all files and folders of this writer, unless its version was published just before the error."""
+        self._notes.close()
         newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
         for files in (self._bags, self._images):
             files.discard(listed)
+        taken = {file.name for written in self.taken for file in written.files}
+        for name in self._location.files():
+            if (name in taken or name.startswith(self.parts.prefix)) and name not in listed:
+                self._location.remove(name)
         remove_if_empty(self._absent)
 
     def __enter__(self) -> Self:
@@ -104,6 +133,7 @@ class TableWriter:
             if kind is None:
                 self.finish()
                 undo.pop_all()
+                self._notes.close()
 
     def _shifted(self, bags: pa.Table) -> pa.Table:
         """The bags with `instance_rows` counted from the beginning of the whole instance table. Raises BadData for rows

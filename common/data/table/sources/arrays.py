@@ -1,137 +1,118 @@
-"""Feature bags from a folder with one npy, npz or h5 file of (n, D) numbers for each bag, and a CSV of labels.
+"""Feature bags from a folder with one file of (n, D) numbers for each bag, and a list of their labels.
 
-The file's name is the bag's id, or where names repeat its path; npz and h5 files have the numbers under `features`.
-Bags that are not in the CSV are unlabeled.
+Bags that are not in the list are unlabeled. Bags without instances, and rows of the list without a file, are left out.
 """
 
-import importlib.util
-import zipfile
-from collections import Counter
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import COLUMNS, Payload
-from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
-from negsift.common.data.table.sources.source import BuildConfig, Source
-from negsift.common.data.table.sources.tabular_files import (
-    OPTIONAL,
-    describe_rows,
-    label_reader,
-    read_batches,
-    require_same,
-)
+from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_numbers
+from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
+from negsift.common.data.table.sources.bag_list import BagList, Described, find_list, read_list
+from negsift.common.data.table.sources.feature_column import coords_column, feature_column, to_dtype
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.errors import BadData
-from negsift.common.regular_file import regular
 
-ENDINGS = (".npy", ".npz", ".h5")
 _BATCH_BYTES = 32 << 20
-Described = dict[str, tuple[list[str] | str | None, ...]]
-"""Labels, split and group_id of each bag in the CSV."""
-DESCRIBED = ("labels", *OPTIONAL)
+
+
+class BagFile(NamedTuple):
+    """A bag that is not read yet."""
+
+    id: str
+    features: Path
+    coords: Path | None
+    described: Described
 
 
 def open_arrays(root: Path, config: BuildConfig) -> Source:
-    """The bags of all files below `root`. Raises BadData for labels without a file, for files without (n, D) numbers,
-    and for two of one id.
+    """The bags of all files below `root`. Raises BadData for a folder without files of bags or without labels, for
+    files without (n, D) numbers, and for two of one id.
     """
-    files = _files_by_id(root)
-    table = Path(config.labels) if config.labels else root / "labels.csv"
-    if not files or not table.exists():
-        found = f"no {table}" if files else f"no {', '.join(ENDINGS)} below {root}{_others(root, table)}"
+    folder, table = find_bags(root, config.key), find_list(root, config)
+    if not folder.features or not ((table and table.exists()) or folder.labels):
+        lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path == table)}"
+        found = f"no {table or root / 'labels.csv'}" if folder.features else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
-    described = _describe(table, config)
-    missing = sorted(described.keys() - files.keys())
-    if missing:
-        others = [str(path.relative_to(root)) for path in files.values() if path.stem == missing[0]]
-        found = f"{len(missing)} bags of {table} without a file (first: {missing[0]})"
+    rows, missing = (read_list(table, config) if table and table.exists() else _labels_in(folder)).match(
+        folder.features
+    )
+    _require_whole_names(missing, folder, root, table)
+    files = [
+        BagFile(id, path, folder.coords.get(id), rows.get(id, Described())) for id, path in folder.features.items()
+    ]
+    width = _width(files, config.key)
+    read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
+    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, lambda file: file.features)]
+    return Source(Payload("features", config.dtype, (width,)), parts, missing, folder.unused)
+
+
+def _require_whole_names(missing: Sequence[str], folder: BagFolder, root: Path, table: Path | None) -> None:
+    """Raise BadData for a row that names one of several files, but not which."""
+    for line in missing:
+        id = line.partition(": no file")[0]
+        others = [str(path.relative_to(root)) for path in folder.features.values() if path.stem == id]
         if others:
-            found = f"bag {missing[0]!r} of {table}, which has the files {', '.join(others[:3])}"
-        raise BadData(found, "a file for each", "add them, or name files of one name by their folders")
-    width = _read(next(iter(files.values()))).shape[1]
-    return Source(Payload("features", config.dtype, (width,)), _tables(files, described, width, config.dtype))
+            found = f"bag {id!r} of {table}, which has the files {', '.join(others[:3])}"
+            raise BadData(found, "a file for each", "name files of one name by their folders")
 
 
-def _others(root: Path, table: Path) -> str:
-    """The endings of the files that are there instead."""
-    endings = sorted({path.suffix for path in files_below(root) if path != table} - {""})
-    return f" (it has {', '.join(endings[:8])})" if endings else ""
+def _labels_in(folder: BagFolder) -> BagList:
+    """The labels that stand in files of their own: a number, or one for each class that the bag has."""
+    rows = {id: Described([str(number) for number in read_numbers(path)]) for id, path in folder.labels.items()}
+    return BagList(next(iter(folder.labels.values())).parent, rows)
 
 
-def _files_by_id(root: Path) -> dict[str, Path]:
-    """The id of a file is its name, or where names repeat its path below `root`, both without the ending."""
-    paths = sorted(path for path in files_below(root) if path.suffix in ENDINGS)
-    times, files = Counter(path.stem for path in paths), dict[str, Path]()
-    for path in paths:
-        id = path.stem if times[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
-        if id in files:
-            raise BadData(f"{files[id]} and {path.name}, both bag {id!r}", "one file for a bag", "rename one")
-        files[id] = path
-    return files
+def _width(files: Sequence[BagFile], key: str | None) -> int:
+    """The number of features of the first bag that has instances. Raises BadData if none has."""
+    for file in files:
+        features = read_bag(file.features, key).features
+        if len(features):
+            return int(features.shape[1])
+    raise BadData(f"no instance in the {len(files)} files of bags", "at least one", "correct --from")
 
 
-def _describe(path: Path, config: BuildConfig) -> Described:
-    table = pa.concat_tables(read_batches(path, config, pa.string()))
-    rows = describe_rows(table, config, label_reader(table.schema, path, config)).to_pylist()
-    described: Described = {}
-    for row in rows:
-        values = (row["labels"], row.get("split"), row.get("group_id"))
-        for name, one, other in zip(DESCRIBED, described.setdefault(row["bag_id"], values), values, strict=True):
-            require_same(row["bag_id"], name, one, other)
-    return described
+def _tables(files: Sequence[BagFile], width: int, dtype: str, key: str | None) -> Iterator[pa.Table | str]:
+    waiting, size = list[tuple[BagFile, ArrayBag]](), 0
+    for file in files:
+        bag = read_bag(file.features, key)
+        if not len(bag.features):
+            yield f"{file.id}: no instances"
+            continue
+        if bag.features.shape[1] != width:
+            found = f"{file.features} of {bag.features.shape[1]} features"
+            raise BadData(found, f"{width}, as in the first file", "repair it")
+        if file.coords is not None:
+            bag = ArrayBag(bag.features, read_bag(file.coords).features)
+        bag = ArrayBag(to_dtype(bag.features, dtype), bag.coords)
+        waiting.append((file, bag))
+        size += bag.features.nbytes
+        if size >= _BATCH_BYTES:
+            yield _table(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield _table(waiting)
 
 
-def _tables(files: dict[str, Path], described: Described, width: int, dtype: str) -> Iterator[pa.Table]:
-    names, arrays = list[str](), list[Features]()
-    for name, path in files.items():
-        features = _read(path)
-        if features.shape[1] != width:
-            raise BadData(f"{path} of {features.shape[1]} features", f"{width}, as in the first file", "repair it")
-        names.append(name)
-        arrays.append(to_dtype(features, dtype))
-        if sum(array.nbytes for array in arrays) >= _BATCH_BYTES:
-            yield _table(names, arrays, described)
-            names, arrays = [], []
-    if names:
-        yield _table(names, arrays, described)
-
-
-def _table(names: Sequence[str], arrays: Sequence[Features], described: Described) -> pa.Table:
-    offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
-    rows = [described.get(name, (None, None, None)) for name in names]
+def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
+    offsets = np.concatenate([[0], np.cumsum([len(bag.features) for _, bag in bags])]).astype(np.int64)
+    described = zip(*(file.described for file, _ in bags), strict=True)
     columns = {
-        column: pa.array(list(values), COLUMNS[column])
-        for column, values in zip(DESCRIBED, zip(*rows, strict=True), strict=True)
+        name: pa.array(list(values), COLUMNS[name]) for name, values in zip(Described._fields, described, strict=True)
     }
-    return pa.table({"bag_id": list(names)} | columns | {"features": feature_column(np.concatenate(arrays), offsets)})
+    table = pa.table({"bag_id": [file.id for file, _ in bags]} | columns)
+    features = np.concatenate([bag.features for _, bag in bags])
+    table = table.append_column("features", feature_column(features, offsets))
+    if all(bag.coords is None for _, bag in bags):
+        return table
+    return table.append_column("coords", coords_column([bag.coords for _, bag in bags]))
 
 
-def _read(path: Path) -> NDArray[Any]:  # Any: of the file's dtype
-    source = regular(path)
-    try:
-        features = _open(source)
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        # numpy's own text advises to unpickle the file, which may run any code.
-        reason = "no array of numbers" if "pickle" in str(error) else error
-        raise BadData(f"{path} unreadable ({reason})", "features (n, D)", "repair or remove it") from None
-    if features.ndim != 2 or not features.size or features.dtype.kind not in "iuf":
-        raise BadData(f"{features.dtype}{features.shape} in {path}", "real numbers (n, D)", "repair or remove it")
-    return features
-
-
-def _open(path: Path) -> NDArray[Any]:  # Any: as above
-    if path.suffix == ".h5":
-        if importlib.util.find_spec("h5py") is None:
-            raise BadData(f"{path}, but no h5py installed", "h5py", "pip install h5py, or convert to npz")
-        import h5py  # imported here: only these files need it
-
-        with h5py.File(path) as opened:
-            return np.asarray(opened["features"])
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path, mmap_mode="r"))  # mapped, an array larger than its file is told at once
-    return np.asarray(np.load(path)["features"])
+def _paths(files: Sequence[BagFile]) -> list[Path]:
+    return [path for file in files for path in (file.features, file.coords) if path is not None]

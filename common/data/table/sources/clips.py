@@ -5,15 +5,14 @@ that can't be decoded are left out and reported.
 """
 
 import functools
-import logging
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
-from tqdm import tqdm
+import torch
 
 from negsift.common.data.audio.decode import read_sound
 from negsift.common.data.audio.recording import Recording, RecordingReader
@@ -23,11 +22,10 @@ from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.files_below import files_below
 from negsift.common.data.parquet_file import open_parquet
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
-from negsift.common.data.table.sources.source import BuildConfig, Source, split_of
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut, split_of
 from negsift.common.errors import BadData, BadInput
 
-log = logging.getLogger(__name__)
-_CLIPS, _SHOWN = 32, 3
+_CLIPS = 32
 _CLASS_LISTS = ("all", "audioset40")
 """What `data.audio.classes` takes besides names."""
 
@@ -45,9 +43,13 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     stated = {mid: name for clips in clip_lists.values() for mid, name in clips.names.items()}
     names = label_names(read_vocabulary(root, "all", segments, stated))
     sound = SoundFormat(config.sample_rate, float(config.seconds))
-    dropped = [f"{segment.name}: {why}" for clips in clip_lists.values() for segment, why in clips.missing]
     payload = Payload("audio", "float16", (config.frames, config.mels), sound)
-    return Source(payload, _tables(clip_lists, names, payload, dropped), dropped)
+    missing = [f"{segment.name}: {why}" for clips in clip_lists.values() for segment, why in clips.missing]
+    taken = [clip for split, clips in clip_lists.items() for clip in _taken(clips, split, names)]
+    read = functools.partial(_tables, payload=payload)
+    pieces = cut(taken, lambda clip: clip.recording.path)
+    parts = [Part(functools.partial(read, some), sorted({clip.recording.path for clip in some})) for some in pieces]
+    return Source(payload, parts, missing, unit="clips")
 
 
 def is_audioset(source: Path) -> bool:
@@ -79,36 +81,42 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
         raise BadData(error.found, error.expected, remedy) from None
 
 
-def _tables(
-    clip_lists: Mapping[str, ClipList], names: Mapping[str, str], payload: Payload, dropped: list[str]
-) -> Iterator[pa.Table]:
-    """Tables of decodable clips. `dropped`, which lists the missing clips already, gets the undecodable ones."""
+class TakenClip(NamedTuple):
+    """A clip that is to be a bag: its row without the sound, what messages call it, and where it is."""
+
+    row: Mapping[str, object]
+    name: str
+    recording: Recording
+
+
+def _taken(clips: ClipList, split: str, names: Mapping[str, str]) -> Iterator[TakenClip]:
+    for number, (segment, recording) in enumerate(zip(clips.segments, clips.recordings, strict=True)):
+        labels = sorted(names[mid] for mid in segment.tags)
+        row = {"bag_id": clips.ids[number], "labels": labels, "group_id": segment.id, "split": split}
+        yield TakenClip(row, clips.describe(number), recording)
+
+
+def _tables(clips: Sequence[TakenClip], payload: Payload) -> Iterator[pa.Table | str]:
+    """Tables of the decodable clips, and a line for each of the others."""
     assert payload.sound is not None
-    missing, kept, schema, seconds = len(dropped), 0, table_schema(payload), payload.sound.seconds
-    for split, clips in clip_lists.items():
-        for decodable in _decodable(clips, seconds, dropped):
-            rows = [_row(clips, number, data, names) | {"split": split} for number, data in decodable]
-            kept += len(rows)
+    reader, schema, fault = RecordingReader(), table_schema(payload), functools.partial(_fault, payload.sound.seconds)
+    # A task of a cluster has some of its machine's cores, and torch is told how many.
+    with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="negsift-clips") as threads:
+        for start in range(0, len(clips), _CLIPS):
+            some = clips[start : start + _CLIPS]
+            read = [_read(reader, clip.recording) for clip in some]
+            checked = list(zip(some, read, threads.map(fault, read), strict=True))
+            yield from (f"{clip.name}: {why}" for clip, _, why in checked if why)
+            rows = [
+                {**clip.row, "audio": {"bytes": data, "path": _place(clip.recording)}}
+                for clip, data, why in checked
+                if not why
+            ]
             yield pa.Table.from_pylist(rows, schema)
-    log.info("%d clips taken, %d listed without a file, %d not decodable", kept, missing, len(dropped) - missing)
-    for line in dropped[:_SHOWN]:
-        log.warning("left out: %s", line)
-    if len(dropped) > kept:
-        found = f"{len(dropped)} of {len(dropped) + kept} clips missing or undecodable (first: {dropped[0]})"
-        raise BadData(found, "at least half to be usable", "correct --from, or repair the clips")
 
 
-def _decodable(clips: ClipList, seconds: float, dropped: list[str]) -> Iterator[list[tuple[int, bytes]]]:
-    """Batches of decodable clips: their numbers in the list, and their bytes."""
-    reader, all_numbers = RecordingReader(), range(len(clips.recordings))
-    fault = functools.partial(_fault, seconds)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="negsift-clips") as threads:
-        for start in tqdm(all_numbers[::_CLIPS], "clips", disable=None, leave=False, unit=f"x{_CLIPS}"):
-            numbers = all_numbers[start : start + _CLIPS]
-            read = [_read(reader, clips.recordings[number]) for number in numbers]
-            checked = list(zip(numbers, read, threads.map(fault, read), strict=True))
-            dropped += [f"{clips.describe(number)}: {why}" for number, _, why in checked if why]
-            yield [(number, data) for number, data, why in checked if isinstance(data, bytes) and not why]
+def _place(recording: Recording) -> str:
+    return recording.path.name if recording.row is None else f"{recording.path.name} row {recording.row}"
 
 
 def _read(reader: RecordingReader, recording: Recording) -> bytes | str:
@@ -129,12 +137,3 @@ def _fault(seconds: float, read: bytes | str) -> str:
     except BadData as error:
         return error.found
     return read if isinstance(read, str) else ""
-
-
-def _row(clips: ClipList, number: int, data: bytes, names: Mapping[str, str]) -> dict[str, object]:
-    segment, recording = clips.segments[number], clips.recordings[number]
-    place = recording.path.name if recording.row is None else f"{recording.path.name} row {recording.row}"
-    labels = sorted(names[mid] for mid in segment.tags)
-    return {
-        "bag_id": clips.ids[number], "labels": labels, "group_id": segment.id, "audio": {"bytes": data, "path": place},
-    }  # fmt: skip

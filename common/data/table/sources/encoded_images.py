@@ -1,5 +1,5 @@
 """Encoded images, from a folder with a sub-folder for each class, optionally below train/, val/ and test/, or from
-a parquet file with a column `image` or `img` of {bytes, path}, as on the Hugging Face hub.
+Parquet or Arrow files with a column `image` or `img` of {bytes, path}, as on the Hugging Face hub.
 """
 
 import functools
@@ -11,64 +11,72 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
+from negsift.common.data.files_below import files_below
 from negsift.common.data.images import class_folders, images_below, others_below
-from negsift.common.data.parquet_file import open_parquet, read_table
+from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
+from negsift.common.data.table.sources.arrow_files import open_rows, read_schema
+from negsift.common.data.table.sources.columns import LABEL, column
+from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
 from negsift.common.data.table.sources.source import BuildConfig, split_of
-from negsift.common.data.table.sources.tabular_files import as_text, label_column, label_reader
+from negsift.common.data.table.sources.tabular_files import label_reader, splits
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image that is not yet read: `read` gives its bytes. `labels` is None if nobody has told them."""
+    """An image that is not yet read: `read` gives its bytes. `labels` is None if nobody has told them; `path` is the
+    image's own file if it has one.
+    """
 
     read: Callable[[], bytes]
     name: str
     labels: tuple[str, ...] | None
     split: str = "train"
+    path: Path | None = None
 
 
 def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     """All images at `source`. Raises BadData where there are no images, or no classes."""
-    return _in_parquet(source, config) if source.is_file() else _in_folder(source)
+    if source.is_dir() and not any(map(is_shard, files_below(source))):
+        return _in_folder(source)
+    return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
 
 
 class ImageReader:
-    """Reads encoded images, and leaves out those that can't be decoded: `dropped` has a line for each of them."""
+    """Reads encoded images: the bytes of each, or a line for one that can't be decoded."""
 
-    def __init__(self, source: Path) -> None:
-        self._source, self._kept, self._faint = source, 0, FaintImages()
-        self.dropped = list[str]()
+    def __init__(self) -> None:
+        self._faint = FaintImages()
 
-    def read(self, image: EncodedImage) -> bytes | None:
-        """The image's bytes, None if it can't be decoded."""
+    def read(self, image: EncodedImage) -> bytes | str:
+        """The image's bytes, or a line that says why it can't be decoded."""
         try:
             data = image.read()
             with Image.open(io.BytesIO(data)) as opened:
                 eight_bits(opened).load()
                 self._faint.look(opened, image.name)
         except UNDECODABLE as error:
-            self.dropped.append(f"{image.name}: {decode_fault(error)}")
-            return None
-        self._kept += 1
+            return f"{image.name}: {decode_fault(error)}"
         return data
 
     def finish(self) -> None:
-        """Say what was odd in the images, and list other files. Raises BadData if more were left out than read."""
-        require_mostly_decoded(self._kept, self.dropped, self._source)
-        if self._source.is_dir():
-            self.dropped += [line for _, below in _splits(self._source) for line in others_below(self._source, below)]
+        """Say what was odd in the images."""
         self._faint.report()
 
 
-def image_column(path: Path) -> str | None:
-    """The column of a parquet file that has encoded images, or None. Raises BadData if the file can't be read."""
-    with open_parquet(path) as opened:
-        schema = opened.schema_arrow
+def others_beside(source: Path) -> list[str]:
+    """A line for each file in the folders of classes that is no image."""
+    if not source.is_dir():
+        return []
+    return [line for _, below in _splits(source) for line in others_below(source, below)]
+
+
+def image_column(schema: pa.Schema) -> str | None:
+    """The column that has encoded images, or None."""
     names = [name for name in ("image", "img") if name in schema.names and pa.types.is_struct(schema.field(name).type)]
     return names[0] if names else None
 
@@ -80,7 +88,7 @@ def _splits(root: Path) -> Sequence[tuple[str, Path]]:
 
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     images = [
-        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (name,), split)
+        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (name,), split, path)
         for split, below in _splits(root)
         for name in class_folders(below)
         for path in images_below(below / name)
@@ -90,21 +98,27 @@ def _in_folder(root: Path) -> Sequence[EncodedImage]:
     return images
 
 
-def _in_parquet(path: Path, config: BuildConfig) -> Sequence[EncodedImage]:
-    column, table = image_column(path), read_table(path)
-    label = label_column(table.column_names, config)
-    if column is None or label not in table.column_names:
-        found = f"{path} with columns {', '.join(table.column_names[:8])}"
+def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequence[EncodedImage]:
+    path, schema = file.path, read_schema(file.path)
+    encoded, label = image_column(schema), column(schema.names, config, LABEL)
+    if encoded is None or label not in schema.names:
+        found = f"{path} with columns {', '.join(schema.names[:8])}"
         raise BadData(found, f"image or img, and {label}", "kind=features, or label_column=NAME")
-    labels = label_reader(table.schema, path, config).read(table[label]).to_pylist()
-    splits = as_text(table, "split").to_pylist() if "split" in table.column_names else [None] * len(labels)
-    images = table[column]
+    wanted = [name for name in (encoded, label, "split") if name in schema.names]
+    try:
+        with open_rows(path) as opened:
+            table = pa.Table.from_batches([batch for part in opened.batches(wanted) for batch in part.to_batches()])
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+    labels = label_reader(schema, path, config).read(table[label]).to_pylist()
+    stated = splits(table).to_pylist() if "split" in wanted else [None] * len(labels)
+    images, before = table[encoded], f"{path.name} " if is_one_of_many else ""
     return [
         EncodedImage(
-            functools.partial(_bytes, images, row), f"row {row}", None if names is None else tuple(names),
-            split or split_of(path),
+            functools.partial(_bytes, images, row), f"{before}row {row}", None if names is None else tuple(names),
+            split or file.split or split_of(path),
         )
-        for row, (names, split) in enumerate(zip(labels, splits, strict=True))
+        for row, (names, split) in enumerate(zip(labels, stated, strict=True))
     ]  # fmt: skip
 
 
@@ -113,4 +127,8 @@ def _content(path: Path) -> bytes:
 
 
 def _bytes(images: pa.ChunkedArray, row: int) -> bytes:
-    return (images[row].as_py() or {}).get("bytes") or b""
+    image = images[row].as_py() or {}
+    if not image.get("bytes"):
+        raise OSError(f"no image, but the path {image['path']!r:.80}" if image.get("path") else "no image")
+    content: bytes = image["bytes"]
+    return content

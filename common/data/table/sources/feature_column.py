@@ -1,4 +1,7 @@
-"""Feature arrays as the payload column `features`."""
+"""Feature arrays as the payload column `features`, and the places of their instances as `coords`."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,15 @@ def feature_column(feats_MD: Features, offsets: NDArray[np.int64]) -> pa.LargeLi
     flat = pa.array(np.ascontiguousarray(feats_MD).ravel())
     instances = pa.FixedSizeListArray.from_arrays(flat, feats_MD.shape[1])
     return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), instances)
+
+
+def coords_column(coords: Sequence[NDArray[Any] | None]) -> pa.LargeListArray:  # Any: of the files' dtypes
+    """The places (x, y) of each bag's instances as an Arrow array; null for a bag without them."""
+    lengths = [0 if some is None else len(some) for some in coords]
+    known = [np.asarray(some, dtype=np.float32) for some in coords if some is not None]
+    ends = [None if some is None else end for some, end in zip(coords, np.cumsum([0, *lengths])[:-1], strict=True)]
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(known).ravel()), 2)
+    return pa.LargeListArray.from_arrays(pa.array([*ends, sum(lengths)], pa.int64()), flat)
 
 
 def to_dtype(values: ArrayLike, dtype: str) -> Features:

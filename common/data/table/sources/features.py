@@ -1,11 +1,12 @@
-"""Feature bags from a CSV or a parquet file.
+"""Feature bags from files of rows: CSV, Parquet, Arrow, or a folder of the last two.
 
 A row is either a bag, whose `features` are a list of lists, or an instance. Rows of instances must be sorted by
 bag; their features are one column of lists, or all columns of numbers that have no other meaning.
 """
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +17,62 @@ from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
 from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.labels import LabelReader
-from negsift.common.data.table.sources.source import BuildConfig, Source
-from negsift.common.data.table.sources.tabular_files import (
-    OPTIONAL,
-    describe_rows,
-    label_column,
-    label_reader,
-    read_batches,
-    require_same,
-)
+from negsift.common.data.table.sources.shards import DataFile, shards
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source
+from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, read_batches, require_same
 from negsift.common.errors import BadData
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 _RESET_INDEX = ("index", "level_0")  # names that may be features; they are row numbers if they count from 0
 
 
-def open_features(path: Path, config: BuildConfig) -> Source:
-    """The bags of the file. Raises BadData for missing columns and for features that are not numbers."""
-    batches = read_batches(path, config)
-    first = next(batches)
-    layout = _Layout(first, config, label_reader(first.schema, path, config))
-    return Source(Payload("features", config.dtype, (layout.width,)), layout.bags(itertools.chain([first], batches)))
+def open_features(source: Path, config: BuildConfig) -> Source:
+    """The bags of a file or of a folder of shards. Raises BadData for missing columns and for features that are not
+    numbers.
+    """
+    files = shards(source)
+    first = _Layout(next(read_batches(files[0].path, config)), config)
+    payload, read = (
+        Payload("features", config.dtype, (first.width,)),
+        functools.partial(_read, config=config, width=first.width),
+    )
+    if first.nested:  # a bag is a row, so that no bag is in two files
+        return Source(payload, [Part(functools.partial(read, [file]), [file.path]) for file in files])
+    return Source(payload, [Part(functools.partial(read, files), [file.path for file in files])])
+
+
+def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table]:
+    """Tables of complete bags."""
+    batches = itertools.chain.from_iterable(_layouts(file, config, width) for file in files)
+    first, layout = next(batches)
+    batches = itertools.chain([(first, layout)], batches)
+    if layout.nested:
+        return (layout.nested_bags(batch) for batch, layout in batches)
+    return group_rows((layout.described(batch), layout.matrix(batch)) for batch, layout in batches)
+
+
+def _layouts(file: DataFile, config: BuildConfig, width: int) -> Iterator[tuple[pa.Table, "_Layout"]]:
+    layout: _Layout | None = None
+    for batch in read_batches(file.path, config):
+        if layout is None:
+            layout = _Layout(batch, config, label_reader(batch.schema, file.path, config), file.split, width)
+        yield batch, layout
 
 
 class _Layout:
     """The columns of a file, and whether a row is a bag or an instance."""
 
-    def __init__(self, first: pa.Table, config: BuildConfig, labels: LabelReader) -> None:
-        self._config, self._labels = config, labels
-        known = (config.id_column, label_column(first.column_names, config), *OPTIONAL)
+    def __init__(
+        self, first: pa.Table, config: BuildConfig, labels: LabelReader | None = None, split: str | None = None,
+        width: int | None = None,
+    ) -> None:  # fmt: skip
+        self._config, self._labels, self._split, self._width = config, labels, split, width
+        known = text_columns(first.column_names, config)
         self._listed = "features" in first.column_names and _is_list(first["features"].type)
-        self._nested = self._listed and _is_list(first["features"].type.value_type)
+        self.nested = self._listed and _is_list(first["features"].type.value_type)
         self._columns = [name for name in first.column_names if name not in known]
         numbered = [name for name in self._columns if name in _ROW_NUMBERS or self._counts_rows(first, name)]
         if numbered:
@@ -57,36 +81,36 @@ class _Layout:
         if not self._columns:
             found = f"no column of features among {', '.join(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")
-        self.width = self._matrix(first).shape[1]
+        self.width = self.matrix(first).shape[1]
 
     def _counts_rows(self, first: pa.Table, name: str) -> bool:
         """Whether a column is what `reset_index` makes of an index, and would be a feature."""
         numbers = range(first.num_rows)
         return name in _RESET_INDEX and not self._listed and first[name].to_pylist() == list(numbers)
 
-    def bags(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        """Tables of complete bags."""
-        if self._nested:
-            return map(self._nested_bags, batches)
-        return group_rows((self._described(batch), self._matrix(batch)) for batch in batches)
-
-    def _nested_bags(self, batch: pa.Table) -> pa.Table:
+    def nested_bags(self, batch: pa.Table) -> pa.Table:
+        """The bags of a batch whose rows are bags."""
         lengths = batch["features"].combine_chunks().value_lengths().fill_null(0)
         offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy())]).astype(np.int64)
-        return self._described(batch).append_column("features", feature_column(self._matrix(batch), offsets))
+        return self.described(batch).append_column("features", feature_column(self.matrix(batch), offsets))
 
-    def _described(self, batch: pa.Table) -> pa.Table:
-        return describe_rows(batch, self._config, self._labels)
+    def described(self, batch: pa.Table) -> pa.Table:
+        """Ids, labels, splits and groups of the rows of a batch."""
+        assert self._labels is not None
+        table = describe_rows(batch, self._config, self._labels)
+        if self._split is None or "split" in table.column_names:
+            return table
+        return table.append_column("split", pa.array([self._split] * len(table), pa.string()))
 
-    def _matrix(self, batch: pa.Table) -> Features:
+    def matrix(self, batch: pa.Table) -> Features:
         """The features of all instances of a batch, (M, D)."""
         if not self._listed:
             columns = [_numbers(batch[name].combine_chunks(), name) for name in self._columns]
             return to_dtype(np.stack(columns, axis=1), self._config.dtype)
         column = batch["features"].combine_chunks()
-        column = column.flatten() if self._nested else column
+        column = column.flatten() if self.nested else column
         lengths = np.unique(column.value_lengths().fill_null(0).to_numpy())
-        width = getattr(self, "width", int(lengths[0]) if len(lengths) else 0)
+        width = self._width or (int(lengths[0]) if len(lengths) else 0)
         if any(lengths != width):
             found = ", ".join(str(length) for length in sorted({width, *lengths.tolist()}))
             raise BadData(f"instances of {found} features", "the same number for every instance", "correct the source")

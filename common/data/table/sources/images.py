@@ -4,6 +4,7 @@ Bags contain their images, or with `views` the rows of an instance table, so tha
 stored and decoded once.
 """
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ import pyarrow as pa
 
 from negsift.common.data.bags import require_as_many
 from negsift.common.data.table.schema import Payload, table_schema
-from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images
-from negsift.common.data.table.sources.source import BuildConfig, Source
+from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images, others_beside
+from negsift.common.data.table.sources.source import PART_FILES, BuildConfig, Part, Source
 from negsift.common.rng import generator
 
 _BAGS, _VIEW_BAGS, _IMAGES = 1 << 8, 1 << 14, 1 << 10
@@ -25,16 +26,18 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     Raises BadData for a source without classes, with fewer images than a bag has, or with more than half of them
     undecodable.
     """
-    images, reader = encoded_images(source, config), ImageReader(source)
+    images = encoded_images(source, config)
     require_as_many(config.bag_size, len(images), "bag_size")
     column = "instance_rows" if config.views else "instances"
     payload = Payload(column, "uint8", (3, config.image_size, config.image_size))
     bags = _cut_bags(images, config, config.prefix or source.stem)
+    made = functools.partial(Source, payload, beside=others_beside(source), unit="images")
     if not config.views:
-        return Source(payload, _bags(images, bags, payload, reader), reader.dropped)
+        some = [(name, [images[place] for place in bag]) for name, bag in bags]
+        return made([_part(piece, payload) for piece in _pieces(some)])
     row_of = dict[int, int]()
-    table = _instance_table(images, payload.instance_payload, row_of, reader)
-    return Source(payload, _bags_of_rows(images, bags, payload, row_of), reader.dropped, table)
+    table = _instance_table(images, payload.instance_payload, row_of)
+    return made([Part(functools.partial(_bags_of_rows, images, bags, payload, row_of))], images=table)
 
 
 Bags = Iterator[tuple[str, Sequence[int]]]
@@ -60,20 +63,34 @@ def _cut_bags(images: Sequence[EncodedImage], config: BuildConfig, prefix: str) 
                 yield f"{prefix}-{split}-{next(numbers[split]):06d}", [members[place] for place in bag]
 
 
-def _bags(images: Sequence[EncodedImage], bags: Bags, payload: Payload, reader: ImageReader) -> Iterator[pa.Table]:
-    schema = table_schema(payload)
-    while batch := list(itertools.islice(bags, _BAGS)):
-        rows = [_row(name, [images[place] for place in bag], reader) for name, bag in batch]
-        yield pa.Table.from_pylist([row for row in rows if row["instances"]], schema)
+Filled = tuple[str, Sequence[EncodedImage]]
+"""A bag's name and its images."""
+
+
+def _pieces(bags: Sequence[Filled]) -> Iterator[Sequence[Filled]]:
+    """The bags of one part each; pictures of one source alone are parts, so that others can be read elsewhere."""
+    size = max(1, PART_FILES // len(bags[0][1]))
+    return (bags[start : start + size] for start in range(0, len(bags), size))
+
+
+def _part(bags: Sequence[Filled], payload: Payload) -> Part:
+    paths = [image.path for _, images in bags for image in images]
+    return Part(functools.partial(_bags, bags, payload), [path for path in paths if path is not None])
+
+
+def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:
+    schema, reader = table_schema(payload), ImageReader()
+    for start in range(0, len(bags), _BAGS):
+        rows = list[dict[str, object]]()
+        for name, images in bags[start : start + _BAGS]:
+            read = [(image, reader.read(image)) for image in images]
+            yield from (data for _, data in read if isinstance(data, str))
+            kept = [(image, data) for image, data in read if isinstance(data, bytes)]
+            encoded = [{"bytes": data, "path": image.name} for image, data in kept]
+            described = _described(name, [image for image, _ in kept], images[0].split)
+            rows += [described | {"instances": encoded}] if kept else []
+        yield pa.Table.from_pylist(rows, schema)
     reader.finish()
-
-
-def _row(name: str, images: Sequence[EncodedImage], reader: ImageReader) -> dict[str, object]:
-    read = [(image, reader.read(image)) for image in images]
-    kept = [(image, data) for image, data in read if data is not None]
-    return _described(name, [image for image, _ in kept], images[0].split) | {
-        "instances": [{"bytes": data, "path": image.name} for image, data in kept]
-    }
 
 
 def _described(name: str, images: Sequence[EncodedImage], split: str) -> dict[str, object]:
@@ -83,14 +100,15 @@ def _described(name: str, images: Sequence[EncodedImage], split: str) -> dict[st
 
 
 def _instance_table(
-    images: Sequence[EncodedImage], payload: Payload, row_of: dict[int, int], reader: ImageReader
-) -> Iterator[pa.Table]:
+    images: Sequence[EncodedImage], payload: Payload, row_of: dict[int, int]
+) -> Iterator[pa.Table | str]:
     """The decodable images, in order; `row_of` gets the row of each of them."""
-    schema = table_schema(payload)
+    schema, reader = table_schema(payload), ImageReader()
     for start in range(0, len(images), _IMAGES):
         places = range(len(images))[start : start + _IMAGES]
         read = [(place, reader.read(images[place])) for place in places]
-        kept = [(place, data) for place, data in read if data is not None]
+        yield from (data for _, data in read if isinstance(data, str))
+        kept = [(place, data) for place, data in read if isinstance(data, bytes)]
         row_of.update({place: row for row, (place, _) in enumerate(kept, len(row_of))})
         named = [(images[place].name, data) for place, data in kept]
         rows = [{"bag_id": name, "image": {"bytes": data, "path": name}} for name, data in named]

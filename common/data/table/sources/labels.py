@@ -16,6 +16,8 @@ SEPARATOR = ";"
 _SEPARATORS = re.compile("[,;|]")
 _TIGHT = re.compile("[;|]|,(?! )")
 """Separators that names such as `Inside, small room` don't contain."""
+_FRACTION = re.compile(r"^(-?\d+)\.0*$")
+"""A whole number as pandas writes it in a column in which some are missing."""
 _LIST = re.compile(r"""\[\s*['"\d].*\]|[({]\s*['"].*[)}]""", re.DOTALL)
 """Texts that Python, numpy or JSON write for a list, a tuple or a set."""
 
@@ -42,7 +44,7 @@ class LabelReader:
         self._rows += len(column)
         if not self._class_names and _is_whole(_inner(column.type)):
             self._require_names(column)
-        if self._class_names and _is_whole(_inner(column.type)):
+        if self._class_names and (_is_whole(_inner(column.type)) or pa.types.is_floating(column.type)):
             return pa.array(map(self._named, labels.to_pylist()), COLUMNS["labels"])
         if is_text(column.type):
             self._require_divided(pc.unique(labels.flatten()).to_pylist())
@@ -62,7 +64,8 @@ class LabelReader:
         for text in pc.unique(column).to_pylist():
             if text is not None and _LIST.fullmatch(text.strip()):
                 row = self._rows + pc.index(column, text).as_py()
-                place = f"row {row}" if self._path.suffix == ".parquet" else f"line {row + 2}"  # after the header
+                columnar = self._path.suffix.lower() in (".parquet", ".arrow")
+                place = f"row {row}" if columnar else f"line {row + 2}"  # after the header
                 expected = f"labels separated by {self._separator!r}, which is label_separator"
                 remedy = f"write them so, as in a{self._separator}b, or as a list in parquet"
                 raise BadData(f"a list as text, {text.strip()!r:.60}, in {self._path}, {place}", expected, remedy)
@@ -101,7 +104,7 @@ def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) ->
     name. Text is split at separators; `[]` becomes an empty list, empty text and null become null, which means
     unlabeled. Raises BadData for other types, and for a null in a list.
     """
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = _whole_numbers(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
     kind, inner = column.type, _inner(column.type)
     if not (is_text(inner) or _is_whole(inner) or pa.types.is_null(kind) or (pa.types.is_boolean(kind))):
         raise BadData(f"labels of type {kind}", "text, whole numbers, truth values or lists of text", "convert them")
@@ -115,6 +118,14 @@ def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) ->
         return pa.array([names and list(dict.fromkeys(names)) for names in labels.to_pylist()], labels.type)
     texts = column.cast(pa.int8()) if pa.types.is_boolean(kind) else column
     return pa.array([_names(text, separator) for text in texts.cast(pa.string()).to_pylist()], COLUMNS["labels"])
+
+
+def _whole_numbers(column: pa.Array) -> pa.Array:
+    """Whole numbers in place of those that pandas has made fractions since some were missing: 1.0 is 1, NaN is null."""
+    if not pa.types.is_floating(column.type):
+        return column
+    known = pc.if_else(pc.is_nan(column), None, column)
+    return known.cast(pa.int64()) if pc.all(pc.equal(known, pc.floor(known))).as_py() is not False else column
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -135,4 +146,4 @@ def _names(text: str | None, separator: str) -> list[str] | None:
     if text is None or not text.strip():
         return None
     words = [] if text.strip() == "[]" else map(str.strip, text.split(separator))
-    return list(dict.fromkeys(filter(None, words)))
+    return list(dict.fromkeys(_FRACTION.sub(r"\1", word) for word in words if word))

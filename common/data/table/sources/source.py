@@ -1,9 +1,10 @@
 """The kinds of sources, what a source provides, the split that a file's name states, and the configuration."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -12,15 +13,22 @@ from negsift.common.data.audio.config import TRAIN_SETS
 from negsift.common.data.config import MOST_PIXELS
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
+from negsift.common.regular_file import regular
+
+T = TypeVar("T")
+PART_FILES, _PART_BYTES = 1000, 1 << 28
 
 SOURCES = {
     "images": "a folder of images per class, or a parquet with a column image or img",
     "audio": "AudioSet's lists and a folder of clips, its parquet files, or one such list or file",
     "features": "a CSV or parquet file of features",
-    "arrays": "a folder of npy, npz or h5 files, one for each bag, with labels.csv",
+    "arrays": "npy, npz, h5 or pt files, one for each bag, with a list of labels; CLAM's and torchmil's folders",
 }
 
-_SPLIT = re.compile("(?:(?P<test>eval(?:uation)?|test)|(?P<val>val(?:id(?:ation)?)?|dev))(?![a-z])", re.IGNORECASE)
+_SPLIT = re.compile(
+    "(?:(?P<test>eval(?:uation)?|test(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<train>train(?:ing)?))(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +39,15 @@ class BuildConfig:
     dtype: str = knob("float32", "numbers of feature bags: float32, or float16 at half the size")
     id_column: str = knob("bag_id", "column of a CSV or parquet file with the bag's id")
     label_column: str = knob("label", "column of labels; in a CSV `a;b` is two labels, `[]` none, empty unlabeled")
+    group_column: str = knob("group_id", "column of what a split never cuts, such as the patient")
     label_separator: str = knob(";", "what separates the labels of a bag in a column of text")
-    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv in the folder")
+    columns: tuple[str, ...] = knob(
+        (), "names of the columns of a CSV without a header: - leaves one out, * is all others, the features"
+    )
+    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv, or the only CSV in the folder")
+    key: str | None = knob(
+        None, "arrays: the array in each file that has the features, or the folder of them; none: found"
+    )
     bag_size: int = knob(5, "images: instances in a bag", least=1)
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")
     views: int = knob(
@@ -67,18 +82,48 @@ class BuildConfig:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A piece of a source. `read` gives tables of its bags, in order, and a line for everything in it that is left out.
+    A part of `files` reads nothing else and is pickled to where it is read, so that parts are read side by side.
+    """
+
+    read: Callable[[], Iterator[pa.Table | str]]
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
 class Source:
-    """Bags of one payload, some in each table. `dropped` has a line for everything left out, after the last table. Bags
-    that refer to an instance table need `images` to be consumed first.
+    """Bags of one payload in `parts`. `missing` has a line for each item
+    that is left out before anything is read, `beside` for each file that is none; `unit` is what the lines count, bags
+    or their instances. Bags that refer to an instance table need `images` to be consumed first.
     """
 
     payload: Payload
-    tables: Iterator[pa.Table]
-    dropped: list[str] = field(default_factory=list)
-    images: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
+    parts: Sequence[Part]
+    missing: Sequence[str] = ()
+    beside: Sequence[str] = ()
+    unit: str = "bags"
+    images: Iterator[pa.Table | str] = field(default_factory=lambda: iter(()))
+
+
+def cut(items: Sequence[T], file_of: Callable[[T], Path]) -> list[Sequence[T]]:
+    """The items in pieces for one part each, which depend on nothing but their files."""
+    pieces, start, size = list[Sequence[T]](), 0, 0
+    for place, item in enumerate(items):
+        size += regular(file_of(item)).stat().st_size
+        if place + 1 - start == PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
+            pieces.append(items[start : place + 1])
+            start, size = place + 1, 0
+    return pieces
 
 
 def split_of(path: Path) -> str:
     """The split that the name of a file states, such as `test-00000-of-00001.parquet`; `train` if it states none."""
     named = _SPLIT.match(path.name)
     return named.lastgroup or "train" if named else "train"
+
+
+def split_named(word: str) -> str:
+    """The split that a word means, such as `validation`; the word itself if it means none."""
+    named = _SPLIT.fullmatch(word)
+    return named.lastgroup or word if named else word

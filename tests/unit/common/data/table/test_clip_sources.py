@@ -104,7 +104,7 @@ def test_missing_broken_and_silent_clips_are_left_out_and_listed(root: Path) -> 
 def test_a_table_of_mostly_broken_clips_is_not_made(root: Path) -> None:
     for path in (root / "train").iterdir():
         path.write_bytes(b"no sound")
-    with pytest.raises(BadData, match=r"12 of 16 clips missing or undecodable \(first: .*correct --from"):
+    with pytest.raises(BadData, match=r"12 of 16 clips missing or unusable \(first: .*correct --from"):
         build(root, root.parent / "t")
     assert not Location.of(root.parent / "t").files()
 

@@ -1,0 +1,85 @@
+"""Notes of the parts that a build has written, so that the same build, started again after it was killed, goes on.
+
+A note is a hidden file beside the parts' files, called by a hash of all that the part is made of: the settings, what
+is to be read, and the sizes and times of its files. Notes are removed when the version is published, and when a build
+fails or is interrupted. They are made only on local disks, by one program at a time.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pickle
+from contextlib import suppress
+from pathlib import Path
+
+from pyarrow.fs import LocalFileSystem
+
+from negsift.common.data.table.check import check_files
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import table_file
+from negsift.common.data.table.part import WrittenPart
+from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.source import Part
+from negsift.common.errors import BadData
+
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, BadData)
+
+
+class PartNotes:
+    """The notes in a table's folder. Without the lock of the folder, or away from local disks, there are none."""
+
+    def __init__(self, location: Location, payload: Payload, settings: object) -> None:
+        self._location, self._payload = location, payload
+        self._settings, self._made, self._lock = repr((payload, settings)), set[str](), _lock(location)
+
+    def recall(self, part: Part) -> WrittenPart | None:
+        """What an earlier build has written of a part, if its files are all there and whole."""
+        name = self._name(part)
+        if name is None or self._location.size(name) is None:
+            return None
+        with suppress(*_DAMAGED):
+            noted = json.loads(self._location.read(name).to_pybytes())
+            files = tuple(table_file(content) for content in noted["files"])
+            check_files(self._location, files, self._payload)
+            self._made.add(name)
+            return WrittenPart(files, tuple(noted["classes"]), tuple(noted["left_out"]))
+        return None
+
+    def note(self, part: Part, written: WrittenPart) -> None:
+        """Note that a part is written."""
+        name = self._name(part)
+        if name is not None and name not in self._made:
+            self._made.add(name)
+            with suppress(FileExistsError):  # of damaged content
+                self._location.write(name, json.dumps(dataclasses.asdict(written)).encode())
+
+    def close(self) -> None:
+        """Remove the notes, and let the folder go."""
+        for name in self._made:
+            self._location.remove(name)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _name(self, part: Part) -> str | None:
+        if self._lock is None or not part.files:
+            return None
+        stats = [path.stat() for path in part.files]
+        stamps = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in zip(part.files, stats, strict=True)]
+        content = pickle.dumps((self._settings, stamps, part.read))
+        return f".part-{hashlib.sha256(content).hexdigest()}.json"
+
+
+def _lock(location: Location) -> int | None:
+    if not isinstance(location.fs, LocalFileSystem):
+        return None
+    with location.writing():
+        Path(location.path).mkdir(parents=True, exist_ok=True)
+    opened = os.open(location.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another build, whose files may yet be removed; or a file system that does not lock folders
+        os.close(opened)
+        return None
+    return opened

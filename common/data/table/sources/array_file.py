@@ -1,0 +1,175 @@
+"""Reads the features of one bag from a npy, npz, h5 or pt file, and the places of its instances if the file has them.
+
+Nothing in a file is run: pickled objects are refused, and pt files are read as torch's `weights_only` does. What a file
+says of its size is compared with `MOST_BYTES` before it is unpacked.
+"""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from negsift.common.errors import BadData
+from negsift.common.regular_file import regular
+
+MOST_BYTES = 1 << 32
+"""Of one bag, unpacked."""
+COMMON_KEYS = ("features", "feats", "embeddings", "arr_0")
+COORDS = "coords"
+_ANY = "?"
+T = TypeVar("T")
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
+Arrays = Mapping[str, Any]
+"""Arrays by name, each with `shape`, `dtype` and `nbytes`, perhaps not read yet. The only one of a file may be `?`."""
+
+
+@dataclass(frozen=True)
+class ArrayBag:
+    """Features (n, D) of the file's dtype, and `coords` (n, 2) of its instances or None."""
+
+    features: NDArray[Any]  # Any: of the file's dtype
+    coords: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.coords is not None and self.coords.shape != (len(self.features), 2):
+            found = f"{COORDS} of shape {self.coords.shape} for {len(self.features)} instances"
+            raise BadData(found, "a place (x, y) for each instance", "repair the file")
+
+
+def read_bag(path: Path, key: str | None = None) -> ArrayBag:
+    """The bag in a file. Its features are the array `key`, or else the only one of a common name, or else the only one
+    of two axes. Raises BadData for a file that is unreadable, has no such array or several, or is too large.
+    """
+    return _take(path, lambda arrays: _bag(arrays, key))
+
+
+def read_numbers(path: Path) -> list[int]:
+    """The different numbers in the only array of a file, ascending. Raises BadData as `read_bag`."""
+    numbers = _take(path, lambda arrays: np.unique(_read(arrays, _only(arrays))))
+    if numbers.dtype.kind not in "iufb" or not np.all(np.mod(numbers, 1) == 0):
+        raise BadData(f"{numbers.dtype} {numbers[:3].tolist()} in {path}", "whole numbers", "repair or remove it")
+    return [int(number) for number in numbers]
+
+
+def _take(path: Path, take: Callable[[Arrays], T]) -> T:
+    source = regular(path)
+    try:
+        taken: T = _READERS[path.suffix.lower()](source, take)
+        return taken
+    except BadData as error:
+        raise BadData(f"{error.found} in {path}", error.expected, error.remedy) from None
+    except _DAMAGED as error:
+        # The text of numpy and of torch advises to unpickle the file, which may run any code.
+        reason = "no array of numbers" if "pickle" in str(error).lower() or "weights_only" in str(error) else error
+        raise BadData(f"{path} unreadable ({reason!s:.200})", "features (n, D)", "repair or remove it") from None
+
+
+def _bag(arrays: Arrays, key: str | None) -> ArrayBag:
+    coords = arrays.get(COORDS)
+    features = _two_axes(_read(arrays, _key(arrays, key)))
+    if features.ndim == 1 and not features.size:
+        features = features.reshape(0, 1)  # an empty bag has no width of its own
+    if features.ndim != 2 or features.dtype.kind not in "iuf" or not features.shape[1]:
+        raise BadData(f"{features.dtype}{features.shape}", "real numbers (n, D)", "repair or remove it")
+    return ArrayBag(features, None if coords is None else _two_axes(_read(arrays, COORDS)))
+
+
+def _key(arrays: Arrays, key: str | None) -> str:
+    """The name of the array that has the features."""
+    if key is not None and _ANY not in arrays:
+        fitting = [key] if key in arrays else []
+    else:
+        common = [name for name in (*COMMON_KEYS, _ANY) if name in arrays]
+        fitting = common or [name for name, array in arrays.items() if name != COORDS and _axes(array) == 2]
+    if len(fitting) == 1:
+        return fitting[0]
+    held = ", ".join(f"{name} {tuple(array.shape)}" for name, array in list(arrays.items())[:8])
+    found = f"no array {key!r}" if key else "no array of features" if not fitting else f"arrays {', '.join(fitting)}"
+    raise BadData(f"{found} among {held or 'nothing'}", "one with the features", "name it: key=NAME")
+
+
+def _only(arrays: Arrays) -> str:
+    if len(arrays) != 1:
+        raise BadData(f"arrays {', '.join(arrays)}", "one", "leave out the others")
+    return next(iter(arrays))
+
+
+def _axes(array: Any) -> int:  # Any: an item of `Arrays`
+    shape = tuple(array.shape)
+    return len(shape) - 1 if len(shape) == 3 and shape[0] == 1 else len(shape)
+
+
+def _two_axes(array: NDArray[Any]) -> NDArray[Any]:  # Any: of the file's dtype
+    """(1, n, D) as (n, D)."""
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
+
+
+def _read(arrays: Arrays, name: str) -> NDArray[Any]:  # Any: as above
+    size = int(np.prod(arrays[name].shape, dtype=np.float64)) * arrays[name].dtype.itemsize
+    _require_size(size)
+    return np.asarray(arrays[name])
+
+
+def _require_size(size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise BadData(f"an array of {size_bytes:,} bytes", f"at most {MOST_BYTES:,}", "divide the bag")
+
+
+def _npy(path: Path, take: Callable[[Arrays], T]) -> T:
+    return take({_ANY: np.load(path, mmap_mode="r")})  # mapped, an array larger than its file is told at once
+
+
+def _npz(path: Path, take: Callable[[Arrays], T]) -> T:
+    _require_size(sum(member.file_size for member in zipfile.ZipFile(path).infolist()))
+    with np.load(path) as opened:
+        return take({name: opened[name] for name in opened.files})
+
+
+def _h5(path: Path, take: Callable[[Arrays], T]) -> T:
+    try:
+        import h5py  # imported here: only these files need it
+    except ImportError:
+        raise BadData("no h5py installed, and HDF5", "h5py", "pip install h5py, or convert to npz") from None
+
+    with h5py.File(path) as opened:
+        arrays = dict[str, Any]()  # Any: h5py has no types
+        opened.visititems(lambda name, item: arrays.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        return take(arrays)
+
+
+def _pt(path: Path, take: Callable[[Arrays], T]) -> T:
+    import torch  # imported here: only these files need it
+
+    if zipfile.is_zipfile(path):
+        _require_size(sum(member.file_size for member in zipfile.ZipFile(path).infolist()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the pickle protocol, where there is another than torch's
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = loaded if isinstance(loaded, dict) else {_ANY: loaded}
+    if isinstance(loaded, (list, tuple)) and loaded and all(isinstance(item, torch.Tensor) for item in loaded):
+        _require_size(sum(item.numel() * item.element_size() for item in loaded))
+        tensors = {_ANY: torch.stack([item.squeeze(0) for item in loaded])}
+    return take({str(name): _array(value) for name, value in tensors.items() if isinstance(value, torch.Tensor)})
+
+
+def _array(tensor: Any) -> NDArray[Any]:  # Any: a tensor; an array of its dtype
+    import torch
+
+    _require_size(tensor.numel() * tensor.element_size())
+    dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+    return np.asarray((dense.float() if dense.dtype == torch.bfloat16 else dense).numpy())
+
+
+_READERS: dict[str, Callable[[Path, Any], Any]] = {  # Any: what `take` gives
+    ".npy": _npy, ".npz": _npz, ".h5": _h5, ".hdf5": _h5, ".pt": _pt, ".pth": _pt,
+}  # fmt: skip
+ENDINGS = tuple(_READERS)
+"""Of the files that hold a bag."""

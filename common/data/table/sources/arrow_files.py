@@ -1,0 +1,74 @@
+"""Opens files of Arrow columns: Parquet, and the Arrow files that Hugging Face's `save_to_disk` writes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from negsift.common.data.parquet_file import UNREADABLE, open_parquet, require_distinct, unreadable
+from negsift.common.regular_file import regular
+
+ARROW = (".parquet", ".arrow", ".feather")
+_ROWS = 1 << 14
+
+
+@dataclass(frozen=True)
+class ArrowRows:
+    """An open file of columns."""
+
+    schema: pa.Schema
+    opened: pq.ParquetFile | pa.RecordBatchReader | pa.RecordBatchFileReader
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows in order, some of the columns or all; text by codes as text. Every batch has been validated."""
+        if isinstance(self.opened, pq.ParquetFile):
+            tables = (pa.Table.from_batches([batch]) for batch in self.opened.iter_batches(_ROWS, columns=columns))
+        else:
+            tables = (
+                pa.Table.from_batches([batch]).select(columns or self.schema.names) for batch in _each(self.opened)
+            )
+        for table in tables:
+            table.validate(full=True)
+            yield _plain(table)
+
+
+@contextmanager
+def open_rows(path: Path) -> Iterator[ArrowRows]:
+    """The file, opened. Raises BadData if it can't be read, or has two columns of one name."""
+    if path.suffix.lower() == ".parquet":
+        with open_parquet(path) as parquet:
+            yield ArrowRows(parquet.schema_arrow, parquet)
+        return
+    try:
+        with pa.memory_map(str(regular(path))) as stream:
+            try:
+                opened = pa.ipc.open_file(stream)
+            except pa.ArrowInvalid:  # not Arrow's format for files, but that for streams
+                stream.seek(0)
+                opened = pa.ipc.open_stream(stream)
+            require_distinct(opened.schema.names, path)
+            yield ArrowRows(opened.schema, opened)
+    except UNREADABLE as error:
+        raise unreadable(path, error, "a file of Arrow") from None
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The columns of a file, with their metadata. Raises BadData as `open_rows`."""
+    with open_rows(path) as opened:
+        return opened.schema
+
+
+def _each(opened: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
+    if isinstance(opened, pa.RecordBatchFileReader):
+        return (opened.get_batch(number) for number in range(opened.num_record_batches))
+    return iter(opened)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table[name].type):
+            table = table.set_column(place, name, table[name].cast(table[name].type.value_type))
+    return table

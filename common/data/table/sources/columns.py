@@ -1,0 +1,36 @@
+"""Which columns of a table have the bags' ids, labels and groups."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from negsift.common.data.parquet_file import require_distinct
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData
+
+ID, LABEL, GROUP = "id_column", "label_column", "group_column"
+_USUAL = {ID: ("bag_id", "slide_id"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id")}
+"""Each key's default, and the name that many data sets, such as CLAM's lists, have in its place."""
+
+
+def column(names: Sequence[str], config: BuildConfig, key: str) -> str:
+    """The name of the column that `key` states, or its usual other name if that is the default and absent."""
+    stated: str = getattr(config, key)
+    default, other = _USUAL[key]
+    return other if stated == default and default not in names else stated
+
+
+def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:
+    """The columns that are no features: id, labels, group and split."""
+    return (*(column(names, config, key) for key in _USUAL), "split")
+
+
+def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
+    """Raise BadData for two columns of one name, and where the one of ids or of labels is absent."""
+    require_distinct(names, path)
+    missing = [name for name in (column(names, config, key) for key in (ID, LABEL)) if name not in names]
+    if missing:
+        named = {column(names, config, key): getattr(config, key) for key in (ID, LABEL)}
+        lacking = ", ".join(named[name] for name in missing)
+        found = f"{path} without column {lacking} (it has {', '.join(names[:8])})"
+        remedy = "name them: id_column=NAME label_column=NAME"
+        raise BadData(found, "columns for the bag's id and its labels", remedy)

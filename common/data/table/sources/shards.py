@@ -1,0 +1,42 @@
+"""The files that a data set is divided into, and their splits, as on Hugging Face's hub and by `save_to_disk`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from negsift.common.data.files_below import files_below
+from negsift.common.data.table.schema import SPLITS
+from negsift.common.data.table.sources.arrow_files import ARROW
+from negsift.common.data.table.sources.source import split_named, split_of
+from negsift.common.errors import BadData
+
+
+class DataFile(NamedTuple):
+    """A file of rows, and the split that its name or its folder's states."""
+
+    path: Path
+    split: str | None
+
+
+def shards(source: Path) -> Sequence[DataFile]:
+    """The file at `source`, or the Parquet and Arrow files below that folder: those of training first, then by name.
+    Raises BadData for a folder without any.
+    """
+    if not source.is_dir():
+        return [DataFile(source, None)]
+    files = [DataFile(path, _split(path.relative_to(source))) for path in sorted(files_below(source)) if is_shard(path)]
+    if not files:
+        raise BadData(f"no {', '.join(ARROW)} below {source}", "at least one", "correct --from")
+    return sorted(files, key=lambda file: SPLITS.index(file.split or SPLITS[0]))
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file has rows of Arrow columns. Files of `datasets`' own cache have not those of its data."""
+    return path.suffix.lower() in ARROW and not path.name.startswith("cache-")
+
+
+def _split(path: Path) -> str:
+    """What the file's name says, or else the folder nearest to it."""
+    named = split_of(path)
+    folders = [split_named(part) for part in reversed(path.parts[:-1])]
+    return next((split for split in folders if split in SPLITS), named) if named == SPLITS[0] else named
