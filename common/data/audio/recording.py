@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from negsift.common.data.arrow_files import open_rows
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
@@ -22,14 +23,14 @@ _READERS = 8
 
 @dataclass(frozen=True)
 class Recording:
-    """The place of an encoded clip: a row of a parquet file, or the whole file if `row` is None."""
+    """The place of an encoded clip: a row of a Parquet or Arrow file, or the whole file if `row` is None."""
 
     path: Path
     row: int | None = None
 
 
 class RecordingReader:
-    """Reads encoded clips. It keeps the last row group of a parquet file, so rows should be read in ascending order."""
+    """Reads encoded clips. It keeps the last row group of a Parquet file, so rows should be read in ascending order."""
 
     def __init__(self) -> None:
         self._path, self._rows, self._clips = Path(), range(0), [b""]
@@ -72,6 +73,8 @@ def _recall(memo: Path) -> dict[str, list[int | str]]:
 
 def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
     """The rows of the row group that contains `row`, and their encoded clips."""
+    if path.suffix.lower() != ".parquet":
+        return _batch(path, row)
     file = pq.ParquetFile(path)
     start = 0
     for number in range(file.num_row_groups):
@@ -81,6 +84,18 @@ def _row_group(path: Path, row: int) -> tuple[range, list[bytes]]:
             column = file.read_row_group(number, columns=["audio"])["audio"].to_pylist()
             return rows, [(item or {}).get("bytes") or b"" for item in column]
         start = rows.stop
+    raise IndexError(f"row {row} of {start} in {path}")
+
+
+def _batch(path: Path, row: int) -> tuple[range, list[bytes]]:
+    """The same of a file of Arrow, by its batches."""
+    start = 0
+    with open_rows(path) as opened:
+        for batch in opened.batches(["audio"]):
+            rows = range(start, start + batch.num_rows)
+            if row in rows:
+                return rows, [(item or {}).get("bytes") or b"" for item in batch["audio"].to_pylist()]
+            start = rows.stop
     raise IndexError(f"row {row} of {start} in {path}")
 
 

@@ -39,6 +39,11 @@ def read_parquet(paths: Sequence[Path]) -> ClipList:
     return ClipList(tuple(segments), tuple(recordings), names=names)
 
 
+def is_audioset(schema: pa.Schema) -> bool:
+    """Whether a file's columns are those of Hugging Face's copy of AudioSet."""
+    return "video_id" in schema.names
+
+
 def _rows(path: Path) -> Iterator[tuple[str | None, list[str | None] | None, list[str | None] | None]]:
     """The id, the labels and their names of each row."""
     table = _read(path)

@@ -1,12 +1,13 @@
 """Reads training and test lists, from AudioSet's CSVs and a folder of clips, or from parquet files."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.clip_files import ClipFiles, find_file, index_folder
+from negsift.common.data.audioset.clip_files import FORMS, ClipFiles, find_file, index_folder
 from negsift.common.data.audioset.parquet import read_parquet
-from negsift.common.data.audioset.segments import ClipList, read_segments
+from negsift.common.data.audioset.segments import ClipList, Segment, read_segments
 from negsift.common.data.files_below import files_below
 from negsift.common.errors import BadData
 
@@ -46,9 +47,15 @@ def read_clip_list(path: Path) -> ClipList:
 
 
 def _match(path: Path, files: ClipFiles) -> ClipList:
+    return match_files(read_segments(path), files, path, path.parent)
+
+
+def match_files(listed: Sequence[Segment], files: ClipFiles, path: Path, root: Path) -> ClipList:
+    """The segments of the list at `path` with their files below `root`. Raises BadData if none has one."""
+    ids = {segment.id for segment in listed}
     segments, recordings, missing, ambiguous = [], [], [], []
-    for segment in read_segments(path):
-        file, remark = find_file(segment, files)
+    for segment in listed:
+        file, remark = find_file(segment, files, ids)
         if file is None:
             missing.append((segment, remark))
             continue
@@ -58,8 +65,10 @@ def _match(path: Path, files: ClipFiles) -> ClipList:
     if ambiguous:
         log.warning("%d clips with more than one file (%s)", len(ambiguous), ambiguous[0])
     if not segments:
-        found = f"no clip of {path.name} below {path.parent} ({len(missing)} listed)"
-        raise BadData(found, "files whose names contain their ids", "correct data.root")
+        seen = sorted({file.path.name for some in files.values() for file in some})[:3]
+        found = f"no clip of {path.name} ({len(missing)} listed, such as {listed[0].id}) below {root}, "
+        found += f"but {', '.join(seen)}" if seen else "and no sound at all"
+        raise BadData(found, f"names such as {FORMS}", "correct data.root")
     return ClipList(tuple(segments), tuple(recordings), tuple(missing))
 
 

@@ -19,11 +19,14 @@ _FORM = 'lines such as --PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"'
 
 @dataclass(frozen=True)
 class Segment:
-    """A listed clip with its `tags` (mids); `start_s` is None if the list does not state it."""
+    """A listed clip with its `tags` (mids); `start_s` is None if the list does not state it. Clips of one `group`, by
+    default of one id, are never in different splits.
+    """
 
     id: str
     start_s: float | None
     tags: tuple[str, ...]
+    group: str | None = None
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Bags of one encoded clip each, with its bytes unchanged: AudioSet, or clips in its form.
+"""Bags of one encoded clip each, with its bytes unchanged: AudioSet, clips in its form, and those of `listed_clips`.
 
 The labels are the display names of all of a clip's tags, or mids without a name. Clips without a file and clips
 that can't be decoded are left out and reported.
@@ -14,14 +14,17 @@ from typing import NamedTuple
 import pyarrow as pa
 import torch
 
+from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audio.decode import read_sound
 from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.parquet import is_audioset
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.files_below import files_below
-from negsift.common.data.parquet_file import open_parquet
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
+from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, listed_clips
+from negsift.common.data.table.sources.shards import is_shard
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut, split_of
 from negsift.common.errors import BadData, BadInput
 
@@ -52,18 +55,6 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     return Source(payload, parts, missing, unit="clips")
 
 
-def is_audioset(source: Path) -> bool:
-    """Whether a folder, a list or a parquet file contains clips. Raises BadData for an unreadable parquet file."""
-    if source.is_dir():
-        first = next((path for path in files_below(source) if path.suffix == ".parquet"), None)
-        return any(source.glob("[!.]*_segments.csv")) or (first is not None and is_audioset(first))
-    if source.suffix != ".parquet":
-        return source.name.endswith("_segments.csv")
-    with open_parquet(source) as opened:
-        schema = opened.schema_arrow
-    return "audio" in schema.names and pa.types.is_struct(schema.field("audio").type)
-
-
 def label_names(vocabulary: Vocabulary) -> Mapping[str, str]:
     """The label of each mid: its display name if that is unique, or else the mid."""
     counts = Counter(vocabulary.classes)
@@ -73,12 +64,27 @@ def label_names(vocabulary: Vocabulary) -> Mapping[str, str]:
 def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     """The lists by split."""
     try:
-        if source.is_dir():
-            return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
-        return {split_of(source): read_clip_list(source)}
+        return _read_lists(source, config)
     except BadData as error:  # the remedy names the keys of `train`; `pool build` has others
         remedy = error.remedy.replace("data.root", "--from").replace("data.audio.train_set", "train_set")
         raise BadData(error.found, error.expected, remedy) from None
+
+
+def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
+    has_list = source.is_dir() and any(source.glob("[!.]*_segments.csv"))
+    first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
+    if config.labels:
+        return listed_clips(Path(config.labels).expanduser(), source, config)
+    if first is not None and is_shard(first) and not has_list and not is_audioset(read_schema(first)):
+        return clips_in_shards(source, config)
+    if source.is_dir():
+        if not has_list and first is None:
+            return clips_by_folder(source)
+        return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
+    own_columns = BuildConfig.columns, BuildConfig.id_column, BuildConfig.label_column
+    if not is_shard(source) and (config.columns, config.id_column, config.label_column) != own_columns:
+        return listed_clips(source, source.parent, config)
+    return {split_of(source): read_clip_list(source)}
 
 
 class TakenClip(NamedTuple):
@@ -92,7 +98,7 @@ class TakenClip(NamedTuple):
 def _taken(clips: ClipList, split: str, names: Mapping[str, str]) -> Iterator[TakenClip]:
     for number, (segment, recording) in enumerate(zip(clips.segments, clips.recordings, strict=True)):
         labels = sorted(names[mid] for mid in segment.tags)
-        row = {"bag_id": clips.ids[number], "labels": labels, "group_id": segment.id, "split": split}
+        row = {"bag_id": clips.ids[number], "labels": labels, "group_id": segment.group or segment.id, "split": split}
         yield TakenClip(row, clips.describe(number), recording)
 
 

@@ -10,7 +10,7 @@ from negsift.common.data.table.sources.columns import require_columns, text_colu
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 
-TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".data")
 EXPECTED = "a CSV in UTF-8 with a header, or a parquet file"
 LEAVE_OUT, THE_REST = "-", "*"
 _HEAD = 1 << 16

@@ -11,13 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
+from negsift.common.data.arrow_files import open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.files_below import files_below
 from negsift.common.data.images import class_folders, images_below, others_below
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.arrow_files import open_rows, read_schema
 from negsift.common.data.table.sources.columns import LABEL, column
 from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
 from negsift.common.data.table.sources.source import BuildConfig, split_of

@@ -22,7 +22,14 @@ from negsift.common.data.table.sources.feature_column import Features, feature_c
 from negsift.common.data.table.sources.labels import LabelReader
 from negsift.common.data.table.sources.shards import DataFile, shards
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source
-from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, read_batches, require_same
+from negsift.common.data.table.sources.tabular_files import (
+    describe_rows,
+    has_bags,
+    is_list,
+    label_reader,
+    read_batches,
+    require_same,
+)
 from negsift.common.errors import BadData
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
@@ -34,7 +41,7 @@ def open_features(source: Path, config: BuildConfig) -> Source:
     numbers.
     """
     files = shards(source)
-    first = _Layout(next(read_batches(files[0].path, config)), config)
+    first = _Layout(next(read_batches(files[0].path, config, name=files[0].name)), config)
     payload, read = (
         Payload("features", config.dtype, (first.width,)),
         functools.partial(_read, config=config, width=first.width),
@@ -56,7 +63,7 @@ def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterato
 
 def _layouts(file: DataFile, config: BuildConfig, width: int) -> Iterator[tuple[pa.Table, "_Layout"]]:
     layout: _Layout | None = None
-    for batch in read_batches(file.path, config):
+    for batch in read_batches(file.path, config, name=file.name):
         if layout is None:
             layout = _Layout(batch, config, label_reader(batch.schema, file.path, config), file.split, width)
         yield batch, layout
@@ -71,8 +78,8 @@ class _Layout:
     ) -> None:  # fmt: skip
         self._config, self._labels, self._split, self._width = config, labels, split, width
         known = text_columns(first.column_names, config)
-        self._listed = "features" in first.column_names and _is_list(first["features"].type)
-        self.nested = self._listed and _is_list(first["features"].type.value_type)
+        self._listed = "features" in first.column_names and is_list(first["features"].type)
+        self.nested = has_bags(first.schema)
         self._columns = [name for name in first.column_names if name not in known]
         numbered = [name for name in self._columns if name in _ROW_NUMBERS or self._counts_rows(first, name)]
         if numbered:
@@ -164,7 +171,3 @@ def _numbers(column: pa.Array, name: str) -> NDArray[Any]:  # Any: integers or f
         raise BadData(f"{found} in column {name!r}", expected, "drop the column or fill it")
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)  # Any: as above
     return values
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

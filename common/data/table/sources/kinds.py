@@ -1,14 +1,18 @@
 """Decides what kind of source is at a path, by its content, and opens it."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
+from negsift.common.data.arrow_files import read_schema
+from negsift.common.data.audioset.clip_files import is_clip
 from negsift.common.data.files_below import files_below
 from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.sources.array_file import ENDINGS
 from negsift.common.data.table.sources.arrays import open_arrays
-from negsift.common.data.table.sources.arrow_files import read_schema
-from negsift.common.data.table.sources.clips import is_audioset, open_clips
+from negsift.common.data.table.sources.clips import open_clips
 from negsift.common.data.table.sources.encoded_images import image_column
 from negsift.common.data.table.sources.features import open_features
 from negsift.common.data.table.sources.images import open_images
@@ -39,22 +43,50 @@ def kind_of(source: Path, config: BuildConfig) -> str:
         raise UnknownName("kind", config.kind, ("auto", *OPENERS))
     if config.kind != "auto":
         return config.kind
-    if is_audioset(source):
+    kind = _kind_of_folder(source, config) if source.is_dir() else _kind_of_file(regular(source))
+    if kind is None:
+        expected = f"one of the kinds {', '.join(OPENERS)}"
+        raise BadData(_describe(source), expected, "convert it; `negsift list sources` says to what")
+    return kind
+
+
+def _kind_of_file(path: Path) -> str | None:
+    if path.name.endswith("_segments.csv"):
         return "audio"
-    if source.is_dir():
-        return _kind_of_folder(source)
-    if is_shard(regular(source)):
-        return "images" if image_column(read_schema(source)) else "features"
-    if is_table(source):
-        return "features"
-    raise BadData(str(source), "a folder, a .csv or a .parquet", "convert it")
+    if is_shard(path):
+        return _kind_of_rows(read_schema(path))
+    return "features" if is_table(path) else None
 
 
-def _kind_of_folder(source: Path) -> str:
-    """Arrays, or files in place of arrays beside the labels of bags, or else images."""
-    first = next((path for path in files_below(source) if is_shard(path)), None)
-    if first is not None:
-        return "images" if image_column(read_schema(first)) else "features"
-    endings = {path.suffix.lower() for path in files_below(source)}
-    labeled = (source / "labels.csv").exists() and not endings & IMAGE_ENDINGS
-    return "arrays" if labeled or not endings.isdisjoint(ENDINGS) else "images"
+def _kind_of_rows(schema: pa.Schema) -> str:
+    if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):
+        return "audio"
+    return "images" if image_column(schema) else "features"
+
+
+def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
+    """By the first rule that a folder fits."""
+    if any(source.glob("[!.]*_segments.csv")):
+        return "audio"
+    files = list(files_below(source))
+    endings = {path.suffix.lower() for path in files}
+    if not endings.isdisjoint(ENDINGS):
+        return "arrays"
+    first = next((path for path in sorted(files) if is_shard(path)), None)
+    if first is not None and not config.labels:
+        return _kind_of_rows(read_schema(first))
+    if any(map(is_clip, files)):
+        return "audio"
+    return "images" if endings & IMAGE_ENDINGS else None
+
+
+def _describe(source: Path) -> str:
+    """What is there: three names, and how many files have which ending."""
+    if not source.is_dir():
+        return f"the file {source}"
+    files = sorted(files_below(source))
+    if not files:
+        return f"no visible file below {source}"
+    counts = Counter(path.suffix or "no ending" for path in files).most_common(4)
+    names = ", ".join(str(path.relative_to(source)) for path in files[:3])
+    return f"{names} below {source}, in all {', '.join(f'{count} of {ending}' for ending, count in counts)}"

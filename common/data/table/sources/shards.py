@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from negsift.common.data.arrow_files import ARROW
 from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.arrow_files import ARROW
 from negsift.common.data.table.sources.source import split_named, split_of
 from negsift.common.errors import BadData
 
 
 class DataFile(NamedTuple):
-    """A file of rows, and the split that its name or its folder's states."""
+    """A file of rows, what ids that are made begin with, and the split that its name or its folder's states."""
 
     path: Path
+    name: str
     split: str | None
 
 
@@ -23,8 +24,8 @@ def shards(source: Path) -> Sequence[DataFile]:
     Raises BadData for a folder without any.
     """
     if not source.is_dir():
-        return [DataFile(source, None)]
-    files = [DataFile(path, _split(path.relative_to(source))) for path in sorted(files_below(source)) if is_shard(path)]
+        return [DataFile(source, source.stem, None)]
+    files = [_file(source, path) for path in sorted(files_below(source)) if is_shard(path)]
     if not files:
         raise BadData(f"no {', '.join(ARROW)} below {source}", "at least one", "correct --from")
     return sorted(files, key=lambda file: SPLITS.index(file.split or SPLITS[0]))
@@ -33,6 +34,11 @@ def shards(source: Path) -> Sequence[DataFile]:
 def is_shard(path: Path) -> bool:
     """Whether a file has rows of Arrow columns. Files of `datasets`' own cache have not those of its data."""
     return path.suffix.lower() in ARROW and not path.name.startswith("cache-")
+
+
+def _file(root: Path, path: Path) -> DataFile:
+    below = path.relative_to(root)
+    return DataFile(path, below.with_suffix("").as_posix(), _split(below))
 
 
 def _split(path: Path) -> str:

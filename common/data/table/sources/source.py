@@ -19,9 +19,9 @@ T = TypeVar("T")
 PART_FILES, _PART_BYTES = 1000, 1 << 28
 
 SOURCES = {
-    "images": "a folder of images per class, or a parquet with a column image or img",
-    "audio": "AudioSet's lists and a folder of clips, its parquet files, or one such list or file",
-    "features": "a CSV or parquet file of features",
+    "images": "a folder of images per class; or parquet or arrow files with a column image or img",
+    "audio": "clips with AudioSet's lists, with labels=LIST, or in a folder per class; rows with a column audio",
+    "features": "a CSV, TSV, parquet or arrow file of features, a folder of shards, svm-light, .mat",
     "arrays": "npy, npz, h5 or pt files, one for each bag, with a list of labels; CLAM's and torchmil's folders",
 }
 
@@ -108,12 +108,14 @@ class Source:
 
 def cut(items: Sequence[T], file_of: Callable[[T], Path]) -> list[Sequence[T]]:
     """The items in pieces for one part each, which depend on nothing but their files."""
-    pieces, start, size = list[Sequence[T]](), 0, 0
+    pieces, start, size, last = list[Sequence[T]](), 0, 0, Path()
     for place, item in enumerate(items):
-        size += regular(file_of(item)).stat().st_size
+        if file_of(item) != last:  # rows of one file stand together
+            last = regular(file_of(item))
+            size += last.stat().st_size
         if place + 1 - start == PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
             pieces.append(items[start : place + 1])
-            start, size = place + 1, 0
+            start, size, last = place + 1, 0, Path()
     return pieces
 
 

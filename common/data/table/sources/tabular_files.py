@@ -6,12 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from negsift.common.data.arrow_files import ARROW, open_rows
 from negsift.common.data.class_names import class_names
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
-from negsift.common.data.table.sources.arrow_files import ARROW, open_rows
 from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns
 from negsift.common.data.table.sources.delimited_text import EXPECTED, TEXT, read_text
 from negsift.common.data.table.sources.labels import LabelReader, is_text
+from negsift.common.data.table.sources.mil_files import MAT, SVM, read_mat, read_svm
 from negsift.common.data.table.sources.source import BuildConfig, split_named
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
@@ -26,16 +27,21 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(tuple(_READERS))
 
 
-def read_batches(path: Path, config: BuildConfig, others: pa.DataType = _NUMBER) -> Iterator[pa.Table]:
-    """The file's rows. In a CSV `others` is the type of columns that are neither ids nor labels nor optional. Raises
-    BadData for a file that is unreadable or empty, lacks the id or label column, or has two columns of one name.
+def read_batches(
+    path: Path, config: BuildConfig, others: pa.DataType = _NUMBER, name: str | None = None
+) -> Iterator[pa.Table]:
+    """The file's rows. In a CSV `others` is the type of columns that are neither ids nor labels nor optional. Rows that
+    are whole bags without ids are called by `name` and their number. Raises BadData for a file that is unreadable or
+    empty, lacks the id or label column, or has two columns of one name.
     """
     rows, source = 0, regular(path)
     read = next((read for ending, read in _READERS.items() if path.name.lower().endswith(ending)), read_text)
     try:
         for batch in read(source, config, others):
+            named = batch if name is None else _with_ids(batch, config, name, rows)
+            require_columns(named.column_names, path, config)
             rows += batch.num_rows
-            yield batch
+            yield named
     except UNREADABLE as error:
         raise unreadable(path, error, EXPECTED) from None
     if not rows:
@@ -94,8 +100,29 @@ def require_same(bag: str, name: str, one: object, other: object) -> None:
 
 def _read_arrow(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
     with open_rows(path) as opened:
-        require_columns(opened.schema.names, path, config)
         yield from opened.batches()
 
 
-_READERS: dict[str, Reader] = {**dict.fromkeys(TEXT, read_text), **dict.fromkeys(ARROW, _read_arrow)}
+def _with_ids(batch: pa.Table, config: BuildConfig, name: str, first: int) -> pa.Table:
+    id = column(batch.column_names, config, ID)
+    if id in batch.column_names or config.id_column != BuildConfig.id_column or not has_bags(batch.schema):
+        return batch
+    ids = [f"{name}-{number:06d}" for number in range(first, first + len(batch))]
+    return batch.append_column(id, pa.array(ids, pa.string()))
+
+
+def has_bags(schema: pa.Schema) -> bool:
+    """Whether a row is a bag, and its `features` a list of lists."""
+    kind = schema.field("features").type if "features" in schema.names else pa.null()
+    return is_list(kind) and is_list(kind.value_type)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type has lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+_READERS: dict[str, Reader] = {
+    **dict.fromkeys(TEXT, read_text), **dict.fromkeys(ARROW, _read_arrow), **dict.fromkeys(SVM, read_svm),
+    **dict.fromkeys(MAT, read_mat),
+}  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.common.data.audioset.clip_files import find_file, index_folder, read_name
+from negsift.common.data.audioset.clip_files import ClipFile, find_file, index_folder, read_name
 from negsift.common.data.audioset.read_clip_lists import read_clip_lists
 from negsift.common.data.audioset.segments import Segment, read_segments
 from negsift.common.errors import BadData
@@ -18,7 +18,8 @@ IDS = st.text("abYZ019-_", min_size=11, max_size=11)
 STARTS = st.integers(0, 600)
 FORMS = (
     "{id}", "Y{id}", "Y{id}_{start:.3f}_{end:.3f}", "{id}_{start:.3f}_{end:.3f}", "{id}_{ms}_{end_ms}", "{id}_{ms}",
-    "Y{id}_{ms}", "{id}_{start}-{end}",
+    "Y{id}_{ms}", "{id}_{start}-{end}", "{id}_{start}", "{id}_{start:06d}", "{id}_{start:.3f}", "{id}_{start}_{end}",
+    "{id}_{start:.3f}-{end:.3f}", "Y{id}_{start:06d}",
 )  # fmt: skip
 SEGMENT = Segment("--PJHxphWEs", 30.0, ("/m/09x0r", "/t/dd00088"))
 LINES = {
@@ -33,7 +34,7 @@ LINES = {
 
 
 def name(form: str, id: str, start: int) -> str:
-    times = {"start": start, "end": start + 10, "ms": start * 1000, "end_ms": (start + 10) * 1000}
+    times: dict[str, int] = {"start": start, "end": start + 10, "ms": start * 1000, "end_ms": (start + 10) * 1000}
     return form.format(id=id, **times)
 
 
@@ -67,16 +68,20 @@ def test_other_lists_are_reported_with_the_line(text: str, message: str, tmp_pat
 
 
 @given(IDS, STARTS, st.sampled_from(FORMS), st.sampled_from([".wav", ".FLAC", ".ogg", ".opus", ".mp3"]))
-def test_names_tell_id_and_start_whatever_the_id(id: str, start: int, form: str, ending: str) -> None:
-    found = read_name(Path("folder") / (name(form, id, start) + ending))
-    assert found in [(id, float(start)), (id, None)]
-    assert (found[1] is None) == (form in ("{id}", "Y{id}"))  # type: ignore[index]  # it is a pair
+def test_a_clip_is_found_by_id_and_start_whatever_the_id(id: str, start: int, form: str, ending: str) -> None:
+    stem = name(form, id, start)
+    files: dict[str, list[ClipFile]] = {}
+    for read, number in read_name(stem):
+        files.setdefault(read, []).append(ClipFile(Path("folder") / (stem + ending), number))
+    assert find_file(Segment(id, float(start), ()), files) == (Path("folder") / (stem + ending), "")
+    later = find_file(Segment(id, start + 700.0, ()), files)[0]
+    assert (later is None) == (form not in ("{id}", "Y{id}"))
 
 
-@given(IDS, st.text("abY019-_.", max_size=9))
-def test_names_of_other_lengths_are_not_clips(id: str, more: str) -> None:
-    found = read_name(Path(id + "x" + more + ".wav"))
-    assert found is None or found[0] in (id, (id + "x")[1:])
+@given(IDS, st.text("abY019-_.", min_size=1, max_size=9))
+def test_a_longer_name_is_another_clips(id: str, more: str) -> None:
+    assert all(read in (id + "x" + more)[: len(id) + 1 + len(more)] for read, _ in read_name(id + "x" + more))
+    assert id not in dict(read_name(id + "x" + more))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -105,6 +110,40 @@ def test_one_of_two_files_for_an_id_is_used_and_reported(tmp_path: Path) -> None
         (tmp_path / f"{SEGMENT.id}{ending}").touch()
     found, remark = find_file(SEGMENT, index_folder(tmp_path))
     assert (found, remark) == (tmp_path / f"{SEGMENT.id}.flac", f"{SEGMENT.id}.flac used, {SEGMENT.id}.mp3 ignored")
+
+
+def test_a_file_named_by_a_listed_id_is_that_clips_alone(tmp_path: Path) -> None:
+    for stem in ("dog_barking_0012", "dog_barking_0013"):
+        (tmp_path / f"{stem}.wav").touch()
+    files, listed = index_folder(tmp_path), {"dog_barking", "dog_barking_0012"}
+    assert find_file(Segment("dog_barking_0012", 0.0, ()), files, listed)[0] == tmp_path / "dog_barking_0012.wav"
+    assert find_file(Segment("dog_barking", 12.0, ()), files, listed) == (
+        None,
+        "only dog_barking_0013.wav, another segment",
+    )
+    assert find_file(Segment("dog_barking", 13.0, ()), files, listed)[0] == tmp_path / "dog_barking_0013.wav"
+
+
+def test_an_exact_name_comes_before_one_with_a_start(tmp_path: Path) -> None:
+    for stem in (SEGMENT.id, f"{SEGMENT.id}_30000"):
+        (tmp_path / f"{stem}.wav").touch()
+    found, remark = find_file(SEGMENT, index_folder(tmp_path))
+    assert (found, remark) == (tmp_path / f"{SEGMENT.id}.wav", f"{SEGMENT.id}.wav used, {SEGMENT.id}_30000.wav ignored")
+
+
+OWN = ["airport{}_{:04}", "dog_barkin{}_{:04}", "unit01{}clip_{:04}", "unit{}_{}-2", "take.{}.v{}", "{}_{}_{:.0f}_7"]
+
+
+@pytest.mark.parametrize("form", OWN)
+def test_own_ids_of_any_form_are_found(form: str, tmp_path: Path) -> None:
+    ids = [form.format(part, number, number) for part in "ab" for number in range(4)]
+    for number, id in enumerate(ids):
+        (tmp_path / f"{id}.flac").write_bytes(encoded_clip(number))
+    for part, name in (("a", "balanced_train"), ("b", "eval")):
+        lines = [f'{id}, 0.000, 10.000, "dog"' for id in ids if id in [form.format(part, n, n) for n in range(4)]]
+        (tmp_path / f"{name}_segments.csv").write_text("\n".join(lines))
+    train, test = read_clip_lists(tmp_path, "balanced")
+    assert [*train.ids, *test.ids] == ids
 
 
 @pytest.mark.parametrize("id", ["clip 1", "Yes", "a-much-longer-id_0001"])
@@ -233,7 +272,10 @@ def test_a_folder_with_no_clip_of_the_list_is_reported(tmp_path: Path) -> None:
     write_list(tmp_path / "balanced_train_segments.csv", range(5))
     write_list(tmp_path / "eval_segments.csv", range(5))
     (tmp_path / "unrelated.wav").touch()
-    with pytest.raises(BadData, match=r"no clip of balanced_train_segments.csv below .*5 listed"):
+    with pytest.raises(
+        BadData,
+        match=r"no clip of balanced_train_segments.csv \(5 listed, such as .*below .*, but unrelated.wav; .*ID_000030.wav",
+    ):
         read_clip_lists(tmp_path, "balanced")
 
 

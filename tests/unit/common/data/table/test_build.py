@@ -370,9 +370,9 @@ def test_files_of_other_kinds_beside_labels_are_named(tmp_path: Path) -> None:
     source = arrays(tmp_path)
     (source / "a.npy").rename(source / "a.pkl")
     (source / "b.npz").rename(source / "b.pkl")
-    with pytest.raises(
-        BadData, match=r"no .npy, .npz, .*below .*arrays \(it has .pkl\); expected one file for each bag"
-    ):
+    with pytest.raises(BadData, match=r"no .npy, .npz, .*below .*arrays \(it has .pkl\); expected one file for each"):
+        built(source, kind="arrays")
+    with pytest.raises(BadData, match="a.pkl, b.pkl, labels.csv below .*, in all 2 of .pkl, 1 of .csv; .*kinds images"):
         built(source)
 
 
@@ -384,7 +384,7 @@ def test_images_in_folders_of_classes_may_have_labels_beside_them(tmp_path: Path
 @pytest.mark.parametrize("name", ["missing", "text.txt"])
 def test_a_source_of_an_unknown_kind_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.txt").write_text("")
-    with pytest.raises(BadData, match="no file at|expected a folder, a .csv or a .parquet"):
+    with pytest.raises(BadData, match="no file at|the file .*text.txt; expected one of the kinds images, audio"):
         built(tmp_path / name)
 
 

@@ -23,7 +23,7 @@ class ArrowRows:
     opened: pq.ParquetFile | pa.RecordBatchReader | pa.RecordBatchFileReader
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows in order, some of the columns or all; text by codes as text. Every batch has been validated."""
+        """The rows in order, some of the columns or all; codes as their text. Every batch has been validated."""
         if isinstance(self.opened, pq.ParquetFile):
             tables = (pa.Table.from_batches([batch]) for batch in self.opened.iter_batches(_ROWS, columns=columns))
         else:
@@ -68,7 +68,10 @@ def _each(opened: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[p
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    for place, name in enumerate(table.column_names):
+    for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
+        if isinstance(kind, pa.BaseExtensionType):
+            storage = pa.chunked_array([chunk.storage for chunk in table[name].chunks], kind.storage_type)
+            table = table.set_column(place, name, storage)
         if pa.types.is_dictionary(table[name].type):
             table = table.set_column(place, name, table[name].cast(table[name].type.value_type))
     return table

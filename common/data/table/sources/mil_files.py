@@ -1,0 +1,118 @@
+"""Reads the classic benchmarks of multiple-instance learning (musk, fox, tiger, elephant): svm-light and MATLAB files.
+
+Their rows are instances in any order; those of a bag are put together, bags in the order of their first instance.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from negsift.common.data.table.sources.array_file import MOST_BYTES
+from negsift.common.data.table.sources.columns import ID, LABEL, column, require_columns
+from negsift.common.data.table.sources.delimited_text import spread
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData
+
+SVM, MAT = (".svm", ".svmlight", ".libsvm"), (".mat",)
+_MIL_HEAD = ("-", "bag_id", "label")
+_MAT_NAMES = {"bag_ids": ID, "bag_id": ID, "labels": LABEL, "label": LABEL}
+_QID = re.compile(r"\s*qid:(\S+)")
+
+
+def read_svm(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
+    """Lines such as `3:17:1 1:0.5 9:2`, of instance 3 of bag 17 with label 1 (`columns` names other heads), or such as
+    `1 qid:17 1:0.5`. Raises BadData for other lines.
+    """
+    from sklearn.datasets import load_svmlight_file  # imported here: only these files need it
+
+    heads, rows = list[dict[str, str]](), list[str]()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        head, _, rest = line.partition("#")[0].strip().partition(" ")
+        if head:
+            bag = _QID.match(rest)
+            heads.append(_head(head, bag[1] if bag else None, path, number, config))
+            rows.append("0 " + (rest[bag.end() :] if bag else rest))
+    if not rows:
+        return
+    try:
+        sparse, _ = load_svmlight_file(io.BytesIO("\n".join(rows).encode()), zero_based="auto")
+    except ValueError as error:
+        raise BadData(f"{path} unreadable ({error})", "lines of svm-light, such as 3:17:1 1:0.5", "repair it") from None
+    require_columns(list(heads[0]), path, config)
+    yield _table({name: [head[name] for head in heads] for name in heads[0]}, _dense(sparse, path), config)
+
+
+def read_mat(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
+    """`bag_ids`, `labels` and `features`, a row for each instance, from a MATLAB file before 7.3. Raises BadData for
+    others.
+    """
+    import scipy.io  # imported here: only these files need it
+
+    try:
+        for name, shape, _ in scipy.io.whosmat(path):
+            _require_size(int(np.prod(shape, dtype=np.float64)), f"{name} in {path}")
+        held: dict[str, Any] = scipy.io.loadmat(path, verify_compressed_data_integrity=True)  # Any: arrays
+    except (ValueError, TypeError, NotImplementedError, OSError, KeyError) as error:
+        raise BadData(f"{path} unreadable ({error})", "a MATLAB file before 7.3", "save it with -v7") from None
+    columns = {column([], config, _MAT_NAMES.get(name, "")) if name in _MAT_NAMES else name: np.ravel(held[name])
+               for name in held if name in (*_MAT_NAMES, config.id_column, config.label_column)}  # fmt: skip
+    features = held.get(config.key or "features")
+    if features is None:
+        names = ", ".join(name for name in held if name[:2] != "__")
+        raise BadData(
+            f"no array {config.key or 'features'!r} in {path} (it has {names})", "features (n, D)", "key=NAME"
+        )
+    require_columns(list(columns), path, config)
+    yield _table(columns, _dense(features, path), config)
+
+
+def _head(head: str, bag: str | None, path: Path, number: int, config: BuildConfig) -> dict[str, str]:
+    """What stands before the features of a line."""
+    if bag is not None:
+        return {column([], config, ID): bag, column([], config, LABEL): head}
+    parts = head.split(":")
+    if len(parts) != len(config.columns or _MIL_HEAD):
+        found = f"{head!r:.40} in line {number} of {path}"
+        raise BadData(found, "INSTANCE:BAG:LABEL, or LABEL qid:BAG", "name its parts: columns=bag_id,label")
+    names = spread(config.columns or _MIL_HEAD, len(parts), path)
+    return {name: part for name, part in zip(names, parts, strict=True) if name[0] != "-"}
+
+
+def _dense(features: Any, path: Path) -> NDArray[Any]:  # Any: an array, or one of scipy's sparse ones
+    _require_size(int(np.prod(features.shape, dtype=np.float64)), str(path))
+    dense: NDArray[Any] = np.asarray(features.toarray() if hasattr(features, "toarray") else features)
+    if dense.ndim != 2 or dense.dtype.kind not in "iuf" or not dense.size:
+        raise BadData(f"features {dense.dtype}{dense.shape} in {path}", "real numbers (n, D)", "repair it")
+    return dense
+
+
+def _require_size(numbers: int, what: str) -> None:
+    if numbers * 8 > MOST_BYTES:
+        raise BadData(
+            f"{numbers:,} numbers for {what}", f"at most {MOST_BYTES // 8:,}", "divide it, or make a Parquet file"
+        )
+
+
+def _table(columns: Mapping[str, Any], features: NDArray[Any], config: BuildConfig) -> pa.Table:  # Any: as read
+    arrays = {name: pa.array(_whole(np.asarray(values))) for name, values in columns.items()}
+    lengths = {len(features), *map(len, arrays.values())}
+    if len(lengths) > 1:
+        raise BadData(
+            f"columns of {', '.join(map(str, sorted(lengths)))} rows", "a row for each instance", "correct it"
+        )
+    flat = pa.array(np.ascontiguousarray(features).ravel())
+    table = pa.table(arrays | {"features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1])})
+    ids = table[column(table.column_names, config, ID)].to_pylist()
+    first = {id: place for place, id in reversed(list(enumerate(ids)))}
+    return table.take(np.argsort([first[id] for id in ids], kind="stable"))
+
+
+def _whole(values: NDArray[Any]) -> NDArray[Any]:  # Any: of the file's dtype
+    """Whole numbers that MATLAB keeps as fractions, as whole numbers."""
+    return values.astype(np.int64) if values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0) else values

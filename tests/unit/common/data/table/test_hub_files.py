@@ -1,0 +1,141 @@
+"""What Hugging Face's `datasets` writes: shards of Parquet, `save_to_disk`, its class names and hidden classes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Array2D, ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value
+
+from negsift.common.data.table.bags import open_pool
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData
+from tests.unit.clips import SMALL, encoded_clip
+from tests.unit.sources import bags, built, png
+
+CLASSES = ["cat", "dog"]
+SPLITS = {"train": 12, "validation": 4, "test": 5}
+
+
+def images(count: int, label: Any = None) -> Dataset:
+    rows = {"image": [{"bytes": png(number), "path": None} for number in range(count)]}
+    features = Features({"image": Image(), "label": label or ClassLabel(names=CLASSES)})
+    return Dataset.from_dict(rows | {"label": [number % 2 for number in range(count)]}, features=features)
+
+
+def sounds(count: int) -> Dataset:
+    rows = {"audio": [{"bytes": encoded_clip(number), "path": f"{number}.flac"} for number in range(count)]}
+    # The columns that Audio() makes of encoded files; making them by Audio() needs torchcodec.
+    return Dataset.from_dict(rows | {"category": [CLASSES[number % 2] for number in range(count)]})
+
+
+def vectors(count: int) -> Dataset:
+    rows = {"features": [[[number, row] for row in range(1 + number % 3)] for number in range(count)]}
+    kind = {"features": Sequence(Sequence(Value("float32"))), "label": ClassLabel(names=CLASSES)}
+    return Dataset.from_dict(rows | {"label": [number % 2 for number in range(count)]}, features=Features(kind))
+
+
+def matrices(count: int) -> Dataset:
+    rows = {"features": [np.full((3, 2), number, np.float32) for number in range(count)], "label": [0] * count}
+    return Dataset.from_dict(rows, features=Features({"features": Array2D((3, 2), "float32"), "label": Value("int64")}))
+
+
+MAKERS = {"images": images, "sounds": sounds, "vectors": vectors, "matrices": matrices}
+
+
+def hub(root: Path, kind: str) -> Path:
+    """As on the hub: data/SPLIT-NUMBER-of-COUNT.parquet."""
+    (root / "hub" / "data").mkdir(parents=True)
+    for split, count in SPLITS.items():
+        whole = MAKERS[kind](count)
+        for number in range(2):
+            name = f"{split}-{number:05d}-of-00002.parquet"
+            whole.shard(2, number, contiguous=True).to_parquet(root / "hub" / "data" / name)
+    (root / "hub" / "README.md").write_text("---\n")
+    return root / "hub"
+
+
+def converted(root: Path, kind: str) -> Path:
+    """As in the hub's own conversion: CONFIG/SPLIT/NUMBER.parquet."""
+    for split, count in SPLITS.items():
+        (root / "hub" / "default" / split).mkdir(parents=True)
+        MAKERS[kind](count).to_parquet(root / "hub" / "default" / split / "0000.parquet")
+    return root / "hub"
+
+
+def saved(root: Path, kind: str) -> Path:
+    DatasetDict({split: MAKERS[kind](count) for split, count in SPLITS.items()}).save_to_disk(
+        root / "hub", num_shards={"train": 2, "validation": 1, "test": 1}
+    )
+    return root / "hub"
+
+
+def by_split(found: list[dict[str, Any]]) -> dict[str, int]:
+    return {split: sum(bag["split"] == split for bag in found) for split in ("train", "val", "test")}
+
+
+@pytest.mark.parametrize("layout", [hub, converted, saved])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_folder_of_shards_is_one_source_with_splits(layout: Any, kind: str, tmp_path: Path) -> None:
+    audio = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames, "label_column": "category"}
+    found = built(layout(tmp_path, kind), **(audio if kind == "sounds" else {}))
+    assert by_split(found) == {"train": 12, "val": 4, "test": 5}
+    if kind == "vectors":
+        train = [bag for bag in found if bag["split"] == "train"]
+        assert [bag["features"][0][0] for bag in train] == list(range(12))
+        assert [bag["labels"] for bag in train] == [[CLASSES[number % 2]] for number in range(12)]
+    if kind == "sounds":
+        assert {bag["audio"]["bytes"] for bag in found} == {encoded_clip(number) for number in range(12)}
+    if kind == "images":
+        assert {tuple(bag["labels"]) for bag in found} == {("cat",), ("dog",)}
+    if kind == "matrices":
+        assert all(bag["features"] == [bag["features"][0]] * 3 for bag in found)
+
+
+def test_one_saved_dataset_is_a_source(tmp_path: Path) -> None:
+    vectors(7).select([5, 1, 3]).save_to_disk(tmp_path / "saved")
+    assert [bag["features"][0][0] for bag in built(tmp_path / "saved")] == [5, 1, 3]
+
+
+@pytest.mark.parametrize("layout", [hub, saved])
+def test_the_hidden_class_is_unlabeled(layout: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(count: int) -> Dataset:
+        return images(count).map(
+            lambda row, number: {"label": -1 if number % 4 == 0 else number % 2}, with_indices=True
+        )
+
+    monkeypatch.setitem(MAKERS, "images", hidden)
+    found = [bag["labels"] for bag in built(layout(tmp_path, "images")) if bag["split"] == "train"]
+    assert (found.count(None), found.count(["cat"]), found.count(["dog"])) == (3, 3, 6)
+
+
+@pytest.mark.parametrize("kind", [Sequence(ClassLabel(names=[*CLASSES, "owl"])), [ClassLabel(names=[*CLASSES, "owl"])]])
+def test_lists_of_classes_keep_their_names(kind: Any, tmp_path: Path) -> None:
+    rows = {"image": [{"bytes": png(number), "path": None} for number in range(9)]}
+    labels = [[number % 3] if number % 2 else [0, 2] for number in range(9)]
+    features = Features({"image": Image(), "labels": kind})
+    Dataset.from_dict(rows | {"labels": labels}, features=features).save_to_disk(tmp_path / "saved")
+    found = {bag["instances"][0]["bytes"]: bag["labels"] for bag in built(tmp_path / "saved")}
+    names = [*CLASSES, "owl"]
+    assert found == {png(number): sorted(names[label] for label in labels[number]) for number in range(9)}
+
+
+def test_images_that_are_paths_alone_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png(0))
+    rows = {"image": [{"bytes": None, "path": str(tmp_path / "x.png")}] * 4, "label": [0, 1, 0, 1]}
+    features = Features({"image": Image(decode=False), "label": Value("int64")})
+    (tmp_path / "hub").mkdir()
+    Dataset.from_dict(rows, features=features).data.table.to_pandas().to_parquet(tmp_path / "hub" / "train.parquet")
+    with pytest.raises(BadData, match=r"4 of 4 images missing or unusable \(first: .*no image, but the path '/"):
+        built(tmp_path / "hub")
+
+
+def test_every_shard_is_a_bag_once_whatever_the_order_of_files(tmp_path: Path) -> None:
+    source = hub(tmp_path, "vectors")
+    manifest = build_table(tmp_path / "one", source, BuildConfig())
+    assert (manifest.rows, len(open_pool(tmp_path / "one", "dog"))) == (21, 6)
+    assert len({bag["bag_id"] for bag in bags(tmp_path / "one")}) == 21
+    assert read_manifest(Location.of(tmp_path / "one")).left_out == ()

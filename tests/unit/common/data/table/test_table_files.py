@@ -1,0 +1,148 @@
+"""Tables of features in every form: separators, endings, types of labels, and the classic benchmarks."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+import scipy.sparse
+
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.sources import mil_files
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.errors import BadData
+from tests.unit.sources import bags, built
+
+ROWS = "bag_id,label,x,y\na,cat,1,2\na,cat,3,4\nb,dog,5,6\n"
+FRAME = pd.DataFrame({"bag_id": ["a", "a", "b"], "label": ["cat", "cat", "dog"], "x": [1.0, 3, 5], "y": [2.0, 4, 6]})
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "bags.csv": lambda path: path.write_text(ROWS),
+    "BAGS.CSV": lambda path: path.write_text(ROWS),
+    "bags.tsv": lambda path: path.write_text(ROWS.replace(",", "\t")),
+    "bags.csv.gz": lambda path: path.write_bytes(gzip.compress(ROWS.encode())),
+    "bags.TSV.GZ": lambda path: path.write_bytes(gzip.compress(ROWS.replace(",", "\t").encode())),
+    "bags.parquet": lambda path: FRAME.to_parquet(path),
+    "BAGS.PARQUET": lambda path: FRAME.to_parquet(path),
+    "coded.parquet": lambda path: FRAME.astype({"bag_id": "category", "label": "category"}).to_parquet(path),
+    "bags.feather": lambda path: FRAME.to_feather(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_table_is_read_in_every_form(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path / name)
+    found = built(tmp_path / name)
+    assert [(bag["bag_id"], bag["labels"], bag["features"]) for bag in found] == [
+        ("a", ["cat"], [[1, 2], [3, 4]]), ("b", ["dog"], [[5, 6]]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_numbers_beside_missing_labels_are_whole(ending: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"bag_id": list("abc"), "label": [1.0, np.nan, 0.0], "x": [1.0, 2, 3]})
+    path = tmp_path / f"bags.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    assert [bag["labels"] for bag in built(path)] == [["1"], None, ["0"]]
+
+
+def test_a_number_with_and_without_a_point_is_one_class(tmp_path: Path) -> None:
+    (tmp_path / "bags.csv").write_text("bag_id,label,x\na,0.0,1\nb,1.0,1\nc,1,1\nd,1.5,1\n")
+    assert [bag["labels"] for bag in built(tmp_path / "bags.csv")] == [["0"], ["1"], ["1"], ["1.5"]]
+
+
+MUSK = "MUSK-188,188_1+1,42,-198,-109,1.\nMUSK-188,188_1+2,42,-191,-142,1.\nNON-MUSK-1,1_1,3,4,5,0.\n"
+
+
+def test_musk_as_uci_has_it(tmp_path: Path) -> None:
+    (tmp_path / "clean1.data").write_text(MUSK)
+    found = built(tmp_path / "clean1.data", columns=("bag_id", "-", "*", "label"))
+    assert [(bag["bag_id"], bag["labels"], bag["features"]) for bag in found] == [
+        ("MUSK-188", ["1"], [[42, -198, -109], [42, -191, -142]]), ("NON-MUSK-1", ["0"], [[3, 4, 5]]),
+    ]  # fmt: skip
+
+
+def test_musk_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "musk1.csv").write_text("1,1,42,-198\n1,1,43,-191\n0,2,1,2\n")
+    found = built(tmp_path / "musk1.csv", columns=("label", "bag_id", "*"))
+    assert [(bag["bag_id"], bag["labels"], len(bag["features"])) for bag in found] == [("1", ["1"], 2), ("2", ["0"], 1)]
+
+
+@pytest.mark.parametrize("columns", [("bag_id", "label"), ("bag_id", "*", "*"), ("bag_id", *"-----", "label", "*")])
+def test_columns_of_another_number_are_reported(columns: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "clean1.data").write_text(MUSK)
+    with pytest.raises(BadData, match="6 columns in .*clean1.data, and columns=bag_id,.*expected a name for each"):
+        built(tmp_path / "clean1.data", columns=columns)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# fox\n0:7:-1 1:0.5 2:0.25\n1:8:1 1:0.1\n2:7:-1 2:4  # in any order\n",
+        "-1 qid:7 1:0.5 2:0.25\n1 qid:8 1:0.1\n-1 qid:7 2:4\n",
+    ],
+)
+def test_fox_in_svm_light(text: str, tmp_path: Path) -> None:
+    (tmp_path / "fox.svm").write_text(text)
+    assert [(bag["bag_id"], bag["labels"], bag["features"]) for bag in built(tmp_path / "fox.svm")] == [
+        ("7", ["-1"], [[0.5, 0.25], [0, 4]]), ("8", ["1"], [[np.float32(0.1), 0]]),
+    ]  # fmt: skip
+
+
+def test_the_heads_of_svm_light_may_have_another_order(tmp_path: Path) -> None:
+    (tmp_path / "fox.svm").write_text("7:-1 1:0.5\n8:1 1:0.25\n")
+    with pytest.raises(BadData, match="'7:-1' in line 1 of .*fox.svm; expected INSTANCE:BAG:LABEL, or LABEL qid:BAG"):
+        built(tmp_path / "fox.svm")
+    assert [bag["labels"] for bag in built(tmp_path / "fox.svm", columns=("bag_id", "label"))] == [["-1"], ["1"]]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_fox_in_matlabs_form(sparse: bool, tmp_path: Path) -> None:
+    features = np.array([[0.5, 0], [1, 0], [0, 2]])
+    content: dict[str, Any] = {"bag_ids": [1, 2, 1], "labels": [-1, 1, -1]}
+    content["features"] = scipy.sparse.csc_matrix(features) if sparse else features
+    scipy.io.savemat(tmp_path / "fox.mat", content, do_compression=True)
+    assert [(bag["bag_id"], bag["labels"], bag["features"]) for bag in built(tmp_path / "fox.mat")] == [
+        ("1", ["-1"], [[0.5, 0], [0, 2]]), ("2", ["1"], [[1, 0]]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"bag_ids": [1], "labels": [1], "x": np.eye(1)}, r"no array 'features' in .*fox.mat \(it has bag_ids, labels, x\)"),
+        ({"bag_ids": [1], "features": np.eye(1)}, "without column label"),
+        ({"bag_ids": [1, 2], "labels": [1], "features": np.eye(1)}, "columns of 1, 2 rows; expected a row for each"),
+        ({"bag_ids": [1], "labels": [1], "features": "text"}, "fox.mat; expected real numbers"),
+        ({"bag_ids": [1], "labels": [1], "features": np.zeros((9, 9))}, "81 numbers for features in .*; expected at most 64"),
+    ],
+)  # fmt: skip
+def test_other_files_of_matlab_are_reported(
+    content: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mil_files, "MOST_BYTES", 512)
+    scipy.io.savemat(tmp_path / "fox.mat", content)
+    with pytest.raises(BadData, match=message):
+        built(tmp_path / "fox.mat")
+
+
+def test_a_huge_number_of_a_feature_is_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "fox.svm").write_text("0:7:-1 1:0.5\n1:8:1 2000000000:1\n")
+    with pytest.raises(BadData, match=r"[34],000,000,0\d\d numbers for .*fox.svm; expected at most"):
+        built(tmp_path / "fox.svm")
+
+
+def test_a_damaged_gzip_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "bags.csv.gz").write_bytes(gzip.compress(ROWS.encode() * 99)[:-40])
+    with pytest.raises(BadData, match="bags.csv.gz unreadable"):
+        built(tmp_path / "bags.csv.gz")
+
+
+def test_bags_without_instances_are_left_out_of_a_table(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"bag_id": ["a", "b", "c"], "label": [0, 1, 1], "features": [[[1.0]], [], [[2.0]]]})
+    frame.to_parquet(tmp_path / "bags.parquet")
+    made = build_table(tmp_path / "table", tmp_path / "bags.parquet", BuildConfig())
+    assert ([bag["bag_id"] for bag in bags(tmp_path / "table")], made.left_out) == (["a", "c"], ("b: no instances",))
