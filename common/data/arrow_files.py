@@ -32,7 +32,7 @@ class ArrowRows:
             )
         for table in tables:
             table.validate(full=True)
-            yield _plain(table)
+            yield plain(table)
 
 
 @contextmanager
@@ -67,7 +67,8 @@ def _each(opened: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[p
     return iter(opened)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
+    """The table without codes and without types of a library's own."""
     for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
         if isinstance(kind, pa.BaseExtensionType):
             storage = pa.chunked_array([chunk.storage for chunk in table[name].chunks], kind.storage_type)

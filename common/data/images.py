@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -131,6 +132,13 @@ def decode_image(source: Path | BinaryIO, height: int, width: int) -> NDArray[np
     """An image as (3, height, width) uint8, upright and resized. Raises one of `UNDECODABLE` for a damaged file."""
     with Image.open(source) as image:
         return _pixels(image, height, width)
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """Height and width of an upright image. Raises one of `UNDECODABLE` for a damaged file."""
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = ImageOps.exif_transpose(image).size
+    return height, width
 
 
 def _pixels(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:

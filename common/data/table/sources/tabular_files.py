@@ -31,8 +31,8 @@ def read_batches(
     path: Path, config: BuildConfig, others: pa.DataType = _NUMBER, name: str | None = None
 ) -> Iterator[pa.Table]:
     """The file's rows. In a CSV `others` is the type of columns that are neither ids nor labels nor optional. Rows that
-    are whole bags without ids are called by `name` and their number. Raises BadData for a file that is unreadable or
-    empty, lacks the id or label column, or has two columns of one name.
+    are whole bags, or lone instances, without ids are called by `name` and their number. Raises BadData for a file that
+    is unreadable or empty, lacks the id or label column, or has two columns of one name.
     """
     rows, source = 0, regular(path)
     read = next((read for ending, read in _READERS.items() if path.name.lower().endswith(ending)), read_text)
@@ -105,10 +105,14 @@ def _read_arrow(path: Path, config: BuildConfig, others: pa.DataType) -> Iterato
 
 def _with_ids(batch: pa.Table, config: BuildConfig, name: str, first: int) -> pa.Table:
     id = column(batch.column_names, config, ID)
-    if id in batch.column_names or config.id_column != BuildConfig.id_column or not has_bags(batch.schema):
+    if id in batch.column_names or config.id_column != BuildConfig.id_column or not _has_features(batch.schema):
         return batch
     ids = [f"{name}-{number:06d}" for number in range(first, first + len(batch))]
     return batch.append_column(id, pa.array(ids, pa.string()))
+
+
+def _has_features(schema: pa.Schema) -> bool:
+    return "features" in schema.names and is_list(schema.field("features").type)
 
 
 def has_bags(schema: pa.Schema) -> bool:
