@@ -17,6 +17,7 @@ def add_pool_commands(commands: Any) -> None:  # Any: argparse keeps its type pr
     build.add_argument("out", metavar="OUT", help="folder or URI of the table")
     build.add_argument("--from", type=a_path, required=True, dest="source", metavar="SOURCE", help="folder or file")
     build.add_argument("--append", action="store_true", help="add to the table at OUT, as its next version")
+    build.add_argument("--workers", type=int, metavar="N", help="read the files by N tasks on Ray (in this process)")
     build.take_settings("build-keys")
     build.set_defaults(do=_build)
     inspect = below.add_parser("inspect", help="print what one holds")
@@ -31,7 +32,12 @@ def _build(arguments: argparse.Namespace) -> None:
     config = configured(BuildConfig(), arguments)
     from negsift.common.data.table.build import build_table  # not before the settings are known to be usable
 
-    build_table(arguments.out, arguments.source, config, arguments.append)
+    run = None
+    if arguments.workers is not None:
+        from negsift.deploy.parts_on_ray import parts_on_ray
+
+        run = parts_on_ray(arguments.workers)
+    build_table(arguments.out, arguments.source, config, arguments.append, run)
     _print_table(arguments.out)
 
 

@@ -36,10 +36,17 @@ class FaintImages:
         if image.mode[0] == "I" and np.asarray(image).max() < _FAINT:
             self._count, self._first = self._count + 1, self._first or name
 
+    @property
+    def remark(self) -> str:
+        """How many there were; empty for none."""
+        if not self._count:
+            return ""
+        return (
+            f"{self._count} images of 16 bits have no value above 4,095 (such as {self._first}) and will be nearly "
+            "black; if they are of 12 bits, multiply their values by 16"
+        )
+
     def report(self) -> None:
         """Say once how many there were."""
-        if self._count:
-            log.warning(
-                "%d images of 16 bits have no value above 4,095 (such as %s) and will be nearly black; if they are of "
-                "12 bits, multiply their values by 16", self._count, self._first,
-            )  # fmt: skip
+        if self.remark:
+            log.warning(self.remark)

@@ -11,11 +11,12 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, versions
 from negsift.common.data.table.part import PartWriter, WrittenPart
 from negsift.common.data.table.sources.kinds import open_source
-from negsift.common.data.table.sources.source import BuildConfig, Part, Source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput
 
 log = logging.getLogger(__name__)
+_SHOWN = 3
 RunParts = Callable[[PartWriter, Mapping[int, Part]], Iterator[tuple[int, WrittenPart]]]
 """Has parts written, each under its number, and yields them in any order."""
 
@@ -62,6 +63,8 @@ def _write(writer: TableWriter, source: Source, config: BuildConfig, run: RunPar
     for number, written in tqdm(run(writer.parts, missing), "parts", len(missing), disable=None, leave=False):
         writer.take(number, written)
         notes.note(source.parts[number], written)
+    for remark in [remark for written in writer.taken for remark in written.remarks][:_SHOWN]:
+        log.warning("%s", remark)
     groups = [group for written in writer.taken for file in written.files for group in file.groups]
     kept = sum(group.rows if source.unit == "bags" else group.instances for group in groups)
     _require_most(source, kept, [*source.missing, *(line for written in writer.taken for line in written.left_out)])
@@ -74,6 +77,8 @@ def _add(writer: TableWriter, source: Source) -> None:
         if isinstance(piece, pa.Table):
             writer.add_images(piece)
             images += piece.num_rows
+        elif isinstance(piece, Remark):
+            log.warning("%s", piece)
         else:
             lines.append(piece)
     _require_most(source, images, lines)

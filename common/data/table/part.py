@@ -11,15 +11,19 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import TableFile
 from negsift.common.data.table.row_group_writer import RowGroupWriter
 from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.sources.source import Remark
 
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """The files of a part, the labels in them, and a line for everything left out. Without a bag there are no files."""
+    """The files of a part, the labels in them, a line for everything left out, and remarks. Without a bag there are no
+    files.
+    """
 
     files: tuple[TableFile, ...]
     classes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,15 @@ class PartWriter:
         that don't fit the schema; then none of its files is left.
         """
         writer = RowGroupWriter(self.location, self.payload, self.limit_bytes, f"{self.prefix}-{number:05d}")
-        classes, left_out = set[str](), list[str]()
+        classes, left_out, remarks = set[str](), list[str](), list[str]()
         with ExitStack() as undo:
             undo.callback(writer.discard, ())
             for piece in pieces:
                 if isinstance(piece, str):
-                    left_out.append(piece)
+                    (remarks if isinstance(piece, Remark) else left_out).append(piece)
                     continue
                 writer.add(piece)
                 classes |= set(pc.unique(pc.list_flatten(piece["labels"])).to_pylist())
             files = writer.finish()
             undo.pop_all()
-        return WrittenPart(files, tuple(sorted(classes)), (*left_out, *writer.left_out))
+        return WrittenPart(files, tuple(sorted(classes)), (*left_out, *writer.left_out), tuple(remarks))

@@ -44,7 +44,7 @@ class PartNotes:
             files = tuple(table_file(content) for content in noted["files"])
             check_files(self._location, files, self._payload)
             self._made.add(name)
-            return WrittenPart(files, tuple(noted["classes"]), tuple(noted["left_out"]))
+            return WrittenPart(files, *(tuple(noted[name]) for name in ("classes", "left_out", "remarks")))
         return None
 
     def note(self, part: Part, written: WrittenPart) -> None:

@@ -49,7 +49,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     ]
     width = _width(files, config.key)
     read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
-    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, lambda file: file.features)]
+    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, lambda file: [file.features])]
     return Source(Payload("features", config.dtype, (width,)), parts, missing, folder.unused)
 
 

@@ -50,7 +50,7 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     missing = [f"{segment.name}: {why}" for clips in clip_lists.values() for segment, why in clips.missing]
     taken = [clip for split, clips in clip_lists.items() for clip in _taken(clips, split, names)]
     read = functools.partial(_tables, payload=payload)
-    pieces = cut(taken, lambda clip: clip.recording.path)
+    pieces = cut(taken, lambda clip: [clip.recording.path])
     parts = [Part(functools.partial(read, some), sorted({clip.recording.path for clip in some})) for some in pieces]
     return Source(payload, parts, missing, unit="clips")
 

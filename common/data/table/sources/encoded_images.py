@@ -20,7 +20,7 @@ from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.columns import LABEL, column
 from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
-from negsift.common.data.table.sources.source import BuildConfig, split_of
+from negsift.common.data.table.sources.source import BuildConfig, Remark, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
@@ -63,9 +63,9 @@ class ImageReader:
             return f"{image.name}: {decode_fault(error)}"
         return data
 
-    def finish(self) -> None:
-        """Say what was odd in the images."""
-        self._faint.report()
+    def finish(self) -> list[Remark]:
+        """What was odd in the images."""
+        return [Remark(self._faint.remark)] if self._faint.remark else []
 
 
 def others_beside(source: Path) -> list[str]:

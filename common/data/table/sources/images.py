@@ -14,7 +14,7 @@ import pyarrow as pa
 from negsift.common.data.bags import require_as_many
 from negsift.common.data.table.schema import Payload, table_schema
 from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images, others_beside
-from negsift.common.data.table.sources.source import PART_FILES, BuildConfig, Part, Source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.rng import generator
 
 _BAGS, _VIEW_BAGS, _IMAGES = 1 << 8, 1 << 14, 1 << 10
@@ -34,7 +34,7 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     made = functools.partial(Source, payload, beside=others_beside(source), unit="images")
     if not config.views:
         some = [(name, [images[place] for place in bag]) for name, bag in bags]
-        return made([_part(piece, payload) for piece in _pieces(some)])
+        return made([Part(functools.partial(_bags, piece, payload), _paths(piece)) for piece in cut(some, _own)])
     row_of = dict[int, int]()
     table = _instance_table(images, payload.instance_payload, row_of)
     return made([Part(functools.partial(_bags_of_rows, images, bags, payload, row_of))], images=table)
@@ -67,15 +67,13 @@ Filled = tuple[str, Sequence[EncodedImage]]
 """A bag's name and its images."""
 
 
-def _pieces(bags: Sequence[Filled]) -> Iterator[Sequence[Filled]]:
-    """The bags of one part each; pictures of one source alone are parts, so that others can be read elsewhere."""
-    size = max(1, PART_FILES // len(bags[0][1]))
-    return (bags[start : start + size] for start in range(0, len(bags), size))
+def _own(bag: Filled) -> list[Path]:
+    """The files of a bag's images, where they have files of their own."""
+    return [image.path for image in bag[1] if image.path is not None]
 
 
-def _part(bags: Sequence[Filled], payload: Payload) -> Part:
-    paths = [image.path for _, images in bags for image in images]
-    return Part(functools.partial(_bags, bags, payload), [path for path in paths if path is not None])
+def _paths(bags: Sequence[Filled]) -> list[Path]:
+    return [path for bag in bags for path in _own(bag)]
 
 
 def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:
@@ -90,7 +88,7 @@ def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:
             described = _described(name, [image for image, _ in kept], images[0].split)
             rows += [described | {"instances": encoded}] if kept else []
         yield pa.Table.from_pylist(rows, schema)
-    reader.finish()
+    yield from reader.finish()
 
 
 def _described(name: str, images: Sequence[EncodedImage], split: str) -> dict[str, object]:
@@ -113,7 +111,7 @@ def _instance_table(
         named = [(images[place].name, data) for place, data in kept]
         rows = [{"bag_id": name, "image": {"bytes": data, "path": name}} for name, data in named]
         yield pa.Table.from_pylist(rows, schema)
-    reader.finish()
+    yield from reader.finish()
 
 
 def _bags_of_rows(

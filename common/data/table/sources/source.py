@@ -81,9 +81,14 @@ class BuildConfig:
         check_knobs(self)
 
 
+class Remark(str):
+    """A line about something odd that is taken nevertheless."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A piece of a source. `read` gives tables of its bags, in order, and a line for everything in it that is left out.
+    """A piece of a source. `read` gives tables of its bags, in order, a line for everything in it that is left out, and
+    remarks.
     A part of `files` reads nothing else and is pickled to where it is read, so that parts are read side by side.
     """
 
@@ -106,16 +111,17 @@ class Source:
     images: Iterator[pa.Table | str] = field(default_factory=lambda: iter(()))
 
 
-def cut(items: Sequence[T], file_of: Callable[[T], Path]) -> list[Sequence[T]]:
+def cut(items: Sequence[T], files_of: Callable[[T], Sequence[Path]]) -> list[Sequence[T]]:
     """The items in pieces for one part each, which depend on nothing but their files."""
-    pieces, start, size, last = list[Sequence[T]](), 0, 0, Path()
+    pieces, start, files, size, last = list[Sequence[T]](), 0, 0, 0, Path()
     for place, item in enumerate(items):
-        if file_of(item) != last:  # rows of one file stand together
-            last = regular(file_of(item))
-            size += last.stat().st_size
-        if place + 1 - start == PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
+        for path in files_of(item):
+            files += 1
+            if path != last:  # rows of one file stand together
+                size, last = size + regular(path).stat().st_size, path
+        if files >= PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
             pieces.append(items[start : place + 1])
-            start, size, last = place + 1, 0, Path()
+            start, files, size, last = place + 1, 0, 0, Path()
     return pieces
 
 

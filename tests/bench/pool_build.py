@@ -1,0 +1,120 @@
+"""Seconds of `pool build` on 20,000 small files, by one task on Ray and by two, in turns.
+
+    python -m tests.bench.pool_build
+
+Ray and its workers are there before the clock starts. The table goes to pool_build.md beside this file.
+"""
+
+import datetime
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import h5py
+import numpy as np
+import ray
+from PIL import Image
+
+from negsift.common.data.table.build import build_table
+from negsift.common.data.table.manifest import Manifest
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.deploy.parts_on_ray import parts_on_ray
+from negsift.deploy.versions import versions
+from negsift.service.cluster.connect import connect
+from tests.bench.kmeanspp import cpu_model
+from tests.unit.clips import encoded_clip
+
+FILES, TIMES, CLASSES = 20_000, 3, ("cat", "dog")
+
+
+def bags(root: Path, count: int) -> BuildConfig:
+    """h5 files of features (16, 64), and labels.csv."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        with h5py.File(root / f"b{number:05d}.h5", "w") as opened:
+            opened["features"] = random.normal(size=(16, 64)).astype(np.float32)
+    rows = "".join(f"b{number:05d},{number % 2}\n" for number in range(count))
+    (root / "labels.csv").write_text(f"bag_id,label\n{rows}")
+    return BuildConfig()
+
+
+def images(root: Path, count: int) -> BuildConfig:
+    """JPEG of 96 x 96 pixels, two classes."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        folder = root / CLASSES[number % 2]
+        folder.mkdir(exist_ok=True)
+        pixels = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8)).resize((96, 96))
+        pixels.save(folder / f"{number:05d}.jpg")
+    return BuildConfig(image_size=96)
+
+
+def clips(root: Path, count: int) -> BuildConfig:
+    """FLAC of 0.6 to 1 s at 16 kHz, two classes."""
+    for number in range(count):
+        folder = root / CLASSES[number % 2]
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:05d}.flac").write_bytes(encoded_clip(number % 50))
+    return BuildConfig(seconds=1.0, frames=128)
+
+
+def seconds(root: Path, config: BuildConfig, workers: int) -> tuple[float, list[str]]:
+    """The time of a build, and the hashes of what it wrote, in order."""
+    out = root.parent / "table"
+    start = time.perf_counter()
+    manifest: Manifest = build_table(out, root, config, run=parts_on_ray(workers))
+    taken = time.perf_counter() - start
+    shutil.rmtree(out)
+    return taken, [group.digest for file in manifest.files for group in file.groups]
+
+
+def measure(make: Callable[[Path, int], BuildConfig], folder: Path) -> str:
+    """One row of the table."""
+    root = folder / make.__name__
+    root.mkdir()
+    config = make(root, FILES)
+    seconds(root, config, 2)  # the workers have imported what they need, the files are in the page cache
+    times: dict[int, list[float]] = {1: [], 2: []}
+    hashes = []
+    for _ in range(TIMES):
+        for workers, taken in times.items():
+            found, digests = seconds(root, config, workers)
+            taken.append(found)
+            hashes.append(digests)
+    assert all(digests == hashes[0] for digests in hashes)
+    shutil.rmtree(root)
+    ratios = [one / two for one, two in zip(*times.values(), strict=True)]
+    cells = [
+        *(f"{median(taken):.1f}" for taken in times.values()),
+        f"{median(ratios):.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+    ]
+    return f"| {(make.__doc__ or '').rstrip('.')} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure all kinds, and write the table."""
+    logging.disable(logging.INFO)
+    connect()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [measure(make, Path(folder)) for make in (bags, images, clips)]
+    ray.shutdown()
+    made = versions()
+    head = f"""# `pool build` on {FILES:,} small files: seconds by one task on Ray and by two
+
+{datetime.date.today()}, {cpu_model()}, 2 cores, ray {made["ray"]}, commit {made["git"]};
+`python -m tests.bench.pool_build`; medians of {TIMES} in turns, files in the page cache, Ray and its workers started
+before. The row groups of all builds of a row have the same hashes.
+
+| files | one | two | one over two | range |
+|---|---|---|---|---|
+"""
+    Path(__file__).with_suffix(".md").write_text(head + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
