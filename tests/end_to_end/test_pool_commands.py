@@ -83,6 +83,7 @@ def picks(run: str) -> list[pa.Table]:
         ("inspect OUT", "no bag table at"),
         ("inspect s4://there", "s4://there, which can't be opened"),
         ("build OUT", "arguments that don't fit"),
+        ("build OUT --from SOURCE --workers 0", "found --workers 0; expected 1 or more"),
         ("build OUT --from NONE", "(argument --from: an empty path)"),
         ("build OUT --from SOURCE --config NONE", "(argument --config: an empty path)"),
         ("build NONE --from SOURCE", "found an empty path; expected a folder, or a URI"),
@@ -114,6 +115,59 @@ def test_a_table_of_clips_is_built_and_inspected(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == built + "every byte is as it was written\n"
     assert main(["pool", "build", str(tmp_path / "t"), "--append", "--from", str(source), *small[:-1]]) == 2
     assert "audio float16[1056, 32] of 1 s" in capsys.readouterr().err
+
+
+def test_inspect_shows_the_first_bags(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "pool")
+    source.write_text(
+        "bag_id,label,split,x,y\na,cat;dog,train,1.5,2\na,cat;dog,train,-3,4\nb,[],val,5,6\nc,,test,7,8\nd,[],,9,9\n"
+    )
+    main(["pool", "build", out, "--from", str(source)])
+    shown = capsys.readouterr().out.partition("the first bags:\n")[2].splitlines()
+    assert shown == [
+        "  a (train; cat, dog): 2 x 2, from -3 to 4, 1.5 2 -3 4",
+        "  b (val; no label): 1 x 2, from 5 to 6, 5 6",
+        "  c (test; unlabeled): 1 x 2, from 7 to 8, 7 8",
+    ]
+    assert main(["pool", "inspect", out, "--picture", str(tmp_path / "x.png")]) == 2
+    assert "--picture of bags of features; expected images or clips" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["images", "views", "clips"])
+def test_inspect_draws_the_first_bags(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if kind == "clips":
+        source, words = write_folder(tmp_path / "audioset", 3, 1), ["seconds=1", "mels=32", "frames=128"]
+    else:
+        source, words = tmp_path / "photos", ["bag_size=2", "image_size=8", f"views={2 * (kind == 'views')}"]
+        for number in range(6):
+            (source / "cat").mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number, 200, 0)).save(source / "cat" / f"{number}.png")
+    assert main(["pool", "build", str(tmp_path / "t"), "--from", str(source), *words]) == 0
+    assert main(["pool", "inspect", str(tmp_path / "t"), "--picture", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as drawn:
+        assert drawn.size == {"images": (192, 288), "views": (96, 576), "clips": (128, 128)}[kind]
+        assert drawn.getpixel((5, 5))[1] == 200 or kind == "clips"  # type: ignore[index]  # an RGB image
+    assert main(["pool", "inspect", str(tmp_path / "t"), "--picture", str(tmp_path / "x.jpg")]) == 2
+    assert "x.jpg; expected a file that ends in .png" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_be_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bags").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "bags" / f"s{number}.npy", np.full((2, 3), number))
+    (tmp_path / "bags" / "labels.csv").write_text("bag_id,label\ns0,cat\ns1,[]\ns9,cat\n")
+    assert main(["pool", "build", str(tmp_path / "t"), "--from", str(tmp_path / "bags"), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'bags'}: arrays, of which nothing is written",
+        "bags of features float32[3], read from 3 files",
+        "left out before any is read: 1",
+        "  s9: no file, but a row of labels.csv",
+        "the first bags:",
+        "  s0 (no split; cat): 2 x 3, from 0 to 0, 0 0 0 0 ...",
+        "  s1 (no split; no label): 2 x 3, from 1 to 1, 1 1 1 1 ...",
+        "  s2 (no split; unlabeled): 2 x 3, from 2 to 2, 2 2 2 2 ...",
+    ]
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_changed_byte_is_found_by_verify(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

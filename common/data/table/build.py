@@ -10,13 +10,14 @@ from tqdm import tqdm
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, versions
 from negsift.common.data.table.part import PartWriter, WrittenPart
-from negsift.common.data.table.sources.kinds import open_source
+from negsift.common.data.table.samples import sample_bags
+from negsift.common.data.table.sources.kinds import kind_of, open_source
 from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source
 from negsift.common.data.table.writer import TableWriter
 from negsift.common.errors import BadData, BadInput
 
 log = logging.getLogger(__name__)
-_SHOWN = 3
+_SHOWN, _LISTED = 3, 10
 RunParts = Callable[[PartWriter, Mapping[int, Part]], Iterator[tuple[int, WrittenPart]]]
 """Has parts written, each under its number, and yields them in any order."""
 
@@ -41,6 +42,24 @@ def build_table(
             _write(writer, opened, config, run or one_by_one)
         writer.leave_out(opened.beside)
     return writer.manifest
+
+
+def preview(source: Path, config: BuildConfig) -> str:
+    """What `build_table` would take, in a few lines: nothing is written, and no more read than the first bags."""
+    kind = kind_of(source, config)
+    opened = open_source(source, config)
+    files = len({path for part in opened.parts for path in part.files})
+    pieces = (piece for part in opened.parts for piece in part.read() if isinstance(piece, pa.Table) and len(piece))
+    first = next(pieces, None) if not opened.payload.views else None
+    bags = sample_bags(first, opened.payload) if first is not None else []
+    left_out = [*opened.missing, *opened.beside]
+    return "\n".join([
+        f"{source}: {kind}, of which nothing is written",
+        f"bags of {opened.payload}, read from {f'{files:,} files' if files else 'the source as a whole'}",
+        f"left out before any is read: {len(left_out):,}",
+        *(f"  {line}" for line in left_out[:_LISTED]),
+        *(["the first bags:"] if bags else []), *map(str, bags),
+    ])  # fmt: skip
 
 
 def one_by_one(writer: PartWriter, parts: Mapping[int, Part]) -> Iterator[tuple[int, WrittenPart]]:

@@ -7,7 +7,7 @@ import pytest
 
 from negsift.common.data.catalogue import LOADERS
 from negsift.common.data.config import CLIPS, DATASETS
-from negsift.common.data.table.build import OPENERS
+from negsift.common.data.table.sources.kinds import OPENERS
 from negsift.common.data.table.sources.source import SOURCES
 from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS
 from negsift.common.models.encoders import ENCODERS, VECTOR_ENCODERS
