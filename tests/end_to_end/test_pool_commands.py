@@ -78,7 +78,7 @@ def picks(run: str) -> list[pa.Table]:
         ("build OUT --from nowhere", "no file at nowhere; expected a folder or a file; correct --from"),
         ("build OUT --from SOURCE dtype=int8", "dtype 'int8'"),
         ("build OUT --from SOURCE --set mels=2", "4 mel bands, 1 frame or more; correct it"),
-        ("build OUT --from SOURCE --set kind=audio", "expected lines such as --PJHxphWEs"),
+        ("build OUT --from SOURCE --set kind=audio", "no clip of bags.csv (40 listed, such as b0) below"),
         ("build OUT dtyp=float16 --from SOURCE", "did you mean 'dtype'"),
         ("inspect OUT", "no bag table at"),
         ("inspect s4://there", "s4://there, which can't be opened"),

@@ -23,10 +23,13 @@ _READERS = 8
 
 @dataclass(frozen=True)
 class Recording:
-    """The place of an encoded clip: a row of a Parquet or Arrow file, or the whole file if `row` is None."""
+    """The place of an encoded clip: a row of a Parquet or Arrow file, a `span` (start, size) of its bytes, or the whole
+    file.
+    """
 
     path: Path
     row: int | None = None
+    span: tuple[int, int] | None = None
 
 
 class RecordingReader:
@@ -37,6 +40,10 @@ class RecordingReader:
 
     def read(self, recording: Recording) -> bytes:
         """The encoded clip; b"" for a parquet row without one."""
+        if recording.span is not None:
+            with regular(recording.path).open("rb") as stream:
+                stream.seek(recording.span[0])
+                return stream.read(recording.span[1])
         if recording.row is None:
             return regular(recording.path).read_bytes()
         if recording.path != self._path or recording.row not in self._rows:

@@ -4,6 +4,7 @@ Nothing in a file is run: pickled objects are refused, and pt files are read as 
 says of its size is compared with `MOST_BYTES` before it is unpacked.
 """
 
+import io
 import pickle
 import warnings
 import zipfile
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from negsift.common.data.table.sources.tar_shards import Span
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
@@ -24,6 +26,7 @@ COMMON_KEYS = ("features", "feats", "embeddings", "arr_0")
 COORDS = "coords"
 _ANY = "?"
 T = TypeVar("T")
+Content = Path | io.BytesIO
 _DAMAGED = (
     OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError,
 )  # fmt: skip
@@ -44,7 +47,7 @@ class ArrayBag:
             raise BadData(found, "a place (x, y) for each instance", "repair the file")
 
 
-def read_bag(path: Path, key: str | None = None) -> ArrayBag:
+def read_bag(path: Path | Span, key: str | None = None) -> ArrayBag:
     """The bag in a file. Its features are the array `key`, or else the only one of a common name, or else the only one
     of two axes. Raises BadData for a file that is unreadable, has no such array or several, or is too large.
     """
@@ -59,8 +62,8 @@ def read_numbers(path: Path) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _take(path: Path, take: Callable[[Arrays], T]) -> T:
-    source = regular(path)
+def _take(path: Path | Span, take: Callable[[Arrays], T]) -> T:
+    source = regular(path) if isinstance(path, Path) else io.BytesIO(path.read_bytes())
     try:
         taken: T = _READERS[path.suffix.lower()](source, take)
         return taken
@@ -123,17 +126,30 @@ def _require_size(size_bytes: int) -> None:
         raise BadData(f"an array of {size_bytes:,} bytes", f"at most {MOST_BYTES:,}", "divide the bag")
 
 
-def _npy(path: Path, take: Callable[[Arrays], T]) -> T:
+def _npy(path: Content, take: Callable[[Arrays], T]) -> T:
+    if isinstance(path, io.BytesIO):
+        _require_whole(path)
+        return take({_ANY: np.load(path)})
     return take({_ANY: np.load(path, mmap_mode="r")})  # mapped, an array larger than its file is told at once
 
 
-def _npz(path: Path, take: Callable[[Arrays], T]) -> T:
+def _require_whole(content: io.BytesIO) -> None:
+    """Raise ValueError for an array that is larger than what is there."""
+    version = np.lib.format.read_magic(content)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(content)
+    if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > content.getbuffer().nbytes:
+        raise ValueError(f"an array of shape {shape} in {content.getbuffer().nbytes} bytes")
+    content.seek(0)
+
+
+def _npz(path: Content, take: Callable[[Arrays], T]) -> T:
     _require_size(sum(member.file_size for member in zipfile.ZipFile(path).infolist()))
     with np.load(path) as opened:
         return take({name: opened[name] for name in opened.files})
 
 
-def _h5(path: Path, take: Callable[[Arrays], T]) -> T:
+def _h5(path: Content, take: Callable[[Arrays], T]) -> T:
     try:
         import h5py  # imported here: only these files need it
     except ImportError:
@@ -145,11 +161,13 @@ def _h5(path: Path, take: Callable[[Arrays], T]) -> T:
         return take(arrays)
 
 
-def _pt(path: Path, take: Callable[[Arrays], T]) -> T:
+def _pt(path: Content, take: Callable[[Arrays], T]) -> T:
     import torch  # imported here: only these files need it
 
     if zipfile.is_zipfile(path):
         _require_size(sum(member.file_size for member in zipfile.ZipFile(path).infolist()))
+    if isinstance(path, io.BytesIO):
+        path.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the pickle protocol, where there is another than torch's
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -168,7 +186,7 @@ def _array(tensor: Any) -> NDArray[Any]:  # Any: a tensor; an array of its dtype
     return np.asarray((dense.float() if dense.dtype == torch.bfloat16 else dense).numpy())
 
 
-_READERS: dict[str, Callable[[Path, Any], Any]] = {  # Any: what `take` gives
+_READERS: dict[str, Callable[[Any, Any], Any]] = {  # Any: content, and what `take` gives
     ".npy": _npy, ".npz": _npz, ".h5": _h5, ".hdf5": _h5, ".pt": _pt, ".pth": _pt,
 }  # fmt: skip
 ENDINGS = tuple(_READERS)

@@ -17,6 +17,7 @@ from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, o
 from negsift.common.data.table.sources.bag_list import BagList, Described, find_list, read_list
 from negsift.common.data.table.sources.feature_column import coords_column, feature_column, to_dtype
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
+from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
 
 _BATCH_BYTES = 32 << 20
@@ -26,7 +27,7 @@ class BagFile(NamedTuple):
     """A bag that is not read yet."""
 
     id: str
-    features: Path
+    features: Path | Span
     coords: Path | None
     described: Described
 
@@ -35,6 +36,8 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     """The bags of all files below `root`. Raises BadData for a folder without files of bags or without labels, for
     files without (n, D) numbers, and for two of one id.
     """
+    if tar_files(root):
+        return _source(*_in_tars(root, config), config)
     folder, table = find_bags(root, config.key), find_list(root, config)
     if not folder.features or not ((table and table.exists()) or folder.labels):
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path == table)}"
@@ -47,10 +50,27 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     files = [
         BagFile(id, path, folder.coords.get(id), rows.get(id, Described())) for id, path in folder.features.items()
     ]
+    return _source(files, missing, folder.unused, config)
+
+
+def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str], list[str]]:
+    """The bags of WebDataset's shards, those without an array, and the members that are no bags."""
+    samples, odd = read_tars(root, config)
+    files, missing = list[BagFile](), list[str]()
+    for sample in samples:
+        span = sample.payload(ENDINGS)
+        if span is None:
+            missing.append(f"{sample.id}: no array among {', '.join(sample.members)}")
+        else:
+            files.append(BagFile(sample.id, span, None, Described(sample.labels, sample.split)))
+    return files, missing, odd
+
+
+def _source(files: Sequence[BagFile], missing: Sequence[str], beside: Sequence[str], config: BuildConfig) -> Source:
     width = _width(files, config.key)
     read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
-    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, lambda file: [file.features])]
-    return Source(Payload("features", config.dtype, (width,)), parts, missing, folder.unused)
+    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, _paths_of)]
+    return Source(Payload("features", config.dtype, (width,)), parts, missing, beside)
 
 
 def _require_whole_names(missing: Sequence[str], folder: BagFolder, root: Path, table: Path | None) -> None:
@@ -114,5 +134,10 @@ def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
     return table.append_column("coords", coords_column([bag.coords for _, bag in bags]))
 
 
+def _paths_of(file: BagFile) -> list[Path]:
+    features = file.features if isinstance(file.features, Path) else file.features.path
+    return [features] if file.coords is None else [features, file.coords]
+
+
 def _paths(files: Sequence[BagFile]) -> list[Path]:
-    return [path for file in files for path in (file.features, file.coords) if path is not None]
+    return sorted({path for file in files for path in _paths_of(file)})

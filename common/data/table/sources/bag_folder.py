@@ -73,7 +73,9 @@ def _by_id(root: Path, paths: Sequence[Path]) -> dict[str, Path]:
 
 def _unused(root: Path, paths: Iterable[Path]) -> list[str]:
     folders = Counter(str(path.parent.relative_to(root)) for path in paths)
-    return [f"{folder}/: {count} files not used" for folder, count in sorted(folders.items())]
+    return [
+        f"{folder}/: {count} {'file' if count == 1 else 'files'} not used" for folder, count in sorted(folders.items())
+    ]
 
 
 def others_in(root: Path, is_known: Callable[[Path], bool]) -> str:

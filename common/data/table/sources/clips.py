@@ -23,9 +23,10 @@ from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_cl
 from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
-from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, listed_clips
+from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, clips_in_tars, listed_clips
 from negsift.common.data.table.sources.shards import is_shard
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut, split_of
+from negsift.common.data.table.sources.tar_shards import tar_files
 from negsift.common.errors import BadData, BadInput
 
 _CLIPS = 32
@@ -73,6 +74,8 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
 def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     has_list = source.is_dir() and any(source.glob("[!.]*_segments.csv"))
     first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
+    if tar_files(source):
+        return clips_in_tars(source, config)
     if config.labels:
         return listed_clips(Path(config.labels).expanduser(), source, config)
     if first is not None and is_shard(first) and not has_list and not is_audioset(read_schema(first)):
@@ -81,8 +84,7 @@ def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
         if not has_list and first is None:
             return clips_by_folder(source)
         return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
-    own_columns = BuildConfig.columns, BuildConfig.id_column, BuildConfig.label_column
-    if not is_shard(source) and (config.columns, config.id_column, config.label_column) != own_columns:
+    if not (is_shard(source) or source.name.endswith("_segments.csv")) or config.columns:
         return listed_clips(source, source.parent, config)
     return {split_of(source): read_clip_list(source)}
 

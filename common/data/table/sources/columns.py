@@ -26,11 +26,13 @@ def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:
 
 def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
     """Raise BadData for two columns of one name, and where the one of ids or of labels is absent."""
-    require_distinct(names, path)
     missing = [name for name in (column(names, config, key) for key in (ID, LABEL)) if name not in names]
     if missing:
         named = {column(names, config, key): getattr(config, key) for key in (ID, LABEL)}
         lacking = ", ".join(named[name] for name in missing)
         found = f"{path} without column {lacking} (it has {', '.join(names[:8])})"
         remedy = "name them: id_column=NAME label_column=NAME"
+        if any(name[:1].isdigit() for name in names):
+            remedy += ", or where there is no header all columns: columns=bag_id,label,*"
         raise BadData(found, "columns for the bag's id and its labels", remedy)
+    require_distinct(names, path)

@@ -14,7 +14,7 @@ from PIL import Image
 from negsift.common.data.arrow_files import open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.files_below import files_below
-from negsift.common.data.images import class_folders, images_below, others_below
+from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_below, others_below
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
@@ -22,6 +22,7 @@ from negsift.common.data.table.sources.columns import LABEL, column
 from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
 from negsift.common.data.table.sources.source import BuildConfig, Remark, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
+from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
@@ -41,6 +42,8 @@ class EncodedImage:
 
 def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     """All images at `source`. Raises BadData where there are no images, or no classes."""
+    if tar_files(source):
+        return _in_tars(source, config)
     if source.is_dir() and not any(map(is_shard, files_below(source))):
         return _in_folder(source)
     return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
@@ -70,7 +73,7 @@ class ImageReader:
 
 def others_beside(source: Path) -> list[str]:
     """A line for each file in the folders of classes that is no image."""
-    if not source.is_dir():
+    if tar_files(source) or not source.is_dir():
         return []
     return [line for _, below in _splits(source) for line in others_below(source, below)]
 
@@ -96,6 +99,24 @@ def _in_folder(root: Path) -> Sequence[EncodedImage]:
     if not images:
         raise BadData(f"no image in sub-folders of {root}", "a sub-folder of images for each class", "correct --from")
     return images
+
+
+def _in_tars(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
+    samples = read_tars(source, config)[0]
+    spans = [(sample, sample.payload(IMAGE_ENDINGS)) for sample in samples]
+    return [
+        EncodedImage(
+            functools.partial(_member, span), sample.id, None if sample.labels is None else tuple(sample.labels),
+            sample.split, span.path if span else None,
+        )
+        for sample, span in spans
+    ]  # fmt: skip
+
+
+def _member(span: Span | None) -> bytes:
+    if span is None:
+        raise OSError("no image among the members")
+    return span.read_bytes()
 
 
 def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequence[EncodedImage]:

@@ -73,7 +73,7 @@ def _own(bag: Filled) -> list[Path]:
 
 
 def _paths(bags: Sequence[Filled]) -> list[Path]:
-    return [path for bag in bags for path in _own(bag)]
+    return sorted({path for bag in bags for path in _own(bag)})
 
 
 def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from negsift.common.data.arrow_files import read_schema
-from negsift.common.data.audioset.clip_files import is_clip
+from negsift.common.data.audioset.clip_files import ENDINGS as CLIP_ENDINGS
 from negsift.common.data.files_below import files_below
 from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.sources.array_file import ENDINGS
@@ -19,6 +19,7 @@ from negsift.common.data.table.sources.images import open_images
 from negsift.common.data.table.sources.shards import is_shard
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.sources.tabular_files import is_table
+from negsift.common.data.table.sources.tar_shards import first_endings, tar_files
 from negsift.common.errors import BadData, UnknownName
 from negsift.common.regular_file import regular
 
@@ -53,6 +54,8 @@ def kind_of(source: Path, config: BuildConfig) -> str:
 def _kind_of_file(path: Path) -> str | None:
     if path.name.endswith("_segments.csv"):
         return "audio"
+    if tar_files(path):
+        return _kind_of_endings(first_endings(path))
     if is_shard(path):
         return _kind_of_rows(read_schema(path))
     return "features" if is_table(path) else None
@@ -68,6 +71,8 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
     """By the first rule that a folder fits."""
     if any(source.glob("[!.]*_segments.csv")):
         return "audio"
+    if tar_files(source):
+        return _kind_of_endings(first_endings(source))
     files = list(files_below(source))
     endings = {path.suffix.lower() for path in files}
     if not endings.isdisjoint(ENDINGS):
@@ -75,7 +80,13 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
     first = next((path for path in sorted(files) if is_shard(path)), None)
     if first is not None and not config.labels:
         return _kind_of_rows(read_schema(first))
-    if any(map(is_clip, files)):
+    return _kind_of_endings(endings)
+
+
+def _kind_of_endings(endings: set[str]) -> str | None:
+    if not endings.isdisjoint(ENDINGS):
+        return "arrays"
+    if not endings.isdisjoint(CLIP_ENDINGS):
         return "audio"
     return "images" if endings & IMAGE_ENDINGS else None
 

@@ -19,6 +19,7 @@ from negsift.common.data.table.sources.columns import ID, LABEL, column
 from negsift.common.data.table.sources.shards import shards
 from negsift.common.data.table.sources.source import BuildConfig, split_of
 from negsift.common.data.table.sources.tabular_files import as_text, describe_rows, label_reader, read_batches, splits
+from negsift.common.data.table.sources.tar_shards import read_tars
 from negsift.common.errors import BadData
 
 AUDIO = "audio"
@@ -92,6 +93,26 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
         )
         for split, some in clips.items()
     }
+
+
+def clips_in_tars(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
+    """The clips of WebDataset's shards, by split."""
+    found = dict[str, list[tuple[Segment, Recording]]]()
+    missing = dict[str, list[tuple[Segment, str]]]()
+    for sample in read_tars(source, config)[0]:
+        span, segment = sample.payload(ENDINGS), Segment(sample.id, None, tuple(sorted(sample.labels or ())))
+        if span is None or sample.labels is None:
+            missing.setdefault(sample.split, []).append((segment, "no sound" if span is None else _UNLABELED))
+        else:
+            recording = Recording(span.path, span=(span.start, span.size))
+            found.setdefault(sample.split, []).append((segment, recording))
+    return {
+        split: ClipList(
+            tuple(segment for segment, _ in found.get(split, ())),
+            tuple(recording for _, recording in found.get(split, ())), tuple(missing.get(split, ())),
+        )
+        for split in {**found, **missing}
+    }  # fmt: skip
 
 
 def _part(matched: ClipList, segments: Iterable[Segment], no_label: Sequence[Segment]) -> ClipList:

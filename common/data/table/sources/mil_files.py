@@ -1,6 +1,7 @@
 """Reads the classic benchmarks of multiple-instance learning (musk, fox, tiger, elephant): svm-light and MATLAB files.
 
-Their rows are instances in any order; those of a bag are put together, bags in the order of their first instance.
+Their rows are instances in any order; those of a bag are put together, bags in the order of their first instance. Where
+instances have labels of their own, 1 or not, a bag is 1 if one of them is, by the standard assumption of the field.
 """
 
 import io
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from negsift.common.data.table.sources.array_file import MOST_BYTES
@@ -110,7 +112,19 @@ def _table(columns: Mapping[str, Any], features: NDArray[Any], config: BuildConf
     table = pa.table(arrays | {"features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1])})
     ids = table[column(table.column_names, config, ID)].to_pylist()
     first = {id: place for place, id in reversed(list(enumerate(ids)))}
-    return table.take(np.argsort([first[id] for id in ids], kind="stable"))
+    bags = np.array([first[id] for id in ids])
+    label = column(table.column_names, config, LABEL)
+    table = table.set_column(table.column_names.index(label), label, _of_bags(table[label], bags))
+    return table.take(np.argsort(bags, kind="stable"))
+
+
+def _of_bags(labels: pa.ChunkedArray, bags: NDArray[np.int64]) -> pa.Array:
+    """The largest label in the bag of each row if all are -1, 0 or 1, and else those that are there."""
+    if {str(label) for label in pc.unique(labels).to_pylist()} - {"-1", "0", "1"}:
+        return labels.combine_chunks()
+    numbers, largest = labels.cast(pa.int64()).to_numpy(), np.full(len(bags), -1)
+    np.maximum.at(largest, bags, numbers)
+    return pa.array(largest[bags])
 
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:  # Any: of the file's dtype

@@ -38,11 +38,11 @@ def is_shard(path: Path) -> bool:
 
 def _file(root: Path, path: Path) -> DataFile:
     below = path.relative_to(root)
-    return DataFile(path, below.with_suffix("").as_posix(), _split(below))
+    return DataFile(path, below.with_suffix("").as_posix(), split_below(below))
 
 
-def _split(path: Path) -> str:
-    """What the file's name says, or else the folder nearest to it."""
+def split_below(path: Path) -> str:
+    """The split that a path below a source states: what its name says, or else the folder nearest to it."""
     named = split_of(path)
     folders = [split_named(part) for part in reversed(path.parts[:-1])]
     return next((split for split in folders if split in SPLITS), named) if named == SPLITS[0] else named

@@ -92,6 +92,22 @@ def test_fox_in_svm_light(text: str, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_bag_is_positive_if_an_instance_is(tmp_path: Path) -> None:
+    (tmp_path / "fox.svm").write_text("0:0:-1 1:1\n1:0:1 1:2\n2:1:-1 1:3\n")
+    assert [(bag["bag_id"], bag["labels"]) for bag in built(tmp_path / "fox.svm")] == [("0", ["1"]), ("1", ["-1"])]
+    scipy.io.savemat(tmp_path / "fox.mat", {"bag_ids": [5, 5, 6], "labels": [0, 1, 0], "features": np.eye(3)})
+    (tmp_path / "table").rename(tmp_path / "first")
+    assert [bag["labels"] for bag in built(tmp_path / "fox.mat")] == [["1"], ["0"]]
+
+
+def test_a_table_without_a_header_is_told_of_columns(tmp_path: Path) -> None:
+    (tmp_path / "musk1.csv").write_text("1,1,42,-198\n1,1,43,-191\n")
+    with pytest.raises(
+        BadData, match=r"without column bag_id, label .*; .*no header all columns: columns=bag_id,label,\*"
+    ):
+        built(tmp_path / "musk1.csv")
+
+
 def test_the_heads_of_svm_light_may_have_another_order(tmp_path: Path) -> None:
     (tmp_path / "fox.svm").write_text("7:-1 1:0.5\n8:1 1:0.25\n")
     with pytest.raises(BadData, match="'7:-1' in line 1 of .*fox.svm; expected INSTANCE:BAG:LABEL, or LABEL qid:BAG"):

@@ -1,0 +1,151 @@
+"""WebDataset's shards: arrays, images and clips in tar files, with their labels."""
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.sources import array_file, tar_shards
+from negsift.common.errors import BadData
+from tests.unit.clips import SMALL, encoded_clip
+from tests.unit.sources import built, png
+
+AUDIO = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames}
+
+
+def npy(bag: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, bag)
+    return stream.getvalue()
+
+
+def shard(path: Path, samples: Mapping[str, bytes], *others: tarfile.TarInfo) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as opened:
+        for name, content in samples.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            opened.addfile(member, io.BytesIO(content))
+        for member in others:
+            opened.addfile(member)
+    return path
+
+
+def bag(number: int) -> Any:
+    return np.full((1 + number % 3, 4), number, np.float32)
+
+
+def arrays(numbers: Sequence[int]) -> dict[str, bytes]:
+    return {
+        name: content
+        for number in numbers
+        for name, content in ((f"./s{number}.uni.npy", npy(bag(number))), (f"./s{number}.cls", b"%d" % (number % 2)))
+    }
+
+
+def left_out(root: Path) -> tuple[str, ...]:
+    return read_manifest(Location.of(root / "table")).left_out
+
+
+def test_arrays_of_all_shards_are_bags_with_their_classes_and_splits(tmp_path: Path) -> None:
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        shard(tmp_path / "wds" / f"{split}-000000.tar", arrays(numbers))
+    (tmp_path / "wds" / "meta.json").write_text("{}")
+    found = built(tmp_path / "wds")
+    assert [(row["bag_id"], row["labels"], row["split"], row["features"]) for row in found] == [
+        (f"s{number}", [str(number % 2)], "train" if number < 4 else "val", bag(number).tolist()) for number in range(6)
+    ]
+
+
+def test_keys_that_repeat_are_called_by_their_shards(tmp_path: Path) -> None:
+    for number in range(2):
+        shard(tmp_path / "wds" / f"{number:06d}.tar", {"a.npy": npy(bag(number)), "a.json": b'{"label": ["x", "y"]}'})
+    assert [(row["bag_id"], row["labels"]) for row in built(tmp_path / "wds")] == [
+        ("000000/a", ["x", "y"]), ("000001/a", ["x", "y"]),
+    ]  # fmt: skip
+
+
+def test_one_shard_is_a_source(tmp_path: Path) -> None:
+    assert len(built(shard(tmp_path / "000000.tar", arrays(range(3))))) == 3
+
+
+def test_images_and_clips_are_bags_of_their_bytes(tmp_path: Path) -> None:
+    images = {f"c/{n}.{end}": content for n in range(4) for end, content in (("PNG", png(n)), ("cls", b"cat"))}
+    found = built(shard(tmp_path / "images" / "x.tar", images).parent)
+    assert {row["instances"][0]["bytes"] for row in found} == {png(number) for number in range(4)}
+    clips = {f"{n}.{end}": content for n in range(3) for end, content in (("flac", encoded_clip(n)), ("cls", b"dog"))}
+    (tmp_path / "table").rename(tmp_path / "images-table")
+    found = built(shard(tmp_path / "clips" / "x.tar", clips | {"3.flac": encoded_clip(3)}).parent, **AUDIO)
+    assert [(row["bag_id"], row["audio"]["bytes"]) for row in found] == [(str(n), encoded_clip(n)) for n in range(3)]
+    assert left_out(tmp_path) == ("3: no label",)
+
+
+def test_members_that_are_no_files_are_listed_and_never_written(tmp_path: Path) -> None:
+    link, device, folder = (tarfile.TarInfo(name) for name in ("l.npy", "d.npy", "folder"))
+    link.type, link.linkname, device.type, folder.type = (
+        tarfile.SYMTYPE,
+        "/etc/passwd",
+        tarfile.CHRTYPE,
+        tarfile.DIRTYPE,
+    )
+    path = shard(
+        tmp_path / "x.tar",
+        arrays(range(2)) | {"../../up.npy": npy(bag(2)), "bare": b"", "a\n.npy": b""},
+        link,
+        device,
+        folder,
+    )
+    assert [row["bag_id"] for row in built(path)] == ["s0", "s1", "../../up"]
+    assert [line.partition(",")[2].partition(":")[0] for line in left_out(tmp_path)] == [
+        " 'bare'",
+        " 'a\\n.npy'",
+        " 'l.npy'",
+        " 'd.npy'",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table", "x.tar"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a.npy": npy(bag(0))[:-8], "a.cls": b"1"}, "a.npy.* unreadable"),
+        ({"a.npy": npy(bag(0)), "a.json": b"{"}, r"a.json of .*x.tar .*; expected a label, or JSON of one"),
+        ({"a.npy": npy(bag(0)), "a.cls": b"\xff"}, "a.cls of .*x.tar"),
+        ({"a.npy": npy(bag(0)), "a.cls": b"x" * 100}, "100 bytes of a.cls in .*x.tar"),
+        ({"a.npy": npy(np.array([{}], object)), "a.cls": b"1"}, "unreadable .no array of numbers"),
+    ],
+)  # fmt: skip
+def test_unusable_members_are_reported(
+    content: dict[str, bytes], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tar_shards, "_MOST_LABEL_BYTES", 50)
+    with pytest.raises(BadData, match=message):
+        built(shard(tmp_path / "x.tar", content))
+
+
+def test_an_array_that_says_it_is_larger_than_it_is_takes_no_memory(tmp_path: Path) -> None:
+    header = npy(np.zeros((1, 4), np.float32)).replace(b"(1, 4)", b"(9999999, 4)")
+    with pytest.raises(BadData, match=r"unreadable \(.*shape \(9999999, 4\)|unreadable"):
+        built(shard(tmp_path / "x.tar", {"a.npy": header, "a.cls": b"1"}))
+    assert array_file.MOST_BYTES == 1 << 32
+
+
+@pytest.mark.parametrize("cut", [100, 700])
+def test_a_damaged_tar_is_reported(cut: int, tmp_path: Path) -> None:
+    path = shard(tmp_path / "x.tar", arrays(range(3)))
+    path.write_bytes(b"no tar" * 20 if cut == 100 else path.read_bytes()[:cut])
+    with pytest.raises(BadData, match="x.tar.* unreadable"):
+        built(path)
+
+
+def test_a_tar_beside_other_data_is_no_source(tmp_path: Path) -> None:
+    shard(tmp_path / "bags" / "backup.tar", arrays(range(3)))
+    np.save(tmp_path / "bags" / "a.npy", bag(0))
+    (tmp_path / "bags" / "labels.csv").write_text("bag_id,label\na,1\n")
+    assert [row["bag_id"] for row in built(tmp_path / "bags")] == ["a"]
