@@ -42,12 +42,15 @@ ClipFiles = Mapping[str, Sequence[ClipFile]]
 
 
 def index_folder(root: Path) -> ClipFiles:
-    """The clips below `root`; the files of an id are in order of preference."""
+    """The clips below `root`; the files of an id are in order of preference. A path without ending is an id, too."""
     files: dict[str, list[ClipFile]] = {}
     for path in sorted(files_below(root), key=_rank):
         if is_clip(path) and path.is_file():
             for id, start in read_name(path.stem):
                 files.setdefault(id, []).append(ClipFile(path, start))
+            if path.parent != root:
+                below = path.relative_to(root).with_suffix("").as_posix()
+                files.setdefault(below, []).append(ClipFile(path, None))
     return files
 
 

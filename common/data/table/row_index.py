@@ -100,7 +100,10 @@ def _require_some(index: RowIndex) -> None:
         label, kind = index.filter.label, "positive" if index.filter.positive else "negative"
         split = {"train": "training", "val": "validation"}.get(index.filter.split, index.filter.split)
         found = f"no {split} bag {kind} for {label!r} among {index.manifest.rows:,} in {index.location.name}"
-        raise BadData(found, "at least one", "run `pool inspect` to see the table's splits and labels")
+        remedy, hashed = "run `pool inspect` to see the table's splits and labels", index.filter.hash_split
+        if hashed is not None and index.filter.split in hashed.splits:
+            remedy = "raise data.val_share, set another data.bag_seed, or mark the splits in the source"
+        raise BadData(found, "at least one", remedy)
 
 
 def _require_label(manifest: Manifest, label: str | None) -> None:

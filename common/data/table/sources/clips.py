@@ -23,6 +23,7 @@ from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_cl
 from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
+from negsift.common.data.table.sources.bag_list import find_list
 from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, clips_in_tars, listed_clips
 from negsift.common.data.table.sources.shards import is_shard
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut, split_of
@@ -76,8 +77,9 @@ def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
     if tar_files(source):
         return clips_in_tars(source, config)
-    if config.labels:
-        return listed_clips(Path(config.labels).expanduser(), source, config)
+    table = find_list(source, config) if source.is_dir() and not has_list else None
+    if table is not None and (config.labels or not is_shard(table)):
+        return listed_clips(table, source, config)
     if first is not None and is_shard(first) and not has_list and not is_audioset(read_schema(first)):
         return clips_in_shards(source, config)
     if source.is_dir():

@@ -8,15 +8,19 @@ from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 
 ID, LABEL, GROUP = "id_column", "label_column", "group_column"
-_USUAL = {ID: ("bag_id", "slide_id"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id")}
-"""Each key's default, and the name that many data sets, such as CLAM's lists, have in its place."""
+_USUAL = {
+    ID: ("bag_id", "slide_id", "file_name"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id"),
+}  # fmt: skip
+"""Each key's default, and the names that CLAM's lists and Hugging Face's folders of images have in its place."""
 
 
 def column(names: Sequence[str], config: BuildConfig, key: str) -> str:
     """The name of the column that `key` states, or its usual other name if that is the default and absent."""
     stated: str = getattr(config, key)
-    default, other = _USUAL[key]
-    return other if stated == default and default not in names else stated
+    default, *others = _USUAL[key]
+    if stated != default or default in names:
+        return stated
+    return next((other for other in others if other in names), others[0])
 
 
 def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:

@@ -20,15 +20,14 @@ def read_text(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[
     """The rows of a file. `others` is the type of columns that are neither ids nor labels, splits nor groups."""
     with _opened(path) as stream:
         head = stream.read(_HEAD)
-    separator = "\t" if ".tsv" in path.name.lower() else ","
-    _require_separated(head, separator, path)
+    separator = _separator(head, path, is_list=pa.types.is_string(others))
     parse = pyarrow.csv.ParseOptions(delimiter=separator)
     with _opened(path) as stream, pyarrow.csv.open_csv(stream, _names(config, ()), parse) as opened:
         width = len(opened.schema.names)
         stated = opened.schema.names if not config.columns else spread(config.columns, width, path)
     names = [name.strip() for name in stated]
     require_columns(names, path, config)
-    texts = dict.fromkeys(text_columns(names, config), pa.string())
+    texts = dict.fromkeys((*text_columns(names, config), *config.leave_out), pa.string())
     # Only an empty field is missing: NA, null, None and nan are names, too.
     options = pyarrow.csv.ConvertOptions(
         column_types={old: texts.get(new, others) for old, new in zip(stated, names, strict=True)},
@@ -67,12 +66,18 @@ def _opened(path: Path) -> pa.NativeFile:
     return pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None)
 
 
-def _require_separated(head: bytes, separator: str, path: Path) -> None:
-    """Raise BadData if the beginning of a file is in UTF-16, or has a first line separated by something else."""
+def _separator(head: bytes, path: Path, is_list: bool) -> str:
+    """What divides the columns: a tab in a .tsv, a comma elsewhere; in a list, which has no numbers with commas, what
+    its first line has. Raises BadData for a beginning in UTF-16, or a first line divided by something else.
+    """
     if b"\0" in head:
         raise BadData(f"zero bytes in {path}, as in UTF-16", EXPECTED, "save it as UTF-8")
-    lines = head.strip(b"\r\n").splitlines()[:1]
-    for other in {";", "\t", ","} - {separator}:
-        if any(other.encode() in line and separator.encode() not in line for line in lines):
-            expected = "commas, and points in numbers" if separator == "," else "tabs"
-            raise BadData(f"{path} with columns separated by {other!r}", expected, "save it with these")
+    separator = "\t" if ".tsv" in path.name.lower() else ","
+    first = (head.strip(b"\r\n").splitlines() or [b""])[0].decode(errors="replace")
+    others = [other for other in (";", "\t", ",") if other in first and separator not in first]
+    if others and is_list:
+        return others[0]
+    if others:
+        expected = "commas, and points in numbers" if separator == "," else "tabs"
+        raise BadData(f"{path} with columns separated by {others[0]!r}", expected, "save it with these")
+    return separator

@@ -4,6 +4,7 @@ Parquet or Arrow files with a column `image` or `img` of {bytes, path}, as on th
 
 import functools
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_belo
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
+from negsift.common.data.table.sources.bag_list import Described, find_list, read_list
 from negsift.common.data.table.sources.columns import LABEL, column
 from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
 from negsift.common.data.table.sources.source import BuildConfig, Remark, split_of
@@ -44,6 +46,9 @@ def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     """All images at `source`. Raises BadData where there are no images, or no classes."""
     if tar_files(source):
         return _in_tars(source, config)
+    table = find_list(source, config) if source.is_dir() else None
+    if table is not None and (config.labels or not is_shard(table)) and (config.labels or _flat(source)):
+        return _in_list(source, table, config)
     if source.is_dir() and not any(map(is_shard, files_below(source))):
         return _in_folder(source)
     return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
@@ -99,6 +104,38 @@ def _in_folder(root: Path) -> Sequence[EncodedImage]:
     if not images:
         raise BadData(f"no image in sub-folders of {root}", "a sub-folder of images for each class", "correct --from")
     return images
+
+
+def _flat(root: Path) -> bool:
+    """Whether a folder has images itself."""
+    return any(path.suffix.lower() in IMAGE_ENDINGS for path in root.iterdir())
+
+
+def _in_list(root: Path, table: Path, config: BuildConfig) -> Sequence[EncodedImage]:
+    """The images that a list names, by name or by path below `root`; those without a file as images that can't be read.
+    Other images are unlabeled.
+    """
+    paths = images_below(root)
+    names = Counter(path.name for path in paths)
+    files = {path.relative_to(root).as_posix(): path for path in paths}
+    files |= {path.name: path for path in paths if names[path.name] == 1}
+    stems = Counter(path.stem for path in paths)
+    files |= {path.stem: path for path in paths if stems[path.stem] == 1}
+    rows, lost = read_list(table, config).match(files)
+    of = {files[id]: row for id, row in rows.items()}
+    described = [(path, of.get(path, Described())) for path in paths]
+    found = [
+        EncodedImage(
+            functools.partial(_content, path), path.relative_to(root).as_posix(),
+            None if row.labels is None else tuple(row.labels), row.split or split_of(table), path,
+        )
+        for path, row in described
+    ]  # fmt: skip
+    return found + [EncodedImage(functools.partial(_lost, line), line.partition(":")[0], None) for line in lost]
+
+
+def _lost(line: str) -> bytes:
+    raise OSError(line.partition(": ")[2])
 
 
 def _in_tars(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:

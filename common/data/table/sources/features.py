@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
-from negsift.common.data.table.schema import Payload
+from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.labels import LabelReader
@@ -30,7 +30,7 @@ from negsift.common.data.table.sources.tabular_files import (
     read_batches,
     require_same,
 )
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, UnknownName
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 _RESET_INDEX = ("index", "level_0")  # names that may be features; they are row numbers if they count from 0
@@ -42,13 +42,14 @@ def open_features(source: Path, config: BuildConfig) -> Source:
     """
     files = shards(source)
     first = _Layout(next(read_batches(files[0].path, config, name=files[0].name)), config)
-    payload, read = (
-        Payload("features", config.dtype, (first.width,)),
-        functools.partial(_read, config=config, width=first.width),
-    )
-    if first.nested:  # a bag is a row, so that no bag is in two files
-        return Source(payload, [Part(functools.partial(read, [file]), [file.path]) for file in files])
-    return Source(payload, [Part(functools.partial(read, files), [file.path for file in files])])
+    payload = Payload("features", config.dtype, (first.width,))
+    read = functools.partial(_read, config=config, width=first.width)
+    # Where a bag is a row, no bag is in two files.
+    parts = [[file] for file in files] if first.nested else [files]
+    return Source(
+        payload, [Part(functools.partial(read, some), [file.path for file in some]) for some in parts],
+        beside=first.unused,
+    )  # fmt: skip
 
 
 def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table]:
@@ -58,7 +59,8 @@ def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterato
     batches = itertools.chain([(first, layout)], batches)
     if layout.nested:
         return (layout.nested_bags(batch) for batch, layout in batches)
-    return group_rows((layout.described(batch), layout.matrix(batch)) for batch, layout in batches)
+    described = ((layout.described(batch), layout.matrix(batch)) for batch, layout in batches)
+    return group_rows(described, config.instance_labels)
 
 
 def _layouts(file: DataFile, config: BuildConfig, width: int) -> Iterator[tuple[pa.Table, "_Layout"]]:
@@ -80,15 +82,23 @@ class _Layout:
         known = text_columns(first.column_names, config)
         self._listed = "features" in first.column_names and is_list(first["features"].type)
         self.nested = has_bags(first.schema)
-        self._columns = [name for name in first.column_names if name not in known]
-        numbered = [name for name in self._columns if name in _ROW_NUMBERS or self._counts_rows(first, name)]
+        unknown = [name for name in config.leave_out if name not in first.column_names]
+        if unknown:
+            raise UnknownName("column in leave_out", unknown[0], first.column_names)
+        others = [name for name in first.column_names if name not in known]
+        self._columns = [name for name in others if name not in (*config.leave_out, *_ROW_NUMBERS)]
+        self.unused = [f"column {name!r}: no feature" for name in others if self._is_unused(name)]
+        numbered = [name for name in self._columns if self._counts_rows(first, name)]
         if numbered:
             found = f"column {numbered[0]!r}, in which pandas writes the numbers of rows"
-            raise BadData(found, "columns of features", "drop it, or write the file with index=False")
+            raise BadData(found, "columns of features", f"set leave_out={numbered[0]}, or write it with index=False")
         if not self._columns:
             found = f"no column of features among {', '.join(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")
         self.width = self.matrix(first).shape[1]
+
+    def _is_unused(self, name: str) -> bool:
+        return name not in self._columns or (self._listed and name != "features")
 
     def _counts_rows(self, first: pa.Table, name: str) -> bool:
         """Whether a column is what `reset_index` makes of an index, and would be a feature."""
@@ -127,10 +137,10 @@ class _Layout:
         return to_dtype(_numbers(column.flatten(), "features").reshape(-1, width), self._config.dtype)
 
 
-def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Table]:
+def group_rows(batches: Iterator[tuple[pa.Table, Features]], instance_labels: bool = False) -> Iterator[pa.Table]:
     """Tables of complete bags, from batches of (table with a row for each instance, features (M, D)). The last bag of a
-    batch may continue in the next one, so it is kept back until then. Raises BadData where the rows of a bag disagree
-    on its labels, split or group.
+    batch may continue in the next one, so it is kept back until then. With `instance_labels` a bag has all labels of
+    its rows. Raises BadData where the rows of a bag disagree on its labels, split or group.
     """
     rest: tuple[pa.Table, Features] | None = None
     for table, feats_MD in batches:
@@ -141,9 +151,9 @@ def group_rows(batches: Iterator[tuple[pa.Table, Features]]) -> Iterator[pa.Tabl
         last = int(starts[-1])
         rest = table.slice(last), feats_MD[last:]
         if last:
-            yield _bags(table.slice(0, last), feats_MD[:last], starts)
+            yield _bags(table.slice(0, last), feats_MD[:last], starts, instance_labels)
     if rest is not None:
-        yield _bags(*rest, np.array([0, len(rest[1])]))
+        yield _bags(*rest, np.array([0, len(rest[1])]), instance_labels)
 
 
 def _starts(table: pa.Table) -> Index:
@@ -153,8 +163,10 @@ def _starts(table: pa.Table) -> Index:
     return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
-def _bags(table: pa.Table, feats_MD: Features, offsets: Index) -> pa.Table:
+def _bags(table: pa.Table, feats_MD: Features, offsets: Index, instance_labels: bool) -> pa.Table:
     ids = table["bag_id"]
+    if instance_labels:
+        table = table.set_column(1, "labels", _joined(table["labels"].to_pylist(), offsets))
     first = table.take(pa.array(np.repeat(offsets[:-1], np.diff(offsets))))
     for name in table.column_names:
         if name != "bag_id" and not first[name].combine_chunks().equals(table[name].combine_chunks()):
@@ -163,11 +175,21 @@ def _bags(table: pa.Table, feats_MD: Features, offsets: Index) -> pa.Table:
     return table.take(pa.array(offsets[:-1])).append_column("features", feature_column(feats_MD, offsets))
 
 
+def _joined(labels: Sequence[list[str] | None], offsets: Index) -> pa.Array:
+    """For each row the labels of all rows of its bag; null if nobody has told one of them."""
+    rows = list[list[str] | None]()
+    for start, end in itertools.pairwise(offsets.tolist()):
+        told = [some for some in labels[start:end] if some is not None]
+        joined = sorted({label for some in told for label in some}) if told else None
+        rows += [joined] * (end - start)
+    return pa.array(rows, COLUMNS["labels"])
+
+
 def _numbers(column: pa.Array, name: str) -> NDArray[Any]:  # Any: integers or floats, as the file
     numeric = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
     if not numeric or column.null_count:
         found = f"{column.null_count} missing values" if numeric else f"type {column.type}"
         expected = "numbers in every column except id, labels, split and group_id"
-        raise BadData(f"{found} in column {name!r}", expected, "drop the column or fill it")
+        raise BadData(f"{found} in column {name!r}", expected, "fill it, or leave_out=COLUMN")
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)  # Any: as above
     return values

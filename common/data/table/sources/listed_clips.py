@@ -148,7 +148,7 @@ def _seconds(values: pa.ChunkedArray, name: str, table: Path) -> list[float]:
 
 def _without_ending(id: str) -> str:
     path = Path(id)
-    return path.name.removesuffix(path.suffix) if path.suffix.lower() in ENDINGS else id
+    return id.removesuffix(path.suffix) if path.suffix.lower() in ENDINGS else id
 
 
 def _require_once(segments: Sequence[Segment], table: Path) -> None:

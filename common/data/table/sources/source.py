@@ -19,7 +19,7 @@ T = TypeVar("T")
 PART_FILES, _PART_BYTES = 1000, 1 << 28
 
 SOURCES = {
-    "images": "a folder of images per class; or parquet or arrow files with a column image or img",
+    "images": "images in a folder per class, or with labels=LIST; parquet or arrow with a column image or img",
     "audio": "clips with AudioSet's lists, with labels=LIST, or in a folder per class; rows with a column audio",
     "features": "a CSV, TSV, parquet or arrow file of features, a folder of shards, svm-light, .mat",
     "arrays": "npy, npz, h5 or pt files, one for each bag, with a list of labels; CLAM's and torchmil's folders",
@@ -45,8 +45,10 @@ class BuildConfig:
         (), "names of the columns of a CSV without a header: - leaves one out, * is all others, the features"
     )
     labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv, or the only CSV in the folder")
+    leave_out: tuple[str, ...] = knob((), "comma-separated columns of a table that are no features")
+    instance_labels: bool = knob(False, "labels of a table are those of instances: a bag has all of its instances'")
     key: str | None = knob(
-        None, "arrays: the array in each file that has the features, or the folder of them; none: found"
+        None, "the array in each file, or the column, that has the features; or the folder of them; none: found"
     )
     bag_size: int = knob(5, "images: instances in a bag", least=1)
     bag_seed: int = knob(0, "images: seed of the shuffle that makes bags")

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from negsift.common.data.arrow_files import ARROW, open_rows
 from negsift.common.data.class_names import class_names
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
-from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns
+from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns, text_columns
 from negsift.common.data.table.sources.delimited_text import EXPECTED, TEXT, read_text
 from negsift.common.data.table.sources.labels import LabelReader, is_text
 from negsift.common.data.table.sources.mil_files import MAT, SVM, read_mat, read_svm
@@ -38,11 +38,15 @@ def read_batches(
     read = next((read for ending, read in _READERS.items() if path.name.lower().endswith(ending)), read_text)
     try:
         for batch in read(source, config, others):
-            named = batch if name is None else _with_ids(batch, config, name, rows)
+            named = _with_features(batch, config)
+            named = named if name is None else _with_ids(named, config, name, rows)
             require_columns(named.column_names, path, config)
             rows += batch.num_rows
             yield named
     except UNREADABLE as error:
+        if "to double" in str(error):
+            expected = "numbers in every column except id, labels, split and group"
+            raise BadData(f"{path} unreadable ({error})", expected, "correct it, or leave_out=COLUMN") from None
         raise unreadable(path, error, EXPECTED) from None
     if not rows:
         raise BadData(f"no rows in {path}", "at least one", "correct --from")
@@ -95,12 +99,24 @@ def require_same(bag: str, name: str, one: object, other: object) -> None:
     """Raise BadData where two rows of a bag disagree on the column `name`."""
     if one != other:
         expected = f"the same {name} in every row of a bag"
-        raise BadData(f"{name} {one} and {other} for bag {bag!r}", expected, "correct the source")
+        own = ", or set instance_labels=true if they are those of instances" if name == "labels" else ""
+        raise BadData(f"{name} {one} and {other} for bag {bag!r}", expected, f"correct the source{own}")
 
 
 def _read_arrow(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
     with open_rows(path) as opened:
         yield from opened.batches()
+
+
+def _with_features(batch: pa.Table, config: BuildConfig) -> pa.Table:
+    """The only column of lists, or the one that `key` names, as `features`, unless there is one of that name."""
+    known, names = text_columns(batch.column_names, config), batch.column_names
+    lists = [name for name in names if name not in known and is_list(batch.schema.field(name).type)]
+    wanted = [config.key] if config.key in lists else [] if "features" in names else lists
+    if len(wanted) != 1 or wanted == ["features"]:
+        return batch
+    kept = batch.drop_columns(["features"]) if "features" in names else batch
+    return kept.rename_columns(["features" if name == wanted[0] else name for name in kept.column_names])
 
 
 def _with_ids(batch: pa.Table, config: BuildConfig, name: str, first: int) -> pa.Table:

@@ -206,6 +206,12 @@ def test_the_only_table_in_the_folder_is_the_list(tmp_path: Path) -> None:
     assert [bag["labels"] for bag in built(source)] == [["1"], ["0"]]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_list_may_have_any_separator(separator: str, tmp_path: Path) -> None:
+    found = built(folder(tmp_path, np.save, ".npy", LABELS.replace(",", separator)))
+    assert [bag["labels"] for bag in found] == [["1"], ["0"]]
+
+
 def clam(root: Path, *folders: str) -> Path:
     """Six slides of three patients, as CLAM writes them."""
     rows = ["case_id,slide_id,label"]

@@ -131,6 +131,23 @@ def test_images_become_bags_with_all_their_classes(tmp_path: Path) -> None:
     assert (first.shape[1:], str(first.dtype)) == ((3, 8, 8), "torch.uint8")
 
 
+def test_images_of_a_list_are_bags_with_its_labels(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / "photos" / "raw").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(tmp_path / "photos" / ("raw" if number > 3 else "") / f"{number}.png")
+    names = ["0.png", "1.png", "2", "3.png", "raw/4.png", "9.png"]
+    lines = [f"{name},{'cat' if row % 2 else 'dog;owl'}" for row, name in enumerate(names)]
+    (tmp_path / "photos" / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+    where = built(tmp_path / "photos", bag_size=1)
+    found = {
+        images[0]["path"]: labels
+        for images, labels in zip(*(rows(where)[key] for key in ("instances", "labels")), strict=True)
+    }
+    pair, cat = ["dog", "owl"], ["cat"]
+    assert found == {"0.png": pair, "1.png": cat, "2.png": pair, "3.png": cat, "raw/4.png": pair, "raw/5.png": None}
+    assert read_manifest(where).left_out == ("9.png: no file, but a row of metadata.csv",)
+
+
 def test_images_in_parquet_become_bags_with_the_hubs_names(tmp_path: Path) -> None:
     paths = sorted(pictures(tmp_path).rglob("*.png"))
     images = pa.array([{"bytes": path.read_bytes(), "path": path.name} for path in paths], ENCODED)
@@ -246,8 +263,7 @@ WRONG_CSV = {
     "no label": ("bag_id,x\na,1\n", r"without column labels? \(it has bag_id, x\).*label_column=NAME"),
     "no id": ("slide,label,x\na,1,1\n", "without column bag_id .*id_column=NAME"),
     "no features": ("bag_id,label\na,1\n", "no column of features"),
-    "pandas' index": (",bag_id,label,x\n0,a,1,1\n", "column '', in which pandas writes the numbers of rows"),
-    "a reset index": ("bag_id,index,label,x\na,0,1,1\nb,1,1,1\n", "column 'index', in which pandas .*; drop it, or write the file with index=False"),
+    "a reset index": ("bag_id,index,label,x\na,0,1,1\nb,1,1,1\n", "column 'index', in which pandas .*; set leave_out=index, or write it with index=False"),
     "two reset indices": ("level_0,bag_id,label,x\n0,a,1,1\n1,b,1,1\n", "column 'level_0', in which pandas"),
     "semicolons": ("bag_id;label;x;y\nb0;bird;0,5;1,25\n", "bags.csv with columns separated by ';'; expected commas, and points in numbers"),
     "tabs": ("bag_id\tlabel\tx\na\t1\t1\n", r"separated by '\\t'; expected commas"),
@@ -300,7 +316,6 @@ def test_arrays_of_two_widths_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: (root / "labels.csv").write_text("bag_id;label\na;1\n"), "labels.csv with columns separated by ';'"),
         (lambda root: (root / "labels.csv").unlink(), "no .*labels.csv; expected one file for each bag, and labels.csv"),
         (lambda root: (root / "b.npz").write_bytes(b"x"), "b.npz unreadable"),
         (lambda root: np.save(root / "a.npy", np.ones(3)), r"float64\(3,\) in .*a.npy"),

@@ -97,6 +97,16 @@ def test_a_folder_of_clips_for_each_class(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_the_only_table_is_the_list_and_may_name_paths(tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    for recorder in ("rec1", "rec2"):
+        clip(root / recorder / "0001.flac", int(recorder[-1]))
+    (root / "annotations.csv").write_text("bag_id,label\nrec1/0001.flac,wren\nrec2/0001.flac,robin\n")
+    assert made(root) == {
+        "rec1/0001": (["wren"], "train", "rec1/0001"), "rec2/0001": (["robin"], "train", "rec2/0001"),
+    }  # fmt: skip
+
+
 def test_clips_without_labels_are_not_taken_for_a_class(tmp_path: Path) -> None:
     clip(tmp_path / "clips" / "audio" / "a.flac")
     with pytest.raises(

@@ -12,9 +12,11 @@ import scipy.io
 import scipy.sparse
 
 from negsift.common.data.table.build import build_table
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.sources import mil_files
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 from tests.unit.sources import bags, built
 
 ROWS = "bag_id,label,x,y\na,cat,1,2\na,cat,3,4\nb,dog,5,6\n"
@@ -52,6 +54,48 @@ def test_numbers_beside_missing_labels_are_whole(ending: str, tmp_path: Path) ->
 def test_a_number_with_and_without_a_point_is_one_class(tmp_path: Path) -> None:
     (tmp_path / "bags.csv").write_text("bag_id,label,x\na,0.0,1\nb,1.0,1\nc,1,1\nd,1.5,1\n")
     assert [bag["labels"] for bag in built(tmp_path / "bags.csv")] == [["0"], ["1"], ["1"], ["1.5"]]
+
+
+def test_an_index_of_pandas_is_left_out_and_listed(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "bags.csv")
+    made = build_table(tmp_path / "table", tmp_path / "bags.csv", BuildConfig())
+    assert (made.payload.shape, made.left_out) == ((2,), ("column '': no feature",))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_that_are_no_features_are_left_out_by_name(ending: str, tmp_path: Path) -> None:
+    path, frame = tmp_path / f"bags.{ending}", FRAME.assign(kind=["T", "B", "T"])
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    with pytest.raises(BadData, match="(invalid value 'T'|type (large_)?string in column 'kind').*leave_out=COLUMN"):
+        built(path)
+    with pytest.raises(BadInput, match="column in leave_out 'kinds'.*did you mean 'kind'"):
+        built(path, leave_out=("kind", "kinds"))
+    assert [bag["features"] for bag in built(path, leave_out=("kind",))] == [[[1, 2], [3, 4]], [[5, 6]]]
+    assert read_manifest(Location.of(tmp_path / "table")).left_out == ("column 'kind': no feature",)
+
+
+def test_labels_of_instances_are_joined_on_request(tmp_path: Path) -> None:
+    (tmp_path / "bags.csv").write_text("bag_id,label,x\na,0,1\na,1,2\nb,0,3\nb,,3\nc,,4\n")
+    with pytest.raises(BadData, match="set instance_labels=true if they are those of instances"):
+        built(tmp_path / "bags.csv")
+    assert [bag["labels"] for bag in built(tmp_path / "bags.csv", instance_labels=True)] == [["0", "1"], ["0"], None]
+
+
+def test_the_only_column_of_lists_has_the_features(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"query": ["q", "q", "r"], "label": [1, 1, 0], "embedding": [[1.0, 2], [3, 4], [5, 6]], "doc": list("xyz")}
+    )
+    frame.to_parquet(tmp_path / "bags.parquet")
+    assert [bag["features"] for bag in built(tmp_path / "bags.parquet", id_column="query")] == [
+        [[1, 2], [3, 4]],
+        [[5, 6]],
+    ]
+    frame.assign(other=frame["embedding"]).to_parquet(tmp_path / "two.parquet")
+    (tmp_path / "table").rename(tmp_path / "first")
+    with pytest.raises(BadData, match="type list<.*> in column 'embedding'"):
+        built(tmp_path / "two.parquet", id_column="query", leave_out=("doc",))
+    found = built(tmp_path / "two.parquet", id_column="query", key="other")
+    assert [bag["features"] for bag in found] == [[[1, 2], [3, 4]], [[5, 6]]]
 
 
 MUSK = "MUSK-188,188_1+1,42,-198,-109,1.\nMUSK-188,188_1+2,42,-191,-142,1.\nNON-MUSK-1,1_1,3,4,5,0.\n"
