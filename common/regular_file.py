@@ -15,12 +15,19 @@ _KINDS = {
 
 def regular(path: Path) -> Path:
     """The path, if a regular file is there, be it behind a link. Raises BadData for anything else, or nothing."""
+    size_of(path)
+    return path
+
+
+def size_of(path: Path) -> int:
+    """The size of a regular file in bytes. Raises BadData as `regular`."""
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
+        status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
         raise BadData(f"{path} unreadable ({reason})", "a file", "correct the path") from None
+    kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         found = f"{_KINDS.get(kind, 'something else')} at {path}"
         raise BadData(found, "a regular file", "name another, or copy the content to one")
-    return path
+    return status.st_size

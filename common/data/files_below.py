@@ -2,9 +2,23 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from negsift.common.errors import BadData
+
+_listed: ContextVar[dict[Path, list[Path]] | None] = ContextVar("_listed", default=None)
+
+
+@contextmanager
+def listed_once() -> Iterator[None]:
+    """Within it a folder is listed once, however often it is asked for: folders of millions take their time."""
+    before = _listed.set({})
+    try:
+        yield
+    finally:
+        _listed.reset(before)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -13,9 +27,18 @@ def files_below(folder: Path) -> Iterator[Path]:
 
     Raises BadData for a folder that can't be listed: its files would be missing without a word.
     """
+    known = _listed.get()
+    if known is None:
+        return _walk(folder)
+    if folder not in known:
+        known[folder] = list(_walk(folder))
+    return iter(known[folder])
+
+
+def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = filter(_visible, folders)  # os.walk enters those that stay
-        yield from (Path(place, name) for name in filter(_visible, names))
+        yield from map(Path(place).joinpath, filter(_visible, names))
 
 
 def _visible(name: str) -> bool:

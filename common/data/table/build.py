@@ -72,7 +72,7 @@ def _write(writer: TableWriter, source: Source, config: BuildConfig, run: RunPar
     """Take the parts that an earlier build of the same has written, and have the others written."""
     notes, missing = writer.notes(config), dict[int, Part]()
     for number, part in enumerate(source.parts):
-        written = notes.recall(part)
+        written = notes.recall(number, part)
         if written is None:
             missing[number] = part
         else:
@@ -81,7 +81,7 @@ def _write(writer: TableWriter, source: Source, config: BuildConfig, run: RunPar
         log.info("%d of %d parts are there from a build that was stopped", len(writer.taken), len(source.parts))
     for number, written in tqdm(run(writer.parts, missing), "parts", len(missing), disable=None, leave=False):
         writer.take(number, written)
-        notes.note(source.parts[number], written)
+        notes.note(number, written)
     for remark in [remark for written in writer.taken for remark in written.remarks][:_SHOWN]:
         log.warning("%s", remark)
     groups = [group for written in writer.taken for file in written.files for group in file.groups]

@@ -83,6 +83,11 @@ class Location:
         names = sorted(info.base_name for info in entries)
         return [name for name in names if name[:1] != "." and not known.fullmatch(name)]
 
+    def hidden(self, prefix: str) -> list[str]:
+        """The names of the hidden files in the folder that begin with `prefix`."""
+        entries = self.fs.get_file_info(FileSelector(self.path, allow_not_found=True))
+        return [info.base_name for info in entries if info.base_name.startswith(prefix)]
+
     def begin(self) -> tuple[str, pa.NativeFile]:
         """A hidden name and an open file of that name, to be written and published. Raises BadInput if that fails."""
         hidden = f".making-{uuid.uuid4().hex}"

@@ -24,6 +24,7 @@ from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.source import Part
 from negsift.common.errors import BadData
 
+_PREFIX = ".part-"
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, BadData)
 
 
@@ -33,11 +34,14 @@ class PartNotes:
     def __init__(self, location: Location, payload: Payload, settings: object) -> None:
         self._location, self._payload = location, payload
         self._settings, self._made, self._lock = repr((payload, settings)), set[str](), _lock(location)
+        self._names, self._known = dict[int, str](), set(location.hidden(_PREFIX))
 
-    def recall(self, part: Part) -> WrittenPart | None:
-        """What an earlier build has written of a part, if its files are all there and whole."""
-        name = self._name(part)
-        if name is None or self._location.size(name) is None:
+    def recall(self, number: int, part: Part) -> WrittenPart | None:
+        """What an earlier build has written of part `number`, if its files are all there and whole."""
+        if self._lock is None or not part.files:
+            return None
+        name = self._names[number] = self._name(part)
+        if name not in self._known:
             return None
         with suppress(*_DAMAGED):
             noted = json.loads(self._location.read(name).to_pybytes())
@@ -47,10 +51,10 @@ class PartNotes:
             return WrittenPart(files, *(tuple(noted[name]) for name in ("classes", "left_out", "remarks")))
         return None
 
-    def note(self, part: Part, written: WrittenPart) -> None:
-        """Note that a part is written."""
-        name = self._name(part)
-        if name is not None and name not in self._made:
+    def note(self, number: int, written: WrittenPart) -> None:
+        """Note that part `number` is written, which was asked for before."""
+        name = self._names.get(number)
+        if name is not None:
             self._made.add(name)
             with suppress(FileExistsError):  # of damaged content
                 self._location.write(name, json.dumps(dataclasses.asdict(written)).encode())
@@ -62,13 +66,11 @@ class PartNotes:
         if self._lock is not None:
             os.close(self._lock)
 
-    def _name(self, part: Part) -> str | None:
-        if self._lock is None or not part.files:
-            return None
+    def _name(self, part: Part) -> str:
         stats = [path.stat() for path in part.files]
         stamps = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in zip(part.files, stats, strict=True)]
         content = pickle.dumps((self._settings, stamps, part.read))
-        return f".part-{hashlib.sha256(content).hexdigest()}.json"
+        return f"{_PREFIX}{hashlib.sha256(content).hexdigest()}.json"
 
 
 def _lock(location: Location) -> int | None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audioset.clip_files import ENDINGS as CLIP_ENDINGS
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import files_below, listed_once
 from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.sources.array_file import ENDINGS
 from negsift.common.data.table.sources.arrays import open_arrays
@@ -33,7 +33,8 @@ OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
 
 def open_source(source: Path, config: BuildConfig) -> Source:
     """The bags at `source`. Raises BadData or BadInput for what can't be used."""
-    return OPENERS[kind_of(source, config)](source, config)
+    with listed_once():
+        return OPENERS[kind_of(source, config)](source, config)
 
 
 def kind_of(source: Path, config: BuildConfig) -> str:

@@ -13,7 +13,7 @@ from negsift.common.data.audio.config import TRAIN_SETS
 from negsift.common.data.config import MOST_PIXELS
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.regular_file import regular
+from negsift.common.regular_file import size_of
 
 T = TypeVar("T")
 PART_FILES, _PART_BYTES = 1000, 1 << 28
@@ -120,7 +120,7 @@ def cut(items: Sequence[T], files_of: Callable[[T], Sequence[Path]]) -> list[Seq
         for path in files_of(item):
             files += 1
             if path != last:  # rows of one file stand together
-                size, last = size + regular(path).stat().st_size, path
+                size, last = size + size_of(path), path
         if files >= PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
             pieces.append(items[start : place + 1])
             start, files, size, last = place + 1, 0, 0, Path()

@@ -65,9 +65,9 @@ class TarSample:
 
 def tar_files(source: Path) -> list[Path]:
     """The tar file at a path, or those of a folder that has no other data, sorted."""
-    paths = [source] if not source.is_dir() else sorted(files_below(source))
-    tars = [path for path in paths if path.suffix.lower() == ".tar"]
-    return tars if {path.suffix.lower() for path in paths} <= {".tar", *_BESIDE} else []
+    paths = [source] if not source.is_dir() else list(files_below(source))
+    tars = sorted(path for path in paths if path.name.lower().endswith(".tar"))
+    return tars if tars and {path.suffix.lower() for path in paths} <= {".tar", *_BESIDE} else []
 
 
 def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[str]]:
