@@ -5,7 +5,6 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from negsift.common.data.hub_bags import HubBags, is_hub_dataset
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
 from negsift.common.errors import BadInput
@@ -20,7 +19,6 @@ def resolve_pool(pool: BagDataset | str | Path, label: str | None) -> BagDataset
     """The dataset itself, or the bags negative for `label` of the table at a path or URI; raises BadInput."""
     if isinstance(pool, (str, Path)):
         return open_pool(pool, label)
-    pool = HubBags.of(pool) if is_hub_dataset(pool) else pool
     require_dataset(pool, "a pool")
     if label is not None and not isinstance(pool, TableBags):
         raise BadInput(f"target_label={label!r} with a pool that is no path", "a path or URI", "leave it out")
@@ -32,7 +30,6 @@ def resolve_positives(positives: BagDataset | str | Path | None, label: str | No
     if positives is None:
         return ()
     if not isinstance(positives, (str, Path)):
-        positives = HubBags.of(positives) if is_hub_dataset(positives) else positives
         require_dataset(positives, "positives")
         return positives
     if label is None:

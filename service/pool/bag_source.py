@@ -14,6 +14,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, BagSet, Batch
+from negsift.common.data.hub_bags import HubBags, is_hub_dataset
 from negsift.common.data.packed_bags import PackedBags, in_memory, to_send
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
@@ -47,7 +48,10 @@ class BagSource:
 
     @classmethod
     def of(cls, dataset: BagDataset, collate: Collate | None, ragged: bool) -> Self:
-        """A source of a dataset that a user gives, which is read as one array where it is one in memory."""
+        """A source of a dataset that a user gives, which is read as one array where it is one in memory. Without
+        `collate`, the rows of a `datasets.Dataset` are bags.
+        """
+        dataset = HubBags.of(dataset) if collate is None and is_hub_dataset(dataset) else dataset
         packs = collate is None or not isinstance(dataset, (TensorDataset, Subset))  # whose items are more than the bag
         return cls(in_memory(dataset) if packs else dataset, collate, ragged)
 

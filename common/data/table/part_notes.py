@@ -34,7 +34,7 @@ class PartNotes:
     def __init__(self, location: Location, payload: Payload, settings: object) -> None:
         self._location, self._payload = location, payload
         self._settings, self._made, self._lock = repr((payload, settings)), set[str](), _lock(location)
-        self._names, self._known = dict[int, str](), set(location.hidden(_PREFIX))
+        self._names, self._known = dict[int, str](), set(location.hidden(_PREFIX) if self._lock is not None else ())
 
     def recall(self, number: int, part: Part) -> WrittenPart | None:
         """What an earlier build has written of part `number`, if its files are all there and whole."""

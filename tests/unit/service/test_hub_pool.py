@@ -45,6 +45,15 @@ def test_all_forms_of_the_same_bags_give_the_same_picks(tmp_path: Path) -> None:
     assert picks(tmp_path / "table", target_label="bird") == expected
 
 
+def test_a_collate_of_ones_own_gets_the_rows_as_they_are() -> None:
+    def collate(rows: list[dict[str, Any]]) -> torch.Tensor:
+        return torch.stack([torch.tensor(row["words"]).float().mean(0) for row in rows])
+
+    rows = Dataset.from_dict({"words": [[[row, 1.0]] * (1 + row % 3) for row in range(40)], "text": ["a"] * 40})
+    with NegativeSampler(rows, torch.nn.Linear(2, 2), strategy="entropy", k=5, collate=collate) as sampler:
+        assert len(sampler.select({"weight": torch.eye(2), "bias": torch.zeros(2)}, 0).index) == 5
+
+
 @pytest.mark.parametrize("format", [None, "torch", "numpy"])
 def test_bags_are_read_many_at_once_whatever_the_format(format: str | None, tmp_path: Path) -> None:
     dataset().save_to_disk(tmp_path / "saved")

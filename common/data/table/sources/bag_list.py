@@ -18,38 +18,13 @@ from negsift.common.data.table.sources.tabular_files import (
 )
 
 log = logging.getLogger(__name__)
-_ENDINGS = frozenset(
-    [
-        ".npy",
-        ".npz",
-        ".h5",
-        ".hdf5",
-        ".pt",
-        ".pth",
-        ".svs",
-        ".tif",
-        ".tiff",
-        ".ndpi",
-        ".mrxs",
-        ".scn",
-        ".bif",
-        ".vms",
-        ".dcm",
-        ".czi",
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".opus",
-        ".mp3",
-        ".m4a",
-        ".webm",
-        ".aac",
-    ]
-)
+_ENDINGS = (
+    ".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".dcm",
+    ".czi", ".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac",
+)  # fmt: skip
 """What lists leave on the ids of slides and clips."""
+_NO_LISTS = ("class_labels_indices.csv",)
+"""Tables of the names of classes."""
 
 
 class Described(NamedTuple):
@@ -88,7 +63,8 @@ def find_list(root: Path, config: BuildConfig) -> Path | None:
     """The list that `config.labels` names, or else labels.csv, or else the only table in `root` itself, or None."""
     if config.labels:
         return Path(config.labels).expanduser()
-    tables = sorted(path for path in root.iterdir() if path.name[0] != "." and is_table(path) and not path.is_dir())
+    visible = (path for path in root.iterdir() if path.name[0] != "." and path.name not in _NO_LISTS)
+    tables = sorted(path for path in visible if is_table(path) and not path.is_dir())
     named = [path for path in tables if path.name.lower().startswith("labels.")] or tables
     if len(named) == 1 and named[0].name != "labels.csv":
         log.info("labels are those of %s", named[0])

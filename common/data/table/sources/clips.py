@@ -77,14 +77,14 @@ def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
     if tar_files(source):
         return clips_in_tars(source, config)
-    table = find_list(source, config) if source.is_dir() and not has_list else None
-    if table is not None and (config.labels or not is_shard(table)):
-        return listed_clips(table, source, config)
+    if config.labels:
+        return listed_clips(Path(config.labels).expanduser(), source, config)
     if first is not None and is_shard(first) and not has_list and not is_audioset(read_schema(first)):
         return clips_in_shards(source, config)
     if source.is_dir():
         if not has_list and first is None:
-            return clips_by_folder(source)
+            table = find_list(source, config)
+            return listed_clips(table, source, config) if table else clips_by_folder(source)
         return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
     if not (is_shard(source) or source.name.endswith("_segments.csv")) or config.columns:
         return listed_clips(source, source.parent, config)

@@ -21,7 +21,18 @@ from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.statistics import count_bags, describe_table
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.clip_tables import CLIPS, LABELS, build, features
-from tests.unit.clips import LOW, clip_id, encode, encoded_clip, sound, tags_of, write_folder, write_list, write_parquet
+from tests.unit.clips import (
+    LOW,
+    NAMES,
+    clip_id,
+    encode,
+    encoded_clip,
+    sound,
+    tags_of,
+    write_folder,
+    write_list,
+    write_parquet,
+)
 
 TRAIN, TEST = range(12), range(1000, 1004)
 
@@ -49,7 +60,9 @@ def test_every_clip_is_a_row_with_its_bytes_and_all_its_labels(root: Path) -> No
 
 def test_parquet_files_give_the_same_clips(root: Path, tmp_path: Path) -> None:
     one = rows(build(root, tmp_path / "one"))
-    other = rows(build(write_parquet(tmp_path / "hub", len(TRAIN), len(TEST)), tmp_path / "other"))
+    hub = write_parquet(tmp_path / "hub", len(TRAIN), len(TEST))
+    (hub / "class_labels_indices.csv").write_text(NAMES)
+    other = rows(build(hub, tmp_path / "other"))
     for row in (*one.values(), *other.values()):
         row["audio"].pop("path")
     assert one == other
