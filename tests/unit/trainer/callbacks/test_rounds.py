@@ -71,17 +71,18 @@ def test_a_round_before_training_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "extra"),
+    ("name", "file", "library"),
     [
-        ("LightningSelection", "lightning", "lightning"),
+        ("LightningSelection", "lightning", "lightning.pytorch"),
         ("HuggingFaceSelection", "huggingface", "transformers"),
         ("AcceleratedSelection", "accelerate", "accelerate"),
     ],
 )
 def test_a_callback_without_its_library_names_the_extra(
-    name: str, file: str, extra: str, monkeypatch: pytest.MonkeyPatch
+    name: str, file: str, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, extra, None)
+    extra = library.partition(".")[0]
+    monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, f"negsift.trainer.callbacks.{file}", raising=False)
     with pytest.raises(ImportError, match=rf"found no {extra} for {name}; .*pip install 'negsift\[{extra}\]'"):
         getattr(negsift, name)
