@@ -1,7 +1,8 @@
 """The same rows in every form that a bag table is built from."""
 
 import io
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def png(level: int, mode: str = "L", **options: Any) -> bytes:
     stream = io.BytesIO()
     Image.new(mode, (8, 8), level).save(stream, "PNG", **options)
     return stream.getvalue()
+
+
+def npy(bag: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, bag)
+    return stream.getvalue()
+
+
+def shard(path: Path, samples: Mapping[str, bytes], *others: tarfile.TarInfo) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as opened:
+        for name, content in samples.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            opened.addfile(member, io.BytesIO(content))
+        for member in others:
+            opened.addfile(member)
+    return path
 
 
 FORMS: dict[str, Callable[[Path, pa.Table], Path]] = {

@@ -1,5 +1,6 @@
 """The first bags of a table, or of what would be one, as lines of numbers or as a picture."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from negsift.common.data.table.decoded_row_group import decode
+from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
+from negsift.common.data.images import decode_image
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.schema import Payload
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadData, BadInput
 from negsift.common.unfinished import replacing
 
 _BAGS, _PICTURED, _INSTANCES, _SIDE, _NUMBERS = 3, 8, 8, 96, 4
@@ -38,16 +40,37 @@ class SampleBag(NamedTuple):
 
 
 def sample_bags(table: pa.Table, payload: Payload, count: int = _BAGS) -> list[SampleBag]:
-    """The first bags of a table, decoded; of bags of an instance table the row numbers. Raises BadData as `decode`."""
+    """The first bags of a table, decoded; of bags of an instance table the row numbers. Raises BadData for images and
+    clips that don't decode.
+    """
     some = table.slice(0, count).combine_chunks()
     column = some[payload.column].combine_chunks()
-    sizes = np.ones(len(some), np.int64) if payload.single else column.value_lengths().fill_null(0).to_numpy()
-    decoded, ends = decode([column], payload, len(some), int(sizes.sum())), np.cumsum(sizes)
+    sizes = [1] * len(some) if payload.single else column.value_lengths().to_pylist()
+    values, ends = _values(column if payload.single else column.flatten(), payload), np.cumsum(sizes)
     splits = some["split"].to_pylist() if "split" in some.column_names else [None] * len(some)
-    rows = zip(some["bag_id"].to_pylist(), splits, some["labels"].to_pylist(), ends - sizes, ends, strict=True)
-    return [
-        SampleBag(id, split, labels, decoded.values[start:end]) for id, split, labels, start, end in rows if end > start
-    ]
+    rows = zip(some["bag_id"].to_pylist(), splits, some["labels"].to_pylist(), sizes, ends, strict=True)
+    return [SampleBag(id, split, names, values[end - size : end]) for id, split, names, size, end in rows if size]
+
+
+def _values(instances: pa.Array, payload: Payload) -> NDArray[Any]:  # Any: as above
+    if payload.column == "features":
+        return _numbers(instances.flatten(), payload.dtype).reshape(-1, *payload.shape)
+    if payload.views:
+        return _numbers(instances, "int64")
+    if payload.sound:
+        from negsift.common.data.table.decoded_row_group import decode  # imported here: only clips need torch
+
+        return decode([instances], payload, len(instances), len(instances)).values
+    try:
+        encoded = [io.BytesIO(item["bytes"]) for item in instances.to_pylist()]
+        return np.stack([decode_image(image, *payload.shape[1:]) for image in encoded])
+    except UNDECODABLE as error:
+        raise BadData(f"an image ({decode_fault(error)})", "images that decode", "build the table again") from None
+
+
+def _numbers(array: pa.Array, dtype: str) -> NDArray[Any]:  # Any: as above
+    """What `to_numpy` gives, which would import pandas."""
+    return np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
 
 
 def first_bags(location: Location, manifest: Manifest, count: int = _BAGS) -> list[SampleBag]:

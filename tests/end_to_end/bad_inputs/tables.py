@@ -79,7 +79,7 @@ CASES: dict[str, Case] = {
     "train of a version not there": case("train table data.root=t data.version=7", "no version 7 of t", _table),
     "train of a model for images": case("train table data.root=t data.target=bird model.name=resnet18", "resnet18", _table),
     "train of a file": case("train table data.root=f.csv", "found the file f.csv; expected the folder of a bag table", written("f.csv", "")),
-    "build of files of another kind": case("pool build t --from in", r"no .npy, .npz, .h5 below in \(it has .pt\)", both(written("in/s1.pt", ""), written("in/labels.csv", ""))),
+    "build of files of another kind": case("pool build t --from in", r"labels.csv, s1.pkl below in, in all 1 of .csv, 1 of .pkl; expected one of the kinds images, audio", both(written("in/s1.pkl", ""), written("in/labels.csv", ""))),
     "build from nothing": case("pool build t --from in", "no file at in"),
     "build of an unknown kind": case("pool build t --from in kind=x", "kind 'x'", written("in/a", "")),
     "build from a text": case("pool build t --from in.txt", r"in\.txt", written("in.txt", "x")),

@@ -17,7 +17,7 @@ from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadInput
 from tests.unit.clip_tables import features as clip_features
 from tests.unit.clips import SMALL, encoded_clip
-from tests.unit.sources import png
+from tests.unit.sources import npy, png, shard
 
 BAGS = [np.random.default_rng(number).normal(size=(1 + number % 4, 6)).astype(np.float32) for number in range(150)]
 NESTED = Features({"features": Sequence(Sequence(Value("float32"))), "label": Value("string")})
@@ -43,6 +43,13 @@ def test_all_forms_of_the_same_bags_give_the_same_picks(tmp_path: Path) -> None:
     assert picks(Dataset.load_from_disk(str(tmp_path / "saved"))) == expected
     build_table(tmp_path / "table", tmp_path / "saved", BuildConfig(classes=("bird",)))
     assert picks(tmp_path / "table", target_label="bird") == expected
+    members = [(f"{n:03d}.npy", npy(bag)) for n, bag in enumerate(BAGS)]
+    shard(
+        tmp_path / "wds" / "000000.tar",
+        dict(part for name, data in members for part in ((name, data), (name[:4] + "cls", b"[]"))),
+    )
+    build_table(tmp_path / "from-wds", tmp_path / "wds", BuildConfig(classes=("bird",)))
+    assert picks(tmp_path / "from-wds", target_label="bird") == expected
 
 
 def test_a_collate_of_ones_own_gets_the_rows_as_they_are() -> None:

@@ -19,8 +19,8 @@ from negsift.common.data.table.sources.tabular_files import (
 
 log = logging.getLogger(__name__)
 _ENDINGS = (
-    ".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".dcm",
-    ".czi", ".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac",
+    ".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms",
+    ".dcm", ".czi", ".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac",
 )  # fmt: skip
 """What lists leave on the ids of slides and clips."""
 _NO_LISTS = ("class_labels_indices.csv",)

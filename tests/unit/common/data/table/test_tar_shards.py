@@ -1,8 +1,7 @@
 """WebDataset's shards: arrays, images and clips in tar files, with their labels."""
 
-import io
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,9 @@ from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.sources import array_file, tar_shards
 from negsift.common.errors import BadData
 from tests.unit.clips import SMALL, encoded_clip
-from tests.unit.sources import built, png
+from tests.unit.sources import built, npy, png, shard
 
 AUDIO = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames}
-
-
-def npy(bag: Any) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, bag)
-    return stream.getvalue()
-
-
-def shard(path: Path, samples: Mapping[str, bytes], *others: tarfile.TarInfo) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as opened:
-        for name, content in samples.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            opened.addfile(member, io.BytesIO(content))
-        for member in others:
-            opened.addfile(member)
-    return path
 
 
 def bag(number: int) -> Any:
