@@ -122,11 +122,11 @@ def gathered_bytes(work: Workload) -> float:
 
 
 def drawing_bytes(work: Workload, gathered: bool) -> float:
-    """What the compiled loops of D² sampling take of a process: of the coordinator's if points are gathered."""
+    """What the compiled loops of D² sampling take of a process: the coordinator's, or a scorer's that keeps points."""
     answers = Answers.of(work)
     points = answers.points if gathered else answers.points_of(work)
     compiled = points * work.sizes.point >= LEAST_BYTES and numba_installed()
-    return float(DRAWING_OWN) if compiled and answers.gathered == gathered else 0.0
+    return float(DRAWING_OWN) if compiled and (gathered or not answers.gathered) else 0.0
 
 
 def point_file_bytes(work: Workload) -> float:
