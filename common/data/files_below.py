@@ -13,7 +13,7 @@ _listed: ContextVar[dict[Path, list[Path]] | None] = ContextVar("_listed", defau
 
 @contextmanager
 def listed_once() -> Iterator[None]:
-    """Within it a folder is listed once, however often it is asked for: folders of millions take their time."""
+    """Within it a folder and all below it are listed once, however often they are asked for."""
     before = _listed.set({})
     try:
         yield
@@ -29,16 +29,29 @@ def files_below(folder: Path) -> Iterator[Path]:
     """
     known = _listed.get()
     if known is None:
-        return _walk(folder)
+        return (path for _, paths in _walk(folder) for path in paths)
     if folder not in known:
-        known[folder] = list(_walk(folder))
+        known |= _all_below(folder)
     return iter(known[folder])
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _all_below(folder: Path) -> dict[Path, list[Path]]:
+    """The files below a folder, and those below each folder in it."""
+    found: dict[Path, list[Path]] = {folder: []}
+    for place, paths in _walk(folder):
+        for around in (place, *place.parents):
+            found.setdefault(around, []).extend(paths)
+            if around == folder:
+                break
+    return found
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder with the files in it."""
     for place, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = filter(_visible, folders)  # os.walk enters those that stay
-        yield from map(Path(place).joinpath, filter(_visible, names))
+        here = Path(place)
+        yield here, [here / name for name in filter(_visible, names)]
 
 
 def _visible(name: str) -> bool:

@@ -103,13 +103,15 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
+    images = (path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
+    return sorted(images, key=lambda path: path.parts)  # the order of paths, in less time
 
 
 def others_below(root: Path, folder: Path) -> list[str]:
     """A line for each visible file in the classes of `folder` that has another ending, named from `root`."""
-    files = (path for name in class_folders(folder) for path in sorted(files_below(folder / name)))
-    return [f"{path.relative_to(root)}: {_OTHER}" for path in files if path.suffix.lower() not in IMAGE_ENDINGS]
+    files = (path for name in class_folders(folder) for path in files_below(folder / name))
+    others = sorted(path for path in files if path.suffix.lower() not in IMAGE_ENDINGS)
+    return [f"{path.relative_to(root)}: {_OTHER}" for path in others]
 
 
 def _decode_all(folder: Path, files: Sequence[tuple[Path, int]], classes: tuple[str, ...], size: int) -> Instances:

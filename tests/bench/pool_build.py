@@ -31,7 +31,7 @@ from negsift.service.cluster.connect import connect
 from tests.bench.kmeanspp import cpu_model
 from tests.unit.clips import encoded_clip
 
-FILES, TIMES, CLASSES = 20_000, 2, ("cat", "dog")
+FILES, TIMES, CLASSES = 20_000, 3, ("cat", "dog")
 
 
 def bags(root: Path, count: int) -> BuildConfig:
