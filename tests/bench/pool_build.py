@@ -31,7 +31,7 @@ from negsift.service.cluster.connect import connect
 from tests.bench.kmeanspp import cpu_model
 from tests.unit.clips import encoded_clip
 
-FILES, TIMES, CLASSES = 20_000, 3, ("cat", "dog")
+FILES, TIMES, CLASSES, SUMS = 20_000, 3, ("cat", "dog"), 20_000_000
 
 
 def bags(root: Path, count: int) -> BuildConfig:
@@ -93,6 +93,25 @@ def cpu_seconds(root: Path, config: BuildConfig) -> tuple[float, float]:
     return sum(spent), whole - sum(spent)
 
 
+def add_up(count: int) -> None:
+    """Work for one processor that needs nothing else."""
+    sum(number * number for number in range(count))
+
+
+def control() -> str:
+    """What two tasks gain on arithmetic alone at this time, the range over the turns."""
+    task, ratios = ray.remote(add_up), list[float]()
+    ray.get([task.remote(10), task.remote(10)])
+    for _ in range(TIMES):
+        taken = list[float]()
+        for tasks in (1, 2):
+            start = time.perf_counter()
+            ray.get([task.remote(SUMS // tasks) for _ in range(tasks)])
+            taken.append(time.perf_counter() - start)
+        ratios.append(taken[0] / taken[1])
+    return f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+
 def measure(make: Callable[[Path, int], BuildConfig], folder: Path) -> str:
     """One row of the table."""
     root = folder / make.__name__
@@ -124,14 +143,16 @@ def main() -> None:
     connect()
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(make, Path(folder)) for make in (bags, images, clips)]
+    gain = control()
     ray.shutdown()
     made = versions()
     head = f"""# `pool build` on {FILES:,} small files: seconds by one task on Ray and by two
 
 {datetime.date.today()}, {cpu_model()}, 2 cores, ray {made["ray"]}, commit {made["git"]};
 `python -m tests.bench.pool_build`; medians of {TIMES} in turns, files in the page cache, Ray and its workers started
-before. The row groups of all builds of a row have the same hashes. Other work kept both cores busy, so that the clock's
-seconds say little; a processor's say what two tasks can reach, since nothing but the parts is done by them.
+before. The row groups of all builds of a row have the same hashes. Other work kept both cores busy: on
+arithmetic alone two tasks gained {gain} at the end of the run, so that the clock's seconds say little. A processor's say
+what two tasks can reach, since nothing but the parts is done by them.
 
 | files | one | two | one over two | range | CPU: parts | CPU: the rest | one over two by CPU |
 |---|---|---|---|---|---|---|---|
