@@ -47,7 +47,7 @@ def knob(  # Any: dataclasses.field is typed so, too
 
 def check_knobs(config: "DataclassInstance", room: str = "") -> None:
     """Raise BadInput for the first knob of another type, out of bounds, or a whole number of more than 64 bits; the
-    message calls it `room`.name, or name without a room.
+    message calls it `room`.name, or name without a room. A whole number where a float belongs becomes one.
     """
     hints = type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -57,6 +57,8 @@ def check_knobs(config: "DataclassInstance", room: str = "") -> None:
             raise BadInput(f"{key}={value}", str(field.metadata["bounds"]), f"correct {key}")
         if isinstance(value, int) and abs(value) >= _PAST_INT64:
             raise BadInput(f"{key}={value}", "a whole number of at most 64 bits", f"lower {key}")
+        if hints[field.name] is float:  # so that 1 and 1.0 are one configuration, also in its digest
+            object.__setattr__(config, field.name, float(value))
 
 
 @functools.cache  # resolving annotations takes longer than everything else about a configuration

@@ -117,7 +117,9 @@ def test_the_papers_recipe_has_the_papers_settings() -> None:
         1e-3, 0.95, 0.999, 5e-7, 30, 32,
     ]  # fmt: skip
     assert (training["halve_from"], training["halve_every"], training["weighted"]) == (10, 5, True)
-    assert augment == {"mixup": 0.5, "mixup_alpha": 10.0, "freq_mask": 48, "time_mask": 192}
+    assert augment == {
+        "mixup": 0.5, "mixup_alpha": 10.0, "freq_mask": 48, "time_mask": 192, "flip": False, "shift": 0,
+    }  # fmt: skip
     assert (config["model"]["name"], config["sampling"]["ratio"]) == ("psla", 0.5)
 
 

@@ -9,6 +9,7 @@ from negsift.common.errors import BadInput
 from negsift.common.overrides import override, values
 from negsift.deploy.recipes import RunConfig
 from negsift.service.config import FleetConfig
+from negsift.trainer.config import TrainingConfig
 
 SMALL = ["training.epochs=0", "training.batch=0", "training.patience=0", "sampling.every=0", "data.bag_size=0"]
 SMALL += ["data.image_size=0", "fleet.block=0", "fleet.shards=0", "strategy.keep=0"]
@@ -71,3 +72,8 @@ def test_value_of_another_type_is_refused(shards: int) -> None:
 def test_bounds_say_what_they_want(bounds: Bounds, text: str) -> None:
     assert str(bounds) == text
     assert not bounds.hold(math.nan)
+
+
+def test_a_whole_number_where_a_float_belongs_becomes_one() -> None:
+    config = TrainingConfig(lr=1, epochs=7)
+    assert (repr(config.lr), repr(config.epochs)) == ("1.0", "7")
