@@ -54,8 +54,10 @@ def _on_ray(writer: PartWriter, parts: Mapping[int, Part], workers: int) -> Iter
             running |= start()
     finally:
         for reference in running:
+            ray.cancel(reference)  # as Ctrl-C: it removes what it was writing
+        left = ray.wait(list(running), num_returns=len(running), timeout=_TO_END_S)[1] if running else []
+        for reference in left:
             ray.cancel(reference, force=True)
-        ray.wait(list(running), num_returns=len(running), timeout=_TO_END_S) if running else None
 
 
 def _arrived(reference: Any, writer: PartWriter) -> WrittenPart:  # Any: as above
