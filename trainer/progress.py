@@ -10,6 +10,7 @@ from torch import Tensor
 
 from negsift.common.account import Account
 from negsift.common.types import Selection
+from negsift.trainer.budget import FORWARDS
 from negsift.trainer.folder import Json
 from negsift.trainer.metrics import Metrics
 
@@ -37,8 +38,8 @@ class Progress:
 
     @property
     def cost(self) -> float:
-        """Bags trained and a third of those scored, so far: a forward pass is about a third of a step's work."""
-        return float(sum(line["trained"] + line["scored"] / 3 for line in self.history))
+        """Bags trained, and those scored as so many trainings, so far."""
+        return float(sum(line["trained"] + line["scored"] / FORWARDS for line in self.history))
 
     def record(self, epoch: int, selection: Selection, fresh: bool, **measured: Any) -> Json:  # Any: JSON
         """Add an epoch and return its record: the `measured` values and figures of the selection.

@@ -14,7 +14,7 @@ from negsift.common.protocols import Sampler
 from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
 from negsift.trainer.augment import augmented
-from negsift.trainer.budget import Budget
+from negsift.trainer.budget import FORWARDS, Budget
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
 from negsift.trainer.kept_weights import needed_epochs
@@ -106,7 +106,7 @@ class Trainer:
             share = self._training.negative_share(len(self._split.positives), len(self._split.pool))
             bags = epoch_set(positives, self._split.pool, selection, share)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
-            cost = self._progress.cost + self._scored_for(selection) / 3
+            cost = self._progress.cost + self._scored_for(selection) / FORWARDS
             order = order[: self._budget.left(cost, len(order))]
             self._trained, span = len(order), self._budget.span(epoch, cost, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)

@@ -155,7 +155,8 @@ def _shared(runner: Runner, trials: Iterable[TrialSpec], placement: Placement) -
     for config in (trial.config for trial in trials if trial.config.fleet.kind == "ray"):
         shared = (config.data, config.model, config.fleet)
         if shared not in samplers:
-            with reserved(max(1, placement.parallel), each, config.fleet.start_s):
+            at_once = max(1, min(placement.parallel, _parallel(placement)))
+            with reserved(at_once, each, config.fleet.start_s):
                 samplers[shared] = runner.share(config)
     return samplers
 

@@ -34,8 +34,12 @@ class Reservation:
 def reserved(workers: int, each: Mapping[str, float], limit_s: float) -> Iterator[Reservation]:
     """Keep the room, for no longer than the context.
 
-    Who waits for it, and for whom, is told in the log. Raises ServiceError where there is none for `limit_s` seconds.
+    Workers that need nothing get nothing. Who waits for it, and for whom, is told in the log. Raises ServiceError where
+    there is none for `limit_s` seconds.
     """
+    if not any(each.values()):
+        yield Reservation(workers, each)
+        return
     group = placement_group([dict(each)] * workers, "PACK", f"{TRAINER}{uuid.uuid4().hex[:6]}")
     reservation = Reservation(workers, each, group)
     try:

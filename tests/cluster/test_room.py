@@ -18,6 +18,7 @@ from negsift.common.errors import BadInput, ServiceError
 from negsift.deploy.workers import trainer_room
 from negsift.service import NegativeSampler
 from negsift.service.cluster import waiting
+from negsift.service.cluster.reservation import reserved
 from negsift.service.cluster.resources import shard_count
 from negsift.service.cluster.room import find_room
 from negsift.service.config import FleetConfig
@@ -107,3 +108,8 @@ def test_waiting_for_room_is_said_with_who_holds_it_and_ends_in_one_line(
     room = r"the cluster has 0 CPU and 0 GPU free; held by placement group \w+ \(4 CPU\)"
     assert re.search(f"2 scorers wait for 1 CPU each; {room}; at most 4 s", caplog.text)
     assert re.search(f"2 of 2 scorers not started within 4 s; {room}", str(found.value))
+
+
+def test_workers_that_need_nothing_have_their_room_at_once() -> None:
+    with reserved(3, {}, 1.0) as reservation:
+        assert reservation.group is None

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 def assert_same(one: Selection, other: Selection) -> None:
     np.testing.assert_array_equal(one.index, other.index)
     np.testing.assert_array_equal(one.score, other.score)
+    np.testing.assert_array_equal(one.weight, other.weight)
     assert one.version == other.version
 
 

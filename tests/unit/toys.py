@@ -144,3 +144,4 @@ def assert_same(one: Selection, other: Selection) -> None:
     """The same picks with the same scores, bit for bit."""
     np.testing.assert_array_equal(one.index, other.index)
     np.testing.assert_array_equal(one.score, other.score)
+    np.testing.assert_array_equal(one.weight, other.weight)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from negsift.trainer.budget import FORWARDS
 from negsift.trainer.report.figure import PALETTE, LegendEntry, LineStyle, Plot, drawable, panel, ticks_at, whole_ticks
 from negsift.trainer.report.number_texts import p_is
-from negsift.trainer.results.cost import FORWARDS
 from negsift.trainer.results.design import FULL
 from negsift.trainer.results.estimate import Estimate
 from negsift.trainer.results.strategy import StrategyResults

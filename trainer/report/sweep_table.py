@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from negsift.trainer.budget import FORWARDS
 from negsift.trainer.report.figure import LineStyle
 from negsift.trainer.report.number_texts import NONE, holm_text, interval_text, p_text, signed
 from negsift.trainer.report.table import Cell, Row
-from negsift.trainer.results.cost import FORWARDS, TARGET_SHARE, TimeToTarget
+from negsift.trainer.results.cost import TARGET_SHARE, TimeToTarget
 from negsift.trainer.results.strategy import StrategyResults
 from negsift.trainer.results.sweep import SettingResults
 from negsift.trainer.results.versus import Probabilities, Versus

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from negsift.trainer.budget import FORWARDS
 from negsift.trainer.results.design import Block
 from negsift.trainer.results.estimate import Estimate, estimate
 from negsift.trainer.results.groups import RunGroup
 from negsift.trainer.results.runs import ReportedRun
 
 TARGET_SHARE = 0.95
-FORWARDS = 3
-"""Training a bag costs about as much as scoring three: a backward pass takes twice the operations of a forward one."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,9 @@ def cost_until(run: ReportedRun, ap: float) -> tuple[float, float]:
     bags = seconds = 0.0
     for epoch in run.epochs:
         scored, chosen = (np.nan_to_num(epoch.values[key]) for key in ("scored", "chosen"))
-        bags += run.result("bags.positive") + chosen + scored / FORWARDS
+        trained = epoch.values["trained"]  # of which older runs have no record: they trained on all positives
+        bags += run.result("bags.positive") + chosen if math.isnan(trained) else trained
+        bags += scored / FORWARDS
         seconds += np.nan_to_num(epoch.values["seconds.total"])
         if epoch.values["val.ap"] >= ap:
             return bags, seconds

@@ -28,6 +28,7 @@ _EPOCH = (
         "fresh",
         "pool",
         "chosen",
+        "trained",
         "scored",
         "dropped",
         "filled",

@@ -35,6 +35,7 @@ def made_run(
 def made_epoch(number: int, ap: float) -> EpochMetrics:
     values = dict.fromkeys(("loss", "fresh", "dropped", "filled", "retries", "considered", "oldest", "overlap"), 0.0)
     values |= {"coverage": 0.0, "val.ap": ap, "val.roc_auc": ap, "chosen": K, "pool": POOL, "scored": POOL * number}
+    values["trained"] = math.nan  # as in runs before it was recorded
     stages = ("prepare", "score", "merge", "select", "train", "evaluate", "total")
     return EpochMetrics(number, values | {f"seconds.{stage}": 4.0 if stage == "total" else 1.0 for stage in stages})
 
