@@ -20,8 +20,8 @@ from negsift.trainer.config import AugmentConfig, InstanceLossConfig, LogConfig,
 from negsift.trainer.loggers.libraries import require_libraries
 
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"training.workers", "training.keep_weights", *keys(LogConfig, "log.")}
-"""Keys that may change when a run is resumed: where scoring and training happen, what is kept and logged."""
+FREE |= {"name", "training.workers", "training.keep_weights", *keys(LogConfig, "log.")}
+"""Keys that may change when a run is resumed: its name, where scoring and training happen, what is kept and logged."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class RunConfig:
     """Everything a run depends on."""
 
     recipe: str
+    name: str = knob("", "what reports call the run; empty: by its strategy and what else distinguishes it")
     seed: int = knob(0, "seed of weights, order and random picks; the bags have data.bag_seed")
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

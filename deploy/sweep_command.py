@@ -50,8 +50,7 @@ def configured_sweep(arguments: argparse.Namespace) -> "Study":
     from negsift.deploy.sweep.grid import parse_axes
 
     study = study_named(arguments.name)
-    base = configured(study.base, arguments)
-    study = study.on(base).over(parse_axes(arguments.over), arguments.seeds)
+    study = study.on(lambda config: configured(config, arguments)).over(parse_axes(arguments.over), arguments.seeds)
     study.require_used(arguments.set)
     trials = study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
     check_given([trial.config for trial in trials.values()], (*arguments.set, *arguments.over))

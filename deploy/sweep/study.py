@@ -1,7 +1,7 @@
 """What a sweep runs: a recipe, and the values of the settings that its trials differ in."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
@@ -15,9 +15,17 @@ from negsift.trainer.results.runs import ReportedRun
 
 
 @dataclass(frozen=True)
+class StudyRow:
+    """A run with a name of its own, in each combination of `grid`."""
+
+    config: RunConfig
+    grid: Grid
+
+
+@dataclass(frozen=True)
 class Study:
-    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`; the claims that they decide, by
-    `rules` in words, and the numbers that a paper `printed`.
+    """The combinations of each grid with seeds 0 to `seeds - 1`, on top of `base`, and those of each of the `rows`; the
+    claims that they decide, by `rules` in words, and the numbers that a paper `printed`.
     """
 
     name: str
@@ -27,10 +35,12 @@ class Study:
     claims: Sequence[Claim] = ()
     printed: Sequence[Printed] = ()
     rules: str = ""
+    rows: Sequence[StudyRow] = ()
 
-    def on(self, base: RunConfig) -> "Study":
-        """The study with another base."""
-        return replace(self, base=base)
+    def on(self, changed: Callable[[RunConfig], RunConfig]) -> "Study":
+        """The study with base and rows changed."""
+        rows = [replace(row, config=changed(row.config)) for row in self.rows]
+        return replace(self, base=changed(self.base), rows=rows)
 
     def over(self, axes: Grid, seeds: int | None) -> "Study":
         """The study with other values on its axes, with axes added to each of its grids, and with other seeds."""
@@ -38,12 +48,13 @@ class Study:
             raise BadInput("--seeds with --over seed=…", "one of the two", "leave one out")
         if seeds is not None and seeds < 1:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
-        return replace(self, grids=[{**grid, **axes} for grid in self.grids], seeds=seeds or self.seeds)
+        rows = [replace(row, grid={**row.grid, **axes}) for row in self.rows]
+        return replace(self, grids=[{**grid, **axes} for grid in self.grids], rows=rows, seeds=seeds or self.seeds)
 
     def require_used(self, settings: Iterable[str]) -> None:
         """Raise BadInput for a setting of the base which no trial has, since it is an axis of every grid."""
         for key in (setting.partition("=")[0].strip() for setting in settings):
-            if key == "seed" or all(key in grid for grid in self.grids):
+            if key == "seed" or all(key in grid for grid in (*self.grids, *(row.grid for row in self.rows))):
                 remedy = "give --seeds or --over seed=…" if key == "seed" else f"give --over {key}=…"
                 raise BadInput(f"{key}, in which the trials of {self.name} differ", "a setting of all trials", remedy)
 
@@ -56,7 +67,10 @@ class Study:
 
     def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
         """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""
-        count = size(self.grids, self.seeds)
+        count = size([*self.grids, *(row.grid for row in self.rows)], self.seeds)
         if count > MOST and not yes:
             raise BadInput(f"{count:,} trials", f"at most {MOST:,}", "give fewer values, or add --yes")
-        return {trial.name: trial for trial in expand(self.base, self.grids, self.seeds)}
+        trials = expand(self.base, self.grids, self.seeds)
+        for row in self.rows:
+            trials += expand(row.config, [row.grid], self.seeds)
+        return {trial.name: trial for trial in sorted(trials, key=lambda trial: trial.config.seed)}

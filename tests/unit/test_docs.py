@@ -78,7 +78,7 @@ def require_command(words: Sequence[str]) -> None:
         case ["negsift", "sweep", *rest]:
             asked = parser().parse_args(["sweep", *rest])
             study = study_named(asked.name)
-            study.on(override(study.base, asked.set)).over(parse_axes(asked.over), asked.seeds).trials(yes=False)
+            study.on(lambda base: override(base, asked.set)).over(parse_axes(asked.over), asked.seeds).trials(yes=False)
         case ["negsift", *rest]:
             parser().parse_args(rest)
             override(configuration(rest), [word for word in rest if SETTING.fullmatch(word)])

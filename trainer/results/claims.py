@@ -47,6 +47,14 @@ class Evidence:
     runs: Sequence[ReportedRun]
     base: Where
 
+    def row(self, name: str, key: Key = "test.ap") -> Values:
+        """A number of each finished run of that name, by its target and seed."""
+        take = key if callable(key) else lambda run: run.result(key)
+        return {
+            Block(run.settings["data.target"], run.seed): take(run)
+            for run in self.runs if run.summary and run.title == name
+        }  # fmt: skip
+
     def values(self, where: Where, key: Key = "test.ap") -> Values:
         """A number of each finished run that has these settings, and the base's otherwise, by its target and seed."""
         take = key if callable(key) else lambda run: run.result(key)

@@ -10,7 +10,7 @@ from negsift.trainer.results.runs import ReportedRun
 BASELINE, FULL = "random", "full"
 _ABSENT = "—"
 _SEEDS = ("seed", "data.bag_seed")
-_WITHOUT_EFFECT = ("recipe", "training.workers", "training.keep_weights", "log.", "fleet.")
+_WITHOUT_EFFECT = ("recipe", "name", "training.workers", "training.keep_weights", "log.", "fleet.")
 _WITH_EFFECT = ("fleet.block", "fleet.scoring.")
 
 Settings = tuple[tuple[str, str], ...]
@@ -29,7 +29,8 @@ class Block:
 class GroupName:
     """What the runs of a group have in common, as far as it differs from other groups.
 
-    `options` are the strategy's own; `plain` means that they are those of most runs.
+    `options` are the strategy's own; `plain` means that they are those of most runs. Of runs with a name of their own
+    `strategy` is that name.
     """
 
     strategy: str
@@ -55,27 +56,31 @@ class GroupName:
 
 @dataclass(frozen=True)
 class Design:
-    """The keys in which runs differ, by what they mean; `usual` has the most common value of each."""
+    """The keys in which runs differ, by what they mean; `usual` has the most common value of each. Runs with a name of
+    their own are told from others by it, and from each other by `setting_of` their name.
+    """
 
     data: tuple[str, ...]
     seeds: tuple[str, ...]
     options: dict[str, tuple[str, ...]]
     setting: tuple[str, ...]
     usual: dict[str, str]
+    setting_of: dict[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, runs: Sequence[ReportedRun]) -> Self:
         """The design that the runs show. Where a run happened is no part of it; how `full` samples isn't either."""
-        changed = differing(runs)
+        changed, unnamed = differing(runs), [run for run in runs if not run.title]
         data = [key for key in changed if key.startswith("data.") and key not in _SEEDS]
-        strategies = {run.strategy for run in runs}
-        parts = {name: [run for run in runs if run.strategy == name] for name in strategies}
+        parts = {one.strategy: [run for run in unnamed if run.strategy == one.strategy] for one in unnamed}
         options = {name: tuple(key for key in differing(part) if _is_option(key)) for name, part in parts.items()}
-        sampled = differing([run for run in runs if run.strategy != FULL])
-        setting = [key for key in changed if _is_setting(key) and (not _is_sampling(key) or key in sampled)]
+        sampled = differing([run for run in unnamed if run.strategy != FULL])
+        setting = [key for key in differing(unnamed) if _is_setting(key) and (not _is_sampling(key) or key in sampled)]
+        named = {one.title: [run for run in runs if run.title == one.title] for one in runs if one.title}
+        of_name = {name: tuple(key for key in differing(part) if _is_setting(key)) for name, part in named.items()}
         usual = {key: Counter(_value(run, key) for run in runs).most_common(1)[0][0] for key in changed}
         seeds = tuple(key for key in _SEEDS if key in changed or key == "seed")
-        return cls(tuple(data) or ("data.target",), seeds, options, tuple(setting), usual)
+        return cls(tuple(data) or ("data.target",), seeds, options, tuple(setting), usual, of_name)
 
     def block(self, run: ReportedRun) -> Block:
         """The bags, such as `target 3`, and the seed of a run."""
@@ -85,6 +90,8 @@ class Design:
 
     def name(self, run: ReportedRun) -> GroupName:
         """The group of a run."""
+        if run.title:
+            return GroupName(run.title, (), tuple((key, _value(run, key)) for key in self.setting_of[run.title]), True)
         options = tuple((key, _value(run, key)) for key in self.options[run.strategy])
         kept = [key for key in self.setting if run.strategy != FULL or not _is_sampling(key)]
         plain = all(self.usual[key] == value for key, value in options)

@@ -74,6 +74,11 @@ class ReportedRun:
     summary: RunSummary | None
 
     @property
+    def title(self) -> str:
+        """What its configuration calls the run, if anything."""
+        return self.settings.get("name", "")
+
+    @property
     def strategy(self) -> str:
         """The strategy's name."""
         return self.settings["strategy.name"]
