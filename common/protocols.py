@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from negsift.common.arrays import Array, Index
 from negsift.common.types import Selection
 from negsift.common.weights import Weights
 
@@ -22,6 +23,9 @@ class Sampler(Protocol):
 
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
         """Start a selection without waiting; `version` is the epoch of the weights, by default `epoch`."""
+
+    def remember(self, index: Index, logits: Array, version: int) -> None:
+        """Remember bag logits (n, K) that training saw, for rounds that go by them."""
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """Everything that later selections depend on."""

@@ -5,7 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from negsift.common.config import knob
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
+
+SCORES = {"fresh": "from a forward pass in the round", "memory": "from logits that training saw"}
+"""Where a round's scores come from."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +17,9 @@ class RoundPolicy:
 
     `candidates` and `rescore` score whole blocks, at least that many bags, other blocks in each round and every block
     in turn. With `candidates` only these bags compete; with `rescore` they compete with the last scores of all others.
-    Strategies that score nothing ignore both. The caller asks every `every` epochs. Raises BadInput for values that
-    are not whole numbers in range, and for `candidates` with `rescore`.
+    With `score="memory"` a round scores nothing: it goes by the logits that the caller gave `remember`. Strategies that
+    score nothing ignore all three. The caller asks every `every` epochs. Raises BadInput for values that are not whole
+    numbers in range, and for two of the three together.
     """
 
     random_rounds: int = knob(0, "first epochs picked at random, while scores are noise", least=0)
@@ -23,9 +27,14 @@ class RoundPolicy:
     candidates: int | None = knob(None, "bags that compete in a round, others each time; none: the pool", least=1)
     rescore: int | None = knob(None, "bags scored again in a round; the others' last scores are kept", least=1)
     every: int = knob(1, "epochs between rounds", least=1)
+    score: str = knob("fresh", "scores: fresh, from a forward pass, or memory, from logits that training saw")
 
     def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UnknownName("score", str(self.score), SCORES)
         for option in fields(RoundPolicy):
+            if option.type == "str" or option.type is str:
+                continue
             name, value, least = option.name, getattr(self, option.name), int(option.metadata["bounds"].least)
             missing = value is None and option.default is None
             whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -34,6 +43,9 @@ class RoundPolicy:
         if self.candidates and self.rescore:
             both = f"candidates={self.candidates} and rescore={self.rescore}"
             raise BadInput(both, "one of them at most", "leave one out")
+        if self.score == "memory" and (self.candidates or self.rescore):
+            part = f"candidates={self.candidates}" if self.candidates else f"rescore={self.rescore}"
+            raise BadInput(f"score=memory and {part}", "one of them at most", "leave one out")
 
     @property
     def policy(self) -> "RoundPolicy":

@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from torch import nn
+from torch import Tensor, nn
 
+from negsift.common.arrays import Array, Index
 from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
 from negsift.common.generators import generators_kept
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embedder import logit_columns, resolve_model
+from negsift.common.protocols import Pending
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
@@ -32,6 +34,7 @@ from negsift.service.pool.bag_source import BagSource, Collate
 from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.logit_memory import RecalledPending, require_remembered
 from negsift.service.selection.task import Task, check_version, require_positives, require_whole
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
@@ -47,8 +50,8 @@ class NegativeSampler:
     `model` is a BagClassifier, or any module that gives bag logits (N, K) (with `outputs="probability"` probabilities)
     and whose last linear layer is the classifier, or named by `head`; it is copied, never changed. `strategy` is a name
     or an object. `k` may be left out for `full`. `policy` says how old weights may be and how much a round scores;
-    `random_rounds`, `staleness`, `candidates`, `rescore` and `every` are its fields one by one. `options` says where
-    scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
+    `random_rounds`, `staleness`, `candidates`, `rescore`, `every` and `score` are its fields one by one. `options` says
+    where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
     The picks depend on pool, weights, strategy, k, target, seed, epoch and policy, for strategies that learn from the
     negatives in use and with `rescore` also on earlier selections, and in the last bit on the block size and scoring
@@ -78,6 +81,7 @@ class NegativeSampler:
         candidates: int | None = None,
         rescore: int | None = None,
         every: int = 1,
+        score: str = "fresh",
         policy: RoundPolicy | None = None,
         options: FleetConfig | None = None,
     ) -> None:
@@ -85,7 +89,7 @@ class NegativeSampler:
         config = options or FleetConfig()
         config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
-        shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every)
+        shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every, score)
         embedder, source = resolve_model(model, head, outputs, collate is not None)
         ragged = isinstance(embedder, BagClassifier)
         bags = BagSource.of(resolve_pool(pool, target_label), collate, ragged)
@@ -156,7 +160,23 @@ class NegativeSampler:
         check_version(version, epoch, self._task.policy.staleness)
         snapshot, state = self._pool.snapshot(take_snapshot(weights, version)), self._state
         round = self._task.round(epoch, self._pool.version, state.previous, scores_kept=state.scores is not None)
-        return PendingSelection(state, self._service.begin(self._task, round, snapshot), round)
+        pending: Pending
+        if self._task.recalls_at(epoch):
+            pending = RecalledPending(state.recall(self._task.strategy, round, version))
+        else:
+            pending = self._service.begin(self._task, round, snapshot)
+        return PendingSelection(state, pending, round)
+
+    def remember(self, index: Index, logits: Tensor | Array, version: int) -> None:
+        """Remember bag logits (n, K) that training saw of the bags at `index` (n,), by weights of `version`.
+
+        Rounds with `score="memory"` go by them. Raises BadInput for positions out of range and logits that are not
+        finite, or of another shape.
+        """
+        require_whole("version", version)
+        place, values = require_remembered(index, logits, len(self.pool))
+        require_column(self._task.target, values.shape[1])
+        self._state.remember_logits(place, values, version, len(self.pool))
 
     @property
     def pool(self) -> BagDataset:

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from negsift.common.arrays import Index
+from negsift.common.arrays import Array, Index
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags
 from negsift.common.errors import BadInput, StillRunning
 from negsift.common.protocols import Pending
 from negsift.common.types import PoolVersion, Round, Selection, Snapshot
+from negsift.service.selection.logit_memory import LogitMemory
 from negsift.service.selection.score_table import ScoreTable, column_of
+from negsift.service.strategies.base import Strategy
 
 
 class PoolHandle:
@@ -48,13 +50,14 @@ class PoolHandle:
 
 @dataclass
 class SamplerState:
-    """The last selection and, with `rescore`, the scores kept; a checkpoint holds all of it.
+    """The last selection and, with `rescore`, the scores kept, or the logits remembered; a checkpoint holds all of it.
 
     `rounds` counts those begun, and `known` is the number of the one that `previous` is of.
     """
 
     previous: Index | None = None
     scores: ScoreTable | None = None
+    memory: LogitMemory | None = None
     rounds: int = 0
     known: int = 0
 
@@ -71,7 +74,9 @@ class SamplerState:
     def state(self) -> dict[str, Any]:  # Any: tensors, which torch.load takes with weights_only=True
         """A copy of everything."""
         previous = None if self.previous is None else torch.tensor(self.previous)
-        return {"previous": previous, "kept": self.scores.state() if self.scores else None}
+        kept = self.scores.state() if self.scores else None
+        remembered = {"remembered": self.memory.state()} if self.memory else {}
+        return {"previous": previous, "kept": kept, **remembered}
 
     def load(self, state: Mapping[str, Any], pool: int) -> None:  # Any: as above
         """Continue from a `state`; raises BadInput if it is none, or one of a pool of other than `pool` bags."""
@@ -85,7 +90,22 @@ class SamplerState:
         if previous is not None and len(np.unique(previous)) < len(previous):
             raise BadInput("a state with a position twice", "distinct positions", "give a state_dict()")
         scores = None if kept is None else ScoreTable.from_state(kept, pool)
+        remembered = state.get("remembered")
+        self.memory = None if remembered is None else LogitMemory.from_state(remembered, pool)
         self.previous, self.scores, self.known = previous, scores, 0
+
+    def remember_logits(self, index: Index, logits: Array, version: int, pool: int) -> None:
+        """Remember the logits (n, K) of bags of a pool of that size; raises BadInput for another number of classes."""
+        memory = (self.memory or LogitMemory.empty(pool, logits.shape[1])).resized(pool)
+        if logits.shape[1] != memory.logits.shape[1]:
+            found = f"logits of {logits.shape[1]} classes after those of {memory.logits.shape[1]}"
+            raise BadInput(found, "as many each time", "give the bag logits of one model")
+        self.memory = memory.updated(index, logits, version)
+
+    def recall(self, strategy: Strategy, round: Round, version: int) -> Selection:
+        """The round's selection by what is remembered."""
+        memory = self.memory or LogitMemory.empty(round.pool.bags, 1)
+        return memory.resized(round.pool.bags).select(strategy, round, version)
 
     def fold(self, scored: Selection, round: Round) -> Selection:
         """The selection that follows from the scores in `scored` and those kept before."""

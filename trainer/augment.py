@@ -86,7 +86,8 @@ class AugmentedBatches:
             weight = self.batches.epoch_set.weight[rows]
             unmasked = self._unmasked(start, (size, *feats_NTF.shape[1:]))[places]
             feats_NTF = torch.where(unmasked, feats_NTF, 0.0)
-            return TrainingBatch(feats_NTF, torch.from_numpy(label).float(), torch.from_numpy(weight).float())
+            labels, weights = torch.from_numpy(label).float(), torch.from_numpy(weight).float()
+            return TrainingBatch(feats_NTF, labels, weights, row=rows)
 
         return self.batches.share.part(size, part)
 

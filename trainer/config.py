@@ -24,6 +24,12 @@ LOGGERS = {
 """The loggers that `loggers.make` makes."""
 PRIORS = ("none", "balanced", "natural")
 """How much negatives weigh in an epoch, beside a number; see `TrainingConfig.negative_share`."""
+OPTIMISERS = {
+    "adam": "Adam, its weight decay added to the gradient",
+    "adamw": "Adam with decoupled weight decay",
+    "muon": "Muon for the weights of hidden layers, AdamW for the rest",
+}
+"""The optimisers that `optimiser.Optimiser` makes."""
 SCHEDULES = {
     "steps": "the peak, halved as halve_from and halve_every say",
     "linear": "from the peak to 0 over the run, or over its budget",
@@ -81,6 +87,9 @@ class TrainingConfig:
     budget: float = knob(
         0.0, "bags trained, and a third of those scored, before a run ends; 0: `epochs` alone", least=0, below=MOST
     )
+    seconds: float = knob(
+        0.0, "seconds of selecting and training before a run ends; 0: no limit. Runs then differ", least=0, below=MOST
+    )
     batch: int = knob(32, "bags in a batch", least=1)
     stratified: bool = knob(False, "have both labels in every batch, in the epoch's proportion")
     prior: str = knob("none", "weight of negatives over that of positives: none (as drawn), balanced, natural, or X")
@@ -89,7 +98,9 @@ class TrainingConfig:
     workers: int = knob(
         1, "trainer workers, which divide every batch; more than one run on Ray Train", least=1, below=1025
     )
+    optimiser: str = knob("adam", f"what takes the steps: {', '.join(OPTIMISERS)}")
     lr: float = knob(1e-3, "Adam's learning rate, or its peak", above=0, below=1e12)
+    muon_lr: float = knob(0.02, "Muon's learning rate, or its peak", above=0, below=1e12)
     schedule: str = knob("steps", f"the learning rate over a run: {' or '.join(SCHEDULES)}")
     warmup: float = knob(0.0, "share of a linear schedule in which the rate rises to its peak", least=0, below=1)
     weight_decay: float = knob(0.0, "Adam's weight decay", least=0, below=1e12)
@@ -111,6 +122,8 @@ class TrainingConfig:
         check_knobs(self, "training")
         if self.keep_weights not in KEEP:
             raise UnknownName("training.keep_weights", self.keep_weights, KEEP)
+        if self.optimiser not in OPTIMISERS:
+            raise UnknownName("training.optimiser", self.optimiser, OPTIMISERS)
         if self.schedule not in SCHEDULES:
             raise UnknownName("training.schedule", self.schedule, SCHEDULES)
         if 0 < self.budget < self.batch:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from negsift.common.arrays import Floats
@@ -17,6 +17,8 @@ from negsift.common.threads import torch_threads
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.loss import BagLoss
+from negsift.trainer.optimiser import Optimiser
+from negsift.trainer.seen_logits import SeenLogits
 from negsift.trainer.worker_group import WorkerGroup
 
 
@@ -31,7 +33,7 @@ class Batches(Protocol):
 
 
 class Learner:
-    """Trains `model` with Adam on the loss of bags and instances; each worker trains on its share of every batch.
+    """Trains `model` on the loss of bags and instances; each worker trains on its share of every batch.
 
     With `config.freeze` the model's `encoder` is not trained.
     """
@@ -45,11 +47,12 @@ class Learner:
         self.model: nn.Module = self._group.prepare(model.to(self.device))
         self._loss = self._group.wrap(BagLoss(self.model, config))
         self._role = f"train/{self._group.rank}" if self._group.rank else "train"  # so that ranks differ in dropout
-        betas = (config.beta1, config.beta2)
-        self._optimiser = torch.optim.Adam(model.parameters(), config.lr, betas, weight_decay=config.weight_decay)
+        self._optimiser = Optimiser(model, config)
 
-    def train(self, batches: Batches, epoch: int, span: tuple[float, float] = (0.0, 1.0)) -> float:
-        """One pass over the batches; returns the mean loss of a bag over all workers.
+    def train(
+        self, batches: Batches, epoch: int, span: tuple[float, float] = (0.0, 1.0), seen: SeenLogits | None = None
+    ) -> float:
+        """One pass over the batches; returns the mean loss of a bag over all workers, and adds logits to `seen`.
 
         The pass is the part of the run between the two shares of `span`, which a linear schedule goes by. Torch's
         generator is seeded from (seed, epoch) and restored, so that a resumed run has the same dropout. Raises BadInput
@@ -65,13 +68,15 @@ class Learner:
             shown = tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1)
             for number, batch in enumerate(shown):
                 done = span[0] + (span[1] - span[0]) * number / len(batches)
-                self._set_rate(self._config.learning_rate(epoch, done))
                 count = len(batch.label) if batch.bag_count is None else batch.bag_count
-                total, bags = total + self._step(batch) * count, bags + count
-        loss = self._group.mean(total / bags)
-        if not math.isfinite(loss):
-            raise BadInput(f"a loss of {loss} in epoch {epoch}", "a finite loss", "lower training.lr")
-        return loss
+                loss, logits_NK = self._step(batch, self._config.learning_rate(epoch, done))
+                total, bags = total + loss * count, bags + count
+                if seen is not None:
+                    seen.add(batch, logits_NK)
+        mean = self._group.mean(total / bags)
+        if not math.isfinite(mean):
+            raise BadInput(f"a loss of {mean} in epoch {epoch}", "a finite loss", "lower training.lr")
+        return mean
 
     def score(self, bags: LabelledBags) -> Floats:
         """The difference of each bag's two logits, (n,), from rank 0. Raises BadInput if one is not finite."""
@@ -79,12 +84,12 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
         """The state of the model and of the optimiser."""
-        return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+        return {"model": self.model.state_dict(), **self._optimiser.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # Any: as above
         """Continue from a `state_dict`."""
         self.model.load_state_dict(state["model"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimiser.load_state_dict(state)
 
     def _score(self, bags: LabelledBags) -> Floats:
         self.model.eval()
@@ -102,16 +107,10 @@ class Learner:
             raise BadInput(found, "finite scores", "training diverged: lower training.lr")
         return scores
 
-    def _set_rate(self, rate: float) -> None:
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-
-    def _step(self, batch: TrainingBatch) -> float:
+    def _step(self, batch: TrainingBatch, rate: float) -> tuple[float, Tensor]:
         label, weight = batch.label.to(self.device), batch.weight.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
-            loss_N = self._loss(batch.bags.to(self.device), label)
+            loss_N, logits_NK = self._loss(batch.bags.to(self.device), label)
         loss = (loss_N * weight).mean()
-        self._optimiser.zero_grad()
-        torch.autograd.backward(loss)  # Tensor.backward is untyped, and calls this
-        self._optimiser.step()
-        return float(loss.detach())
+        self._optimiser.step(loss, rate)
+        return float(loss.detach()), logits_NK.detach()

@@ -20,13 +20,15 @@ from negsift.trainer.config import TrainingConfig
 class TrainingBatch:
     """Bags with labels (n,), which are int64 or, for mixtures, floats between 0 and 1, and loss weights (n,).
 
-    `bag_count` is the number of bags that the batch represents in the epoch's mean loss, by default n.
+    `bag_count` is the number of bags that the batch represents in the epoch's mean loss, by default n. `row` (n,) has
+    the bags' positions in the epoch's set.
     """
 
     bags: BagBatch | Tensor
     label: Tensor
     weight: Tensor
     bag_count: float | None = None
+    row: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class EpochSet:
     def batch(self, rows: Index) -> TrainingBatch:
         """The bags at `rows`."""
         label, weight = torch.from_numpy(self.bags.label[rows]), torch.from_numpy(self.weight[rows])
-        return TrainingBatch(self.bags.gather(rows), label, weight.float())
+        return TrainingBatch(self.bags.gather(rows), label, weight.float(), row=rows)
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,16 @@ class BagLoss(nn.Module):
             found = f"training.instance_loss with a {type(model).__name__}, which has no instances"
             raise BadInput(found, "a BagClassifier or a ClipClassifier", "leave training.instance_loss alone")
 
-    def forward(self, bags: Batch, label: Tensor) -> Tensor:
-        """The loss of the `bags`, of `label` (n,) int64, or float between 0 and 1."""
+    def forward(self, bags: Batch, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss (n,) and the logits (n, 2) of the `bags`, of `label` (n,) int64, or float between 0 and 1."""
         if not self._config.instance_loss.enabled:
-            return self._of_bags(self.model(bags), label) * self._config.bag_loss
+            logits_NK = self.model(bags)
+            return self._of_bags(logits_NK, label) * self._config.bag_loss, logits_NK
         assert isinstance(self.model, (BagClassifier, ClipClassifier))
         outputs = self.model.outputs(bags)
         # Also with a weight of 0: workers that train together need a gradient of every parameter.
         of_bags = self._of_bags(outputs.logits, label) * self._config.bag_loss
-        return of_bags + self._of_instances(outputs, label.float())
+        return of_bags + self._of_instances(outputs, label.float()), outputs.logits
 
     def _of_bags(self, logits_NK: Tensor, label: Tensor) -> Tensor:
         target = torch.stack([1 - label, label], 1) if label.is_floating_point() else label

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from negsift.common.account import Account
 from negsift.common.types import Selection
-from negsift.trainer.budget import FORWARDS
+from negsift.trainer.budget import FORWARDS, Spent
 from negsift.trainer.folder import Json
 from negsift.trainer.metrics import Metrics
 
@@ -37,9 +37,11 @@ class Progress:
         return len(self.history)
 
     @property
-    def cost(self) -> float:
-        """Bags trained, and those scored as so many trainings, so far."""
-        return float(sum(line["trained"] + line["scored"] / FORWARDS for line in self.history))
+    def spent(self) -> Spent:
+        """What the run has spent so far."""
+        bags = sum(line["trained"] + line["scored"] / FORWARDS for line in self.history)
+        seconds = [sum(line["seconds"].get(stage, 0.0) for stage in ("select", "train")) for line in self.history]
+        return Spent(float(bags), float(sum(seconds)), seconds[-1] if seconds else 0.0)
 
     def record(self, epoch: int, selection: Selection, fresh: bool, **measured: Any) -> Json:  # Any: JSON
         """Add an epoch and return its record: the `measured` values and figures of the selection.
@@ -95,6 +97,19 @@ class Progress:
             index, score, weight = (tensor.numpy() for tensor in state["selection"])
             selection = Selection(index, score, weight, state["version"])
         return cls(state["picked"].numpy(), history, state["best_weights"], best, selection, state.get("made", {}))
+
+
+def epoch_line(line: Json) -> str:
+    """One epoch as a line of the log."""
+    overlap = "" if line["overlap"] is None else f"overlap {line['overlap']:.0%}, "
+    fewer = f"{line['considered']:,} considered, " if 0 < line["considered"] < line["pool"] else ""
+    older = f"scores up to {line['oldest']} old, " if line["oldest"] else ""
+    seconds, val = line["seconds"], line["val"]
+    return (
+        f"epoch {line['epoch']:2d}  {line['chosen']:,} of {line['pool']:,} negatives ({fewer}{older}{overlap}"
+        f"covered {line['coverage']:.0%})  loss {line['loss']:.4f}  val AP {val['ap']:.4f} ROC-AUC {val['roc_auc']:.4f}"
+        f"  {seconds['total']:.2f} s (select {seconds['select']:.2f}, train {seconds['train']:.2f})"
+    )
 
 
 def _overlap(before: Selection | None, now: Selection) -> float | None:

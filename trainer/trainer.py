@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set, walked
 from negsift.trainer.loggers.logger import Logger, RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
-from negsift.trainer.progress import Progress
+from negsift.trainer.progress import Progress, epoch_line
+from negsift.trainer.seen_logits import SeenLogits
 from negsift.trainer.selection_inputs import SelectionInputs, as_arrays, as_tensors
 from negsift.trainer.selection_prefetch import SelectionPrefetch
 from negsift.trainer.worker_group import Rank0Folder, Rank0Sampler, WorkerGroup
@@ -106,11 +107,15 @@ class Trainer:
             share = self._training.negative_share(len(self._split.positives), len(self._split.pool))
             bags = epoch_set(positives, self._split.pool, selection, share)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
-            cost = self._progress.cost + self._scored_for(selection) / FORWARDS
-            order = order[: self._budget.left(cost, len(order))]
-            self._trained, span = len(order), self._budget.span(epoch, cost, len(order))
+            spent = self._progress.spent
+            spent = replace(spent, bags=spent.bags + self._scored_for(selection) / FORWARDS)
+            order = order[: self._budget.left(spent, len(order))]
+            self._trained, span = len(order), self._budget.span(epoch, spent, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)
-            return self._learner.train(augmented(batches, self._augment, (self._seed, epoch)), epoch, span)
+            seen = SeenLogits(len(positives), selection) if self._sampling.score == "memory" else None
+            loss = self._learner.train(augmented(batches, self._augment, (self._seed, epoch)), epoch, span, seen)
+        self._remember(seen, epoch)
+        return loss
 
     def validate(self) -> Metrics:
         """AP and ROC-AUC on the validation bags."""
@@ -163,6 +168,11 @@ class Trainer:
         """Close the loggers; the run is over, or was stopped."""
         self._loggers.close()
 
+    def _remember(self, seen: SeenLogits | None, epoch: int) -> None:
+        """Tell the sampler what training saw, for rounds that go by it."""
+        if seen is not None:
+            self._sampler.remember(*seen.gathered(self._group), epoch)
+
     def _keep_inputs(self) -> None:
         """Keep what a new selection was made from, and record its digests."""
         inputs, self._inputs = self._inputs, None
@@ -182,7 +192,7 @@ class Trainer:
         """Whether validation has not improved for `patience` epochs, or the budget is spent."""
         since_best = self._progress.next_epoch - 1 - self._progress.best_epoch
         stalled = bool(self._progress.history) and since_best >= self._training.patience
-        return stalled or self._budget.is_spent(self._progress.cost)
+        return stalled or self._budget.is_spent(self._progress.spent)
 
     def _scored_for(self, selection: Selection) -> int:
         """The bags scored for a selection, which count in the epoch that it was made for."""
@@ -232,16 +242,3 @@ def summary_numbers(summary: Json) -> Json:
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in weights.items()}
-
-
-def epoch_line(line: Json) -> str:
-    """One epoch as a line of the log."""
-    overlap = "" if line["overlap"] is None else f"overlap {line['overlap']:.0%}, "
-    fewer = f"{line['considered']:,} considered, " if 0 < line["considered"] < line["pool"] else ""
-    older = f"scores up to {line['oldest']} old, " if line["oldest"] else ""
-    seconds, val = line["seconds"], line["val"]
-    return (
-        f"epoch {line['epoch']:2d}  {line['chosen']:,} of {line['pool']:,} negatives ({fewer}{older}{overlap}"
-        f"covered {line['coverage']:.0%})  loss {line['loss']:.4f}  val AP {val['ap']:.4f} ROC-AUC {val['roc_auc']:.4f}"
-        f"  {seconds['total']:.2f} s (select {seconds['select']:.2f}, train {seconds['train']:.2f})"
-    )

@@ -4,7 +4,7 @@ Rank 0 selects, validates, records and saves; the other ranks get its results an
 the rest itself, so all of them know the state of the run and make the same decisions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from negsift.common.arrays import Array, Index
 from negsift.common.errors import NegsiftError
 from negsift.common.protocols import Pending, Sampler
 from negsift.common.types import Selection
@@ -39,6 +40,10 @@ class WorkerGroup:
     def mean(self, value: float) -> float:
         """The mean of the workers' values."""
         return value
+
+    def gathered(self, value: T) -> Sequence[T]:
+        """The workers' values in the order of their ranks, on rank 0; nothing on the others."""
+        return [value]
 
     def on_rank0(self, work: Callable[[], T]) -> T:
         """The result of `work`, which only rank 0 calls. If it raises a NegsiftError, all ranks raise it."""
@@ -72,6 +77,12 @@ class TorchWorkerGroup(WorkerGroup):
         dist.all_reduce(total)
         return float(total) / self.size
 
+    def gathered(self, value: T) -> Sequence[T]:
+        """The workers' values, which must be picklable, on rank 0."""
+        values: list[T | None] | None = [None] * self.size if self.rank == 0 else None
+        dist.gather_object(value, values)
+        return [one for one in values or [] if one is not None]
+
     def on_rank0(self, work: Callable[[], T]) -> T:
         """As in the base class; the result must be picklable."""
         outcomes: list[T | NegsiftError] = [NegsiftError("rank 0 sent no result")]
@@ -101,6 +112,10 @@ class Rank0Sampler:
     def submit(self, weights: Weights, epoch: int, version: int | None = None) -> Pending:
         """Rank 0's pending selection."""
         return Rank0Pending(self.group, self.group.on_rank0_alone(lambda: self.sampler.submit(weights, epoch, version)))
+
+    def remember(self, index: Index, logits: Array, version: int) -> None:
+        """Have rank 0 remember logits that it has gathered."""
+        self.group.on_rank0(lambda: self.sampler.remember(index, logits, version))
 
     def state_dict(self) -> dict[str, Any]:  # Any: numpy arrays and numbers
         """The sampler's state; only that of rank 0 is current, and only that is saved."""

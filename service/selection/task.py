@@ -33,6 +33,8 @@ class Task:
         require_whole("target", self.target)
         if self.target < 0:
             raise BadInput(f"target={self.target}", "a column of the logits, from 0", "correct target=")
+        if self.policy.score == "memory":
+            require_logits_only(self.strategy)
         candidates, rescore = self.policy.candidates, self.policy.rescore
         k = self.k if isinstance(self.k, (int, np.integer)) else 0
         if not self.strategy.need:
@@ -44,6 +46,10 @@ class Task:
                 f"rescore={rescore} with {type(self.strategy).__name__}, which looks at all bags at once",
                 "a strategy that scores each bag", "use candidates instead",
             )  # fmt: skip
+
+    def recalls_at(self, epoch: int) -> bool:
+        """Whether the epoch's round goes by remembered logits."""
+        return self.policy.score == "memory" and self.strategy_at(epoch).need > Need.NOTHING
 
     def strategy_at(self, epoch: int) -> Strategy:
         """The strategy, or Random in the first `random_rounds` epochs of a strategy that scores."""
@@ -80,6 +86,13 @@ def require_positives(strategy: Strategy, positives: int | None) -> None:
     if strategy.learns_from_positives and positives == 0:
         name = type(strategy).__name__
         raise BadInput(f"no positives for {name}", "the positive bags, from which it learns", "give positives=")
+
+
+def require_logits_only(strategy: Strategy) -> None:
+    """Raise BadInput for a strategy that looks at more of a bag than its logits, which is all that is remembered."""
+    if strategy.need > Need.LOGITS or strategy.learns_from_positives:
+        found = f"score=memory with {type(strategy).__name__}, which looks at more than the pool's logits"
+        raise BadInput(found, "a strategy of logits alone, say entropy or ht_gumbel", "use score=fresh")
 
 
 def require_whole(name: str, number: object) -> None:

@@ -78,7 +78,7 @@ class AttachedService(Service):
         request = {
             "protocol": PROTOCOL, "task": f"{self._task}-{number}" if self._task and number else self._task,
             "model": self._model, "strategy": carry_strategy(task.strategy), "target": self._label, "k": task.k,
-            "seed": task.seed, "column": task.target, **asdict(replace(task.policy, rescore=None)),
+            "seed": task.seed, "column": task.target, **asdict(replace(task.policy, rescore=None, score="fresh")),
         }  # fmt: skip
         name = str(self._call(self._actor.register.remote(request))["task"])
         self._registered.append((task, name))

@@ -134,6 +134,8 @@ class TaskRegistry:
     def _enter(self, spec: TaskSpec, token: str) -> RegisteredTask:
         if spec.rescore:
             raise BadInput(f"a task with rescore={spec.rescore}", "select(part=…), which gives scores", "leave it out")
+        if spec.score != "fresh":
+            raise BadInput(f"a task with score={spec.score}", "fresh: a client remembers for itself", "leave it out")
         strategy, pool = make_task_strategy(spec.strategy), self._specs.pool(spec.target, spec.pool_version)
         require_positives(strategy, len(self._specs.positives(spec.target, spec.pool_version)))
         task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)

@@ -13,7 +13,7 @@ from negsift.service.strategies.cluster_margin import ClusterMargin
 from negsift.service.strategies.entropy import Entropy
 from negsift.service.strategies.full import Full
 from negsift.service.strategies.gradient_embedding import GradientEmbedding
-from negsift.service.strategies.ht_gumbel import HtGumbel
+from negsift.service.strategies.ht_gumbel import MASSES, HtGumbel
 from negsift.service.strategies.k_center import KCenter
 from negsift.service.strategies.kl_embedding import KlEmbedding
 from negsift.service.strategies.kl_prob import KlProb
@@ -50,7 +50,8 @@ class StrategyConfig:
     label: str = knob("pseudo", "class that gradients are taken for: pseudo (the predicted one) or known")
     engine: str = knob("exact", "badge's k-means++: exact, or FAISS's on gathered gradients: faiss, faiss_afkmc2")
     first: str = knob("norm", "badge's first bag: norm (the largest gradient) or random")
-    power: float = knob(1.0, "ht_gumbel: power of the positive class's probability in a bag's mass", least=0, below=1e3)
+    mass: str = knob("probability", f"ht_gumbel: what a bag's mass goes by: {', '.join(MASSES)}")
+    power: float = knob(1.0, "ht_gumbel: power of that in a bag's mass", least=0, below=1e3)
     floor: float = knob(0.1, "ht_gumbel: least share of the largest mass that a bag has", above=0, below=1)
     keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen", least=1)
 
@@ -63,7 +64,9 @@ class StrategyConfig:
         check_knobs(self, "strategy")
 
 
-CHOICES: dict[str, Sequence[str]] = {"label": ("pseudo", "known"), "engine": ENGINE_NAMES, "first": ("norm", "random")}
+CHOICES: dict[str, Sequence[str]] = {
+    "label": ("pseudo", "known"), "engine": ENGINE_NAMES, "first": ("norm", "random"), "mass": tuple(MASSES),
+}  # fmt: skip
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:

@@ -1,4 +1,4 @@
-"""Gumbel top-k on the bags called positive, with the inverse of each bag's inclusion probability as its weight.
+"""Gumbel top-k on bags called positive or uncertain, weighted by the inverse of their inclusion probabilities.
 
 Of the bags b with mass q_b and e_b = -ln u_b / q_b, u_b uniform, the k with the smallest e are a draw without
 replacement in proportion to q (Efraimidis and Spirakis, 2006; it is Gumbel noise added to ln q). Given T, the
@@ -7,6 +7,7 @@ draw has the sum of f over all bags as its mean (Horvitz and Thompson, 1952; Duf
 priority samples; Kool, van Hoof and Welling, 2019, for Gumbel top-k).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,16 +21,16 @@ from negsift.service.strategies.uncertainty import log_probs
 
 @dataclass(frozen=True)
 class HtGumbel(Strategy):
-    """A draw in proportion to floor + (1 - floor) · p^power, p the probability of the positive class."""
+    """A draw in proportion to floor + (1 - floor) · s^power, s a bag's `mass` between 0 and 1, one of `MASSES`."""
 
+    mass: str = "probability"
     power: float = 1.0
     floor: float = 0.1
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """-e of every bag, (n,)."""
-        log_p = log_probs(embedded.logits)[:, round.target]
-        mass = self.floor + (1 - self.floor) * np.exp(self.power * log_p)
-        return -_exponentials(round, embedded.index) / mass
+        share = MASSES[self.mass](log_probs(embedded.logits), round.target) ** self.power
+        return -_exponentials(round, embedded.index) / (self.floor + (1 - self.floor) * share)
 
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """The k bags with the smallest e, weighted so that their mean weight is 1; by the next one's e as T."""
@@ -41,6 +42,33 @@ class HtGumbel(Strategy):
         weight = 1 / inclusion(_exponentials(round, index) / -score, -best.score[round.k])
         mean = weight.mean() if round.k else 1.0
         return replace(picked, candidates=Candidates(index, score, best.seen, best.dropped), weight=weight / mean)
+
+
+def _probability(log_probs: Floats, target: int) -> Floats:
+    return np.asarray(np.exp(log_probs[:, target]), dtype=np.float64)
+
+
+def _entropy(log_probs: Floats, target: int) -> Floats:
+    entropy = -(np.exp(log_probs) * np.maximum(log_probs, np.finfo(np.float64).min)).sum(1)
+    return np.asarray(np.clip(entropy / np.log(max(2, log_probs.shape[1])), 0, 1), dtype=np.float64)
+
+
+def _margin(log_probs: Floats, target: int) -> Floats:
+    best = np.sort(np.exp(log_probs), axis=1)
+    return np.asarray(1 - (best[:, -1] - best[:, -2]), dtype=np.float64)
+
+
+def _least_confidence(log_probs: Floats, target: int) -> Floats:
+    classes = log_probs.shape[1]
+    return np.asarray((1 - np.exp(log_probs.max(1))) * classes / max(1, classes - 1), dtype=np.float64)
+
+
+MASSES: dict[str, Callable[[Floats, int], Floats]] = {
+    "probability": _probability, "entropy": _entropy, "margin": _margin, "least_confidence": _least_confidence,
+}  # fmt: skip
+"""What a bag's mass goes by, of its log-probabilities (n, K): that of the positive class, or how uncertain they are,
+as a share of the most uncertain there is.
+"""
 
 
 def inclusion(mass: Floats, threshold: float) -> Floats:

@@ -284,7 +284,12 @@ BOTH_SIDES = (
 )
 
 
-@pytest.mark.parametrize("settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES])
+MEMORY = "strategy.name=ht_gumbel sampling.score=memory training.optimiser=muon model.pooling=attention"
+
+
+@pytest.mark.parametrize(
+    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, MEMORY]
+)
 def test_a_run_that_was_stopped_and_resumed_has_the_same_files(settings: str, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     words = ("strategy.name=kl_prob", *settings.split())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from negsift.common.errors import BadInput
 from negsift.common.types import Selection
-from negsift.trainer.budget import Budget
+from negsift.trainer.budget import Budget, Spent
 from negsift.trainer.config import SamplingConfig, TrainingConfig
 from negsift.trainer.loader import epoch_order, epoch_set, walked
 from tests.unit.toys import bag_set
@@ -22,9 +22,9 @@ def test_a_run_spends_its_budget_and_no_more_than_a_batch_beyond(
     budget: int, batch: int, bags: int, scored: int
 ) -> None:
     plan, cost, epoch, before = Budget(TrainingConfig(budget=budget, batch=batch)), 0.0, 0, 0.0
-    while not plan.is_spent(cost):
+    while not plan.is_spent(Spent(cost)):
         cost += scored / 3
-        start, end = plan.span(epoch, cost, left := plan.left(cost, bags))
+        start, end = plan.span(epoch, Spent(cost), left := plan.left(Spent(cost), bags))
         assert before <= start <= end <= 1
         cost, epoch, before = cost + left, epoch + 1, end
     assert budget - batch < cost < budget + batch + scored / 3
@@ -32,9 +32,29 @@ def test_a_run_spends_its_budget_and_no_more_than_a_batch_beyond(
 
 def test_without_a_budget_epochs_are_equal_parts() -> None:
     plan = Budget(TrainingConfig(epochs=4))
-    assert [plan.span(epoch, 7.0, 5) for epoch in range(4)] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]
-    assert plan.left(1e9, 5) == 5
-    assert not plan.is_spent(1e9)
+    spent = Spent(1e9, 1e9, 1e9)
+    assert [plan.span(epoch, spent, 5) for epoch in range(4)] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]
+    assert plan.left(spent, 5) == 5
+    assert not plan.is_spent(spent)
+
+
+def test_a_run_ends_before_the_epoch_that_its_seconds_are_too_few_for() -> None:
+    plan, seconds, ends = Budget(TrainingConfig(seconds=10.0)), 0.0, []
+    for epoch in range(9):
+        spent = Spent(0.0, seconds, 3.0 if epoch else 0.0)
+        if plan.is_spent(spent):
+            break
+        ends.append(plan.span(epoch, spent, 5))
+        seconds += 3.0
+    assert ends == [(0, 0), (0.3, 0.6), (0.6, 0.9)]
+    assert not plan.is_spent(Spent(0.0, 0.0, 99.0))  # a first epoch is trained in any case
+    both = Budget(TrainingConfig(seconds=10.0, budget=100, batch=10))
+    assert both.span(3, Spent(20.0, 5.0, 1.0), 50) == (0.5, 0.7)
+    assert [both.is_spent(one) for one in (Spent(95.0), Spent(20.0, 9.5, 1.0), Spent(20.0, 9.0, 1.0))] == [
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,13 @@ def test_every_instance_has_its_bags_label(label: Tensor, pooling: str, top: boo
     each = [of_instances(rows, float(value), weights, top=top) for rows, value in zip(logits, label, strict=True)]
     soft = torch.stack([1 - label.float(), label.float()], 1)
     expected = torch.stack(each) + 0.5 * cross_entropy(model(BAGS), soft, reduction="none")
-    found = BagLoss(model, config(*weights, 0.5, top=top))(BAGS, label)
+    found = BagLoss(model, config(*weights, 0.5, top=top))(BAGS, label)[0]
     torch.testing.assert_close(found, expected)
 
 
 def test_without_it_the_loss_is_the_bags_alone() -> None:
     model, label = vector_model(), LABELS[0]
-    found = BagLoss(model, config())(BAGS, label)
+    found = BagLoss(model, config())(BAGS, label)[0]
     assert torch.equal(found, cross_entropy(model(BAGS), label, reduction="none"))
 
 
@@ -59,12 +59,12 @@ def test_the_instances_of_a_clip_are_its_time_steps() -> None:
     expected = torch.stack(
         [of_instances(steps[0], 1.0, (2.0, 1.0), top=False), of_instances(steps[1], 0.0, (2.0, 1.0), top=False)]
     )
-    torch.testing.assert_close(BagLoss(model, config(2.0, 1.0, 0.0))(clips, label), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(BagLoss(model, config(2.0, 1.0, 0.0))(clips, label)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_all_parameters_have_a_gradient_also_where_bags_have_no_loss() -> None:
     model = vector_model("attention")
-    BagLoss(model, config(1.0, 1.0, 0.0))(BAGS, LABELS[0]).sum().backward()
+    BagLoss(model, config(1.0, 1.0, 0.0))(BAGS, LABELS[0])[0].sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 

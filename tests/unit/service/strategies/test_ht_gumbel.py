@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.rng import stream_key
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.ht_gumbel import HtGumbel
@@ -18,9 +18,25 @@ from tests.unit.toys import HeldView, a_round, embedded
 GAPS = [-3.0, -1.0, 0.0, 0.5, 2.0, 4.0, -6.0, 1.0, 3.0]
 
 
+def sigmoid(gap: float) -> float:
+    return 1 / (1 + math.exp(-gap)) if gap > 0 else math.exp(gap) / (1 + math.exp(gap))
+
+
+def entropy(gap: float) -> float:
+    return -sum(p * math.log2(p) for p in (sigmoid(gap), sigmoid(-gap)))
+
+
+MASS = {
+    "probability": sigmoid,
+    "entropy": entropy,
+    "margin": lambda gap: 1 - abs(sigmoid(gap) - sigmoid(-gap)),
+    "least_confidence": lambda gap: 2 * (1 - max(sigmoid(gap), sigmoid(-gap))),
+}
+
+
 def drawn(gaps: list[float], k: int, seed: int, strategy: HtGumbel) -> tuple[list[int], list[float]]:
     """The bags of a draw, best first, and 1 / π of each."""
-    mass = [strategy.floor + (1 - strategy.floor) * (1 / (1 + math.exp(-gap))) ** strategy.power for gap in gaps]
+    mass = [strategy.floor + (1 - strategy.floor) * MASS[strategy.mass](gap) ** strategy.power for gap in gaps]
     exponentials = [-math.log(splitmix64(stream_key(seed, "gumbel", 0), index)) / q for index, q in enumerate(mass)]
     order = sorted(range(len(gaps)), key=exponentials.__getitem__)
     if k >= len(gaps):
@@ -31,9 +47,10 @@ def drawn(gaps: list[float], k: int, seed: int, strategy: HtGumbel) -> tuple[lis
 @given(
     gaps=st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=12), k=st.integers(0, 12),
     seed=st.integers(0, 99), power=st.sampled_from([0.0, 0.5, 1.0, 3.0]), floor=st.sampled_from([0.01, 0.1, 0.9]),
+    mass=st.sampled_from(list(MASS)),
 )  # fmt: skip
-def test_a_draw_is_that_of_a_loop(gaps: list[float], k: int, seed: int, power: float, floor: float) -> None:
-    strategy, k = HtGumbel(power=power, floor=floor), min(k, len(gaps))
+def test_a_draw_is_that_of_a_loop(gaps: list[float], k: int, seed: int, power: float, floor: float, mass: str) -> None:
+    strategy, k = HtGumbel(mass=mass, power=power, floor=floor), min(k, len(gaps))
     picked = strategy.pick(HeldView(embedded([[0.0, gap] for gap in gaps])), {}, replace(a_round(k), seed=seed))
     index, weight = drawn(gaps, k, seed, strategy)
     assert picked.candidates.index.tolist() == index
@@ -69,6 +86,8 @@ def test_its_options_are_its_own_and_within_bounds() -> None:
     assert make_strategy(StrategyConfig("ht_gumbel", power=0.5)) == HtGumbel(power=0.5)
     with pytest.raises(BadInput, match="strategy.power=0.5 with entropy; expected one of ht_gumbel"):
         make_strategy(StrategyConfig("entropy", power=0.5))
+    with pytest.raises(UnknownName, match=r"strategy\.mass 'loss'.*entropy, least_confidence, margin, probability"):
+        StrategyConfig("ht_gumbel", mass="loss")
     for wrong in ({"power": -1.0}, {"power": math.inf}, {"floor": 0.0}, {"floor": 1.0}):
         with pytest.raises(BadInput, match=f"strategy.{next(iter(wrong))}="):
             StrategyConfig("ht_gumbel", **wrong)

@@ -1,0 +1,141 @@
+"""Logits of bags as training saw them, by which a round chooses without a forward pass (`score=memory`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from negsift.common.account import Account, Ages
+from negsift.common.arrays import Array, Index
+from negsift.common.errors import BadInput
+from negsift.common.rng import stream_key, uniform_keys
+from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
+from negsift.service.points.bag_points import PointsSpec
+from negsift.service.points.shared_points import SharedPoints
+from negsift.service.selection.score_table import column_of
+from negsift.service.strategies.base import PoolView, Prepared, Strategy
+from negsift.service.strategies.contract import candidates, check_picks
+
+
+@dataclass(frozen=True)
+class LogitMemory:
+    """A bag's last `logits` (pool, K) in training, and the `version` (pool,) of the weights behind them, -1 for none.
+
+    It takes 4 K + 4 bytes a bag and stays with the sampler.
+    """
+
+    logits: NDArray[np.float32]
+    version: NDArray[np.int32]
+
+    @classmethod
+    def empty(cls, pool: int, columns: int) -> Self:
+        """The memory of a pool of which no bag was trained on."""
+        return cls(np.zeros((pool, columns), np.float32), np.full(pool, -1, np.int32))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], pool: int) -> Self:  # Any: tensors or arrays
+        """The memory that gave `state`; raises BadInput if it is none, or one of a larger pool."""
+        if not isinstance(state, Mapping) or not {"logits", "version", "columns"} <= state.keys():
+            found = f"remembered logits of type {type(state).__name__}"
+            raise BadInput(found, "'logits', 'version' and 'columns'", "give a state_dict()")
+        flat, version = column_of(state["logits"], "logits", "f"), column_of(state["version"], "version", "iu")
+        columns = state["columns"]
+        fits = isinstance(columns, int) and columns > 0 and len(flat) == columns * len(version)
+        if not fits or len(version) > pool:
+            found = f"remembered logits of {len(version)} bags in {columns!r} columns"
+            raise BadInput(found, f"those of {pool} at most, as many as versions", "give this pool's state")
+        return cls(flat.astype(np.float32).reshape(-1, columns), version.astype(np.int32))
+
+    def state(self) -> dict[str, Any]:  # Any: as above
+        """Copies of both arrays by name; the logits end to end."""
+        logits, version = torch.tensor(self.logits.ravel()), torch.tensor(self.version)
+        return {"logits": logits, "version": version, "columns": self.logits.shape[1]}
+
+    def resized(self, pool: int) -> "LogitMemory":
+        """The memory for another version of the pool; nothing is remembered of new bags."""
+        common, new = slice(min(pool, len(self.version))), LogitMemory.empty(pool, self.logits.shape[1])
+        new.logits[common], new.version[common] = self.logits[common], self.version[common]
+        return new
+
+    def updated(self, index: Index, logits: Array, version: int) -> "LogitMemory":
+        """With the logits of these bags, by weights of `version`; of a bag that is there twice, with its last ones."""
+        new = LogitMemory(self.logits.copy(), self.version.copy())
+        new.logits[index], new.version[index] = logits, version
+        return new
+
+    def recalled(self, round: Round) -> Embedded:
+        """What is remembered of every bag of the pool; a bag that was never seen has the logits of one that was.
+
+        Each takes those of a bag drawn for it (hot-deck imputation), so that bags never seen are chosen about as
+        often as others. Raises BadInput if none was seen.
+        """
+        seen = np.flatnonzero(self.version >= 0)
+        if not len(seen):
+            found, remedy = "score=memory before any bag was trained on", "raise random_rounds above the staleness"
+            raise BadInput(found, "rounds at random until then", f"{remedy}, or call remember()")
+        index = np.arange(len(self.version), dtype=np.int64)
+        unseen, donor = index[self.version < 0], index.copy()
+        draws = uniform_keys(stream_key(round.seed, "memory", round.epoch), unseen)
+        donor[unseen] = seen[np.minimum((draws * len(seen)).astype(np.int64), len(seen) - 1)]
+        return Embedded(index, self.logits[donor], np.zeros((len(index), 0), np.float32))
+
+    def select(self, strategy: Strategy, round: Round, version: int) -> Selection:
+        """The round's negatives by what is remembered; nothing goes through the model."""
+        picked = strategy.pick(RecalledView(self.recalled(round)), {}, round)
+        check_picks(strategy, picked.candidates, round)
+        index, score = picked.candidates.index, picked.candidates.score
+        weight = np.ones(len(index)) if picked.weight is None else picked.weight
+        age = np.maximum(version - self.version.astype(np.int64), 0)
+        known = self.version >= 0
+        chosen = float(age[index][known[index]].mean()) if known[index].any() else 0.0
+        ages = Ages(int(age[known].max()), chosen)
+        account = Account(considered=len(self.version), ages=ages, pool_version=round.pool.version)
+        return Selection(index, score, weight, version, account=account)
+
+
+@dataclass(frozen=True)
+class RecalledView(PoolView):
+    """The pool as a strategy sees it in a round without a forward pass."""
+
+    embedded: Embedded
+
+    def top_k(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
+        """The `round.most` bags that `strategy` scores highest."""
+        return Picked(candidates(strategy, self.embedded, prepared, round))
+
+    def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
+        """The logits of all bags, or of those at `index`."""
+        return self.embedded if index is None else self.embedded.take(np.sort(index))
+
+    def points(self, spec: PointsSpec) -> SharedPoints:
+        """Raise BadInput: logits are remembered, not features."""
+        raise BadInput("score=memory with a strategy of points", "one of logits", "use score=fresh")
+
+
+@dataclass(frozen=True)
+class RecalledPending:
+    """A selection by memory, which is there as soon as it is asked for."""
+
+    selection: Selection
+
+    def result(self, timeout_s: float | None = None, /) -> Selection:
+        """The selection."""
+        return self.selection
+
+
+def require_remembered(index: object, logits: object, pool: int) -> tuple[Index, Array]:
+    """Positions (n,) below `pool`, which may repeat, and their logits (n, K), as arrays; raises BadInput for others."""
+    place = column_of(index, "index", "iu").astype(np.int64)
+    values = np.asarray(logits.detach().float().cpu() if isinstance(logits, torch.Tensor) else logits)
+    if values.ndim != 2 or len(values) != len(place) or values.dtype.kind != "f":
+        found = f"logits of shape {values.shape} of {len(place)} bags"
+        raise BadInput(found, "floats (bags, classes)", "give the model's bag logits")
+    if len(place) and not 0 <= place.min() <= place.max() < pool:
+        raise BadInput(f"positions {place.min()} to {place.max()}", f"0 to {pool - 1}", "give positions of the pool")
+    if not np.isfinite(values).all():
+        found = f"{int((~np.isfinite(values)).any(1).sum())} bags whose logits are not finite"
+        raise BadInput(found, "finite logits", "lower the learning rate")
+    return place, values
