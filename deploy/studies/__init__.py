@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from negsift.common.errors import UnknownName
 from negsift.deploy.recipes import RECIPES
+from negsift.deploy.studies.beyond import beyond
 from negsift.deploy.studies.claims import claims
 from negsift.deploy.studies.figure1 import figure1, figure1_rehearsal
 from negsift.deploy.studies.table1 import table1
@@ -13,6 +14,7 @@ from negsift.deploy.sweep.study import Study
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "table1": table1, "figure1": figure1, "figure1-rehearsal": figure1_rehearsal, "claims": claims,
+    "beyond": beyond,
 }  # fmt: skip
 
 

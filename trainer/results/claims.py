@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from negsift.common.arrays import Floats
 from negsift.trainer.results.design import FULL, Block
+from negsift.trainer.results.intervals import lower_limit
 from negsift.trainer.results.runs import ReportedRun
 from negsift.trainer.results.significance import holm, more_than_half_p
 from negsift.trainer.results.versus import Values, Versus, count_wins, versus
@@ -83,10 +85,15 @@ class Pair:
         return versus(self.mine, self.theirs, self.name)
 
     @property
+    def differences(self) -> Floats:
+        """Mine less theirs in each block that both have."""
+        shared = sorted(self.mine.keys() & self.theirs.keys())
+        return np.array([self.mine[block] - self.theirs[block] for block in shared], dtype=np.float64)
+
+    @property
     def wins(self) -> tuple[int, int]:
         """In how many blocks mine is higher, and in how many the two differ."""
-        difference = [value - self.theirs[block] for block, value in self.mine.items() if block in self.theirs]
-        return sum(value > 0 for value in difference), sum(value != 0 for value in difference)
+        return int((self.differences > 0).sum()), int((self.differences != 0).sum())
 
     @property
     def wins_of_targets(self) -> tuple[int, int]:
@@ -112,6 +119,26 @@ def same_within(margin: float, pair: Pair) -> Judgement:
         return Judgement(CONFIRMED, pair.text())
     outside = interval.low >= margin or interval.high <= -margin
     return Judgement(NOT_CONFIRMED if outside else UNDECIDED, pair.text())
+
+
+def not_below(margin: float, pair: Pair, tried: int = 1) -> Judgement:
+    """Confirmed if the one-sided limit of the mean difference (95 %, or of one of so many `tried`, by Bonferroni) is
+    above the margin, not if the mean is below it; else undecided.
+    """
+    difference = pair.differences
+    limit = lower_limit(difference, 1 - LEVEL / tried)
+    numbers = pair.text() + (f", one-sided limit {limit:+.4f}".replace("-", "−") if len(difference) else "")
+    if limit > margin:
+        return Judgement(CONFIRMED, numbers)
+    return Judgement(NOT_CONFIRMED if pair.versus.difference.mean < margin else UNDECIDED, numbers)
+
+
+def any_not_below(margin: float, pairs: Sequence[Pair]) -> Judgement:
+    """Confirmed if one of the pairs is, as `not_below` says; not confirmed if no mean reaches the margin; else undecided."""
+    found = [not_below(margin, pair, len(pairs)) for pair in pairs]
+    outcomes = [one.outcome for one in found]
+    best = next(one for one in (CONFIRMED, UNDECIDED, NOT_CONFIRMED) if one in outcomes)
+    return Judgement(best, "; ".join(one.numbers for one in found))
 
 
 def all_above(pairs: Sequence[Pair]) -> Judgement:

@@ -34,8 +34,8 @@ def bca_interval(values: Floats) -> Interval:
     return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
-def lower_limit(values: Floats) -> float:
-    """The one-sided lower limit (95 %) of the mean of `values` (n,), by Student's t; NaN for fewer than two.
+def lower_limit(values: Floats, level: float = LEVEL) -> float:
+    """The one-sided lower limit (95 %, or another level) of the mean of `values` (n,), by Student's t; NaN for fewer than two.
 
     Not by bootstrap, whose limits are too narrow for ten or twenty values: a claim of non-inferiority rests on this
     limit, and one that is too high makes false claims.
@@ -43,4 +43,4 @@ def lower_limit(values: Floats) -> float:
     from scipy.stats import t as student
 
     mean = estimate(values)
-    return float(mean.mean - student.ppf(LEVEL, mean.count - 1) * mean.error) if mean.count > 1 else np.nan
+    return float(mean.mean - student.ppf(level, mean.count - 1) * mean.error) if mean.count > 1 else np.nan

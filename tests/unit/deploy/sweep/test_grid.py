@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from negsift.common.errors import BadInput, UnknownName
+from negsift.common.overrides import override
 from negsift.deploy.recipes import digits
 from negsift.deploy.studies import STUDIES, study_named
 from negsift.deploy.sweep.grid import expand, parse_axes, size
-from negsift.deploy.sweep.study import Study
+from negsift.deploy.sweep.study import Study, StudyRow
 from negsift.deploy.sweep.trial import trial_of
 from negsift.service.config import FleetConfig
 from negsift.trainer.config import SamplingConfig, TrainingConfig
@@ -102,6 +103,19 @@ def test_more_than_ten_thousand_trials_need_a_yes() -> None:
     study = Study("digits", digits(), [{"data.target": ("0", "1")}], 5001)
     with pytest.raises(BadInput, match="10,002 trials"):
         study.trials(yes=False)
+
+
+def test_rows_are_runs_with_a_name_and_take_the_settings_axes_and_seeds_of_the_study() -> None:
+    rows = [StudyRow(replace(digits(), name=name), {"data.target": ("0", "1")}) for name in ("one", "other")]
+    rows[1] = replace(rows[1], config=override(rows[1].config, ["training.lr=1"]))
+    study = Study("some", digits(), [], 1, rows=rows)
+    changed = study.on(lambda config: override(config, ["training.batch=4"])).over({"data.target": ("5",)}, 2)
+    trials = [trial.config for trial in changed.trials(yes=False).values()]
+    assert [(one.name, one.seed, one.data.target, one.training.batch, one.training.lr) for one in trials] == [
+        ("one", 0, "5", 4, 0.001), ("other", 0, "5", 4, 1.0), ("one", 1, "5", 4, 0.001), ("other", 1, "5", 4, 1.0),
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="data.target, in which the trials of some differ"):
+        study.require_used(["data.target=3"])
 
 
 @pytest.mark.parametrize(("axes", "seeds"), [({}, 0), ({}, -3), ({"seed": ("1",)}, 2)])

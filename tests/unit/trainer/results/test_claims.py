@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from negsift.common.errors import BadData
 from negsift.common.overrides import flat, to_dict
@@ -21,6 +23,8 @@ from negsift.trainer.results.claims import (
     Evidence,
     Pair,
     all_above,
+    any_not_below,
+    not_below,
     same_within,
     win_most,
 )
@@ -103,9 +107,24 @@ def test_targets_are_won_by_their_mean_over_seeds() -> None:
     assert win_most([pair(by)]).numbers == "badge 13 of 15"
 
 
+def test_a_limit_above_the_margin_confirms_and_a_mean_below_it_denies() -> None:
+    difference = np.array([0.02, 0.03, 0.01, 0.025, 0.015] * 3)
+    limit = stats.ttest_1samp(difference, 0, alternative="greater").confidence_interval(0.95).low
+    by = dict(enumerate(difference))
+    assert not_below(limit - 1e-6, pair(by)).outcome == CONFIRMED
+    assert not_below(limit + 1e-6, pair(by)).outcome == UNDECIDED
+    assert not_below(float(difference.mean()) + 1e-6, pair(by)).outcome == NOT_CONFIRMED
+    shared = stats.ttest_1samp(difference, 0, alternative="greater").confidence_interval(0.975).low
+    low = pair(dict.fromkeys(range(15), -0.1))
+    assert any_not_below(shared - 1e-6, [low, pair(by)]).outcome == CONFIRMED
+    assert any_not_below(shared + 1e-6, [low, pair(by)]).outcome == UNDECIDED
+    assert any_not_below(0.05, [low, pair(by)]).outcome == NOT_CONFIRMED
+
+
 def test_nothing_is_decided_without_runs() -> None:
     empty = Pair("badge", {}, LOW)
-    assert {rule.outcome for rule in (same_within(0.01, empty), all_above([empty]), win_most([empty]))} == {UNDECIDED}
+    rules = (same_within(0.01, empty), all_above([empty]), win_most([empty]), not_below(0.0, empty))
+    assert {rule.outcome for rule in rules} == {UNDECIDED}
 
 
 def test_evidence_is_of_runs_with_the_base_s_settings() -> None:

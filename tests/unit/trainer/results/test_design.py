@@ -41,6 +41,19 @@ def test_what_changes_results_is_a_setting(key: str) -> None:
     assert labels(*runs) == [f"badge · {key.replace('__', '.')}={value}" for value in ("1", "2")]
 
 
+def test_runs_with_a_name_are_a_group_of_their_own_whatever_they_differ_in() -> None:
+    named = [
+        made_run("badge", 0.5, name="ours", training__lr="1"), made_run("walk", 0.6, name="full", training__lr="2"),
+        made_run("walk", 0.6, "8", name="full", training__lr="2"), made_run("walk", 0.7, name="random", ratio=9.0),
+    ]  # fmt: skip
+    assert labels(*named) == ["full", "ours", "random"]
+    assert [len(group.runs) for group in group_runs(named)] == [2, 1, 1]
+    assert baseline_of(group_runs(named), ()) is not None
+    more = [*named, made_run("walk", 0.6, name="full", training__lr="3")]
+    assert labels(*more) == ["ours", "random", "full · training.lr=2", "full · training.lr=3"]
+    assert labels(*named, made_run("badge", 0.5, training__lr="1")) == ["badge", "full", "ours", "random"]
+
+
 def test_a_block_is_the_bags_with_all_their_seeds() -> None:
     runs = [made_run("badge", 0.5, "3", 4, data__bag_seed="7"), made_run("badge", 0.5, "8", 4)]
     assert [Design.of(runs).block(run) for run in runs] == [Block("target 3", "4/7"), Block("target 8", "4/0")]
