@@ -15,8 +15,8 @@ from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
-from negsift.service.strategies import StrategyConfig, make_strategy
-from negsift.trainer.config import AugmentConfig, InstanceLossConfig, LogConfig, SamplingConfig, TrainingConfig
+from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
+from negsift.trainer.config import WALK, AugmentConfig, InstanceLossConfig, LogConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.loggers.libraries import require_libraries
 
 FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
@@ -50,6 +50,7 @@ def check_fit(config: RunConfig) -> None:
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
     make_strategy(config.strategy)  # that its options are its own is known before any data is read
+    _require_positives_by(config.sampling)
     if config.model.init != "torch" and clips:
         raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")
     if config.augment.of_clips and not clips:
@@ -57,6 +58,19 @@ def check_fit(config: RunConfig) -> None:
     if config.augment.of_images and clips:
         raise BadInput(f"augment.flip or .shift with {config.data.name}", "images", "leave both alone")
     require_libraries(config.log)
+
+
+def _require_positives_by(sampling: SamplingConfig) -> None:
+    """Raise BadInput unless positives are chosen in turn, or so many by a strategy that needs no other bags."""
+    name = sampling.positives_by
+    if name == WALK:
+        return
+    if name not in STRATEGIES:
+        raise UnknownName("sampling.positives_by", name, STRATEGIES)
+    if STRATEGIES[name].learns_from_positives or name == "full":
+        raise BadInput(f"sampling.positives_by={name}", "a strategy that looks at each bag alone", "choose another")
+    if not sampling.positives:
+        raise BadInput(f"sampling.positives_by={name} of all positives", "a number", "set sampling.positives")
 
 
 def check_given(configs: Collection[RunConfig], settings: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.jobs.inside import is_job
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
+from negsift.deploy.positives import positive_sampler
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.versions import versions
@@ -31,7 +32,7 @@ from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.loggers.logger import Logger
 from negsift.trainer.loggers.make import make_loggers
 from negsift.trainer.report import ReportedRun
-from negsift.trainer.trainer import RunSpec, TrainerConfig
+from negsift.trainer.run_spec import RunSpec, TrainerConfig
 
 if TYPE_CHECKING:
     from negsift.service.cluster.reservation import Reservation
@@ -78,7 +79,8 @@ class Runner:
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
-        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split))
+        chooser = positive_sampler(config, split, model)
+        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split), chooser)
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         with sole_user(out), sampler:
             return trained(spec, trainer, config.seed, room, config.fleet.start_s)

@@ -13,7 +13,8 @@ from negsift.deploy.jobs.inside import is_job
 from negsift.service.config import FleetConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json
-from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
+from negsift.trainer.run_spec import RunSpec, TrainerConfig
+from negsift.trainer.trainer import Trainer
 
 if TYPE_CHECKING:
     from negsift.service.cluster.reservation import Reservation

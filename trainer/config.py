@@ -15,6 +15,8 @@ METRICS = {
 """The metrics that `metrics.bag_metrics` computes."""
 KEEP = ("last", "best", "all")
 """The weights kept for `replay`: of the newest selection, also of the best epoch's, or of all."""
+WALK = "walk"
+"""The name of choosing positives in turn."""
 LOGGERS = {
     "tensorboard": "event files in the run's folder, in tensorboard/",
     "mlflow": "MLflow, where MLFLOW_TRACKING_URI says",
@@ -46,7 +48,8 @@ class SamplingConfig(RoundPolicy):
     random_rounds: int = knob(1, "first epochs with random negatives, while scores are noise", least=0)
     staleness: int = knob(0, "epochs that the weights may be behind; above 0 selection and training overlap", least=0)
     ratio: float = knob(1.0, "positives per negative, |S+| / k", above=0)
-    positives: int = knob(0, "positive bags of an epoch, each in its turn without replacement; 0: all", least=0)
+    positives: int = knob(0, "positive bags of an epoch; 0: all", least=0)
+    positives_by: str = knob("walk", "which: each in its turn without replacement (walk), or by a strategy")
 
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")

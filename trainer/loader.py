@@ -10,10 +10,10 @@ from torch import Tensor
 from negsift.common.arrays import Floats, Index
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.protocols import LabelledBags
-from negsift.common.permutation import Permutation
-from negsift.common.rng import generator, stream_key
+from negsift.common.rng import generator
 from negsift.common.types import Selection
 from negsift.trainer.config import TrainingConfig
+from negsift.trainer.epoch_positives import ChosenPositives
 
 
 @dataclass(frozen=True)
@@ -88,31 +88,18 @@ class EpochBatches:
 
 
 def epoch_set(
-    positives: LabelledBags, pool: LabelledBags, selection: Selection, share: float | None = None
+    positives: ChosenPositives, pool: LabelledBags, selection: Selection, share: float | None = None
 ) -> EpochSet:
-    """The positives with weight 1, and the selected negatives with their own weights.
+    """The chosen positives and the selected negatives, each with its own weight.
 
     With a `share` the negatives weigh so many times what the positives do, and all bags 1 on average.
     """
-    weight = np.concatenate([np.ones(len(positives)), selection.weight])
-    if share is not None and len(positives) and selection.weight.sum() > 0:
-        weight[len(positives) :] *= share * len(positives) / selection.weight.sum()
+    ours, theirs = positives.weight, selection.weight
+    weight = np.concatenate([ours, theirs])
+    if share is not None and ours.sum() > 0 and theirs.sum() > 0:
+        weight[len(ours) :] *= share * ours.sum() / theirs.sum()
         weight /= weight.mean()
-    return EpochSet(positives.joined(pool.subset(selection.index)), weight)
-
-
-def walked(bags: LabelledBags, k: int, seed: int, epoch: int) -> LabelledBags:
-    """The `k` of the bags whose turn it is in an epoch, in their order; all of them for 0, or where there are no more.
-
-    They are taken in a random order, without replacement; once all had their turn, in another one (RS2, Okanovic et
-    al., arXiv 2305.18424). The last epoch of an order is filled up with its first bags.
-    """
-    if not 0 < k < len(bags):
-        return bags
-    cycle, turn = divmod(epoch, -(-len(bags) // k))
-    index = np.arange(len(bags), dtype=np.int64)
-    rank = Permutation(stream_key(seed, "positives", cycle), len(bags)).rank(index)
-    return bags.subset(index[(rank - turn * k) % len(bags) < k])
+    return EpochSet(positives.bags.joined(pool.subset(selection.index)), weight)
 
 
 def epoch_order(label: Index, seed: int, epoch: int, config: TrainingConfig) -> Index:

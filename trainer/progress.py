@@ -54,7 +54,8 @@ class Progress:
         account = selection.account if fresh else Account()
         line = {
             "epoch": epoch, **measured, "fresh": fresh, "chosen": len(selection.index), "pool": len(self.picked),
-            "scored": account.scored, "dropped": account.dropped, "filled": account.filled,
+            "scored": account.scored + measured.get("scored_positives", 0),
+            "dropped": account.dropped, "filled": account.filled,
             "considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen,
             "retries": account.recovery.retries, "version": selection.version, "staleness": epoch - selection.version,
             "overlap": _overlap(before, selection), "coverage": float(self.picked.mean()),

@@ -2,59 +2,32 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from negsift.common.data.protocols import LabelledBags
-from negsift.common.data.split import Split
 from negsift.common.errors import BadInput
-from negsift.common.protocols import Sampler
 from negsift.common.stage_timer import StageTimer
 from negsift.common.types import Selection
 from negsift.trainer.augment import augmented
 from negsift.trainer.budget import FORWARDS, Budget
-from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
-from negsift.trainer.folder import CHECKPOINT, Json, RunFolder
+from negsift.trainer.epoch_positives import EpochPositives
+from negsift.trainer.folder import CHECKPOINT, Json
 from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.learner import Learner
-from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set, walked
-from negsift.trainer.loggers.logger import Logger, RunLoggers
+from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
+from negsift.trainer.loggers.logger import RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress, epoch_line
+from negsift.trainer.run_spec import RunSpec, TrainerConfig
 from negsift.trainer.seen_logits import SeenLogits
 from negsift.trainer.selection_inputs import SelectionInputs, as_arrays, as_tensors
 from negsift.trainer.selection_prefetch import SelectionPrefetch
 from negsift.trainer.worker_group import Rank0Folder, Rank0Sampler, WorkerGroup
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What a run is made from, in a form that can be sent to its workers; `facts` are copied into its summary.
-
-    `loggers` get its numbers: each epoch's, and at the end those of the test. `origin` is recorded with every
-    selection: the digests of data and the settings that it is made from.
-    """
-
-    split: Split
-    model: nn.Module
-    sampler: Sampler
-    folder: RunFolder
-    facts: Json
-    loggers: tuple[Logger, ...] = ()
-    origin: Json = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """The parts of a run's configuration that concern the trainer."""
-
-    training: TrainingConfig
-    sampling: SamplingConfig
-    augment: AugmentConfig
 
 
 class Trainer:
@@ -68,12 +41,14 @@ class Trainer:
         self._learner = Learner(spec.model, self._training, seed, group)
         self._share = BatchShare(group.rank, group.size)
         self._sampler, self._folder = Rank0Sampler(group, spec.sampler), Rank0Folder(spec.folder.path, group)
+        positives, k = spec.split.positives, config.sampling.positives
+        self._positives = EpochPositives(positives, k, seed, group, spec.choose_positives)
         self._progress = Progress(np.zeros(len(self._split.pool), dtype=np.bool_))
         self._prefetch = SelectionPrefetch(self._sampler, self._sampling, self._training.epochs)
         self._inputs: SelectionInputs | None = None
         self._timer = StageTimer()
         self._loggers = RunLoggers(() if group.rank else spec.loggers)
-        self._saved = self._trained = 0
+        self._saved = self._trained = self._scored_positives = 0
         self._resume()
 
     @property
@@ -102,17 +77,20 @@ class Trainer:
 
     def train(self, epoch: int, selection: Selection) -> float:
         """One pass over the epoch's positives and the chosen negatives, as far as the budget goes; the mean loss."""
+        with self._timer.stage("select"):
+            positives = self._positives.choose(epoch, self._learner.model.state_dict())
+            self._scored_positives = positives.scored
         with self._timer.stage("train"):
-            positives = walked(self._split.positives, self._sampling.positives, self._seed, epoch)
             share = self._training.negative_share(len(self._split.positives), len(self._split.pool))
             bags = epoch_set(positives, self._split.pool, selection, share)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
             spent = self._progress.spent
-            spent = replace(spent, bags=spent.bags + self._scored_for(selection) / FORWARDS)
+            scored = self._scored_for(selection) + positives.scored
+            spent = replace(spent, bags=spent.bags + scored / FORWARDS)
             order = order[: self._budget.left(spent, len(order))]
             self._trained, span = len(order), self._budget.span(epoch, spent, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)
-            seen = SeenLogits(len(positives), selection) if self._sampling.score == "memory" else None
+            seen = SeenLogits(len(positives.bags), selection) if self._sampling.score == "memory" else None
             loss = self._learner.train(augmented(batches, self._augment, (self._seed, epoch)), epoch, span, seen)
         self._remember(seen, epoch)
         return loss
@@ -127,7 +105,13 @@ class Trainer:
         fresh = selection is not self._progress.selection
         scoring = dict(selection.account.seconds) if fresh else {}
         seconds = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
-        measured = {"loss": loss, "val": val, "seconds": seconds, "trained": self._trained}
+        measured = {
+            "loss": loss,
+            "val": val,
+            "seconds": seconds,
+            "trained": self._trained,
+            "scored_positives": self._scored_positives,
+        }
         line = self._progress.record(epoch, selection, fresh, **measured)
         self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
@@ -165,8 +149,9 @@ class Trainer:
         return summary
 
     def close(self) -> None:
-        """Close the loggers; the run is over, or was stopped."""
+        """Close the loggers and the sampler of positives; the run is over, or was stopped."""
         self._loggers.close()
+        self._positives.close()
 
     def _remember(self, seen: SeenLogits | None, epoch: int) -> None:
         """Tell the sampler what training saw, for rounds that go by it."""
@@ -202,6 +187,7 @@ class Trainer:
         return {
             "progress": self._progress.state_dict(), "learner": self._learner.state_dict(),
             "sampler": as_tensors(self._sampler.state_dict()), "ahead": self._prefetch.state(),
+            "positives": self._positives.state_dict(),
         }  # fmt: skip
 
     def _resume(self) -> None:
@@ -231,6 +217,7 @@ class Trainer:
             self._learner.load_state_dict(state["learner"])
         except RuntimeError as error:  # of tensors that don't fit; one of the next line says that a worker is lost
             raise ValueError(str(error)) from error
+        self._positives.load_state_dict(state.get("positives", {}))
         self._prefetch.resume(state["ahead"])
         self._sampler.load_state_dict(as_arrays(state["sampler"]))
 

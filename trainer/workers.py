@@ -36,7 +36,8 @@ from negsift.common.unfinished import replacing
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.group_release import GroupRelease
-from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
+from negsift.trainer.run_spec import RunSpec, TrainerConfig
+from negsift.trainer.trainer import Trainer
 from negsift.trainer.worker_group import TorchWorkerGroup
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ from negsift.deploy.versions import versions
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.trainer.config import TrainingConfig
+from negsift.trainer.epoch_positives import ChosenPositives
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
 from tests.bench.kmeanspp import cpu_model
@@ -40,8 +41,8 @@ class Epochs:
 
     def train(self) -> None:
         """Train on the last selection."""
-        bags = epoch_set(self._split.positives, self._split.pool, self._chosen)
-        order = epoch_order(bags.bags.label, 0, self._epoch, weighted=False)
+        bags = epoch_set(ChosenPositives.alike(self._split.positives), self._split.pool, self._chosen)
+        order = epoch_order(bags.bags.label, 0, self._epoch, TrainingConfig())
         self._learner.train(EpochBatches(bags, order, 32), self._epoch)
         self._epoch += 1
 

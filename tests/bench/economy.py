@@ -30,6 +30,7 @@ from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.trainer.config import TrainingConfig
+from negsift.trainer.epoch_positives import ChosenPositives
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import EpochBatches, epoch_order, epoch_set
 from tests.bench.kmeanspp import cpu_model
@@ -77,7 +78,7 @@ def weights_of_a_run(split: Split, epochs: int, freeze: bool) -> Sequence[Weight
     with NegativeSampler(split.pool, learner.model, strategy=STRATEGY, k=len(split.positives) // 5) as sampler:
         for epoch in range(epochs):
             kept.append({name: value.clone() for name, value in learner.model.state_dict().items()})
-            bags = epoch_set(split.positives, split.pool, sampler.select(kept[-1], epoch))
+            bags = epoch_set(ChosenPositives.alike(split.positives), split.pool, sampler.select(kept[-1], epoch))
             order = epoch_order(bags.bags.label, 0, epoch, TrainingConfig())
             learner.train(EpochBatches(bags, order, 32), epoch)
     return kept

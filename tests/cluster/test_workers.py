@@ -33,7 +33,8 @@ from negsift.trainer import workers
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json, RunFolder
-from negsift.trainer.trainer import RunSpec, Trainer, TrainerConfig
+from negsift.trainer.run_spec import RunSpec, TrainerConfig
+from negsift.trainer.trainer import Trainer
 from negsift.trainer.workers import ScratchFolder, fit_with_restarts, train_together
 from tests.cluster.moments import die_once, is_first
 from tests.cluster.serving import LIMIT_S, all_cpus_taken, await_line, outside, program

@@ -284,11 +284,12 @@ BOTH_SIDES = (
 )
 
 
+CHOSEN = "sampling.positives=20 sampling.positives_by=ht_gumbel training.prior=balanced sampling.random_rounds=0"
 MEMORY = "strategy.name=ht_gumbel sampling.score=memory training.optimiser=muon model.pooling=attention"
 
 
 @pytest.mark.parametrize(
-    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, MEMORY]
+    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, CHOSEN, MEMORY]
 )
 def test_a_run_that_was_stopped_and_resumed_has_the_same_files(settings: str, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -134,7 +134,9 @@ def not_below(margin: float, pair: Pair, tried: int = 1) -> Judgement:
 
 
 def any_not_below(margin: float, pairs: Sequence[Pair]) -> Judgement:
-    """Confirmed if one of the pairs is, as `not_below` says; not confirmed if no mean reaches the margin; else undecided."""
+    """Confirmed if one of the pairs is, as `not_below` says, not confirmed if no mean reaches the margin; else
+    undecided.
+    """
     found = [not_below(margin, pair, len(pairs)) for pair in pairs]
     outcomes = [one.outcome for one in found]
     best = next(one for one in (CONFIRMED, UNDECIDED, NOT_CONFIRMED) if one in outcomes)

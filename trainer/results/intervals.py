@@ -35,7 +35,8 @@ def bca_interval(values: Floats) -> Interval:
 
 
 def lower_limit(values: Floats, level: float = LEVEL) -> float:
-    """The one-sided lower limit (95 %, or another level) of the mean of `values` (n,), by Student's t; NaN for fewer than two.
+    """The one-sided lower limit (95 %, or another level) of the mean of `values` (n,), by Student's t; NaN for fewer
+    than two.
 
     Not by bootstrap, whose limits are too narrow for ten or twenty values: a claim of non-inferiority rests on this
     limit, and one that is too high makes false claims.

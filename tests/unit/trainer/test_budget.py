@@ -11,7 +11,8 @@ from negsift.common.errors import BadInput
 from negsift.common.types import Selection
 from negsift.trainer.budget import Budget, Spent
 from negsift.trainer.config import SamplingConfig, TrainingConfig
-from negsift.trainer.loader import epoch_order, epoch_set, walked
+from negsift.trainer.epoch_positives import ChosenPositives, walked
+from negsift.trainer.loader import epoch_order, epoch_set
 from tests.unit.toys import bag_set
 
 BAGS = bag_set([1] * 23, label=1)
@@ -114,7 +115,8 @@ def test_what_does_not_go_together_is_refused() -> None:
 @pytest.mark.parametrize(("prior", "share"), [("balanced", 1.0), ("natural", 5.0), ("0.25", 0.25)])
 def test_negatives_weigh_what_the_prior_says(prior: str, share: float) -> None:
     bags = bag_set([1] * 24)
-    positives, pool = bags.subset(np.arange(4)), bags.subset(np.arange(4, 24))
+    positives = ChosenPositives.alike(bags.subset(np.arange(4)))
+    pool = bags.subset(np.arange(4, 24))
     chosen = Selection(np.array([3, 9, 0]), np.zeros(3), np.array([1.0, 2.0, 3.0]), 0)
     weight = epoch_set(positives, pool, chosen, TrainingConfig(prior=prior).negative_share(4, 20)).weight
     assert weight[4:].sum() == pytest.approx(share * weight[:4].sum())
