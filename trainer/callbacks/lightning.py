@@ -14,23 +14,22 @@ from negsift.trainer.epoch_bags import EpochBags
 class LightningSelection(Callback):
     """Fills `bags`, the training dataset, with the negatives that `sampler` chooses with the module's weights.
 
-    `part` is the name of the submodule that the sampler was made of; by default it is the module itself. The other
-    arguments are those of SelectionRounds. An epoch's negatives are chosen at the end of the one before, so that
-    checkpoints have them, and DataLoader workers, which start early; but not after the last of `max_epochs`.
+    `part` names the submodule that the sampler was made of; the other arguments are those of SelectionRounds. Negatives
+    are chosen before checkpoints and DataLoader workers need them: at the epoch's end before, or when a run goes on.
     """
 
     def __init__(
         self, bags: EpochBags, sampler: Sampler | MakeSampler, every_n_steps: int | None = None, part: str = ""
     ) -> None:
-        self._rounds, self._part = SelectionRounds(bags, sampler, every_n_steps), part
+        self._rounds, self._part, self._first = SelectionRounds(bags, sampler, every_n_steps), part, 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: D102
         if stage == "fit":
             self._rounds.start(pl_module.get_submodule(self._part))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
-        if self._rounds.round is None:
-            self._rounds.at_epoch(0, self._weights(trainer))
+        if self._first != trainer.max_epochs:
+            self._rounds.at_epoch(self._first, self._weights(trainer))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
         self._rounds.at_epoch(trainer.current_epoch, self._weights(trainer))
@@ -48,13 +47,14 @@ class LightningSelection(Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:  # noqa: D102
         self._rounds.load_state_dict(state_dict)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: D102
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: D102
+        self._first = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+
+    def teardown(self, *_: Any, **stage: Any) -> None:  # noqa: D102
         self._rounds.close()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: D102
-        self._rounds.close()
+    on_exception = teardown
 
     def _weights(self, trainer: Trainer) -> Callable[[], Weights]:
-        prefix = f"{self._part}." if self._part else ""
-        whole = trainer.strategy.lightning_module_state_dict
+        prefix, whole = f"{self._part}." if self._part else "", trainer.strategy.lightning_module_state_dict
         return lambda: {name[len(prefix) :]: value for name, value in whole().items() if name.startswith(prefix)}

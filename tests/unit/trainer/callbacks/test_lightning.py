@@ -59,7 +59,7 @@ class Stop(Callback):
 
 def fit(
     folder: Path, epochs: int, *callbacks: Callback, sampler: Callable[[Any], Recorder] = recorder, resume: bool = False,
-    workers: int = 0, **options: Any,
+    workers: int = 0, loader: type[DataLoader[Any]] = DataLoader, **options: Any,
 ) -> tuple[Recorder, Module, EpochBags]:  # Any: LightningSelection's own  # fmt: skip
     module, bags, made = Module(), epoch_bags(), list[Recorder]()
     selection = LightningSelection(bags, lambda model: made.append(sampler(model)) or made[0], **options)  # type: ignore[func-returns-value]
@@ -68,9 +68,9 @@ def fit(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[saving, selection, *callbacks],
     )  # fmt: skip
-    loader = DataLoader(bags, 4, num_workers=workers, persistent_workers=workers > 0, multiprocessing_context="fork" if workers else None)  # fmt: skip
+    batches = loader(bags, 4, num_workers=workers, persistent_workers=workers > 0, multiprocessing_context="fork" if workers else None)  # fmt: skip
     with suppress(CrashError):
-        trainer.fit(module, loader, ckpt_path=folder / "epoch=1.ckpt" if resume else None)
+        trainer.fit(module, batches, ckpt_path=folder / "epoch=1.ckpt" if resume else None)
     assert made[0].closed
     return made[0], module, bags
 
@@ -94,6 +94,22 @@ def test_a_run_that_goes_on_selects_as_an_undisturbed_one(tmp_path: Path, crash:
     rest, again, _ = fit(tmp_path / "cut", 4, resume=True, workers=workers)
     assert {**{2: whole.picks[2]}, **rest.picks} == {epoch: whole.picks[epoch] for epoch in (2, 3)}
     assert again.seen == {epoch: module.seen[epoch] for epoch in (2, 3)}
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(4, [[2], [2, 3]]), (2, [[]])])
+def test_a_run_that_goes_on_with_more_epochs_selects_before_workers_start(
+    tmp_path: Path, epochs: int, expected: list[list[int]]
+) -> None:
+    made, begun = list[Recorder](), list[list[int]]()
+
+    class Loader(DataLoader[Any]):
+        def __iter__(self) -> Any:  # Any: torch's own
+            begun.append(list(made[0].picks))
+            return super().__iter__()
+
+    fit(tmp_path, 2)
+    fit(tmp_path, epochs, sampler=lambda model: made.append(recorder(model)) or made[0], resume=True, loader=Loader)  # type: ignore[func-returns-value]
+    assert begun == expected
 
 
 def test_rounds_may_be_of_steps_and_the_sampler_of_a_part(tmp_path: Path) -> None:
