@@ -7,14 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
-from negsift.common.data.table.bag_filter import HashSplit
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.table_set import TableSet
@@ -89,15 +86,6 @@ def test_appended_bags_do_not_change_which_bags_are_set_aside(tmp_path: Path) ->
     assert len(after) > len(pinned)
 
 
-@given(st.integers(0, 5), st.floats(0.01, 0.4))
-@settings(deadline=None, max_examples=20)
-def test_shares_set_aside_are_about_as_large_as_asked(seed: int, share: float) -> None:
-    hash_split = HashSplit(("val", "test"), share, seed)
-    found = np.array([hash_split.split_of(f"bag{number}") for number in range(4_000)])
-    for part in ("val", "test"):
-        assert abs((found == part).mean() - share) < 5 * np.sqrt(share / 4_000)
-
-
 @pytest.mark.parametrize("loaded", [False, True], ids=["on disk", "in memory"])
 def test_bags_come_in_any_order_and_as_often_as_asked(marked: Path, loaded: bool) -> None:
     val = split_of(marked).val
@@ -165,6 +153,21 @@ def test_a_part_without_a_kind_of_bag_is_reported(tmp_path: Path) -> None:
     write(tmp_path / "few", as_table(BAGS[:9], [["bird"]] + [[]] * 8, split=pa.array(["train", "test", "val"] * 3)))
     with pytest.raises(BadData, match="no validation bag positive for 'bird' among 9"):
         split_of(tmp_path / "few")
+
+
+def test_few_bags_have_both_kinds_in_each_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in range(6):
+        where = tmp_path / str(seed)
+        write(where, as_table(BAGS[:30], [["bird"] if number % 9 == 0 else [] for number in range(30)]))
+        with caplog.at_level("INFO"):
+            found = split_of(where, bag_seed=seed)
+        kinds = [set(found.val.label), set(found.test.label)]
+        assert kinds == [{0, 1}, {0, 1}]
+        assert len(found.positives)
+        sets = (found.positives, found.pool, found.val, found.test)
+        assert sorted(name for part in sets for name in names(part)) == sorted(f"b{number}" for number in range(30))
+        assert caplog.messages[-1].startswith("no bag is marked val or test: 10 % of the groups are set aside for each")
+    assert "moved, so that each has positive and negative bags" in "".join(caplog.messages)
 
 
 def test_images_in_several_bags_are_not_set_aside(tmp_path: Path) -> None:
