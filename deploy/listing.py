@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from negsift.common.data.config import DATASETS
 from negsift.common.data.table.sources.source import SOURCES, BuildConfig
 from negsift.common.errors import UnknownName
-from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, VECTOR_MODELS
+from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, POOLINGS, USUAL, VECTOR_MODELS
 from negsift.common.overrides import T, keys, values
 from negsift.deploy.recipes import RECIPES, RunConfig
 from negsift.deploy.studies import STUDIES
@@ -18,7 +18,7 @@ PARTS: dict[str, tuple[str, Callable[[], Mapping[str, str]]]] = {
     "studies": ("of `sweep`", lambda: {name: _first_line(make) for name, make in STUDIES.items()}),
     "strategies": ("strategy.name", lambda: {name: _first_line(kind) for name, kind in STRATEGIES.items()}),
     "datasets": ("data.name", lambda: DATASETS),
-    "models": ("model.name", lambda: MODELS | VECTOR_MODELS | CLIP_MODELS),
+    "models": ("model.name", lambda: _models()),
     "poolings": ("model.pooling", lambda: POOLINGS),
     "metrics": ("in reports and summaries", lambda: METRICS),
     "keys": ("of `train`, with defaults; `serve up` takes those below fleet", lambda: _with_defaults(DEFAULT)),
@@ -39,6 +39,11 @@ def _table(part: str) -> str:
     lines = make()
     width = max(map(len, lines))
     return "\n".join([f"{part} ({use})", *(f"  {name:{width}}  {line}" for name, line in lines.items())])
+
+
+def _models() -> Mapping[str, str]:
+    usual = ", ".join(f"{name} for {kind}" for kind, name in USUAL.items())
+    return {AUTO: f"of a table's bags: {usual}"} | MODELS | VECTOR_MODELS | CLIP_MODELS
 
 
 def _with_defaults(config: T) -> dict[str, str]:

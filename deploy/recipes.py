@@ -12,7 +12,7 @@ from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.config import CLIPS, DATASETS, READS, DataConfig
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.models.config import CLIP_MODELS, MODELS, ModelConfig
+from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, USUAL, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
@@ -94,6 +94,8 @@ def digest(config: RunConfig) -> str:
     So a setting that a later version adds leaves the hashes of earlier runs as they are.
     """
     default, values = flat(defaults()), flat(to_dict(config))
+    if values["model.name"] == AUTO:
+        values["model.name"] = USUAL["features"]  # as the recipe of tables said before, which folders are named after
     chosen = {key: value for key, value in values.items() if value != default[key] and key not in FREE}
     return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
 
@@ -211,8 +213,8 @@ def audioset40() -> RunConfig:
 
 
 def table() -> RunConfig:
-    """A bag table made by `pool build`, in data.root: any size, streamed by its shards. Its features through an MLP."""
-    return RunConfig("table", data=DataConfig(name="table"), model=ModelConfig(name="mlp"))
+    """A bag table made by `pool build`, in data.root: any size, streamed by its shards. The usual model of its bags."""
+    return RunConfig("table", data=DataConfig(name="table"), model=ModelConfig(name=AUTO))
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {

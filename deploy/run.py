@@ -14,7 +14,7 @@ from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData
 from negsift.common.folder_lock import sole_user
-from negsift.common.models.config import ModelConfig
+from negsift.common.models.config import AUTO, USUAL, ModelConfig
 from negsift.common.overrides import flat, to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.jobs.inside import is_job
@@ -55,8 +55,10 @@ class Runner:
 
         The numbers also go to `loggers`, after those that the configuration names.
         """
-        folder = RunFolder(out)
+        folder, named = RunFolder(out), config.model.name
         config = pinned(config, folder)
+        if config.model.name != named:
+            log.info("model.name=%s, the usual one of the bags in %s", config.model.name, config.data.root)
         folder.check(to_dict(config), FREE, defaults())
         summary = folder.summary
         if summary is not None:
@@ -138,13 +140,19 @@ class Runner:
 
 
 def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
-    """The config with a bag table's version: the one that the run in the folder began with, else the newest."""
-    data = config.data
-    if data.name != "table" or data.root is None or data.version is not None:
+    """The config with a bag table's version, the one that the run in the folder began with, else the newest, and with
+    the usual model of its bags where none is named.
+    """
+    data, model = config.data, config.model
+    if data.name != "table" or data.root is None or not (data.version is None or model.name == AUTO):
         return config
     begun = flat(folder.config or {}).get("data.version")
-    version = begun if isinstance(begun, int) else read_manifest(Location.of(data.root)).version
-    return replace(config, data=replace(data, version=version))
+    version = begun if data.version is None and isinstance(begun, int) else data.version
+    if version is None or model.name == AUTO:
+        manifest = read_manifest(Location.of(data.root), version)
+        version, usual = manifest.version, USUAL[manifest.payload.kind]
+        model = replace(model, name=usual) if model.name == AUTO else model
+    return replace(config, data=replace(data, version=version), model=model)
 
 
 def is_run_of(config: RunConfig, folder: RunFolder) -> bool:

@@ -20,6 +20,9 @@ CLIP_MODELS = {
     "small_attention": "five convolutions and the same attention, for CPUs, about 230,000 parameters",
 }
 """Models of clips; their factories are `psla.CLIP_ENCODERS`."""
+AUTO = "auto"
+USUAL = {"features": "mlp", "images": "simple_cnn", "clips": "small_attention"}
+"""The model of the bags of a table where `model.name` is AUTO."""
 POOLINGS = {
     "mean_softmax": "mean of instance logits, then softmax",
     "softmax_mean": "softmax of every instance, then the mean",
@@ -40,7 +43,7 @@ INITS = {
 class ModelConfig:
     """The bag classifier: its network, pooling and initial weights."""
 
-    name: str = knob("simple_cnn", "network: see `negsift list models`")
+    name: str = knob("simple_cnn", "network: see `negsift list models`; auto: the usual one of a table's bags")
     pooling: str = knob("mean_softmax", "pooling of instances: see `negsift list poolings`")
     init: str = knob("torch", f"how weights begin: {' or '.join(INITS)}")
     weights: str | None = knob(None, "file of initial weights, for models of clips")

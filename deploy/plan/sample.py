@@ -29,6 +29,7 @@ from negsift.common.data.table.writer import GROUP_MB, TableWriter
 from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.config import AUTO, USUAL
 from negsift.common.models.encoders import make_model, make_vector_model
 from negsift.common.models.psla import make_clip_model
 from negsift.deploy.plan.workload import BagForm
@@ -126,7 +127,8 @@ def _splits(location: Location, manifest: Manifest, share: float) -> tuple[float
 
 
 def _table_model(config: RunConfig, payload: Payload) -> Model:
-    model, shape = replace(config.model, weights=None), payload.shape
+    name = USUAL[payload.kind] if config.model.name == AUTO else config.model.name
+    model, shape = replace(config.model, name=name, weights=None), payload.shape
     if payload.column == "features":
         return make_vector_model(model, shape[0], config.seed)
     if payload.sound:

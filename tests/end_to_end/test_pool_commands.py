@@ -52,7 +52,10 @@ def test_a_run_continues_with_the_table_version_it_began_with(source: Path) -> N
     assert picks(larger) != picked
 
 
-def test_the_report_shows_the_images_of_a_table(tmp_path: Path) -> None:
+def test_a_table_of_images_has_a_model_of_its_own_and_pictures_in_the_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     random = np.random.default_rng(0)
     for name in ("bird", "cat"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -62,9 +65,10 @@ def test_the_report_shows_the_images_of_a_table(tmp_path: Path) -> None:
     pool, out = str(tmp_path / "pool"), tmp_path / "run"
     build = ["--from", str(tmp_path / "photos"), "bag_size=2", "image_size=16"]
     assert main(["pool", "build", pool, *build]) == 0
-    words = ["model.name=simple_cnn", "strategy.name=margin", "training.epochs=2"]
-    words += ["data.val_share=0.3", "sampling.ratio=9"]
+    words = ["strategy.name=margin", "training.epochs=2", "data.val_share=0.3", "sampling.ratio=9"]
     assert main(["train", "table", f"data.root={pool}", "data.target=cat", *words, "--out", str(out)]) == 0
+    assert f"model.name=simple_cnn, the usual one of the bags in {pool}" in caplog.messages
+    assert '"simple_cnn"' in (out / "config.json").read_text()
     assert (out / "report.html").read_text().count("data:image/png;base64") >= 2
 
 

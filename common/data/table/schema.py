@@ -86,6 +86,11 @@ class Payload:
         return self.column == "instance_rows"
 
     @property
+    def kind(self) -> str:
+        """What instances are: features, images or clips."""
+        return {"features": "features", "audio": "clips"}.get(self.column, "images")
+
+    @property
     def instance_payload(self) -> "Payload":
         """The payload of the instance table."""
         return Payload("image", self.dtype, self.shape) if self.views else self
