@@ -8,7 +8,7 @@
     │   └── BadWeights
     ├── ServiceError (a scorer or the coordinator is lost, or a deadline has passed)
     ├── StillRunning (also a TimeoutError: a selection is not there yet; wait again)
-    └── Interrupted (Ctrl-C after the run was saved; the command line exits with 130)
+    └── Interrupted (Ctrl-C after something was saved; the command line exits with 130)
 
 Each exception passes its own arguments to `super().__init__` and builds its text in `__str__`; otherwise it could
 not be unpickled in another process.
@@ -73,7 +73,7 @@ class StillRunning(NegsiftError, TimeoutError):
 
 
 class Interrupted(NegsiftError):
-    """The user stopped the run; `saved` states what is saved and how to resume."""
+    """The user stopped the run, or a build; `saved` states what is saved and how to resume."""
 
     def __init__(self, saved: str) -> None:
         super().__init__(saved)

@@ -1,6 +1,8 @@
 """`pool build` with tasks on Ray: the same bytes as in one process, errors as they are, nothing left behind."""
 
+import functools
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
+from negsift.common.data.table.part import PartWriter, WrittenPart
 from negsift.common.data.table.sources import source as sources
-from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.errors import BadData, BadInput
+from negsift.common.data.table.sources.source import BuildConfig, Part
+from negsift.common.errors import BadData, BadInput, Interrupted
 from negsift.deploy.parts_on_ray import parts_on_ray
 from tests.unit.clips import encoded_clip
 from tests.unit.sources import png
@@ -59,6 +62,23 @@ def test_an_error_of_a_part_is_raised_as_it_is_and_leaves_nothing(tmp_path: Path
     with pytest.raises(BadData, match="21.npy unreadable"):
         build_table(tmp_path / "table", source, FORM, run=parts_on_ray(2))
     assert not Location.of(tmp_path / "table").files()
+
+
+def test_an_interrupted_build_keeps_whole_parts_and_goes_on(tmp_path: Path) -> None:
+    source, by_two, asked = files(tmp_path, "arrays"), parts_on_ray(2), list[int]()
+
+    def run(writer: PartWriter, parts: Mapping[int, Part], stop: bool = True) -> Iterator[tuple[int, WrittenPart]]:
+        for count, written in enumerate(by_two(writer, parts)):
+            asked.append(written[0])
+            yield written
+            if stop and count == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="2 of 6 parts are kept in"):
+        build_table(tmp_path / "table", source, FORM, run=run)
+    made = build_table(tmp_path / "table", source, FORM, run=functools.partial(run, stop=False))
+    assert sorted(asked) == list(range(6))
+    assert made.left_out == build_table(tmp_path / "alone", source, FORM).left_out
 
 
 def test_a_source_that_is_one_part_is_read_here(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from negsift.common.data.table.samples import sample_bags
 from negsift.common.data.table.sources.kinds import kind_of, open_source
 from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source
 from negsift.common.data.table.writer import TableWriter
-from negsift.common.errors import BadData, BadInput
+from negsift.common.errors import BadData, BadInput, Interrupted
 
 log = logging.getLogger(__name__)
 _SHOWN, _LISTED = 3, 10
@@ -27,20 +27,28 @@ def build_table(
 ) -> Manifest:
     """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
     `run` has the parts written, by default one after the other in this process. Raises BadData or BadInput for an
-    unusable source or target folder; then no file is left behind.
+    unusable source or target folder; then no file is left behind. After Ctrl-C whole parts stay, if there are any, for
+    the same build to go on with, and Interrupted says how many.
     """
     location = Location.of(where)
     if append and not versions(location):
         raise BadInput(f"no bag table at {location.name}", "one to append to", "correct OUT, or leave out --append")
     opened = open_source(source, config)
-    with TableWriter(location, opened.payload, append=append, group_mb=config.group_mb) as writer:
-        writer.declare(config.classes)
-        writer.leave_out(opened.missing)
-        if opened.payload.views:
-            _add(writer, opened)
-        else:
-            _write(writer, opened, config, run or one_by_one)
-        writer.leave_out(opened.beside)
+    writer = TableWriter(location, opened.payload, append=append, group_mb=config.group_mb)
+    try:
+        with writer:
+            writer.declare(config.classes)
+            writer.leave_out(opened.missing)
+            if opened.payload.views:
+                _add(writer, opened)
+            else:
+                _write(writer, opened, config, run or one_by_one)
+            writer.leave_out(opened.beside)
+    except KeyboardInterrupt:
+        if not writer.kept:
+            raise
+        kept = f"{writer.kept} of {len(opened.parts)} parts are kept in {location.name}"
+        raise Interrupted(f"{kept}: the same command goes on with them") from None
     return writer.manifest
 
 

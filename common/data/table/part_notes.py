@@ -1,8 +1,8 @@
-"""Notes of the parts that a build has written, so that the same build, started again after it was killed, goes on.
+"""Notes of the parts that a build has written, so that the same build goes on after it was killed or interrupted.
 
 A note is a hidden file beside the parts' files, called by a hash of all that the part is made of: the settings, what
-is to be read, and the sizes and times of its files. Notes are removed when the version is published, and when a build
-fails or is interrupted. They are made only on local disks, by one program at a time.
+is to be read, and the sizes and times of its files. Notes are removed when the version is published, those of other
+builds with the parts' files, and when a build fails. They are made only on local disks, by one program at a time.
 """
 
 import dataclasses
@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import pickle
+import re
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from negsift.common.data.table.sources.source import Part
 from negsift.common.errors import BadData
 
 _PREFIX = ".part-"
+_PART_FILE = re.compile(r"bags-\d{6}-[0-9a-f]{12}-\d{5}-\d{4}\.parquet")
+"""What `PartWriter` calls the files of parts; only these may be removed because a note says so."""
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, BadData)
 
 
@@ -33,7 +37,7 @@ class PartNotes:
 
     def __init__(self, location: Location, payload: Payload, settings: object) -> None:
         self._location, self._payload = location, payload
-        self._settings, self._made, self._lock = repr((payload, settings)), set[str](), _lock(location)
+        self._settings, self._made, self._lock = repr((payload, settings)), dict[str, WrittenPart](), _lock(location)
         self._names, self._known = dict[int, str](), set(location.hidden(_PREFIX) if self._lock is not None else ())
 
     def recall(self, number: int, part: Part) -> WrittenPart | None:
@@ -44,20 +48,34 @@ class PartNotes:
         if name not in self._known:
             return None
         with suppress(*_DAMAGED):
-            noted = json.loads(self._location.read(name).to_pybytes())
-            files = tuple(table_file(content) for content in noted["files"])
-            check_files(self._location, files, self._payload)
-            self._made.add(name)
-            return WrittenPart(files, *(tuple(noted[name]) for name in ("classes", "left_out", "remarks")))
+            written = self._read(name)
+            check_files(self._location, written.files, self._payload)
+            self._made[name] = written
+            return written
         return None
 
     def note(self, number: int, written: WrittenPart) -> None:
         """Note that part `number` is written, which was asked for before."""
         name = self._names.get(number)
         if name is not None:
-            self._made.add(name)
             with suppress(FileExistsError):  # of damaged content
                 self._location.write(name, json.dumps(dataclasses.asdict(written)).encode())
+            self._made[name] = written
+
+    def keep(self) -> list[WrittenPart]:
+        """Leave the notes to the next build, and give the parts, whose files are to stay."""
+        parts = [] if self._lock is None else list(self._made.values())
+        self._made.clear()
+        return parts
+
+    def remove_others(self, listed: Collection[str]) -> None:
+        """Remove the parts that builds with other settings or files have left, but no file that the table lists."""
+        for name in self._known - self._made.keys():
+            with suppress(*_DAMAGED):
+                for file in self._read(name).files:
+                    if _PART_FILE.fullmatch(file.name) and file.name not in listed:
+                        self._location.remove(file.name)
+            self._location.remove(name)
 
     def close(self) -> None:
         """Remove the notes, and let the folder go."""
@@ -65,6 +83,12 @@ class PartNotes:
             self._location.remove(name)
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
+
+    def _read(self, name: str) -> WrittenPart:
+        noted = json.loads(self._location.read(name).to_pybytes())
+        files = tuple(table_file(content) for content in noted["files"])
+        return WrittenPart(files, *(tuple(noted[field]) for field in ("classes", "left_out", "remarks")))
 
     def _name(self, part: Part) -> str:
         stats = [path.stat() for path in part.files]

@@ -42,7 +42,9 @@ class TableWriter:
         self.version = self._previous.version + 1 if self._previous else 1
         own = f"{self.version:06d}-{uuid.uuid4().hex[:12]}"  # no other writer has files of such names
         self.parts = PartWriter(location, payload, limit, f"bags-{own}")
-        self._written, self._notes = dict[int, WrittenPart](), ExitStack()
+        self._written, self._notes = dict[int, WrittenPart](), list[PartNotes]()
+        self.kept = 0
+        """The parts that an interrupted build has left for the same build to go on with."""
         self._bags = RowGroupWriter(location, payload, limit, f"bags-{own}")
         self._images = RowGroupWriter(location, payload.instance_payload, limit, f"images-{own}")
         self._classes, self._left_out = set[str](), list[str]()
@@ -58,7 +60,7 @@ class TableWriter:
     def notes(self, settings: object) -> PartNotes:
         """The notes of the parts that are written with these settings, until the context ends."""
         notes = PartNotes(self._location, self._payload, (self.version, settings))
-        self._notes.callback(notes.close)
+        self._notes.append(notes)
         return notes
 
     def take(self, number: int, written: WrittenPart) -> None:
@@ -111,11 +113,15 @@ class TableWriter:
         assert self._manifest is not None
         return self._manifest
 
-    def discard(self) -> None:
-        """Remove all files and folders of this writer, unless its version was published just before the error."""
-        self._notes.close()
+    def discard(self, keep_parts: bool = False) -> None:
+        """Remove all files and folders of this writer, unless its version was published just before the error; with
+        `keep_parts` parts that a note tells of stay.
+        """
         newest = read_manifest(self._location) if versions(self._location) else None
         listed = {file.name for file in (*newest.files, *newest.images)} if newest else set[str]()
+        kept = [part for notes in self._notes for part in notes.keep()] if keep_parts else []
+        self.kept, listed = len(kept), listed | {file.name for part in kept for file in part.files}
+        self._close_notes()
         for files in (self._bags, self._images):
             files.discard(listed)
         taken = {file.name for written in self.taken for file in written.files}
@@ -129,11 +135,17 @@ class TableWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         with ExitStack() as undo:
-            undo.callback(self.discard)
+            undo.push(lambda failure, *_: self.discard(KeyboardInterrupt in (kind, failure)))
             if kind is None:
                 self.finish()
                 undo.pop_all()
-                self._notes.close()
+                for notes in self._notes:
+                    notes.remove_others({file.name for file in self.manifest.files})
+                self._close_notes()
+
+    def _close_notes(self) -> None:
+        for notes in self._notes:
+            notes.close()
 
     def _shifted(self, bags: pa.Table) -> pa.Table:
         """The bags with `instance_rows` counted from the beginning of the whole instance table. Raises BadData for rows

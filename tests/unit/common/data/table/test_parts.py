@@ -12,7 +12,7 @@ from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.part import PartWriter, WrittenPart
 from negsift.common.data.table.sources import source as sources
 from negsift.common.data.table.sources.source import BuildConfig, Part
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, Interrupted
 from tests.unit.sources import bags
 
 PARTS, FORM = 5, BuildConfig()
@@ -103,6 +103,53 @@ def test_a_build_that_fails_after_another_was_killed_leaves_nothing(source: Path
     with pytest.raises(BadData, match="19.npy unreadable"):
         build_table(tmp_path / "table", source, FORM)
     assert not [path for path in (tmp_path / "table").iterdir() if path.suffix == ".parquet" or "part" in path.name]
+
+
+@pytest.mark.parametrize("done", [0, 3])
+def test_an_interrupted_build_keeps_whole_parts_and_goes_on(done: int, source: Path, tmp_path: Path) -> None:
+    def run(writer: PartWriter, parts: Mapping[int, Part]) -> Iterator[tuple[int, WrittenPart]]:
+        for number, written in one_by_one(writer, parts):
+            if number == done:
+                raise KeyboardInterrupt
+            yield number, written
+
+    where = tmp_path / "table"
+    with pytest.raises(Interrupted if done else KeyboardInterrupt) as stopped:
+        build_table(where, source, FORM, run=run)
+    assert not done or str(stopped.value) == (
+        f"interrupted; 3 of 5 parts are kept in {where}: the same command goes on with them"
+    )
+    left = sorted(path.suffix for path in where.iterdir()) if where.exists() else []
+    assert left == [".json"] * done + [".parquet"] * done
+    build_table(tmp_path / "whole", source, FORM)
+    assert rebuild(where, source)[1] == list(range(done, PARTS))
+    assert bags(where) == bags(tmp_path / "whole")
+    assert len(list(where.iterdir())) == PARTS + 1
+
+
+def test_parts_that_another_build_has_left_go_with_the_next_one_but_no_listed_file(
+    source: Path, tmp_path: Path
+) -> None:
+    where = tmp_path / "table"
+    build_and_die(where, source, 3)
+    notes = {path.name: path.read_text() for path in where.glob(".part-*")}
+    _, asked = rebuild(where, source)
+    assert asked == [3, 4]
+    for name, text in notes.items():  # as if it had been killed while it removed them
+        (where / name).write_text(text)
+    (where / ".part-other.json").write_text(next(iter(notes.values())).replace("bags-000001", "../bags-000001"))
+    for path in source.glob("*.npy"):
+        path.rename(path.with_name(f"1{path.name}"))
+    (source / "labels.csv").write_text((source / "labels.csv").read_text().replace("\n", "\n1").removesuffix("1"))
+    child = os.fork()
+    if not child:
+        build_table(where, source, BuildConfig(group_mb=1), append=True, run=dies_after(2))
+    assert os.waitpid(child, 0)[1] >> 8 == 9
+    made = build_table(where, source, FORM, append=True)
+    assert made.rows == 40
+    assert {path.name for path in where.iterdir()} == {
+        "manifest-000001.json", "manifest-000002.json", *(file.name for file in made.files)
+    }  # fmt: skip
 
 
 def test_two_builds_at_once_do_not_take_each_others_parts(source: Path, tmp_path: Path) -> None:
