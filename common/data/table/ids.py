@@ -37,7 +37,7 @@ def require_unique_ids(location: Location, files: Sequence[TableFile]) -> None:
     repeated = sorted(name for name, times in suspects.items() if times > 1)
     if repeated:
         found = f"bag_id {repeated[0]!r} more than once ({len(repeated)} such ids)"
-        raise BadData(found, "a different id for each bag", "rename the bags, or sort rows by bag")
+        raise BadData(found, "a different id for each bag", "rename the bags")
 
 
 def _ids(location: Location, file: TableFile) -> pa.ChunkedArray:

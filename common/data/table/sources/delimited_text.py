@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from negsift.common.data.table.sources.columns import require_columns, text_columns
+from negsift.common.data.table.sources.columns import column, require_columns, text_columns
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 
@@ -16,8 +16,10 @@ LEAVE_OUT, THE_REST = "-", "*"
 _HEAD = 1 << 16
 
 
-def read_text(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
-    """The rows of a file. `others` is the type of columns that are neither ids nor labels, splits nor groups."""
+def read_text(path: Path, config: BuildConfig, others: pa.DataType, only: str | None = None) -> Iterator[pa.Table]:
+    """The rows of a file, all columns or `only` that of a key, such as ID. `others` is the type of columns that are
+    neither ids nor labels, splits nor groups.
+    """
     with _opened(path) as stream:
         head = stream.read(_HEAD)
     separator = _separator(head, path, is_list=pa.types.is_string(others))
@@ -28,11 +30,15 @@ def read_text(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[
     names = [name.strip() for name in stated]
     require_columns(names, path, config)
     texts = dict.fromkeys((*text_columns(names, config), *config.leave_out), pa.string())
+    wanted = names if only is None else [column(names, config, only)]
     # Only an empty field is missing: NA, null, None and nan are names, too.
     options = pyarrow.csv.ConvertOptions(
         column_types={old: texts.get(new, others) for old, new in zip(stated, names, strict=True)},
         null_values=[""], strings_can_be_null=True,
-        include_columns=[name for name in stated if not name.startswith(LEAVE_OUT)] if config.columns else None,
+        include_columns=[
+            old for old, new in zip(stated, names, strict=True)
+            if new in wanted and not (config.columns and old.startswith(LEAVE_OUT))
+        ],
     )  # fmt: skip
     with _opened(path) as stream, pyarrow.csv.open_csv(stream, _names(config, stated), parse, options) as opened:
         for batch in opened:

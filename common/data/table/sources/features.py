@@ -1,7 +1,7 @@
 """Feature bags from files of rows: CSV, Parquet, Arrow, or a folder of the last two.
 
-A row is either a bag, whose `features` are a list of lists, or an instance. Rows of instances must be sorted by
-bag; their features are one column of lists, or all columns of numbers that have no other meaning.
+A row is either a bag, whose `features` are a list of lists, or an instance. The features of instances are one column of
+lists, or all columns of numbers that have no other meaning. Rows of a bag that stand apart are put together.
 """
 
 import functools
@@ -20,8 +20,9 @@ from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.labels import LabelReader
+from negsift.common.data.table.sources.rows_apart import find_apart, put_together, require_room
 from negsift.common.data.table.sources.shards import DataFile, shards
-from negsift.common.data.table.sources.source import BuildConfig, Part, Source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source
 from negsift.common.data.table.sources.tabular_files import (
     describe_rows,
     has_bags,
@@ -52,15 +53,22 @@ def open_features(source: Path, config: BuildConfig) -> Source:
     )  # fmt: skip
 
 
-def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table]:
-    """Tables of complete bags."""
+def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table | str]:
+    """Tables of complete bags, and a remark where rows of bags were put together."""
     batches = itertools.chain.from_iterable(_layouts(file, config, width) for file in files)
     first, layout = next(batches)
     batches = itertools.chain([(first, layout)], batches)
     if layout.nested:
         return (layout.nested_bags(batch) for batch, layout in batches)
     described = ((layout.described(batch), layout.matrix(batch)) for batch, layout in batches)
-    return group_rows(described, config.instance_labels)
+    apart = find_apart(files, config)
+    if not apart.bags:
+        return group_rows(described, config.instance_labels)
+    require_room(apart, width * np.dtype(config.dtype).itemsize, files[0].path)
+    remark = (
+        f"the rows of {apart.bags:,} bags stood apart: they were put together, bags in the order of their first rows"
+    )
+    return itertools.chain([Remark(remark)], group_rows(put_together(described, apart.rows), config.instance_labels))
 
 
 def _layouts(file: DataFile, config: BuildConfig, width: int) -> Iterator[tuple[pa.Table, "_Layout"]]:

@@ -52,6 +52,23 @@ def read_batches(
         raise BadData(f"no rows in {path}", "at least one", "correct --from")
 
 
+def read_ids(path: Path, config: BuildConfig) -> Iterator[pa.Array]:
+    """The ids of the rows as text, in order; nothing of a file without ids, or whose reader puts bags together. Raises
+    BadData as `read_batches` does.
+    """
+    try:
+        if path.suffix.lower() in ARROW:
+            with open_rows(regular(path)) as opened:
+                id = column(opened.schema.names, config, ID)
+                for batch in opened.batches([id]) if id in opened.schema.names else ():
+                    yield as_text(batch, id).combine_chunks()
+        elif not path.name.lower().endswith((*SVM, *MAT)):
+            for batch in read_text(regular(path), config, _NUMBER, only=ID):
+                yield batch.column(0).combine_chunks()
+    except UNREADABLE as error:
+        raise unreadable(path, error, EXPECTED) from None
+
+
 def label_reader(schema: pa.Schema, path: Path, config: BuildConfig) -> LabelReader:
     """What reads the label column of a file."""
     names = class_names(schema, column(schema.names, config, LABEL), path)

@@ -270,7 +270,7 @@ WRONG_CSV = {
     "one name but for blanks": ("bag_id,label,x, x\na,1,1,2\n", "2 columns 'x'"),
     "no number": ("bag_id,label,x\na,1,high\n", "bags.csv unreadable .*high"),
     "a hole": ("bag_id,label,x\na,1,\n", "1 missing values in column 'x'"),
-    "rows apart": ("bag_id,label,x\na,1,1\nb,1,1\na,1,1\n", r"bag_id 'a' more than once \(1 such ids\)"),
+    "two labels apart": ("bag_id,label,x\na,1,1\nb,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'"),
     "two labels": ("bag_id,label,x\na,1,1\na,0,1\n", r"labels \['1'\] and \['0'\] for bag 'a'; expected the same labels in every row of a bag"),
     "a split": ("bag_id,label,split,x\na,1,trian,1\n", "a split other than train, val, test for bag 'a'"),
     "no name": ("bag_id,label,x\n,1,1\n", "1 rows without a bag_id"),
