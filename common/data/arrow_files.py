@@ -22,10 +22,12 @@ class ArrowRows:
     schema: pa.Schema
     opened: pq.ParquetFile | pa.RecordBatchReader | pa.RecordBatchFileReader
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows in order, some of the columns or all; codes as their text. Every batch has been validated."""
+    def batches(self, columns: Sequence[str] | None = None, most: int = _ROWS) -> Iterator[pa.Table]:
+        """The rows in order, some of the columns or all; of Parquet at most so many at a time. Codes become their text.
+        Every batch has been validated.
+        """
         if isinstance(self.opened, pq.ParquetFile):
-            tables = (pa.Table.from_batches([batch]) for batch in self.opened.iter_batches(_ROWS, columns=columns))
+            tables = (pa.Table.from_batches([batch]) for batch in self.opened.iter_batches(most, columns=columns))
         else:
             tables = (
                 pa.Table.from_batches([batch]).select(columns or self.schema.names) for batch in _each(self.opened)

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from negsift.common.data.arrow_files import open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.files_below import files_below
 from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_below, others_below
+from negsift.common.data.mapped_rows import mapped
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
@@ -27,6 +29,8 @@ from negsift.common.data.table.sources.tabular_files import label_reader, splits
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
+
+_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -163,11 +167,7 @@ def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequ
         found = f"{path} with columns {', '.join(schema.names[:8])}"
         raise BadData(found, f"image or img, and {label}", "kind=features, or label_column=NAME")
     wanted = [name for name in (encoded, label, "split") if name in schema.names]
-    try:
-        with open_rows(path) as opened:
-            table = pa.Table.from_batches([batch for part in opened.batches(wanted) for batch in part.to_batches()])
-    except UNREADABLE as error:
-        raise unreadable(path, error) from None
+    table = _rows(path, wanted)
     labels = label_reader(schema, path, config).read(table[label]).to_pylist()
     stated = splits(table).to_pylist() if "split" in wanted else [None] * len(labels)
     images, before = table[encoded], f"{path.name} " if is_one_of_many else ""
@@ -178,6 +178,19 @@ def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequ
         )
         for row, (names, split) in enumerate(zip(labels, stated, strict=True))
     ]  # fmt: skip
+
+
+def _rows(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a file; its images stay on disk until they are read."""
+    try:
+        with open_rows(path) as opened:
+            batches = opened.batches(columns, _ROWS)
+            if path.suffix.lower() == ".parquet":
+                first = next(batches, None)
+                return opened.schema.empty_table() if first is None else mapped(chain([first], batches), first.schema)
+            return pa.concat_tables(batches)  # mapped already
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
 
 
 def _content(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import Array2D, ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value
 
@@ -11,9 +12,11 @@ from negsift.common.data.table.bags import open_pool
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
+from negsift.common.data.table.sources.encoded_images import encoded_images
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 from tests.unit.clips import SMALL, encoded_clip
+from tests.unit.full_disk import largest_file
 from tests.unit.sources import bags, built, png
 
 CLASSES = ["cat", "dog"]
@@ -121,6 +124,19 @@ def test_lists_of_classes_keep_their_names(kind: Any, tmp_path: Path) -> None:
     found = {bag["instances"][0]["bytes"]: bag["labels"] for bag in built(tmp_path / "saved")}
     names = [*CLASSES, "owl"]
     assert found == {png(number): sorted(names[label] for label in labels[number]) for number in range(9)}
+
+
+def test_images_of_parquet_shards_lie_on_disk_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache = hub(tmp_path, "images"), tmp_path / "cache"
+    monkeypatch.setenv("NEGSIFT_CACHE", str(cache))
+    before = pa.total_allocated_bytes()
+    images = encoded_images(root, BuildConfig())
+    assert pa.total_allocated_bytes() - before < 4096
+    assert list(cache.iterdir()) == []
+    assert {image.read() for image in images} == {png(number) for number in range(12)}
+    del images
+    with largest_file(100), pytest.raises(BadInput, match=r"cache, where images can't be kept .*File too large.*"):
+        encoded_images(root, BuildConfig())
 
 
 def test_images_that_are_paths_alone_are_not_followed(tmp_path: Path) -> None:
