@@ -51,7 +51,8 @@ class Account:
     `scored` bags went through the model in this round, `dropped` had a score that is not finite, `filled`
     picks were drawn after every point left coincided with a pick. `considered` bags competed, with scores
     of these `ages`; `left_out` is `Picked.left_out`. `seconds` are by stage, `pool_version` is the bag
-    table's version, 0 for a pool that is no table.
+    table's version, 0 for a pool that is no table. Blocks have `block` bags, 0 where another program's
+    service decides that.
     """
 
     scored: int = 0
@@ -64,3 +65,4 @@ class Account:
     recovery: RecoveryCounts = field(default_factory=RecoveryCounts)
     considered: int = 0
     ages: Ages = field(default_factory=Ages)
+    block: int = 0

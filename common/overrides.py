@@ -74,8 +74,10 @@ def keys(kind: "type[DataclassInstance]", prefix: str = "") -> dict[str, str]:
 
 
 def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for annotations
-    """`text` as a value of the annotated type `kind`: bool, int, float, str, X | None, tuple[X, ...]."""
+    """`text` as a value of the annotated type `kind`: bool, int, float, str, X | None, int | str, tuple[X, ...]."""
     if isinstance(kind, types.UnionType):
+        if str in kind.__args__:  # a number, or a word in its place
+            return int(text) if _is_whole(text) else text
         return None if text.lower() in ("none", "") else parse(text, _not_none(kind), key)
     if typing.get_origin(kind) is tuple:
         return tuple(parse(part, typing.get_args(kind)[0], key) for part in text.split(","))
@@ -86,7 +88,7 @@ def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for
 
 
 def _from_json(value: Any, kind: Any, key: str) -> Any:  # Any: JSON, annotations
-    if isinstance(kind, types.UnionType) and value is not None:
+    if isinstance(kind, types.UnionType) and value is not None and str not in kind.__args__:
         return _from_json(value, _not_none(kind), key)
     if typing.get_origin(kind) is tuple and isinstance(value, list):
         return tuple(_from_json(part, typing.get_args(kind)[0], key) for part in value)
@@ -115,6 +117,11 @@ def _settable(kind: "type[DataclassInstance]") -> dict[str, tuple[Any, str]]:  #
     hints, fields = type_hints(kind), dataclasses.fields(kind)
     lines = {field.name: field.metadata.get("line", "") for field in fields}
     return {name: (hints[name], line) for name, line in lines.items() if line or dataclasses.is_dataclass(hints[name])}
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is a whole number."""
+    return text.strip().removeprefix("-").isdecimal()
 
 
 def _not_none(kind: types.UnionType) -> Any:  # Any: annotations

@@ -19,7 +19,9 @@ def describe_run(config: RunConfig, out: Path) -> str:
     folder = RunFolder(out)
     state, workers = _state(pinned(config, folder), folder), config.training.workers
     if workers == 1 and not config.fleet.on_ray:
-        return f"{state}\n{config.fleet.shard_count()} shards score in this process, which trains"
+        from negsift.service.start import local_devices, local_shards
+
+        return f"{state}\n{local_shards(config.fleet, local_devices())} shards score in this process, which trains"
     from negsift.deploy.workers import worker_needs
     from negsift.service.cluster.connect import connect
     from negsift.service.cluster.resources import free_by_node, node_names, obtainable_resources, shard_count

@@ -25,7 +25,7 @@ from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import trained, trainer_room
-from negsift.service.config import FleetConfig
+from negsift.service.config import AUTO_BLOCK, FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.trainer.folder import Json, RunFolder
@@ -74,6 +74,7 @@ class Runner:
         with decoded_on_ray(fleet):
             split = self.split(config.data)
         sampler = self.sampler(replace(config, fleet=fleet), split)
+        config = replace(config, fleet=replace(config.fleet, block=sampler.block))
         if is_job() or room is not None:
             from negsift.service.cluster.shared_folder import require_shared  # imported here: others need no Ray
 
@@ -140,14 +141,17 @@ class Runner:
 
 
 def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
-    """The config with a bag table's version, the one that the run in the folder began with, else the newest, and with
-    the usual model of its bags where none is named.
+    """The config with what is found out: a bag table's version, the one that the run in the folder began with, else the
+    newest; the usual model of its bags where none is named; the size of that run's blocks, which else follows later.
     """
-    data, model = config.data, config.model
+    data, model, begun = config.data, config.model, flat(folder.config or {})
+    block = begun.get("fleet.block")
+    if config.fleet.block == AUTO_BLOCK and isinstance(block, int):
+        config = replace(config, fleet=replace(config.fleet, block=block))
     if data.name != "table" or data.root is None or not (data.version is None or model.name == AUTO):
         return config
-    begun = flat(folder.config or {}).get("data.version")
-    version = begun if data.version is None and isinstance(begun, int) else data.version
+    known = begun.get("data.version")
+    version = known if data.version is None and isinstance(known, int) else data.version
     if version is None or model.name == AUTO:
         manifest = read_manifest(Location.of(data.root), version)
         version, usual = manifest.version, USUAL[manifest.payload.kind]

@@ -1,14 +1,25 @@
 """Where rounds run, as a sampler sees it: in this process, in a coordinator actor, or in a shared service."""
 
+from dataclasses import replace
 from typing import Protocol
 
 from negsift.common.protocols import Pending
-from negsift.common.types import Round, Snapshot
+from negsift.common.types import Round, Selection, Snapshot
 from negsift.service.selection.task import Task
 
 
+def in_blocks(selection: Selection, block: int) -> Selection:
+    """The selection with the number of bags of a block in its account."""
+    return replace(selection, account=replace(selection.account, block=block))
+
+
 class Service(Protocol):
-    """Runs rounds: `LocalService` in this process, `RayService` by actors, `AttachedService` in another program."""
+    """Runs rounds: `LocalService` in this process, `RayService` by actors, `AttachedService` in another program.
+
+    Blocks have `block` bags, 0 where another program decides that.
+    """
+
+    block: int
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> Pending:
         """Start a round and return at once."""

@@ -102,8 +102,8 @@ class NegativeSampler:
         self._state = SamplerState()
         self._require_fit()
         spec = ShardSpec(
-            bags, positive_bags, source, config.shard_count(), config.block, config.cache_mb << 20, config.budget,
-            scoring=config.scoring,
+            bags, positive_bags, source, config.shard_count(), config.block_size, config.cache_mb << 20, config.budget,
+            scoring=config.scoring, device_bytes=config.device_bytes,
         )  # fmt: skip
         self._service: Service = start_service(spec, config)
         self._closes_service = True
@@ -177,6 +177,11 @@ class NegativeSampler:
         place, values = require_remembered(index, logits, len(self.pool))
         require_column(self._task.target, values.shape[1])
         self._state.remember_logits(place, values, version, len(self.pool))
+
+    @property
+    def block(self) -> int:
+        """The bags of a block, also where `fleet.block` is auto; 0 where another program's service decides that."""
+        return self._service.block
 
     @property
     def pool(self) -> BagDataset:

@@ -115,7 +115,7 @@ class Trainer:
         line = self._progress.record(epoch, selection, fresh, **measured)
         self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
-        self._keep_inputs()
+        self._keep_inputs(selection)
         self._folder.write_selection(epoch, selection, self._split.pool.bag_id(selection.index), self._progress.made)
         self._folder.write_metrics(self._progress.history)
         self._folder.save(self._state())
@@ -158,11 +158,12 @@ class Trainer:
         if seen is not None:
             self._sampler.remember(*seen.gathered(self._group), epoch)
 
-    def _keep_inputs(self) -> None:
-        """Keep what a new selection was made from, and record its digests."""
+    def _keep_inputs(self, selection: Selection) -> None:
+        """Keep what a new selection was made from, and record its digests and the size of its blocks."""
+        blocks = {"block": selection.account.block} if selection.account.block else {}
         inputs, self._inputs = self._inputs, None
         if inputs is not None:
-            self._progress.made = self._group.on_rank0(lambda: inputs.digests() | self._origin)
+            self._progress.made = self._group.on_rank0(lambda: inputs.digests() | self._origin | blocks)
             self._folder.write_inputs(inputs.epoch, inputs.state)
 
     def _forget_weights(self) -> None:

@@ -11,7 +11,7 @@ from negsift.common.arrays import Index
 from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadModel
 from negsift.common.models.calling import call_module
-from negsift.common.models.embed import EncodedBags, gradient_labels, linear_gradient, pack
+from negsift.common.models.embed import EmbeddedTensors, EncodedBags, gradient_labels, with_linear_gradient
 from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head
 from negsift.common.models.outputs import agree, bag_logits, logits_in, logits_of_probabilities, look_like_probabilities
 from negsift.common.types import Embedded, EmbeddingSpec, Need
@@ -56,15 +56,19 @@ class AdaptedModule(nn.Module):
         the classifier unless it was named; and for gradients of a head whose outputs are neither the bag logits nor
         average to them.
         """
+        return self.embed_on_device(bags, len(index), spec).embedded(index)
+
+    def embed_on_device(self, bags: Batch, count: int, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for `count` bags, left on the device."""
         if spec.need < Need.FEATURES:  # what enters the head need not be features, nor need there be a head
-            logits_NK = self._run(bags, len(index)).logits
-            return _embedded(logits_NK, logits_NK[:, :0], index, spec)
-        run, head = self._run_with_head(bags, len(index))
+            logits_NK = self._run(bags, count).logits
+            return _embedded(logits_NK, logits_NK[:, :0], spec)
+        run, head = self._run_with_head(bags, count)
         if not run.linear and not self._is_named:
             raise self._wrong_head(head.outputs.shape[-1], run.logits.shape[1])
         if spec.need == Need.GRADIENT:
             _require_linear(run)
-        return _embedded(run.logits, head.inputs.mean(1), index, spec)
+        return _embedded(run.logits, head.inputs.mean(1), spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
@@ -72,11 +76,11 @@ class AdaptedModule(nn.Module):
         _require_linear(run)
         return EncodedBags(head.inputs, np.full(count, head.inputs.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed` for encoded bags; logits may differ in the last bit."""
+    def answer(self, encoded: EncodedBags, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for encoded bags, left on the device; logits may differ in the last bit."""
         head = self._known_head
         feats_ND = encoded.features.mean(1).to(next(head.parameters()).dtype)
-        return _embedded(head(feats_ND), feats_ND, index, spec)
+        return _embedded(head(feats_ND), feats_ND, spec)
 
     @property
     def has_head(self) -> bool:
@@ -163,9 +167,9 @@ def _require_linear(run: ForwardPass) -> None:
         )  # fmt: skip
 
 
-def _embedded(logits: Tensor, feats_ND: Tensor, index: Index, spec: EmbeddingSpec) -> Embedded:
+def _embedded(logits: Tensor, feats_ND: Tensor, spec: EmbeddingSpec) -> EmbeddedTensors:
     single = logits.shape[1] == 1
     logits_NK = torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if single else logits
-    wanted = spec.need == Need.GRADIENT
-    gradient = linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec)) if wanted else None
-    return pack(index, logits_NK, feats_ND, gradient)
+    if spec.need < Need.GRADIENT:
+        return EmbeddedTensors(logits_NK, feats_ND)
+    return with_linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))

@@ -8,7 +8,13 @@ from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, Batch
 from negsift.common.errors import BadData
 from negsift.common.models.bag_outputs import BagOutputs
-from negsift.common.models.embed import EncodedBags, general_gradient, gradient_labels, linear_gradient, pack
+from negsift.common.models.embed import (
+    EmbeddedTensors,
+    EncodedBags,
+    general_gradient,
+    gradient_labels,
+    with_linear_gradient,
+)
 from negsift.common.models.pooling import Pooling
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
@@ -39,20 +45,25 @@ class BagClassifier(nn.Module):
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
         """Logits, features and gradients, as `spec` asks, of the bags at pool positions `index` (n,)."""
-        return self.answer(self.encode(bags, len(index)), index, spec)
+        return self.embed_on_device(bags, len(index), spec).embedded(index)
+
+    def embed_on_device(self, bags: Batch, count: int, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for `count` bags, left on the device."""
+        return self.answer(self.encode(bags, count), spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The features of every instance of `count` bags, (M, D)."""
         batch = as_bag_batch(bags)
         return EncodedBags(self.encoder(batch.instances), batch.sizes)
 
-    def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed` for encoded bags."""
-        return self.pool(encoded.features, encoded.sizes, index, spec)
+    def answer(self, encoded: EncodedBags, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for encoded bags, left on the device."""
+        return self.pool(encoded.features, encoded.sizes, spec)
 
-    def pool(self, feats_MD: Tensor, sizes: Index, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed`, given the features of the bags' instances end to end and the bags' sizes (n,). So an
-        instance that is in many bags is encoded once. Gradients are in closed form, computed in float64.
+    def pool(self, feats_MD: Tensor, sizes: Index, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed`, left on the device, given the features of the bags' instances end to end and the bags'
+        sizes (n,). So an instance that is in many bags is encoded once. Gradients are in closed form, computed in
+        float64.
         """
         feats_NnD, mask_Nn = pad_bags(feats_MD, sizes)
         logits_NnK, _ = pad_bags(self.head(feats_MD), sizes)
@@ -60,13 +71,13 @@ class BagClassifier(nn.Module):
         logits_NK = self.pooling(logits_NnK, share_Nn, mask_Nn)
         feats_ND = torch.einsum("nid,ni->nd", feats_NnD, share_Nn)
         if spec.need < Need.GRADIENT:
-            return pack(index, logits_NK, feats_ND, None)
+            return EmbeddedTensors(logits_NK, feats_ND)
         label_N = gradient_labels(logits_NK, spec)
         if self.pooling.linear:
-            return pack(index, logits_NK, feats_ND, linear_gradient(logits_NK, feats_ND, label_N))
+            return with_linear_gradient(logits_NK, feats_ND, label_N)
         # In float32, differences of probabilities near 0 and 1 would cancel.
         delta = self.pooling.delta(logits_NnK.double(), share_Nn.double(), mask_Nn.double(), label_N)
-        return pack(index, logits_NK, feats_ND, general_gradient(delta, feats_NnD))
+        return EmbeddedTensors(logits_NK, feats_ND, *general_gradient(delta, feats_NnD))
 
 
 def as_bag_batch(bags: Batch) -> BagBatch:

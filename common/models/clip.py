@@ -12,8 +12,8 @@ from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadData, BadModel
 from negsift.common.models.attention import EDGE, AttentionHead
 from negsift.common.models.bag_outputs import BagOutputs
-from negsift.common.models.embed import EncodedBags, gradient_labels, pack, to_numpy
-from negsift.common.types import Embedded, EmbeddingSpec, Gradient, Need
+from negsift.common.models.embed import EmbeddedTensors, EncodedBags, gradient_labels
+from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
 class Standardise(nn.Module):
@@ -65,27 +65,30 @@ class ClipClassifier(nn.Module):
         """Logits, mean features of the steps (N, D) and, if `spec` asks, last-layer gradients (N, H·D). Raises BadModel
         for gradients of more than one class.
         """
-        return self.answer(self.encode(clips, len(index)), index, spec)
+        return self.embed_on_device(clips, len(index), spec).embedded(index)
+
+    def embed_on_device(self, clips: Batch, count: int, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for `count` clips, left on the device."""
+        return self.answer(self.encode(clips, count), spec)
 
     def encode(self, clips: Batch, count: int) -> EncodedBags:
         """The features of every time step of `count` clips, (N, T, D)."""
         feats_NTD = self.steps(clips)
         return EncodedBags(feats_NTD, np.full(count, feats_NTD.shape[1], dtype=np.int64))
 
-    def answer(self, encoded: EncodedBags, index: Index, spec: EmbeddingSpec) -> Embedded:
-        """The result of `embed` for encoded clips."""
+    def answer(self, encoded: EncodedBags, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed` for encoded clips, left on the device."""
         feats_NTD = encoded.features
         probs_NK = _clamped(self.head, feats_NTD)
         logits_NK, feats_ND = self._logits(probs_NK), feats_NTD.mean(1)
         if spec.need < Need.GRADIENT:
-            return pack(index, logits_NK, feats_ND, None)
+            return EmbeddedTensors(logits_NK, feats_ND)
         if self.head.classes != 1:
             expected = "one class, whose probability has one gradient"
             remedy = "use a model of one class, or a strategy without gradients"
             raise BadModel(f"gradients of {self.head.classes} classes at once", expected, remedy)
         slope_N = _loss_slope(probs_NK[:, 0].double(), gradient_labels(logits_NK, spec))
-        right = to_numpy(self.head.last_layer_gradient(feats_NTD))
-        return pack(index, logits_NK, feats_ND, Gradient(to_numpy(slope_N[:, None]).astype(np.float64), right))
+        return EmbeddedTensors(logits_NK, feats_ND, slope_N[:, None], self.head.last_layer_gradient(feats_NTD))
 
     def _logits(self, probs: Tensor) -> Tensor:
         """Of probabilities (..., classes), which are those of class 1 where there is one class."""

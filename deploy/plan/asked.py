@@ -70,10 +70,10 @@ def planned_rounds(config: RunConfig, asked: Asked) -> Rounds:
             "raise sampling.ratio or --bags, or lower --positives",
         )  # fmt: skip
     part = policy.candidates or policy.rescore
-    blocks = BlockSubset(min(part, bags), 0, 0).size(bags, config.fleet.block) if part and strategy.need else None
-    scored = bags if blocks is None else min(bags, blocks * config.fleet.block)
+    blocks = BlockSubset(min(part, bags), 0, 0).size(bags, config.fleet.block_size) if part and strategy.need else None
+    scored = bags if blocks is None else min(bags, blocks * config.fleet.block_size)
     also = positives * strategy.learns_from_positives + picks * strategy.learns_from_negatives
     most = scored if policy.rescore and strategy.need else picks
     trained = min(policy.positives or positives, positives) + picks
-    block = config.fleet.block
+    block = config.fleet.block_size
     return Rounds(bags, positives, picks, scored, most, also, block, policy.every, policy.staleness, trained)

@@ -28,8 +28,10 @@ from negsift.deploy.plan.sample import Model, Sample
 from negsift.deploy.plan.workload import Machines, Rounds, Sizes
 from negsift.deploy.recipes import RunConfig
 from negsift.service.fleet.local import LocalFleet
+from negsift.service.fleet.local_shards import AskedShards
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.pool.bag_source import BagSource
+from negsift.service.scoring.device_pipeline import READERS
 from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.coordinator import select
@@ -77,10 +79,13 @@ class Bench:
         self._device = torch.device("cuda" if self._on_gpu else "cpu")
         wanted = machines.threads * (machines.on_node if machines.on_ray else 1)
         self._threads = 1 if self._on_gpu else min(len(os.sched_getaffinity(0)), wanted)
-        self._strategy, self._workers = make_strategy(config.strategy), block_workers(self._threads)
+        self._strategy, self._workers = (
+            make_strategy(config.strategy),
+            block_workers(READERS if self._on_gpu else self._threads),
+        )
         self._snapshots, self._turn = [_snapshot(sample.model, step) for step in range(2)], itertools.count()
         self._peak = Peak()
-        self._block, self._most = config.fleet.block, max(1, int(SAMPLE_BYTES / sample.form.decoded_bytes))
+        self._block, self._most = config.fleet.block_size, max(1, int(SAMPLE_BYTES / sample.form.decoded_bytes))
 
     def __enter__(self) -> Self:
         return self
@@ -185,7 +190,9 @@ class Bench:
         round_, before = task.round(0, PoolVersion(0, bags), None, scores_kept=False), shard.embedded
         limits, shared = self._config.fleet.gather_limits, False
         start, begun = time.perf_counter(), time.process_time()
-        account = select(LocalFleet([shard], snapshot), task, round_, limits, shares_instances=shared).account
+        account = select(
+            LocalFleet(AskedShards([shard]), snapshot), task, round_, limits, shares_instances=shared
+        ).account
         seconds = account.seconds.get("score") or time.perf_counter() - start
         done = (shard.embedded - before) or bags
         return Speed(done / seconds, done / max(1e-9, time.process_time() - begun))

@@ -24,12 +24,12 @@ T = TypeVar("T")
 class Scorer:
     """Shard `number` of every spec that it is asked about; metrics have the name of its `service`."""
 
-    def __init__(self, number: int, cpus: float, service: str) -> None:
+    def __init__(self, number: int, cpus: float, service: str, gpus: float = 0.0) -> None:
         from negsift.service.scoring.shard_cache import ShardCache  # imported here: coordinators make scorers, too
 
         self._number, self._incarnation = number, own_incarnation()
         self._node: str = ray.get_runtime_context().get_node_id()
-        self._shards = ShardCache.of_process(number, cpus, on_gpu=bool(ray.get_gpu_ids()))
+        self._shards = ShardCache.of_process(number, cpus, gpus if ray.get_gpu_ids() else 0.0)
         self._loaded: tuple[WeightsRef, Snapshot] | None = None
         self._metrics = ShardMetrics(ray_exporter(), service, repr(self), self._memory)
 
@@ -43,6 +43,10 @@ class Scorer:
         self._shards.require_device()
         if spec is not None:
             self._shards.prepare(spec.digest, spec.fetch)
+
+    def largest_block(self, spec: SpecRef) -> int:
+        """The bags that a batch of `spec` may have on this scorer's device."""
+        return self._shards.largest_block(spec.fetch())
 
     def ask(self, weights: WeightsRef, request: Sequence[ObjectRef[ShardRequest[T]]], item: WorkItem) -> Reply[T]:
         """The answer to a request with these weights, for its own shard or for an item of another scorer's."""

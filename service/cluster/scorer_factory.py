@@ -84,7 +84,7 @@ class ScorerFactory:
             name=name, num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0,
             scheduling_strategy=self._scheduling(name, node),
         )  # fmt: skip
-        return actor.remote(number, cpus, self.service or self.tag)
+        return actor.remote(number, cpus, self.service or self.tag, gpus)
 
     def _scheduling(
         self, name: str, node: str | None

@@ -14,6 +14,7 @@ from ray import ObjectRef
 from ray.exceptions import RayError
 
 from negsift.common.errors import ServiceError
+from negsift.service.cluster.errors import get
 from negsift.service.cluster.references import ScorerStatus, SpecRef
 from negsift.service.cluster.resources import describe_room, nodes
 from negsift.service.cluster.scorer_factory import ScorerFactory, ScorerHandle
@@ -86,6 +87,12 @@ class ScorerGroup:
                     )
             undo.pop_all()
         self.down.clear()
+
+    def largest_block(self, spec: SpecRef, limit_s: float) -> int:
+        """The bags that a batch of `spec` may have on every scorer's device. Raises what goes wrong there."""
+        answers: list[ObjectRef[int]] = [scorer.largest_block.remote(spec) for scorer in self.scorers]
+        remedy = "give fleet.block a number"
+        return min(get(answer, limit_s, f"scorer-{number}", remedy) for number, answer in enumerate(answers))
 
     def kill(self) -> None:
         """End all scorers."""

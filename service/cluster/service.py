@@ -22,8 +22,8 @@ from negsift.service.cluster.room import find_room
 from negsift.service.cluster.scorer_factory import ScorerFactory
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.waiting import scorers_waiting, waiting_told
-from negsift.service.config import FleetConfig
-from negsift.service.protocols import Service
+from negsift.service.config import AUTO_BLOCK, FleetConfig
+from negsift.service.protocols import Service, in_blocks
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task
 
@@ -34,10 +34,10 @@ class RayService(Service):
     """Rounds run by a coordinator actor over the scorers of `group`, which make shards of `spec`."""
 
     def __init__(  # Any: an actor handle
-        self, coordinator: Any, group: ScorerGroup, spec: SpecRef, line: str, round_s: float
+        self, coordinator: Any, group: ScorerGroup, spec: SpecRef, line: str, round_s: float, block: int
     ) -> None:
         self.coordinator, self.group, self._spec = coordinator, group, spec
-        self._line, self._round_s = line, round_s
+        self._line, self._round_s, self.block = line, round_s, block
         self._begun: list[ObjectRef[Selection]] = []
         self._is_owner = True
 
@@ -52,7 +52,8 @@ class RayService(Service):
         before = ray.wait(self._begun, num_returns=len(self._begun), timeout=0)[1] if self._begun else []
         self._begun = [*before, answer]
         until = last_moment(time.monotonic(), self._round_s, len(before))
-        return RayPending(answer, lambda selection: selection, "the coordinator", "start the sampler again", until)
+        block, name, remedy = self.block, "the coordinator", "start the sampler again"
+        return RayPending(answer, lambda selection: in_blocks(selection, block), name, remedy, until)
 
     def describe(self) -> str:
         """The number of scorers and bags, their resources, and the coordinator's name."""
@@ -94,14 +95,20 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     tag = uuid.uuid4().hex[:6]
     factory = ScorerFactory((cpus, gpus), tag, room.group)
     group = ScorerGroup.start(factory, spec.shards)
-    reference = SpecRef(tag, [put(spec, "the pool")])
     waiting = functools.partial(scorers_waiting, rf"scorer-\d+-{tag}", (cpus, gpus), room.group)
     with waiting_told(waiting, config.start_s):
+        if config.block == AUTO_BLOCK and gpus:
+            group.await_start(config.start_s)
+            spec = replace(
+                spec, block=group.largest_block(SpecRef(f"{tag}-probe", [put(spec, "the pool")]), config.start_s)
+            )
+        reference = SpecRef(tag, [put(spec, "the pool")])
         group.await_start(config.start_s, reference)
     name = f"coordinator-{tag}"
     actor = ray.remote(CoordinatorActor).options(name=name, num_cpus=0, max_restarts=-1, max_task_retries=-1)
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
-    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags, {device} each; {name}{config.scoring.suffix}"
-    return RayService(coordinator, group, reference, line, config.deadline_s)
+    blocks = f" in blocks of {spec.block}" if config.block == AUTO_BLOCK else ""
+    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags{blocks}, {device} each; {name}{config.scoring.suffix}"
+    return RayService(coordinator, group, reference, line, config.deadline_s, spec.block)

@@ -1,7 +1,8 @@
-"""All shards in this process: no Ray, one round at a time, blocks spread over the machine's cores."""
+"""All shards in this process: no Ray, one round at a time, on the machine's cores or on all of its GPUs."""
 
 import dataclasses
 import importlib
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
@@ -13,31 +14,32 @@ import torch
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput, ServiceError, StillRunning
 from negsift.common.generators import generators_kept
-from negsift.common.models.copying import on_device
 from negsift.common.protocols import Pending
-from negsift.common.threads import block_workers
 from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
+from negsift.service.fleet.local_shards import AskedShards, LocalShards
 from negsift.service.points.shared_points import GatherLimits
-from negsift.service.protocols import Service
+from negsift.service.protocols import Service, in_blocks
+from negsift.service.scoring.memory_limiter import BlockTooLarge
 from negsift.service.scoring.requests import Fleet, ShardRequest
-from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.coordinator import select
 from negsift.service.selection.task import Task
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 class LocalFleet(Fleet):
-    """Shards of this process in one round, asked one after another."""
+    """Shards of this process in one round; those of one device are asked one after another."""
 
-    def __init__(self, shards: Sequence[Shard], snapshot: Snapshot) -> None:
+    def __init__(self, shards: AskedShards, snapshot: Snapshot) -> None:
         self._shards, self._snapshot = shards, snapshot
         self.shards, self.version, self.recovery = len(shards), snapshot.version, RecoveryCounts()
 
     def ask(self, request: ShardRequest[T]) -> Sequence[T]:
         """The answers of all shards, in the order of their numbers."""
-        return [request.run(shard, self._snapshot) for shard in self._shards]
+        return self._shards.each(lambda shard: request.run(shard, self._snapshot))
 
     def share_features(self, features: InstanceFeatures) -> None:
         """Give all shards the features of the pool's instances, for the rest of the round."""
@@ -75,12 +77,13 @@ def require_process(process: int) -> None:
 class LocalService(Service):
     """Runs rounds one at a time on a thread of its own, so that `begin` doesn't wait."""
 
-    def __init__(self, spec: ShardSpec, limits: GatherLimits, device: torch.device) -> None:
-        self._limits, self._device, self._spec = limits, device, spec
-        self._shares_instances = spec.shares_instances
-        model = on_device(spec.new_model(), device)  # of all shards, which are asked one after another
-        self._workers = block_workers(1 if device.type == "cuda" else len(os.sched_getaffinity(0)))
-        self._shards = [spec.shard(number, model, self._workers) for number in range(spec.shards)]
+    def __init__(
+        self, spec: ShardSpec, limits: GatherLimits, devices: Sequence[torch.device], probe: bool = False
+    ) -> None:
+        """Shards go to the devices in turn. With `probe` the GPUs say how large blocks are."""
+        self._limits, self._halves = limits, probe
+        self._shards = LocalShards(spec, devices, probe)
+        self.block = self._shards.spec.block
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="negsift-coordinator")
         self._process, self._given_up = os.getpid(), Event()
 
@@ -90,17 +93,31 @@ class LocalService(Service):
         with generators_kept():  # scikit-learn's import draws from Python's; here the caller waits, later it may draw
             for name in task.strategy.imports:
                 importlib.import_module(name)
-        fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shares_instances
-        future = self._coordinator.submit(select, fleet, task, round, self._limits, shares_instances=shares_instances)
-        return LocalPending(future, self._given_up)
+        return LocalPending(self._coordinator.submit(self._select, task, round, snapshot), self._given_up)
+
+    def _select(self, task: Task, round: Round, snapshot: Snapshot) -> Selection:
+        """One round; where blocks may be of any size, smaller ones are taken once memory runs out."""
+        while True:
+            fleet, shares_instances = LocalFleet(self._shards, snapshot), self._shards.spec.shares_instances
+            try:
+                selection = select(fleet, task, round, self._limits, shares_instances=shares_instances)
+            except BlockTooLarge as error:
+                if not self._halves or self.block == 1:
+                    raise
+                log.warning("%s: blocks have %d bags from now on, and picks may differ", error.what, self.block // 2)
+            else:
+                return in_blocks(selection, self.block)
+            self.block //= 2
+            self._shards.rebuild(self.block)
 
     def __getstate__(self) -> NoReturn:
         raise BadInput("a sampler sent to another process, its shards in this one", "shards on Ray", "give fleet='ray'")
 
     def describe(self) -> str:
         """The number of shards and bags, the device, and the options that change how bags are scored."""
-        shards, bags, options = self._spec.shards, len(self._spec.pool), self._spec.scoring.suffix
-        return f"{shards} shards of {bags:,} bags in this process, on {self._device}{options}"
+        spec, blocks = self._shards.spec, f" in blocks of {self.block}" if self._halves else ""
+        place = f"in this process, on {self._shards.place}{spec.scoring.suffix}"
+        return f"{spec.shards} shards of {len(spec.pool):,} bags{blocks} {place}"
 
     def end(self, task: Task) -> None:
         """Nothing is kept of a task here."""
@@ -111,6 +128,6 @@ class LocalService(Service):
             return
         if not finish:
             self._given_up.set()
-            self._workers.shutdown(cancel_futures=True)
+            self._shards.give_up()
         self._coordinator.shutdown(cancel_futures=not finish)
-        self._workers.shutdown()
+        self._shards.close()

@@ -3,11 +3,14 @@
 Hashes are the same whole numbers there, and bounds are bounds, so the picks are those of the other backends.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from negsift.common.arrays import Floats, Index
+from negsift.common.gpu_arithmetic import IEEE, TF32, gpu_arithmetic, products_are_tf32
 from negsift.common.rng import GOLDEN, MIX_A, MIX_B
 from negsift.service.kmeanspp.messages import TimeWindow
 from negsift.service.kmeanspp.point_backend import NEAR, ROUNDED_UP, row_runs, slack
@@ -22,12 +25,13 @@ class TorchBackend:
 
     def __init__(self, points: Points, device: torch.device) -> None:
         self._device = device
-        self._factors = tuple(torch.from_numpy(factor_nc).to(device) for factor_nc in points.factors32)
+        self.factors = tuple(torch.from_numpy(factor_nc).to(device) for factor_nc in points.factors32)
         self._index = torch.from_numpy(points.index).to(device)
-        tf32 = torch.get_float32_matmul_precision() != "highest" and device.type == "cuda"
-        self._slack = slack(points.factors) + _TF32 * tf32
+        tf32 = device.type == "cuda" and products_are_tf32()
+        self._arithmetic = gpu_arithmetic if device.type == "cuda" else nullcontext
+        self._way, self._slack = TF32 if tf32 else IEEE, slack(points.factors) + _TF32 * tf32
         self._squares = torch.ones(len(points), device=device)
-        for factor_nc in self._factors:
+        for factor_nc in self.factors:
             self._squares *= factor_nc.square().sum(1)
         self._bound = torch.full_like(self._squares, torch.inf)
         self.squares: Steps = self._squares.cpu().numpy()
@@ -37,9 +41,10 @@ class TorchBackend:
         right = [torch.from_numpy(factor_mc).to(self._device) for factor_mc in centres.factors32]
         squares_m = torch.from_numpy(centres.squares * (1.0 + self._slack)).to(self._device, torch.float32)
         for rows in self._runs(len(centres)):
-            products_nm = -2.0 * self._factors[0][rows] @ right[0].T
-            for left_nc, right_mc in zip(self._factors[1:], right[1:], strict=True):
-                products_nm *= left_nc[rows] @ right_mc.T
+            with self._arithmetic(self._way):  # the one that the slack is for
+                products_nm = -2.0 * self.factors[0][rows] @ right[0].T
+                for left_nc, right_mc in zip(self.factors[1:], right[1:], strict=True):
+                    products_nm *= left_nc[rows] @ right_mc.T
             bound_n = products_nm.add_(squares_m).amin(1) + self._squares[rows] * (1.0 + 2.0 * self._slack)
             torch.minimum(self._bound[rows], bound_n, out=self._bound[rows])
         return _true_rows((self._bound > 0.0) & (self._bound <= NEAR * self._slack * self._squares))

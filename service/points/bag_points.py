@@ -69,6 +69,11 @@ class BagPoints:
             self._rows = ShardRows(Points(self._buffer.index, snapped or none), make_backend)
         return self._rows
 
+    def leave_device(self) -> None:
+        """Go on in main memory; the next query finds the bounds again, from the centres that it carries."""
+        if self._rows is not None:
+            self._rows = ShardRows(self._rows.points)
+
 
 def _factors(part: Embedded, spec: PointsSpec) -> list[Array]:
     """The points' factors; the two factors of a gradient are multiplied if one has a single column."""

@@ -12,6 +12,9 @@ from negsift.common.arrays import Index
 Part = Literal["pool", "positives"]
 """Of a shard: its blocks of the pool, or of the positives."""
 
+SMALL_BLOCK = 64
+"""The bags of a block on a CPU, whose caches hold what a small network makes of them."""
+
 
 def block_index(block: int, size: int, total: int) -> Index:
     """The positions in a block: `size` consecutive ones below `total`, fewer in the last block."""

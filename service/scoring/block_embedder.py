@@ -1,32 +1,42 @@
 """Blocks embedded with the weights of the call, and kept within a budget until other weights come.
 
-A block is always one batch on one thread, so its numbers don't depend on its shard, nor on what else is embedded.
+A block is always one batch, on a CPU on one thread, so its numbers don't depend on its shard, nor on what else is
+embedded.
 """
 
 import copy
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import numpy as np
 
 from negsift.common.arrays import Index
-from negsift.common.errors import BadModel
 from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Need, Snapshot
-from negsift.service.pool.blocks import Part, block_count, block_index, share_blocks
+from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
+from negsift.service.scoring.block_map import map_blocks
+from negsift.service.scoring.block_pass import BlockPass
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
+from negsift.service.scoring.device_pipeline import DevicePipeline
+from negsift.service.scoring.instance_pass import InstancePass
 from negsift.service.scoring.memory_limiter import MemoryLimiter
 from negsift.service.scoring.model_runner import ModelRunner
 
-_INSTANCES = 320
-"""Instances encoded as one batch, where bags share instances; a fixed number, so that shards make no difference."""
+T = TypeVar("T")
 
 
 class BlockEmbedder:
     """Embeds the blocks of one shard's `data`."""
 
-    def __init__(self, data: ShardData, runner: ModelRunner, budget: ByteBudget) -> None:
+    def __init__(
+        self, data: ShardData, runner: ModelRunner, budget: ByteBudget, threads: Executor,
+        pipeline: DevicePipeline | None = None,
+    ) -> None:  # fmt: skip
+        """`threads` embed a block each, or read blocks for the `pipeline` of a device."""
         self.data, self.runner, self.budget = data, runner, budget
+        self._threads, self._pipeline = threads, pipeline
         self._embedded = ByteLimitedCache[Embedded](budget)
         self._limiter = MemoryLimiter()
         self._digest, self._lock = "", threading.Lock()
@@ -59,33 +69,49 @@ class BlockEmbedder:
     def block(self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True) -> Embedded:
         """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
         self.load(snapshot)
-        cached = self._cached(part, block, spec)
-        if cached is not None:
-            return cached
-        index = self.data.block_index(part, block)
-        name = f"block {block} of the {part} ({len(index)} bags)"
-        embedded = self._limiter.run(lambda: self._embed(snapshot, (part, block), index, spec), name)
-        if spec.need > Need.NOTHING:
-            with self._lock:
-                self.embedded += len(index)
-        if keep:
-            self._embedded.put((part, block, _computed(spec)), embedded)
-        return embedded
+        blocks = self._pass(snapshot, part, spec, keep)
+        return self._limiter.run(lambda: blocks.embed(block), blocks.name(block))
 
-    def instances(self, bags: Index, threads: Executor) -> InstanceFeatures:
+    def blocks(
+        self, snapshot: Snapshot, part: Part, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Embedded], T],
+        *, keep: bool = True,
+    ) -> Iterator[T]:  # fmt: skip
+        """`then` of the embedding of each block, in order; a block is as by `block`."""
+        self.load(snapshot)
+        if self._pipeline is not None:
+            steps = self._pass(snapshot, part, spec, keep).steps
+            return map(then, self._pipeline.run(blocks, steps, self.data.share))
+
+        def work(block: int) -> T:
+            return then(self.block(snapshot, part, block, spec, keep=keep))
+
+        return map_blocks(self._threads, work, blocks, self.data.share)
+
+    def instances(self, bags: Index) -> InstanceFeatures:
         """The features of this shard's share of the distinct instances in `bags`, positions in the whole pool."""
         pool = self.data.pool.shared_instances
         assert pool is not None  # else no one asks for instances
-        rows, (number, shards) = np.unique(pool.rows_of(bags)), self.data.share
+        runs = InstancePass(pool, np.unique(pool.rows_of(bags)), self.runner)
+        own = runs.share(self.data.share)
+        if self._pipeline is not None:
+            return InstanceFeatures.merge(list(self._pipeline.run(own, runs.steps, self.data.share)))
 
         def encode(run: int) -> InstanceFeatures:
-            own = rows[block_index(run, _INSTANCES, len(rows))]
-            name = f"run {run} of the pool's instances ({len(own)} of them)"
-            images, key = pool.gather_rows(own), (run, own.tobytes())
-            return InstanceFeatures(own, self._limiter.run(lambda: self.runner.features(images, key), name, ""))
+            return self._limiter.run(lambda: runs.encode(run), runs.name(run), "")
 
-        runs = share_blocks(block_count(len(rows), _INSTANCES), shards)[number]
-        return InstanceFeatures.merge(list(threads.map(encode, runs)))
+        return InstanceFeatures.merge(list(self._threads.map(encode, own)))
+
+    def _pass(self, snapshot: Snapshot, part: Part, spec: EmbeddingSpec, keep: bool) -> BlockPass:
+        def take(block: int, embedded: Embedded) -> None:
+            with self._lock:
+                self.embedded += len(embedded.index)
+            if keep:
+                self._embedded.put((part, block, _computed(spec)), embedded)
+
+        def kept(block: int) -> Embedded | None:
+            return self._cached(part, block, spec)
+
+        return BlockPass(self.data, self.runner, part, spec, snapshot.features, kept, take)
 
     def _cached(self, part: Part, block: int, spec: EmbeddingSpec) -> Embedded | None:
         """A kept embedding that holds what `spec` asks for; one with gradients also serves specs without."""
@@ -99,20 +125,6 @@ class BlockEmbedder:
             if deeper is not None:
                 return Embedded(deeper.index, deeper.logits, deeper.features)
         return None
-
-    def _embed(self, snapshot: Snapshot, key: tuple[Part, int], index: Index, spec: EmbeddingSpec) -> Embedded:
-        if spec.need == Need.NOTHING:
-            empty = np.zeros((len(index), 0), dtype=np.float32)
-            return Embedded(index, empty, empty)
-        source = self.data.source(key[0])
-        bags = source.shared_instances if snapshot.features is not None and key[0] == "pool" else None
-        if bags is not None and snapshot.features is not None:
-            embedded = self.runner.embed_known(bags, index, spec, snapshot.features)
-        else:
-            embedded = self.runner.embed(source, index, spec, key)
-        if embedded.logits.shape[1] < 2:
-            raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")
-        return embedded
 
 
 def _computed(spec: EmbeddingSpec) -> EmbeddingSpec:

@@ -1,7 +1,7 @@
 """The blocks of a shard worked on by threads, in order, with few results waiting at a time."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
@@ -12,16 +12,16 @@ _AHEAD = 32
 
 
 def map_blocks(
-    threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int]
-) -> Iterator[T]:
-    """`work(block)` of each block in order, at most 32 begun ahead; a terminal shows a bar for shard `share`."""
+    threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int], ahead: int = _AHEAD
+) -> Generator[T]:
+    """`work(block)` of each block in order, at most `ahead` begun early; a terminal shows a bar for shard `share`."""
     label = f"scoring, shard {share[0] + 1} of {share[1]}"
     pending: deque[Future[T]] = deque()
     with tqdm(total=len(blocks), desc=label, disable=None, leave=False, unit="block", delay=1) as bar:
         try:
             for block in blocks:
                 pending.append(threads.submit(work, block))
-                if len(pending) >= _AHEAD:
+                if len(pending) >= ahead:
                     yield pending.popleft().result()
                     bar.update()
             while pending:

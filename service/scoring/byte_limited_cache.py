@@ -23,7 +23,19 @@ class ByteBudget:
     """`used_bytes` of `limit_bytes`, under a lock that its caches share."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes, self.used_bytes, self.lock = limit_bytes, 0, threading.Lock()
+        self.limit_bytes, self.used_bytes, self.lock = limit_bytes, 0, threading.RLock()
+
+    def take(self, size_bytes: int) -> bool:
+        """Whether there is room for a value that no cache holds; if so it counts until it is given back."""
+        with self.lock:
+            fits = self.used_bytes + size_bytes <= self.limit_bytes
+            self.used_bytes += size_bytes * fits
+            return fits
+
+    def give_back(self, size_bytes: int) -> None:
+        """Free what was taken; also called by the garbage collector, in whichever thread."""
+        with self.lock:
+            self.used_bytes -= size_bytes
 
 
 class ByteLimitedCache(Generic[V]):

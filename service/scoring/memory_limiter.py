@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _ALONE_TRIES = 2
-_SMALLER_BLOCK = "lower fleet.block (picks may change in the last bit), "
+SMALLER_BLOCK = "lower fleet.block (picks may change in the last bit), "
+"""The remedy for a block of bags that is too large."""
+
+
+class BlockTooLarge(ServiceError):
+    """Memory ran out for a single block."""
 
 
 class MemoryLimiter:
@@ -28,7 +33,7 @@ class MemoryLimiter:
         self._free = threading.Condition()
         self._running, self._limit = 0, 0  # a limit of 0 is none
 
-    def run(self, work: Callable[[], T], name: str, remedy: str = _SMALLER_BLOCK) -> T:
+    def run(self, work: Callable[[], T], name: str, remedy: str = SMALLER_BLOCK) -> T:
         """`work()`, repeated with fewer others beside it for as long as it runs out of memory.
 
         Raises ServiceError, naming the block as `name`, if it does so twice with nothing beside it; `remedy`
@@ -44,7 +49,7 @@ class MemoryLimiter:
                         raise
                     alone += int(single)
                     if alone == _ALONE_TRIES:
-                        raise _too_large(name, remedy, error) from error
+                        raise too_large(name, remedy, error) from error
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 self._lower_limit(name)
@@ -71,9 +76,10 @@ class MemoryLimiter:
                 log.warning("no memory for %s; from now on %d at once", name, limit)
 
 
-def _too_large(name: str, remedy: str, error: Exception) -> ServiceError:
+def too_large(name: str, remedy: str, error: Exception) -> BlockTooLarge:
+    """The error of a block for which memory ran out though nothing was beside it."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return ServiceError(
+    return BlockTooLarge(
         f"no memory to embed {name}, not even with nothing beside it: {reason}",
         f"{remedy}start fewer scorers a machine or GPU, or give them more memory",
     )

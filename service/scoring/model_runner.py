@@ -1,24 +1,27 @@
 """The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from negsift.common.arrays import Array, Index
-from negsift.common.data.bagset import BagBatch, BagSet, Batch
+from negsift.common.arrays import Index
+from negsift.common.data.bagset import BagBatch, Batch
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
-from negsift.common.models.embed import EncodedBags, to_numpy
+from negsift.common.models.clip import ClipClassifier
+from negsift.common.models.embed import EmbeddedTensors, EncodedBags
 from negsift.common.models.embedder import Embedder
-from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Snapshot
+from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import load_snapshot, weights_digest
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.scoring.batch_device import to_device
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
 from negsift.service.scoring.scoring_config import ScoringConfig
+
+_EMBEDS = (BagClassifier.embed, ClipClassifier.embed, AdaptedModule.embed)
 
 
 class ModelRunner:
@@ -42,40 +45,59 @@ class ModelRunner:
         """Forget the kept features."""
         self._features.clear()
 
-    def embed(self, source: BagSource, index: Index, spec: EmbeddingSpec, key: Hashable) -> Embedded:
-        """The embeddings of the source's bags at `index`, a whole block, which `key` identifies."""
-        with torch.inference_mode():
-            if not self._config.split:
-                return self._model.embed(to_device(source.batch(index), self.device, self._config), index, spec)
-            encoded = self._cached(key, lambda: self._encode(source.batch(index), len(index)))
-            return self._model.answer(encoded, index, spec)
+    def read(self, source: BagSource, index: Index, key: Hashable) -> Batch | None:
+        """The source's bags at `index`, a whole block, which `key` identifies; None where its features are kept."""
+        kept = self._config.frozen and self._features.get(key) is not None
+        return None if kept else source.batch(index)
 
-    def embed_known(self, bags: BagSet, index: Index, spec: EmbeddingSpec, known: InstanceFeatures) -> Embedded:
-        """The embeddings of bags whose instances' features are known."""
+    def to_device(self, batch: Batch) -> Batch:
+        """The batch where the model is."""
+        return to_device(batch, self.device, self._config)
+
+    def embed(
+        self, batch: Batch | None, index: Index, spec: EmbeddingSpec, key: Hashable
+    ) -> EmbeddedTensors | Embedded:
+        """The embeddings of a block that was `read` and is on the device, left there; those of a model whose `embed` is
+        its own come back at once.
+        """
+        with torch.inference_mode():
+            if self._config.split:
+                return self._model.answer(self._cached(key, batch, len(index)), spec)
+            assert batch is not None  # `read` leaves out what is kept
+            if self._has_own_embed:
+                return self._model.embed(batch, index, spec)
+            return self._model.embed_on_device(batch, len(index), spec)
+
+    def pool_known(self, feats_MD: Tensor, sizes: Index, spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The embeddings of bags of these sizes, whose instances' features are known and on the device."""
         assert isinstance(self._model, BagClassifier)  # no other model's instances are encoded by themselves
-        feats_MD = torch.from_numpy(known.at(bags.rows_of(index))).to(self.device)
         with torch.inference_mode():
-            return self._model.pool(feats_MD, bags.sizes_of(index), index, spec)
+            return self._model.pool(feats_MD, sizes, spec)
 
-    def features(self, images: Tensor, key: Hashable) -> Array:
-        """The features (n, D) of single instances, which `key` identifies."""
+    def features(self, images: Tensor, key: Hashable) -> Tensor:
+        """The features (n, D) of single instances on the device, which `key` identifies."""
         sizes = np.ones(len(images), dtype=np.int64)
         with torch.inference_mode():
-            return to_numpy(self._cached(key, lambda: self._encode(BagBatch(images, sizes), len(images))).features)
+            return self._cached(key, BagBatch(images, sizes), len(images)).features
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
-        on_device, half = to_device(batch, self.device, self._config), self._config.precision == "bfloat16"
+        half = self._config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            return self._model.encode(on_device, count).wide()
+            return self._model.encode(batch, count).wide()
 
-    def _cached(self, key: Hashable, make: Callable[[], EncodedBags]) -> EncodedBags:
-        if not self._config.frozen:
-            return make()
-        encoded = self._features.get(key)
+    def _cached(self, key: Hashable, batch: Batch | None, count: int) -> EncodedBags:
+        encoded = self._features.get(key) if self._config.frozen else None
         if encoded is None:
-            encoded = make()
-            self._features.put(key, encoded)
+            assert batch is not None  # as above
+            encoded = self._encode(batch, count)
+            if self._config.frozen:
+                self._features.put(key, encoded)
         return encoded
+
+    @property
+    def _has_own_embed(self) -> bool:
+        """Whether a subclass of our classifiers embeds in another way."""
+        return type(self._model).embed not in _EMBEDS
 
 
 def backbone_digest(model: Embedder, snapshot: Snapshot) -> str:

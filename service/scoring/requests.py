@@ -94,7 +94,7 @@ class QueryPoints(ShardRequest[T]):
 
     def run(self, shard: "Shard", snapshot: Snapshot) -> T:
         """The answer of the shard's points."""
-        return self.query.answer(shard.points(snapshot, self.spec).rows(self.grid, shard.point_backend))
+        return shard.query(snapshot, self.spec, self.grid, self.query)
 
 
 @dataclass(frozen=True)

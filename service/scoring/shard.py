@@ -1,8 +1,7 @@
 """A shard: some whole blocks of the pool, embedded and scored with the weights of the call."""
 
 import copy
-import functools
-from collections.abc import Callable, Iterator, Sequence
+import logging
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -11,20 +10,26 @@ import numpy as np
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.models.embedder import Embedder
+from negsift.common.out_of_memory import lacks_memory
 from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
-from negsift.service.kmeanspp.torch_backend import TorchBackend
+from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.points.bag_points import BagPoints, PointsSpec
+from negsift.service.points.grid import Grid
 from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.block_embedder import BlockEmbedder
-from negsift.service.scoring.block_map import map_blocks
 from negsift.service.scoring.byte_limited_cache import ByteBudget
+from negsift.service.scoring.device_lanes import lanes_to
+from negsift.service.scoring.device_pipeline import DevicePipeline
+from negsift.service.scoring.device_points import DevicePoints
 from negsift.service.scoring.model_runner import ModelRunner
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.top_k_sample import TopKRequest, TopKSample
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.contract import candidates
 from negsift.service.top_k import merge
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -33,14 +38,18 @@ class Shard:
     """Answers the coordinator's requests; keeps embeddings of the current weights within `cache_bytes`."""
 
     def __init__(
-        self, data: ShardData, model: Embedder, threads: Executor, cache_bytes: int, scoring: ScoringConfig
-    ) -> None:
-        """`threads` come from `block_workers`; `model` is this shard's own copy."""
+        self, data: ShardData, model: Embedder, threads: Executor, cache_bytes: int, scoring: ScoringConfig,
+        on_device: ByteBudget | None = None,
+    ) -> None:  # fmt: skip
+        """`threads` come from `block_workers`; `model` is on the shard's device, and `on_device` is what shards there
+        may keep on it, unless that is main memory.
+        """
         budget = ByteBudget(cache_bytes)
-        runner = ModelRunner(model, scoring, budget)
-        self._embedder, self._threads = BlockEmbedder(data, runner, budget), threads
-        on_gpu = runner.device.type == "cuda"
-        self.point_backend = functools.partial(TorchBackend, device=runner.device) if on_gpu else None
+        runner = ModelRunner(model, scoring, on_device or budget)
+        lanes = lanes_to(runner.device, scoring.precision)
+        pipeline = DevicePipeline(lanes, threads, scoring) if lanes else None
+        self._embedder = BlockEmbedder(data, runner, budget, threads, pipeline)
+        self._make_backend = DevicePoints(runner.device, on_device) if on_device else None
         self._points: tuple[tuple[str, PointsSpec], BagPoints] | None = None
         self._best: tuple[str, Candidates] | None = None
 
@@ -90,10 +99,11 @@ class Shard:
     def _score(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         spec = strategy.embedding_spec(round)
 
-        def score(block: int) -> Candidates:
-            return candidates(strategy, self._embedder.block(snapshot, "pool", block, spec), prepared, round)
+        def score(embedded: Embedded) -> Candidates:
+            return candidates(strategy, embedded, prepared, round)
 
-        return merge(self._map(score, self._embedder.data.blocks("pool", round.subset)), round.most)
+        blocks = self._embedder.data.blocks("pool", round.subset)
+        return merge(self._embedder.blocks(snapshot, "pool", blocks, spec, score), round.most)
 
     def embed(
         self, snapshot: Snapshot, part: Part, spec: EmbeddingSpec, subset: BlockSubset | None, index: Index | None
@@ -103,7 +113,7 @@ class Shard:
         blocks = self._embedder.data.blocks(part, subset)
         if index is not None:
             blocks = np.intersect1d(blocks, index // self._embedder.data.block).tolist()
-        parts = list(self._map(lambda block: self._embedder.block(snapshot, part, block, spec), blocks))
+        parts = list(self._embedder.blocks(snapshot, part, blocks, spec, lambda embedded: embedded))
         if not parts:
             return None
         merged = Embedded.merge(parts)
@@ -119,7 +129,7 @@ class Shard:
     def encode_instances(self, snapshot: Snapshot, subset: BlockSubset | None, also: Index | None) -> InstanceFeatures:
         """The features of this shard's share of the instances in the bags of `subset` and in the blocks of `also`."""
         self.load(snapshot)
-        return self._embedder.instances(self._embedder.data.pool_index(subset, also), self._threads)
+        return self._embedder.instances(self._embedder.data.pool_index(subset, also))
 
     def points(self, snapshot: Snapshot, spec: PointsSpec) -> BagPoints:
         """This shard's bags as points, kept until others are asked for."""
@@ -127,14 +137,22 @@ class Shard:
         key = snapshot.digest, spec
         if self._points is None or self._points[0] != key:
             self._points = None  # frees its memory before the next points take theirs
-
-            def embed(block: int) -> Embedded:
-                return self._embedder.block(snapshot, "pool", block, spec.embedding, keep=False)
-
             data, limit_bytes = self._embedder.data, self._embedder.budget.limit_bytes
             blocks = data.blocks("pool", spec.subset)
-            self._points = key, BagPoints(self._map(embed, blocks), data.bags(blocks), spec, limit_bytes)
+            parts = self._embedder.blocks(
+                snapshot, "pool", blocks, spec.embedding, lambda embedded: embedded, keep=False
+            )
+            self._points = key, BagPoints(parts, data.bags(blocks), spec, limit_bytes)
         return self._points[1]
 
-    def _map(self, work: Callable[[int], T], blocks: Sequence[int]) -> Iterator[T]:
-        return map_blocks(self._threads, work, blocks, self._embedder.data.share)
+    def query(self, snapshot: Snapshot, spec: PointsSpec, grid: Grid, query: PointQuery[T]) -> T:
+        """The answer of this shard's points on a grid; in main memory where that of its device runs out on the way."""
+        points = self.points(snapshot, spec)
+        try:
+            return query.answer(points.rows(grid, self._make_backend))
+        except (MemoryError, RuntimeError) as error:
+            if self._make_backend is None or not lacks_memory(error):
+                raise
+            log.warning("no memory for points on the device (%s); they are kept in main memory", error)
+        points.leave_device()
+        return query.answer(points.rows(grid))

@@ -16,6 +16,10 @@ from negsift.common.models.copying import on_device
 from negsift.common.threads import block_workers
 from negsift.common.types import Snapshot
 from negsift.service.pool.blocks import WorkItem
+from negsift.service.scoring.block_probe import device_block
+from negsift.service.scoring.byte_limited_cache import ByteBudget
+from negsift.service.scoring.device_memory import limit_memory
+from negsift.service.scoring.device_pipeline import READERS
 from negsift.service.scoring.shard import Shard
 from negsift.service.scoring.shard_memory import ShardMemory, resident_bytes
 from negsift.service.scoring.shard_spec import ShardSpec
@@ -27,12 +31,20 @@ class ShardCache:
     def __init__(self, number: int, device: torch.device, threads: Executor) -> None:
         self._number, self._device, self._threads = number, device, threads
         self._shards: LruCache[str, tuple[ShardSpec, Shard]] = LruCache(1)
+        self._on_device: ByteBudget | None = None
         self._taken_over: dict[tuple[str, str, WorkItem], Shard] = {}
 
     @classmethod
-    def of_process(cls, number: int, cpus: float, *, on_gpu: bool) -> Self:
-        """That of a process with a GPU, or with so many CPUs."""
-        return cls(number, torch.device("cuda" if on_gpu else "cpu"), block_workers(1 if on_gpu else max(1, int(cpus))))
+    def of_process(cls, number: int, cpus: float, gpu_share: float) -> Self:
+        """That of a process with so much of a GPU, to whose memory it is limited, or with so many CPUs."""
+        if gpu_share <= 0:
+            return cls(number, torch.device("cpu"), block_workers(max(1, int(cpus))))
+        limit_memory(gpu_share)
+        return cls(number, torch.device("cuda"), block_workers(min(READERS, max(2, int(cpus)))))
+
+    def largest_block(self, spec: ShardSpec) -> int:
+        """The bags that a batch of the spec may have on this process's device."""
+        return device_block(spec, on_device(spec.own_model(), self._device), self._device)
 
     def require_device(self) -> None:
         """Raise BadInput if the shards are to be on a GPU and torch can't use any."""
@@ -51,13 +63,16 @@ class ShardCache:
         kept = self._shards.get(digest)
         if kept is None:
             spec = fetch()
-            kept = spec, spec.shard(self._number, on_device(spec.own_model(), self._device), self._threads)
+            self._on_device = self._on_device or spec.device_budget(self._device)
+            model = on_device(spec.own_model(), self._device)
+            kept = spec, spec.shard(self._number, model, self._threads, self._on_device)
             self._shards.limit = spec.tasks_held
             self._shards.put(digest, kept)
         spec, shard = kept
         others = [other for _, (_, other) in self._shards.items() if other is not shard]
         for other in others:
-            other.release(keep=sum(other.budget.used_bytes for other in others) <= spec.cache_bytes // 2)
+            roomy = self._on_device is None or self._on_device.used_bytes <= self._on_device.limit_bytes // 2
+            other.release(keep=roomy and sum(each.budget.used_bytes for each in others) <= spec.cache_bytes // 2)
         shard.budget.limit_bytes = spec.cache_bytes - sum(other.budget.used_bytes for other in others)
 
     def shard_for(self, digest: str, snapshot: Snapshot, item: WorkItem) -> Shard:

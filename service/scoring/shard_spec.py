@@ -5,6 +5,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Self
 
+import torch
+
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.memory_use import least_budget
@@ -13,6 +15,8 @@ from negsift.common.models.embedder import Embedder, ModelFactory
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import WorkItem, block_count, share_blocks
 from negsift.service.pool.shard_data import ShardData
+from negsift.service.scoring.byte_limited_cache import ByteBudget
+from negsift.service.scoring.device_memory import kept_bytes
 from negsift.service.scoring.scoring_config import ScoringConfig
 from negsift.service.scoring.shard import Shard
 
@@ -22,7 +26,7 @@ class ShardSpec:
     """The bags of pool and positives, the architecture or what makes it, the number of `shards`, the bags in a `block`.
 
     `budget` limits each shard's decoded bags, if they are a table's; `cache_bytes` its kept embeddings. A
-    scorer keeps shards of at most `tasks_held` specs.
+    scorer keeps shards of at most `tasks_held` specs, and `device_bytes` on its GPU, by default half of its memory.
     """
 
     pool: BagSource
@@ -34,6 +38,7 @@ class ShardSpec:
     budget: DecodingBudget
     tasks_held: int = 16
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    device_bytes: int | None = None
 
     @property
     def shares_instances(self) -> bool:
@@ -59,9 +64,15 @@ class ShardSpec:
         positive_blocks = share_blocks(block_count(len(self.positives), self.block), self.shards)[number]
         return ShardData(pool, self.positives, pool_blocks, positive_blocks, self.block, share)
 
-    def shard(self, number: int, model: Embedder, threads: Executor) -> Shard:
-        """Shard `number`, with this model as its own."""
-        return Shard(self.data(number), model, threads, self.cache_bytes, self.scoring)
+    def device_budget(self, device: torch.device) -> ByteBudget | None:
+        """What shards of one process keep on a device together; None where that is main memory."""
+        if device.type == "cpu":
+            return None
+        return ByteBudget(kept_bytes(device) if self.device_bytes is None else self.device_bytes)
+
+    def shard(self, number: int, model: Embedder, threads: Executor, on_device: ByteBudget | None = None) -> Shard:
+        """Shard `number`, with this model as its own, which is on the device of the budget, if there is one."""
+        return Shard(self.data(number), model, threads, self.cache_bytes, self.scoring, on_device)
 
     def item_data(self, item: WorkItem) -> ShardData:
         """The bags of a part of a shard, in whole blocks; a table's bags are streamed, none are held."""

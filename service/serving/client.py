@@ -30,7 +30,7 @@ class AttachedService(Service):
         self._actor = find(name)
         self._model, self._columns = carry_model(model), logit_columns(model)
         self._registered: list[tuple[Task, str]] = []
-        self._count = 0
+        self._count, self.block = 0, 0
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         """In another process it is a client of its own, with tasks of its own."""

@@ -53,8 +53,8 @@ class ShardSpecs:
         model = make_embedder(task.model, pool.manifest.payload)
         ragged, config = isinstance(model, BagClassifier), self.config
         return ShardSpec(
-            BagSource(pool, None, ragged), BagSource(positives, None, ragged), model, self.shards, config.block,
-            config.cache_mb << 20, config.budget, config.tasks_held, config.scoring,
+            BagSource(pool, None, ragged), BagSource(positives, None, ragged), model, self.shards, config.block_size,
+            config.cache_mb << 20, config.budget, config.tasks_held, config.scoring, config.device_bytes,
         )  # fmt: skip
 
     def _open(self, target: str | None) -> TableBags:
@@ -71,6 +71,9 @@ class ShardSpecs:
 
 def shards_for(manifest: Manifest, config: FleetConfig, room: int) -> int:
     """The shards asked for, else as many as there is `room` for and blocks; raises BadInput for more than blocks."""
+    if not isinstance(config.block, int):
+        found = "fleet.block=auto for a shared service, whose models come later"
+        raise BadInput(found, "a number of bags", "give one, such as block=1024")
     blocks = block_count(manifest.rows, config.block)
     if config.shards is None:
         return min(room, blocks)

@@ -168,8 +168,8 @@ def _resident(field: str) -> float:
 
 def _embed(model: BagClassifier, features: torch.Tensor) -> Steps:
     count = len(features) // _BAG
-    sizes, index = np.full(count, _BAG, dtype=np.int64), np.arange(count, dtype=np.int64)
-    gradient = model.pool(features, sizes, index, EmbeddingSpec(Need.GRADIENT)).gradient
+    tensors = model.pool(features, np.full(count, _BAG, dtype=np.int64), EmbeddingSpec(Need.GRADIENT))
+    gradient = tensors.embedded(np.arange(count, dtype=np.int64)).gradient
     assert gradient is not None
     return (gradient.left * gradient.right).astype(np.float32)
 

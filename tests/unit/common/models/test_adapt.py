@@ -267,7 +267,7 @@ def test_frozen_features_go_through_the_low_rank_additions() -> None:
     net.fc = LowRank(net.fc).double()  # type: ignore[assignment]  # as above
     model = as_embedder(net)
     with torch.inference_mode():
-        answer = model.answer(model.encode(BAGS, len(BAGS)), INDEX, FEATURES)
+        answer = model.answer(model.encode(BAGS, len(BAGS)), FEATURES).embedded(INDEX)
     np.testing.assert_allclose(answer.logits, embed(model, FEATURES).logits, rtol=1e-12)
 
 

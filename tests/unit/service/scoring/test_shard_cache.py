@@ -110,6 +110,6 @@ def test_targets_share_decoded_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch has CUDA here")
 def test_a_gpu_that_torch_cannot_use_is_named() -> None:
-    ShardCache.of_process(0, 1.0, on_gpu=False).require_device()
+    ShardCache.of_process(0, 1.0, 0.0).require_device()
     with pytest.raises(BadInput, match=r"found a GPU of Ray's on \S+, where torch \S+ has no CUDA"):
-        ShardCache.of_process(0, 1.0, on_gpu=True).require_device()
+        ShardCache.of_process(0, 1.0, 1.0).require_device()
