@@ -76,7 +76,7 @@ def keys(kind: "type[DataclassInstance]", prefix: str = "") -> dict[str, str]:
 def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for annotations
     """`text` as a value of the annotated type `kind`: bool, int, float, str, X | None, int | str, tuple[X, ...]."""
     if isinstance(kind, types.UnionType):
-        if str in kind.__args__:  # a number, or a word in its place
+        if type(None) not in kind.__args__:  # a number, or a word in its place
             return int(text) if _is_whole(text) else text
         return None if text.lower() in ("none", "") else parse(text, _not_none(kind), key)
     if typing.get_origin(kind) is tuple:
@@ -88,7 +88,7 @@ def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for
 
 
 def _from_json(value: Any, kind: Any, key: str) -> Any:  # Any: JSON, annotations
-    if isinstance(kind, types.UnionType) and value is not None and str not in kind.__args__:
+    if isinstance(kind, types.UnionType) and value is not None and type(None) in kind.__args__:
         return _from_json(value, _not_none(kind), key)
     if typing.get_origin(kind) is tuple and isinstance(value, list):
         return tuple(_from_json(part, typing.get_args(kind)[0], key) for part in value)

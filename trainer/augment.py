@@ -6,7 +6,7 @@ so that a resumed run draws the same. Scoring and evaluation use clips without a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor
 from torchaudio.transforms import FrequencyMasking, TimeMasking
 
 from negsift.common.arrays import Floats, Index
-from negsift.common.data.audio.logmel import log_mel, to_float
+from negsift.common.data.audio.decode import FULL_SCALE
+from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.errors import BadInput
 from negsift.common.rng import generator, stream_key
@@ -24,12 +25,16 @@ from negsift.trainer.image_augment import AugmentedImages
 from negsift.trainer.learner import Batches
 from negsift.trainer.loader import EpochBatches, TrainingBatch
 
+_CPU = torch.device("cpu")
 
-def augmented(batches: EpochBatches, config: AugmentConfig, key: tuple[int, int]) -> Batches:
-    """The batches as `config` has them augmented. `key` is (seed, epoch)."""
+
+def augmented(
+    batches: EpochBatches, config: AugmentConfig, key: tuple[int, int], device: torch.device = _CPU
+) -> Batches:
+    """The batches as `config` has them augmented, clips on `device`. `key` is (seed, epoch)."""
     if config.of_images:
         return AugmentedImages(batches, config, key)
-    return AugmentedBatches(batches, config, key) if config.of_clips else batches
+    return AugmentedBatches(batches, config, key, device) if config.of_clips else batches
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def draw_mixup(order: Index, size: int, config: AugmentConfig, key: tuple[int, i
 
 @dataclass(frozen=True)
 class AugmentedBatches:
-    """The `batches` of an epoch's clips, augmented; labels become floats. `key` is (seed, epoch).
+    """The `batches` of an epoch's clips, augmented on `device`; labels become floats. `key` is (seed, epoch).
 
     Partners come from the epoch's own set of positives and chosen negatives: any other clip of the pool would be a
     negative that was not selected. Iteration raises BadInput for bags that are not clips.
@@ -63,6 +68,7 @@ class AugmentedBatches:
     batches: EpochBatches
     config: AugmentConfig
     key: tuple[int, int]
+    device: torch.device = _CPU
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -81,32 +87,39 @@ class AugmentedBatches:
             places_in_order = start + places
             rows = self.batches.order[places_in_order]
             mixup = MixupDraws(draws.partner[places_in_order], draws.share[places_in_order])
-            feats_NTF = mix(clips, rows, mixup)
+            feats_NTF = mix(clips, rows, mixup, self.device)
             label = mixup.share * clips.label[rows] + (1 - mixup.share) * clips.label[mixup.partner]
             weight = self.batches.epoch_set.weight[rows]
-            unmasked = self._unmasked(start, (size, *feats_NTF.shape[1:]))[places]
-            feats_NTF = torch.where(unmasked, feats_NTF, 0.0)
+            bands, frames = (part[places].to(self.device) for part in self._unmasked(start, size, feats_NTF.shape))
+            feats_NTF = torch.where(bands & frames, feats_NTF, 0.0)
             labels, weights = torch.from_numpy(label).float(), torch.from_numpy(weight).float()
             return TrainingBatch(feats_NTF, labels, weights, row=rows)
 
         return self.batches.share.part(size, part)
 
-    def _unmasked(self, start: int, shape: tuple[int, ...]) -> Tensor:
-        """Where the masks of a whole batch leave the features; each worker's share is a part of the same draws."""
-        with torch.random.fork_rng(devices=[]):  # torchaudio draws from torch's global generator
-            torch.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
-            return mask(torch.ones(shape), self.config) > 0
+    def _unmasked(self, start: int, size: int, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """The bands (size, 1, mels) and frames (size, frames, 1) that the masks of a whole batch leave; each worker's
+        share is a part of the same draws.
+        """
+        frames, mels = shape[1:]
+        with torch.random.fork_rng(devices=[]):  # torchaudio draws from torch's global generator, that of the CPU
+            torch.default_generator.manual_seed(stream_key(self.key[0], f"masks/{start}", self.key[1]) >> 1)
+            of_bands = mask(torch.ones(size, 1, mels), replace(self.config, time_mask=0))
+            of_frames = mask(torch.ones(size, frames, 1), replace(self.config, freq_mask=0))
+        return of_bands > 0, of_frames > 0
 
 
-def mix(clips: ClipSet, rows: Index, draws: MixupDraws) -> Tensor:
-    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, of waveforms minus their means and shares λ; cached if λ is 1."""
-    feats_NTF = clips.gather(rows).float()
+def mix(clips: ClipSet, rows: Index, draws: MixupDraws, device: torch.device = _CPU) -> Tensor:
+    """Log-mel (n, frames, mels) of λ x1 + (1 - λ) x2, of waveforms minus their means and shares λ; cached if λ is 1.
+    It is computed on `device`.
+    """
+    feats_NTF = clips.gather(rows).to(device).float()
     mixed = np.flatnonzero(draws.share < 1)
     if len(mixed):
-        share = torch.from_numpy(draws.share[mixed]).float()[:, None]
-        waves = _centred(clips.waveforms(rows[mixed])) * share
-        waves += _centred(clips.waveforms(draws.partner[mixed])) * (1 - share)
-        feats_NTF[torch.from_numpy(mixed)] = log_mel(waves, clips.instances.store.config)
+        share = torch.from_numpy(draws.share[mixed]).float()[:, None].to(device)
+        waves = _centred(clips.waveforms(rows[mixed]), device) * share
+        waves += _centred(clips.waveforms(draws.partner[mixed]), device) * (1 - share)
+        feats_NTF[torch.from_numpy(mixed).to(device)] = log_mel(waves, clips.instances.store.config)
     return feats_NTF
 
 
@@ -120,6 +133,6 @@ def mask(feats_NTF: Tensor, config: AugmentConfig) -> Tensor:
     return masked_NFT.transpose(1, 2)
 
 
-def _centred(waves: NDArray[np.int16]) -> Tensor:
-    floats = to_float(waves)
+def _centred(waves: NDArray[np.int16], device: torch.device) -> Tensor:
+    floats = torch.from_numpy(waves).to(device).float() / FULL_SCALE
     return floats - floats.mean(1, keepdim=True)

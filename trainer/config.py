@@ -114,7 +114,8 @@ class TrainingConfig:
     halve_every: int = knob(5, "epochs between later halvings", least=1)
     weighted: bool = knob(False, "draw bags with replacement, both labels equally often")
     freeze: bool = knob(False, "train only the head and the pooling, not the backbone")
-    mixed_precision: bool = knob(False, "train in bfloat16 if there is a GPU")
+    mixed_precision: bool = knob(False, "train and evaluate in bfloat16 if there is a GPU")
+    compile: bool = knob(False, "train the backbone through torch.compile; on a CPU it needs a C++ compiler")
     evaluation_batch: int = knob(128, "bags in a batch of validation or test", least=1)
     threads: int = knob(
         0, "threads of training; their number changes the last bits; 0: as torch chooses", least=0, below=1025

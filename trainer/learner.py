@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,12 @@ from tqdm import tqdm
 from negsift.common.arrays import Floats
 from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
+from negsift.common.gpu_arithmetic import AS_SET, gpu_arithmetic
+from negsift.common.models.compiling import compile_backbone
+from negsift.common.out_of_memory import memory_told
 from negsift.common.rng import stream_key
 from negsift.common.threads import torch_threads
+from negsift.trainer.ahead import prepared_ahead
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.loss import BagLoss
@@ -38,13 +43,19 @@ class Learner:
     With `config.freeze` the model's `encoder` is not trained.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, seed: int, group: WorkerGroup | None = None) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self, model: nn.Module, config: TrainingConfig, seed: int, group: WorkerGroup | None = None,
+        device: torch.device | None = None,
+    ) -> None:  # fmt: skip
+        """On `device`, by default a GPU if there is one."""
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._seed, self._config, self._group = seed, config, group or WorkerGroup()
         self._backbone: nn.Module | None = model.get_submodule("encoder") if config.freeze else None
         if self._backbone is not None:
             self._backbone.requires_grad_(False)
         self.model: nn.Module = self._group.prepare(model.to(self.device))
+        if config.compile:
+            compile_backbone(self.model.get_submodule("encoder"), "training.compile")
         self._loss = self._group.wrap(BagLoss(self.model, config))
         self._role = f"train/{self._group.rank}" if self._group.rank else "train"  # so that ranks differ in dropout
         self._optimiser = Optimiser(model, config)
@@ -61,19 +72,21 @@ class Learner:
         self.model.train()
         if self._backbone is not None:
             self._backbone.eval()  # else BatchNorm would update its running statistics
-        total, bags = 0.0, 0.0
+        total, bags = torch.zeros((), dtype=torch.float64, device=self.device), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
         with torch_threads(self._config.threads), torch.random.fork_rng(devices):
             torch.manual_seed(stream_key(self._seed, self._role, epoch) >> 1)
-            shown = tqdm(batches, f"epoch {epoch}", disable=None, leave=False, unit="batch", delay=1)
+            prepared, options = self._prepared(batches), {"disable": None, "leave": False, "unit": "batch", "delay": 1}
+            shown = tqdm(prepared, f"epoch {epoch}", len(batches), **options)
             for number, batch in enumerate(shown):
                 done = span[0] + (span[1] - span[0]) * number / len(batches)
                 count = len(batch.label) if batch.bag_count is None else batch.bag_count
-                loss, logits_NK = self._step(batch, self._config.learning_rate(epoch, done))
+                with memory_told(f"a training batch of {len(batch.label)} bags", "training.batch"):
+                    loss, logits_NK = self._step(batch, self._config.learning_rate(epoch, done))
                 total, bags = total + loss * count, bags + count
                 if seen is not None:
                     seen.add(batch, logits_NK)
-        mean = self._group.mean(total / bags)
+        mean = self._group.mean(float(total) / bags)  # read once: each time the device would have to finish
         if not math.isfinite(mean):
             raise BadInput(f"a loss of {mean} in epoch {epoch}", "a finite loss", "lower training.lr")
         return mean
@@ -93,24 +106,46 @@ class Learner:
 
     def _score(self, bags: LabelledBags) -> Floats:
         self.model.eval()
-        size, parts = self._config.evaluation_batch, []
+        size, parts = self._config.evaluation_batch, list[Tensor]()
         with torch_threads(self._config.threads), torch.inference_mode():
             starts = range(0, len(bags), size)
             for start in tqdm(starts, "evaluating", disable=None, leave=False, unit="batch", delay=1):
                 index = np.arange(start, min(start + size, len(bags)))
+                told = memory_told(f"an evaluation batch of {len(index)} bags", "training.evaluation_batch")
+                with told, self._in_turn(), self._autocast():
+                    logits_NK = self.model(bags.gather(index).to(self.device)).double()
                 # The difference in float64: two large logits would cancel in float32.
-                logits_NK = self.model(bags.gather(index).to(self.device)).double()
-                parts.append((logits_NK[:, 1] - logits_NK[:, 0]).cpu().numpy())
-        scores = np.concatenate(parts)
+                parts.append(logits_NK[:, 1] - logits_NK[:, 0])
+            scores: Floats = torch.cat(parts).cpu().numpy()
         if not np.isfinite(scores).all():
             found = f"{(~np.isfinite(scores)).sum()} of {len(scores)} bag scores not finite"
             raise BadInput(found, "finite scores", "training diverged: lower training.lr")
         return scores
 
-    def _step(self, batch: TrainingBatch, rate: float) -> tuple[float, Tensor]:
-        label, weight = batch.label.to(self.device), batch.weight.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and label.is_cuda):
-            loss_N, logits_NK = self._loss(batch.bags.to(self.device), label)
-        loss = (loss_N * weight).mean()
-        self._optimiser.step(loss, rate)
-        return float(loss.detach()), logits_NK.detach()
+    def _step(self, batch: TrainingBatch, rate: float) -> tuple[Tensor, Tensor]:
+        """The loss, float64, and the logits (n, K), on the device, which is not waited for."""
+        label, weight = (part.to(self.device, non_blocking=True) for part in (batch.label, batch.weight))
+        with self._in_turn():
+            with self._autocast():
+                loss_N, logits_NK = self._loss(batch.bags.to(self.device, non_blocking=True), label)
+            loss = (loss_N * weight).mean()
+            self._optimiser.step(loss, rate)
+        return loss.detach().double(), logits_NK.detach()
+
+    def _in_turn(self) -> AbstractContextManager[None]:
+        """Within it shards of this process do not change how a GPU computes."""
+        return gpu_arithmetic(AS_SET) if self.device.type == "cuda" else nullcontext()
+
+    def _autocast(self) -> torch.autocast:
+        """Within it a forward pass is in the configured precision."""
+        on_gpu = self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, self._config.mixed_precision and on_gpu)
+
+    def _prepared(self, batches: Batches) -> Iterator[TrainingBatch]:
+        """The batches; on a GPU in page-locked memory, and prepared while it trains on earlier ones."""
+        return prepared_ahead(iter(batches), pinned) if self.device.type == "cuda" else iter(batches)
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """The tensor in page-locked memory, unless it is on a device."""
+    return tensor if tensor.device.type != "cpu" else tensor.pin_memory()

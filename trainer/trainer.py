@@ -91,7 +91,8 @@ class Trainer:
             self._trained, span = len(order), self._budget.span(epoch, spent, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)
             seen = SeenLogits(len(positives.bags), selection) if self._sampling.score == "memory" else None
-            loss = self._learner.train(augmented(batches, self._augment, (self._seed, epoch)), epoch, span, seen)
+            augmented_batches = augmented(batches, self._augment, (self._seed, epoch), self._learner.device)
+            loss = self._learner.train(augmented_batches, epoch, span, seen)
         self._remember(seen, epoch)
         return loss
 

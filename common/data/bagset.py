@@ -25,9 +25,9 @@ class BagBatch:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def to(self, device: torch.device) -> "BagBatch":
+    def to(self, device: torch.device, non_blocking: bool = True) -> "BagBatch":
         """The same bags with their instances on `device`."""
-        return BagBatch(self.instances.to(device, non_blocking=True), self.sizes)
+        return BagBatch(self.instances.to(device, non_blocking=non_blocking), self.sizes)
 
 
 Batch = BagBatch | Tensor | Sequence[object] | Mapping[str, object]

@@ -13,6 +13,7 @@ from negsift.common.models.embed import (
     EncodedBags,
     general_gradient,
     gradient_labels,
+    on_device_of,
     with_linear_gradient,
 )
 from negsift.common.models.pooling import Pooling
@@ -100,7 +101,7 @@ def pad_bags(values_MF: Tensor, sizes: Index) -> tuple[Tensor, Tensor]:
         return shaped, torch.ones(shaped.shape[:2], dtype=values_MF.dtype, device=values_MF.device)
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     # The place of every instance among N·n: scatter once instead of copying bag by bag.
-    place = torch.from_numpy(np.repeat(np.arange(len(sizes)) * longest, sizes) + within).to(values_MF.device)
+    place = on_device_of(values_MF, np.repeat(np.arange(len(sizes)) * longest, sizes) + within)
     padded = values_MF.new_zeros(len(sizes) * longest, *values_MF.shape[1:]).index_copy(0, place, values_MF)
     mask = values_MF.new_zeros(len(sizes) * longest).index_fill(0, place, 1.0)
     return padded.view(len(sizes), longest, *values_MF.shape[1:]), mask.view(len(sizes), longest)

@@ -95,6 +95,12 @@ def general_gradient(delta_NnK: Tensor, feats_NnD: Tensor) -> tuple[Tensor, Tens
     return right.new_ones(len(right), 1, dtype=torch.float64), right
 
 
+def on_device_of(values: Tensor, array: Array | Index) -> Tensor:
+    """The array as a tensor where `values` are. From other memory than page-locked a copy would wait for the GPU."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(values.device, non_blocking=True) if values.is_cuda else tensor.to(values.device)
+
+
 def widened(values: Tensor) -> Tensor:
     """Half precision as float32; other values as they are."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()

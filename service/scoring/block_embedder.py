@@ -70,6 +70,8 @@ class BlockEmbedder:
         """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
         self.load(snapshot)
         blocks = self._pass(snapshot, part, spec, keep)
+        if self._pipeline is not None:  # which alone computes on a device as all blocks are to be computed
+            return next(self._pipeline.run([block], blocks.steps, self.data.share))
         return self._limiter.run(lambda: blocks.embed(block), blocks.name(block))
 
     def blocks(

@@ -12,10 +12,11 @@ from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.catalogue import load_split
 from negsift.common.errors import BadInput
-from negsift.trainer.augment import AugmentedBatches, MixupDraws, draw_mixup, mask, mix
+from negsift.trainer.augment import AugmentedBatches, MixupDraws, augmented, draw_mixup, mask, mix
 from negsift.trainer.config import AugmentConfig
 from negsift.trainer.loader import EpochBatches, EpochSet, TrainingBatch
 from tests.unit.clips import SMALL, data, write_folder
+from tests.unit.fake_gpu import GPU, fake_gpu
 from tests.unit.toys import bag_set
 
 MIXUP = AugmentConfig(mixup=0.5)
@@ -81,6 +82,17 @@ def test_labels_are_mixed_as_the_waveforms_are(clips: ClipSet) -> None:
     labels = torch.cat([batch.label for batch in epoch(clips)])
     np.testing.assert_allclose(labels.numpy(), expected, rtol=1e-6)
     assert 0 < float(labels.min() + labels.max()) <= 1.0
+
+
+def test_clips_are_augmented_on_the_device_that_trains(clips: ClipSet) -> None:
+    bags = EpochBatches(EpochSet(clips, np.ones(len(clips))), np.arange(len(clips)), 7)
+    with fake_gpu():
+        batches = list(augmented(bags, BOTH, (0, 0), GPU))
+    assert {batch.bags.device for batch in batches if isinstance(batch.bags, Tensor)} == {GPU}
+    assert {tuple(batch.bags.shape[1:]) for batch in batches if isinstance(batch.bags, Tensor)} == {
+        (SMALL.frames, SMALL.mels)
+    }
+    assert len(batches) == len(bags)
 
 
 def test_weights_are_those_of_the_first_clip(clips: ClipSet) -> None:

@@ -101,3 +101,34 @@ def test_a_frozen_backbone_is_unchanged_while_the_head_learns(name: str) -> None
     Learner(model, TrainingConfig(freeze=True), 0).train([training_batch] * 2, 0)
     changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"head"}
+
+
+def test_a_compiled_backbone_trains_under_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[tuple[torch.nn.Module, bool]] = []
+    monkeypatch.setattr("torch.nn.Module.compile", lambda module, dynamic: compiled.append((module, dynamic)))
+    model = vector_model()
+    learner = Learner(model, TrainingConfig(compile=True), 0)
+    learner.train([batch(torch.ones(6, dtype=torch.long))], 0)
+    assert compiled == [(model.encoder, True)]
+    assert learner.state_dict()["model"].keys() == vector_model().state_dict().keys()
+
+
+def test_compiling_without_a_compiler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    with pytest.raises(
+        BadInput, match=r"training\.compile=true without a C\+\+ compiler \(/no/such/compiler\); expected"
+    ):
+        Learner(vector_model(), TrainingConfig(compile=True), 0)
+
+
+@pytest.mark.parametrize("key", ["batch", "evaluation_batch"])
+def test_a_batch_without_memory_is_one_line_with_the_setting(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+
+    learner = Learner(cnn(), TrainingConfig(), 0)
+    monkeypatch.setattr("torch.nn.Conv2d.forward", refuse)
+    bags = bag_set([2] * 3)
+    whole = TrainingBatch(bags.gather(np.arange(3)), torch.tensor([0, 1, 1]), torch.ones(3))
+    with pytest.raises(BadInput, match=rf"batch of 3 bags \(CUDA out of memory.*GiB\); .*; lower training\.{key}$"):
+        learner.train([whole], 0) if key == "batch" else learner.score(bags)
