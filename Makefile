@@ -37,10 +37,9 @@ bench-kmeanspp: .venv/.ready
 bench-pool: .venv/.ready
 	$(RUN) -m tests.bench.big_pool
 
-# On a machine with a GPU: its tests, and the figures of tests/bench/gpu.md.
+# On a machine with a GPU, in eight minutes: its tests, and the figures of tests/bench/gpu.md. PRETEND=1: on a CPU, small.
 gpu: .venv/.ready
-	$(RUN) -m pytest -m gpu tests/gpu
-	$(RUN) -m tests.bench.gpu
+	$(RUN) -m tests.bench.gpu $(if $(PRETEND),--pretend) $(if $(DATA),--data $(DATA))
 
 # Kills scorers, the coordinator and nodes of a Ray cluster on this machine, a hundred times.
 chaos: .venv/.ready

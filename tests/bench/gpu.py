@@ -1,129 +1,108 @@
-"""What a GPU gives: scoring, and D² sampling of points that stay on it; picks compared with those of the CPU.
+"""What a GPU gives: scoring against a bare loop, equal picks, D² sampling, an epoch of PSLA, a trial of table 1.
 
-    python -m tests.bench.gpu
+    python -m tests.bench.gpu [--pretend] [--only STEP,STEP] [--data FOLDER] [--out FILE]
 
-The table goes to gpu.md beside this file.
+Steps run one after another, each in a process of its own with a time limit, all of them within eight minutes. The page,
+gpu.md beside this file, is written anew after each. With --pretend they run on a CPU with small sizes, and the page goes
+to the screen or to --out. FOLDER has `cifar10` and `audio-scenes`.
 """
 
-import datetime
+import argparse
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 
-import numpy as np
-import torch
+from tests.bench.gpu_page import page
+from tests.bench.gpu_runner import Outcome, Row, Step, run_steps, write_row
 
-from negsift.common.data.bagset import BagSet
-from negsift.common.data.instances import Instances
-from negsift.common.models.bag import BagClassifier
-from negsift.common.models.config import ModelConfig
-from negsift.common.models.encoders import make_model
-from negsift.service import NegativeSampler
-from negsift.service.config import FleetConfig
-from negsift.service.kmeanspp.d2_sampling import d2_sample
-from negsift.service.kmeanspp.point_pool import LocalPool
-from negsift.service.kmeanspp.points import Points
-from negsift.service.kmeanspp.seeding import SeedingSpec
-from negsift.service.kmeanspp.shard_rows import ShardRows
-from negsift.service.kmeanspp.torch_backend import TorchBackend
-from negsift.service.scoring.scoring_config import ScoringConfig
-from tests.unit.toys import stack_bags
-
-BAGS, INSTANCES, BLOCK, K, TIMES = 20_000, 5, 512, 1_000, 5
-POINTS = ((1_000_000, 84), (200_000, 512))
-WAYS = {
-    "float32": ScoringConfig(),
-    "bfloat16": ScoringConfig(precision="bfloat16"),
-    "channels last, pinned": ScoringConfig(channels_last=True, pinned=True),
-    "bfloat16, channels last, compiled": ScoringConfig(precision="bfloat16", channels_last=True, compile=True),
-    "frozen backbone": ScoringConfig(frozen=True),
-}
+LIMIT_S = 480.0
+_PATIENCE = 10.0  # of a busy CPU that pretends
+DATA = Path(__file__).parents[3] / "shared" / "data"
+_SCORING = ("block", "precision", "compiled", "bags/s", "bare loop, bags/s", "ratio", "GPU busy")
+STEPS = (
+    Step("tests", "The tests that need a GPU", ("result",), 90),
+    Step("simple_cnn", "Scoring: SimpleCNN, bags of 5 images of 32x32", _SCORING, 70),
+    Step("picks", "Picks by any fleet", ("strategy", "precision", "fleet", "picks and scores as on one shard"), 70),
+    Step("psla", "Scoring: PSLA, clips of 1,056 x 128", _SCORING, 60),
+    Step("seeding", "BADGE's draws", ("points", "centres", "seconds", "one read of the data, seconds", "reads", "as the CPU picks"), 60),
+    Step("linear", "Scoring: a linear head, bags of 5 features of 84 numbers", _SCORING, 40),
+    Step("resnet18", "Scoring: ResNet18, bags of 5 images of 32x32", _SCORING, 60),
+    Step("psla_epoch", "Training: PSLA on the clips of `audio-scenes`", ("precision", "epoch", "clips trained", "select, s", "train, s", "clips/s", "evaluate, s", "all, s"), 70),
+    Step("cell", "Training: trials of table 1 on CIFAR-10", ("strategy", "block", "epochs", "test AP", "select, s", "train, s", "evaluate, s", "all, s"), 60),
+)  # fmt: skip
 
 
-def pool() -> BagSet:
-    """Bags of five random images of CIFAR-10's size, each image in one bag."""
-    random, count = np.random.default_rng(0), BAGS * INSTANCES
-    images = Instances(
-        np.zeros(count, np.int64), ("no", "yes"), in_memory=random.integers(0, 256, (count, 3, 32, 32), np.uint8)
+def rows_of(name: str, pretend: bool, data: Path) -> Iterator[Row]:
+    """The rows of a step, one after another."""
+    from tests.bench.gpu_device import Bench
+    from tests.bench.gpu_picks import picks_rows
+    from tests.bench.gpu_scoring import scoring_rows
+    from tests.bench.gpu_seeding import seeding_rows
+    from tests.bench.gpu_training import cell_rows, psla_rows
+
+    bench = Bench(pretend)
+    if name == "tests":
+        return _tests()
+    if name == "picks":
+        return picks_rows(bench)
+    if name == "seeding":
+        return seeding_rows(bench)
+    if name == "psla_epoch":
+        return psla_rows(bench, data)
+    return cell_rows(bench, data) if name == "cell" else scoring_rows(name, bench)
+
+
+def _tests() -> Iterator[Row]:
+    """pytest's last line; it is the step's fault where a test fails."""
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/gpu"], capture_output=True, text=True, check=False
     )
-    rows = np.arange(count, dtype=np.int64).reshape(BAGS, INSTANCES)
-    return stack_bags(images, list(rows), np.zeros(BAGS, np.int64), "random")
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    for line in [each for each in lines if each.startswith("FAILED")] + lines[-1:]:
+        yield (line.replace("|", "/"),)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The median of several runs after one that warms up, the GPU waited for."""
-    times = []
-    for _ in range(TIMES + 1):
-        start = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return median(times[1:])
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the steps, or one of them, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pretend", action="store_true", help="on a CPU, with small sizes")
+    parser.add_argument("--only", default=",".join(step.name for step in STEPS), help="steps, comma-separated")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of cifar10 and audio-scenes")
+    parser.add_argument("--out", type=Path, help="the page; by default gpu.md, or the screen if it is pretended")
+    parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)  # of a step's own process
+    given = parser.parse_args(arguments)
+    if given.rows is not None:
+        with given.rows.open("a") as stream:
+            for row in rows_of(given.only, given.pretend, given.data):
+                write_row(stream, row)
+        return
+
+    def command(step: Step, rows: Path) -> list[str]:
+        own = ["--only", step.name, "--rows", str(rows), "--data", str(given.data)]
+        return [sys.executable, "-m", "tests.bench.gpu", *own, *(["--pretend"] if given.pretend else [])]
+
+    chosen, outcomes = [step for step in STEPS if step.name in given.only.split(",")], list[Outcome]()
+    with tempfile.TemporaryDirectory() as folder:
+        patience = _PATIENCE if given.pretend else 1.0
+        for outcomes in run_steps(chosen, command, Path(folder), LIMIT_S, patience):
+            write_page(outcomes, given.pretend, given.out)
+    if given.pretend and given.out is None:
+        sys.stdout.write(_text(outcomes, pretend=True))
 
 
-def score(bags: BagSet, name: str, config: ScoringConfig) -> str:
-    """One row: bags scored a second by SimpleCNN and by ResNet18, entropy's 1,000 best of the pool."""
-    cells = []
-    for model_name in ("simple_cnn", "resnet18"):
-        model: BagClassifier = make_model(ModelConfig(model_name), (3, 32, 32), 0)
-        weights = [{key: value * (1.0 + 1e-3 * step) for key, value in model.state_dict().items()} for step in range(2)]
-        if config.frozen:
-            head = {key: value for key, value in weights[1].items() if key.startswith("head.")}
-            weights[1] = weights[0] | head
-        options = FleetConfig(
-            kind="local", shards=1, block=BLOCK, cache_mb=0 if not config.frozen else 4096, scoring=config
-        )
-        with NegativeSampler(bags, model, strategy="entropy", k=K, options=options) as sampler:
-            turn = iter(range(1 << 30))
-            spent = seconds(lambda: sampler.select(weights[next(turn) % 2], 0))  # noqa: B023  # called in this turn
-        cells.append(f"{len(bags) / spent:,.0f}")
-    return f"| {name} | {' | '.join(cells)} |"
+def write_page(outcomes: Sequence[Outcome], pretend: bool, out: Path | None) -> None:
+    """Write what is known so far where it belongs."""
+    if out is not None or not pretend:
+        (out or Path(__file__).with_suffix(".md")).write_text(_text(outcomes, pretend))
 
 
-def seed(count: int, columns: int) -> str:
-    """One row: D² sampling of 1,000 points in torch on the GPU, in numpy and in numba on this machine's CPU."""
-    random = np.random.default_rng(0)
-    rows = random.normal(size=(count, columns)) * random.lognormal(0.0, 1.0, (count, 1))
-    points = Points(np.arange(count, dtype=np.int64), (np.rint(rows * 1000).astype(np.float32),))
-    on_gpu, spec = TorchBackend(points, torch.device("cuda")), SeedingSpec(K, 0, 0)
+def _text(outcomes: Sequence[Outcome], pretend: bool) -> str:
+    from tests.bench.gpu_device import machine
 
-    def by_gpu() -> np.ndarray:
-        on_gpu.reset()
-        return d2_sample(LocalPool(ShardRows(points, lambda _: on_gpu)), spec).index
-
-    def by_cpu() -> np.ndarray:
-        return d2_sample(LocalPool(ShardRows(points)), spec).index
-
-    same = np.array_equal(by_gpu(), by_cpu())
-    return f"| {count:,} x {columns} | {seconds(by_gpu):.3f} | {seconds(by_cpu):.3f} | {'yes' if same else 'NO'} |"
-
-
-def main() -> None:
-    """Measure, print, and write the page."""
-    bags, device = pool(), torch.cuda.get_device_name()
-    lines = [
-        "# On a GPU",
-        "",
-        f"{datetime.date.today()}, {device}, torch {torch.__version__}; `python -m tests.bench.gpu`; medians of {TIMES}.",
-        "",
-        f"Bags scored a second, {BAGS:,} bags of {INSTANCES} images, one shard, blocks of {BLOCK}, the {K:,} of most entropy;",
-        "weights change between rounds, with a frozen backbone only the head's.",
-        "",
-        "| scoring | SimpleCNN | ResNet18 |",
-        "|---|---|---|",
-        *(score(bags, name, config) for name, config in WAYS.items()),
-        "",
-        f"Seconds of wall time for exact D² sampling of {K:,} points, which stay on the GPU; the CPU uses numba if it is there.",
-        "",
-        "| points | GPU | CPU | same picks |",
-        "|---|---|---|---|",
-        *(seed(*shape) for shape in POINTS),
-    ]
-    page = "\n".join(lines) + "\n"
-    sys.stdout.write(page)
-    Path(__file__).with_suffix(".md").write_text(page)
+    return page(outcomes, machine(pretend), LIMIT_S, pretend)
 
 
 if __name__ == "__main__":
