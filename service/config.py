@@ -21,7 +21,10 @@ class FleetConfig:
 
     kind: str = knob("auto", "local (threads of this process), ray (actors), or auto: ray within a Ray job")
     shards: int | None = knob(
-        None, "shards of the pool; none: one a core, or on Ray one a GPU of the cluster", least=1, below=10_001
+        None,
+        "shards of the pool; none: one a GPU, of the cluster on Ray, or one a core where there is none",
+        least=1,
+        below=10_001,
     )
     block: int | str = knob(
         64, "bags embedded as one batch, or auto: by a GPU's memory; picks depend on it in the last bit", least=1

@@ -71,9 +71,11 @@ class SoftmaxMax(Pooling):
         pull_NK = residual(best_NK.softmax(-1), label_N)
         classes = logits_NnK.shape[-1]
         gap_NcK = -residual(*_winners(logs_NnK.exp(), winner_NK)).view(-1, classes, classes)
-        delta = torch.zeros_like(logits_NnK)
-        index = winner_NK[..., None].expand(-1, -1, classes)
-        return delta.scatter_add(1, index, pull_NK[..., None] * gap_NcK)
+        delta, added_NcK = torch.zeros_like(logits_NnK), pull_NK[..., None] * gap_NcK
+        index_NcK = winner_NK[..., None].expand(-1, -1, classes)
+        for column in range(classes):  # one after the other: a GPU adds to one place in no fixed order
+            delta = delta.scatter_add(1, index_NcK[:, column, None], added_NcK[:, column, None])
+        return delta
 
 
 class GatedAttention(Pooling):

@@ -71,7 +71,8 @@ class BlockEmbedder:
         self.load(snapshot)
         blocks = self._pass(snapshot, part, spec, keep)
         if self._pipeline is not None:  # which alone computes on a device as all blocks are to be computed
-            return next(self._pipeline.run([block], blocks.steps, self.data.share))
+            (embedded,) = self._pipeline.run([block], blocks.steps, self.data.share)
+            return embedded
         return self._limiter.run(lambda: blocks.embed(block), blocks.name(block))
 
     def blocks(

@@ -17,6 +17,7 @@ from negsift.common.types import Selection
 from negsift.deploy.serve import describe
 from negsift.service import NegativeSampler, attach
 from negsift.service.cluster.coordinator import CoordinatorActor
+from negsift.service.cluster.references import SpecRef
 from negsift.service.cluster.service import RayService, start_ray_service
 from negsift.service.cluster.shared_folder import require_seen, require_shared
 from negsift.service.config import FleetConfig
@@ -166,6 +167,11 @@ def with_coordinator(service: RayService, coordinator: Any) -> RayService:  # An
     other = copy.copy(service)
     other.coordinator = coordinator
     return other
+
+
+def test_scorers_say_how_large_their_blocks_may_be(crowded: tuple[Nodes, RayService]) -> None:
+    spec = ShardSpec(BagSource(POOL), BagSource([]), MODEL, 3, OPTIONS.block_size, 0, OPTIONS.budget)
+    assert crowded[1].group.largest_block(SpecRef("probe", [ray.put(spec)]), 60.0) == 64
 
 
 @pytest.fixture
