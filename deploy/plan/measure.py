@@ -208,7 +208,8 @@ class Bench:
         model, scoring = self._sample.model, replace(self._config.fleet.scoring, compile=False, frozen=False)
         source, few = self._source(bags), self._source([bags[0]] * 2)
         spec = ShardSpec(source, few, model, 1, block, self._config.fleet.cache_mb << 20, budget, scoring=scoring)
-        return spec.shard(0, independent_copy(model).to(self._device), self._workers)
+        own, kept = independent_copy(model).to(self._device), spec.device_budget(self._device)
+        return spec.shard(0, own, self._workers, kept)
 
     def _source(self, bags: BagDataset) -> BagSource:
         return BagSource(bags, ragged=isinstance(self._sample.model, BagClassifier))

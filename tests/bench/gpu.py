@@ -8,6 +8,7 @@ to the screen or to --out. FOLDER has `cifar10` and `audio-scenes`.
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ _PATIENCE = 10.0  # of a busy CPU that pretends
 DATA = Path(__file__).parents[3] / "shared" / "data"
 _SCORING = ("block", "precision", "compiled", "bags/s", "bare loop, bags/s", "ratio", "GPU busy")
 STEPS = (
-    Step("tests", "The tests that need a GPU", ("result",), 90),
+    Step("tests", "The tests that need a GPU", ("part", "result"), 150),
     Step("simple_cnn", "Scoring: SimpleCNN, bags of 5 images of 32x32", _SCORING, 70),
     Step("picks", "Picks by any fleet", ("strategy", "precision", "fleet", "picks and scores as on one shard"), 70),
     Step("psla", "Scoring: PSLA, clips of 1,056 x 128", _SCORING, 60),
@@ -54,15 +55,14 @@ def rows_of(name: str, pretend: bool, data: Path) -> Iterator[Row]:
 
 
 def _tests() -> Iterator[Row]:
-    """pytest's last line; it is the step's fault where a test fails."""
-    import subprocess
-
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/gpu"], capture_output=True, text=True, check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    for line in [each for each in lines if each.startswith("FAILED")] + lines[-1:]:
-        yield (line.replace("|", "/"),)
+    """pytest's last line for each part, and the tests that failed; those that compile take longest and come last."""
+    parts = [("pipeline", ""), ("seeding", ""), ("training", "not compile"), ("scoring", "not compile")]
+    for name, words in [*parts, ("training", "compile"), ("scoring", "compile")]:
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", f"tests/gpu/test_{name}.py", "-k", words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = [line.replace("|", "/") for line in done.stdout.splitlines() if line.strip()]
+        for line in [each for each in lines if each.startswith("FAILED")] + lines[-1:]:
+            yield (f"{name} {words}".strip(), line[:160])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
