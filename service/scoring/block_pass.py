@@ -36,7 +36,7 @@ class BlockPass:
     @property
     def steps(self) -> BlockSteps[Embedded]:
         """The steps for a pipeline."""
-        return BlockSteps(self.read, self.forward, self.finish, self.name, SMALLER_BLOCK)
+        return BlockSteps(self.read, self.forward, self.finish, self.name, SMALLER_BLOCK, self.runner.forget)
 
     def embed(self, block: int) -> Embedded:
         """One block after another step, in this thread. Raises BadModel if the model gives fewer than two logits."""
@@ -57,13 +57,15 @@ class BlockPass:
             return Ready(Embedded(index, empty, empty))
         if self._shared is not None and self.known is not None:
             return torch.from_numpy(self.known.at(self._shared.rows_of(index)))
-        return self.runner.read(self.data.source(self.part), index, (self.part, block))
+        return self.runner.read((self.part, block), lambda: self.data.source(self.part).batch(index))
 
     def forward(self, block: int, batch: Batch | None) -> Sequence[Tensor] | Ready[Embedded]:
         """Ask the device for the block's embeddings; `batch` is there."""
         index = self._index(block)
         if self._shared is not None and isinstance(batch, Tensor):
             return self.runner.pool_known(batch, self._shared.sizes_of(index), self.spec).parts
+        if batch is None and not self.runner.has((self.part, block)):  # forgotten meanwhile, for want of memory
+            batch = self.runner.to_device(self.data.source(self.part).batch(index))
         embedded = self.runner.embed(batch, index, self.spec, (self.part, block))
         return embedded.parts if isinstance(embedded, EmbeddedTensors) else Ready(self._checked(block, embedded))
 

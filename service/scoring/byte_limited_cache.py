@@ -56,8 +56,10 @@ class ByteLimitedCache(Generic[V]):
             if used_bytes <= self._budget.limit_bytes:
                 self._values[key], self._budget.used_bytes = value, used_bytes
 
-    def clear(self) -> None:
-        """Forget every value."""
+    def clear(self) -> int:
+        """Forget every value; gives the bytes that are free again."""
         with self._budget.lock:
-            self._budget.used_bytes -= sum(value.size_bytes for value in self._values.values())
+            size_bytes = sum(value.size_bytes for value in self._values.values())
+            self._budget.used_bytes -= size_bytes
             self._values = {}
+            return size_bytes

@@ -44,7 +44,8 @@ class Ready(Generic[T]):
 @dataclass(frozen=True)
 class BlockSteps(Generic[T]):
     """What is done with block number i: `read` it (in any thread), ask the device to compute `forward`, and make its
-    result of the arrays that come back. `name` and `remedy` are for the error where it is too large.
+    result of the arrays that come back. `name` and `remedy` are for the error where it is too large, and `relieve`
+    frees the memory of the device that can be done without.
     """
 
     read: Callable[[int], Batch | Ready[T] | None]
@@ -52,6 +53,7 @@ class BlockSteps(Generic[T]):
     finish: Callable[[int, Sequence[Array]], T]
     name: Callable[[int], str]
     remedy: str
+    relieve: Callable[[], None] = lambda: None
 
 
 class DevicePipeline:
@@ -90,6 +92,7 @@ class DevicePipeline:
                 raise
         log.warning("no memory for %s; tried again with nothing beside it", steps.name(block))
         outbox.fetch_all()
+        steps.relieve()
         self._lanes.release()
         try:
             return self._ask(steps, block, batch)

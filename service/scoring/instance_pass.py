@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from negsift.common.arrays import Array, Index
-from negsift.common.data.bagset import BagSet, Batch
+from negsift.common.data.bagset import BagBatch, BagSet, Batch
 from negsift.common.models.embed import to_numpy
 from negsift.common.types import InstanceFeatures
 from negsift.service.pool.blocks import block_count, block_index, share_blocks
@@ -28,7 +29,7 @@ class InstancePass:
     @property
     def steps(self) -> BlockSteps[InstanceFeatures]:
         """The steps for a pipeline."""
-        return BlockSteps(self.read, self.forward, self.finish, self.name, "")
+        return BlockSteps(self.read, self.forward, self.finish, self.name, "", self.runner.forget)
 
     def share(self, share: tuple[int, int]) -> Sequence[int]:
         """The numbers of the runs of shard `share[0]` of `share[1]`."""
@@ -36,17 +37,20 @@ class InstancePass:
 
     def encode(self, run: int) -> InstanceFeatures:
         """The features of one run, step after step in this thread."""
-        images = self.runner.to_device(self.read(run))
-        return self.finish(run, [to_numpy(part) for part in self.forward(run, images)])
+        images = self.read(run)
+        on_device = None if images is None else self.runner.to_device(images)
+        return self.finish(run, [to_numpy(part) for part in self.forward(run, on_device)])
 
-    def read(self, run: int) -> Tensor:
-        """The instances of a run."""
-        return self.pool.gather_rows(self._own(run))
+    def read(self, run: int) -> Batch | None:
+        """The instances of a run, a bag each; None where they or their features are kept."""
+        return self.runner.read(self._key(run), lambda: self._images(run))
 
     def forward(self, run: int, batch: Batch | None) -> Sequence[Tensor]:
         """Ask the device for their features; `batch` is there."""
-        assert isinstance(batch, Tensor)
-        return (self.runner.features(batch, (run, self._own(run).tobytes())),)
+        if batch is None and not self.runner.has(self._key(run)):  # forgotten meanwhile, for want of memory
+            batch = self.runner.to_device(self._images(run))
+        assert batch is None or isinstance(batch, BagBatch)
+        return (self.runner.features(batch, len(self._own(run)), self._key(run)),)
 
     def finish(self, run: int, arrays: Sequence[Array]) -> InstanceFeatures:
         """The features that came back."""
@@ -55,6 +59,13 @@ class InstancePass:
     def name(self, run: int) -> str:
         """What a run is called in messages."""
         return f"run {run} of the pool's instances ({len(self._own(run))} of them)"
+
+    def _images(self, run: int) -> BagBatch:
+        own = self._own(run)
+        return BagBatch(self.pool.gather_rows(own), np.ones(len(own), dtype=np.int64))
+
+    def _key(self, run: int) -> tuple[int, bytes]:
+        return run, self._own(run).tobytes()
 
     def _own(self, run: int) -> Index:
         return self.rows[block_index(run, _INSTANCES, len(self.rows))]

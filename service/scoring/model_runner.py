@@ -1,8 +1,7 @@
 """The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,40 +14,52 @@ from negsift.common.models.embed import EmbeddedTensors, EncodedBags
 from negsift.common.models.embedder import Embedder
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import load_snapshot, weights_digest
-from negsift.service.pool.bag_source import BagSource
 from negsift.service.scoring.batch_device import to_device
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
+from negsift.service.scoring.resident_batches import ResidentBatches
 from negsift.service.scoring.scoring_config import ScoringConfig
 
 _EMBEDS = (BagClassifier.embed, ClipClassifier.embed, AdaptedModule.embed)
 
 
 class ModelRunner:
-    """One shard's own copy of the model. With `frozen` the backbone's features are kept within `budget`."""
+    """One shard's own copy of the model. With `frozen` the backbone's features are kept within `budget`. `on_device` is
+    the budget of a device that has memory of its own: for those features, and with `resident` for batches.
+    """
 
-    def __init__(self, model: Embedder, config: ScoringConfig, budget: ByteBudget) -> None:
+    def __init__(
+        self, model: Embedder, config: ScoringConfig, budget: ByteBudget, on_device: ByteBudget | None = None
+    ) -> None:
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._model, self._config = prepare_model(model.eval(), config), config
-        self._features = ByteLimitedCache[EncodedBags](budget)
-        self._backbone = ""
+        self._features = ByteLimitedCache[EncodedBags](on_device or budget)
+        self._batches = ResidentBatches(on_device if config.resident and not config.frozen else None)
+        self._backbone, self._pool_version = "", 0
 
     def load(self, snapshot: Snapshot) -> None:
-        """Load these weights; kept features stay if only the head's weights changed."""
+        """Load these weights; kept features stay if only the head's weights changed, batches if the pool did not."""
         snapshot = load_snapshot(self._model, snapshot)
+        if snapshot.pool_version != self._pool_version:
+            self._batches.clear()
+            self._pool_version = snapshot.pool_version
         backbone = backbone_digest(self._model, snapshot) if self._config.frozen else ""
         if backbone != self._backbone:
             self._features.clear()
             self._backbone = backbone
 
     def forget(self) -> None:
-        """Forget the kept features."""
+        """Forget the kept features and batches."""
         self._features.clear()
+        self._batches.clear()
 
-    def read(self, source: BagSource, index: Index, key: Hashable) -> Batch | None:
-        """The source's bags at `index`, a whole block, which `key` identifies; None where its features are kept."""
-        kept = self._config.frozen and self._features.get(key) is not None
-        return None if kept else source.batch(index)
+    def read(self, key: Hashable, read: Callable[[], Batch]) -> Batch | None:
+        """What `read` gives, a whole block, which `key` identifies; None where it or its features are kept."""
+        return None if self.has(key) else read()
+
+    def has(self, key: Hashable) -> bool:
+        """Whether a block, or its features, are kept."""
+        return self._batches.has(key) or (self._config.frozen and self._features.get(key) is not None)
 
     def to_device(self, batch: Batch) -> Batch:
         """The batch where the model is."""
@@ -63,10 +74,10 @@ class ModelRunner:
         with torch.inference_mode():
             if self._config.split:
                 return self._model.answer(self._cached(key, batch, len(index)), spec)
-            assert batch is not None  # `read` leaves out what is kept
+            present = self._batches.present(key, batch)
             if self._has_own_embed:
-                return self._model.embed(batch, index, spec)
-            return self._model.embed_on_device(batch, len(index), spec)
+                return self._model.embed(present, index, spec)
+            return self._model.embed_on_device(present, len(index), spec)
 
     def pool_known(self, feats_MD: Tensor, sizes: Index, spec: EmbeddingSpec) -> EmbeddedTensors:
         """The embeddings of bags of these sizes, whose instances' features are known and on the device."""
@@ -74,11 +85,10 @@ class ModelRunner:
         with torch.inference_mode():
             return self._model.pool(feats_MD, sizes, spec)
 
-    def features(self, images: Tensor, key: Hashable) -> Tensor:
-        """The features (n, D) of single instances on the device, which `key` identifies."""
-        sizes = np.ones(len(images), dtype=np.int64)
+    def features(self, images: BagBatch | None, count: int, key: Hashable) -> Tensor:
+        """The features (n, D) of `count` single instances, each a bag, that were `read` and are on the device."""
         with torch.inference_mode():
-            return self._cached(key, BagBatch(images, sizes), len(images)).features
+            return self._cached(key, images, count).features
 
     def _encode(self, batch: Batch, count: int) -> EncodedBags:
         half = self._config.precision == "bfloat16"
@@ -88,8 +98,7 @@ class ModelRunner:
     def _cached(self, key: Hashable, batch: Batch | None, count: int) -> EncodedBags:
         encoded = self._features.get(key) if self._config.frozen else None
         if encoded is None:
-            assert batch is not None  # as above
-            encoded = self._encode(batch, count)
+            encoded = self._encode(self._batches.present(key, batch), count)
             if self._config.frozen:
                 self._features.put(key, encoded)
         return encoded

@@ -45,7 +45,7 @@ class Shard:
         may keep on it, unless that is main memory.
         """
         budget = ByteBudget(cache_bytes)
-        runner = ModelRunner(model, scoring, on_device or budget)
+        runner = ModelRunner(model, scoring, budget, on_device)
         lanes = lanes_to(runner.device, scoring.precision)
         pipeline = DevicePipeline(lanes, threads, scoring) if lanes else None
         self._embedder = BlockEmbedder(data, runner, budget, threads, pipeline)

@@ -40,10 +40,10 @@ class Bench:
         if not self.pretend:
             torch.cuda.synchronize()
 
-    def seconds(self, work: Callable[[], object]) -> float:
-        """The median time of `work`, after a turn that warms up."""
+    def seconds(self, work: Callable[[], object], turns: int | None = None) -> float:
+        """The median time of `work` in some turns, after one that warms up."""
         times = []
-        for _ in range(self.sizes.times + 1):
+        for _ in range((turns or self.sizes.times) + 1):
             self.wait()
             start = time.perf_counter()
             work()

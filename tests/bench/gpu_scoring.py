@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.instances import Instances
+from negsift.common.errors import NegsiftError
 from negsift.common.models.config import ModelConfig
 from negsift.common.models.encoders import make_model, make_vector_model
 from negsift.common.models.psla import make_clip_model
@@ -59,20 +60,26 @@ def case(name: str, bench: Bench) -> Case:
 
 
 def scoring_rows(name: str, bench: Bench) -> Iterator[Row]:
-    """Rows of one model: all blocks and precisions as they are, then compiled with blocks of `auto`."""
+    """Rows of one model: bags read each round, then bags that stay on the GPU in all blocks and precisions, then compiled."""
     made, sizes = case(name, bench), bench.sizes
-    plain = [(block, precision, False) for precision in sizes.precisions for block in sizes.blocks]
-    compiled = [("auto", precision, True) for precision in reversed(sizes.precisions)]
-    for block, precision, compile_it in [*plain, *(compiled if not bench.pretend else [])]:
-        yield _row(made, bench, block, ScoringConfig(precision, compile=compile_it))
+    ways: list[tuple[int | str, ScoringConfig]] = [("auto", ScoringConfig(sizes.precisions[0]))]
+    ways += [
+        (block, ScoringConfig(precision, resident=True)) for precision in sizes.precisions for block in sizes.blocks
+    ]
+    if not bench.pretend:
+        ways += [
+            ("auto", ScoringConfig(precision, compile=True, resident=True)) for precision in sizes.precisions[::-1]
+        ]
+    for block, scoring in ways:
+        yield _row(made, bench, block, scoring)
 
 
 def _row(made: Case, bench: Bench, block: int | str, scoring: ScoringConfig) -> Row:
-    how = (scoring.precision, "yes" if scoring.compile else "no")
+    how = (scoring.precision, "yes" if scoring.compile else "no", "stay" if scoring.resident else "come each round")
     try:
         bags, found_block, busy = _sampler_rate(made, bench, block, scoring)
         bare = _bare_rate(made, bench, found_block, scoring)
-    except (RuntimeError, ValueError) as error:  # of this row only, say too little memory; ours are such, too
+    except (RuntimeError, ValueError, NegsiftError) as error:  # of this row only, say too little memory
         return (str(block), *how, str(error).splitlines()[0][:90].replace("|", "/"), "—", "—", "—")
     named = f"auto ({found_block})" if block == "auto" else str(block)
     return (named, *how, f"{bags:,.0f}", f"{bare:,.0f}", f"{bags / bare:.2f}", busy)

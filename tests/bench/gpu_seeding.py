@@ -34,7 +34,7 @@ def _row(bench: Bench, count: int, columns: int, centres: int) -> Row:
         backend.reset()
         return d2_sample(LocalPool(ShardRows(points, lambda _: backend)), spec).index
 
-    spent, read = bench.seconds(draw), _read_seconds(bench, backend)
+    spent, read = bench.seconds(draw, turns=1), _read_seconds(bench, backend)
     same = "—"
     if count <= _CHECKED:
         same = "yes" if np.array_equal(draw(), d2_sample(LocalPool(ShardRows(points)), spec).index) else "NO"

@@ -16,7 +16,14 @@ pytestmark = [
     pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
     pytest.mark.filterwarnings("ignore:TensorFloat32"),  # torch.compile advises to allow it; scores are to be float32
 ]  # fmt: skip
-WAYS = [{"precision": "bfloat16"}, {"precision": "tf32"}, {"channels_last": True}, {"frozen": True}, {"compile": True}]
+WAYS = [
+    {"precision": "bfloat16"},
+    {"precision": "tf32"},
+    {"channels_last": True},
+    {"frozen": True},
+    {"resident": True},
+    {"compile": True},
+]
 
 
 @pytest.mark.parametrize("case", ["equal", "ragged", "shared", "own network"])

@@ -54,7 +54,7 @@ def test_the_page_has_a_table_a_step_and_says_what_went_wrong(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["seeding", "linear"])
 def test_a_step_has_a_row_for_each_line_of_its_table(name: str) -> None:
     (columns,) = [each.columns for each in STEPS if each.name == name]
-    rows = list(rows_of(name, True, Path("nowhere")))
+    rows = list(rows_of(name, True, None))
     assert len(rows) >= 2
     assert {len(row) for row in rows} == {len(columns)}
     assert all(row[-1] == "yes" for row in rows) or name == "linear"
@@ -63,3 +63,8 @@ def test_a_step_has_a_row_for_each_line_of_its_table(name: str) -> None:
 
 def test_all_steps_fit_in_their_time_on_a_gpu() -> None:
     assert sum(each.limit_s for each in STEPS) <= 600  # few reach their limits; what is left then is not begun
+
+
+def test_a_step_that_trains_says_what_it_lacks() -> None:
+    with pytest.raises(SystemExit, match="give --data FOLDER"):
+        rows_of("cell", True, None)
