@@ -90,11 +90,13 @@ def describe(status: dict[str, Any]) -> str:  # Any: numbers and strings
         [task["task"], task["target"] or "-", task["strategy"], task["model"][:6], task["pool_version"],
          task["rounds"], task["epoch"], "-" if task["version"] is None else task["version"], task["behind"],
          f"{task['seconds']:.2f} s", f"{task['wait_s']:.2f} s", f"{task['publish_s']:.2f} s",
-         f"{task['overlap']:.0%}", f"{task['covered']:.0%}"]
+         f"{task['overlap']:.0%}", f"{task['covered']:.0%}", "gone" if task["lost"] else "-"]
         for task in status["tasks"]
     ]  # fmt: skip
     of_shards = "shard node pid memory pools embeddings"
-    of_tasks = "task target strategy model pool rounds epoch weights behind took waited published overlap covered"
+    of_tasks = (
+        "task target strategy model pool rounds epoch weights behind took waited published overlap covered program"
+    )
     return "\n".join([*head, *text_table(of_shards, shards), *(text_table(of_tasks, tasks) or ["no tasks"])])
 
 

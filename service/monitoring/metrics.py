@@ -35,6 +35,8 @@ class ServiceMetrics:
     ) -> None:  # fmt: skip
         self._service, self._exporter, self._ended, self._clock = service, exporter, ended, clock
         self._tasks = dict[str, LiveTask]()
+        self.lost = set[str]()
+        """The tasks whose programs have all ended without a word, and that no other has taken up since."""
         self._lock = threading.RLock()  # a task may be forgotten while a round of it runs
         exporter.add("negsift_tasks_lost_total", service=service)
         exporter.watch(self._end_lost)
@@ -43,6 +45,7 @@ class ServiceMetrics:
         """Have a task's totals begin at 0, unless they have begun; `staleness` is its limit, if it has one."""
         name = strategy_name(strategy)
         with self._lock:
+            self.lost.discard(task)
             if task in self._tasks and self._tasks[task].strategy != name:
                 self.end(task)
             if task in self._tasks:
@@ -78,6 +81,7 @@ class ServiceMetrics:
     def end(self, task: str) -> None:
         """Forget a task; its series go away."""
         with self._lock:
+            self.lost.discard(task)
             self._tasks.pop(task, None)
             self._exporter.forget(service=self._service, task=task)
 
@@ -127,6 +131,7 @@ class ServiceMetrics:
                     self._exporter.add("negsift_tasks_lost_total", 1, service=self._service)
                     self.log_event("task-lost", task=task)
                     self.end(task)
+                    self.lost.add(task)
                 elif live.is_idle(self._clock()):
                     self.end(task)
 

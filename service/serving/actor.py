@@ -124,7 +124,8 @@ class ServiceActor:
             "name": spec.name, "pool": spec.pool, "protocol": PROTOCOL, "pid": os.getpid(), "since": self._since,
             "newest": newest.version, "bags": newest.rows, "targets": list(newest.classes),
             "memory_bytes": resident_bytes(), "idle_s": idle_s, "idle_limit_s": spec.idle_s,
-            "running": self._queue.running, "waiting": self._queue.waiting, "tasks": list(self._tasks.status()),
+            "running": self._queue.running, "waiting": self._queue.waiting,
+            "tasks": [{**task, "lost": task["task"] in self._metrics.lost} for task in self._tasks.status()],
             "shards": [_facts(status) for _, status in sorted(self._shards.items())],
         }  # fmt: skip
 

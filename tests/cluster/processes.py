@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
+
+from negsift.service.cluster.programs import program_of
+
 _MARK = "NEGSIFT_CHAOS"
 
 
@@ -15,6 +19,14 @@ def alive(*prefixes: str) -> list[dict[str, Any]]:  # Any: Ray's
 
     found = [actor for actor in actors().values() if actor["State"] == "ALIVE" and actor["Name"].startswith(prefixes)]
     return sorted((actor for actor in found if exists(actor["Pid"])), key=lambda actor: str(actor["Name"]))
+
+
+class Asking:
+    """An actor that puts an object into the store, as a program does that asks for rounds."""
+
+    def program(self) -> str:
+        """The actor's process, as Ray's records name it."""
+        return program_of(ray.put(None))
 
 
 def exists(pid: int) -> bool:

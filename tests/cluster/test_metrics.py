@@ -21,6 +21,7 @@ from negsift.service.config import FleetConfig
 from negsift.service.monitoring.catalogue import METRICS
 from negsift.service.monitoring.metrics import ServiceMetrics
 from tests.cluster.metrics_port import exported, series, task_names
+from tests.cluster.processes import Asking
 from tests.cluster.serving import LIMIT_S, eventually
 from tests.unit.service.monitoring.gauges import Noted
 
@@ -115,13 +116,6 @@ def after(rounds: int, sampler: NegativeSampler) -> set[str]:
     of_sampler = [(name, labels) for name, labels, _ in series("ray_negsift_") if labels.get("service") == tag(sampler)]
     assert {key for _, labels in of_sampler for key in labels} <= OWN | OF_NODE
     return {f"{name} {sorted(labels.items())}" for name, labels in of_sampler}
-
-
-class Asking:
-    """A program that has put an object into the store."""
-
-    def program(self) -> str:
-        return program_of(ray.put(None))
 
 
 def test_a_program_that_was_killed_is_known_to_have_ended() -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from negsift.common.errors import BadInput, ServiceError
 from negsift.common.types import Selection
 from negsift.deploy.serve import describe
 from negsift.service import NegativeSampler, attach
 from negsift.service.cluster.coordinator import CoordinatorActor
+from negsift.service.cluster.programs import ended_programs
 from negsift.service.cluster.references import SpecRef
 from negsift.service.cluster.service import RayService, start_ray_service
 from negsift.service.cluster.shared_folder import require_seen, require_shared
@@ -32,7 +34,7 @@ from negsift.service.strategies.badge import Badge
 from negsift.service.strategies.base import Strategy
 from tests.cluster.moments import HaltedBadge
 from tests.cluster.nodes import OTHER, Nodes, three_nodes
-from tests.cluster.processes import alive
+from tests.cluster.processes import Asking, alive
 from tests.cluster.serving import eventually
 from tests.unit.tables import as_table, random_bags, third_positive, write
 from tests.unit.toys import assert_same, vector_model, vectors
@@ -96,6 +98,21 @@ def test_a_service_spreads_over_nodes_and_survives_losing_one(nodes: Nodes, tmp_
         assert_same(there.select(MODEL.state_dict(), 2), here.select(MODEL.state_dict(), 2))
     directory.stop("birds")
     nodes.replace(0)
+
+
+def test_programs_on_a_lost_node_are_known_to_have_ended(nodes: Nodes) -> None:
+    lost, stays = (
+        ray.remote(Asking)
+        .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False))
+        .remote()
+        for node in nodes.others
+    )
+    programs = ray.get([lost.program.remote(), stays.program.remote()])
+    assert ended_programs(programs) == set()
+    nodes.kill(0)
+    assert eventually(lambda: ended_programs(programs) == {programs[0]})
+    nodes.replace(0)
+    ray.kill(stays)
 
 
 @pytest.fixture

@@ -152,6 +152,21 @@ def test_a_task_lasts_as_long_as_one_of_its_programs_however_long_they_train() -
     noted.export()
     assert not shown(noted)
     assert noted.total("tasks_lost_total") == 1
+    assert metrics.lost == {"mine"}
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_task_that_was_lost_is_known_until_a_program_takes_it_up_or_ends_it(back: bool) -> None:
+    noted, metrics, world = begun()
+    round_for(metrics, "a")
+    world.ended = {"a"}
+    noted.export()
+    assert metrics.lost == {"mine"}
+    if back:
+        round_for(metrics, "b")
+    else:
+        metrics.end("mine")
+    assert metrics.lost == set()
 
 
 def test_a_round_under_way_keeps_its_task() -> None:
