@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_numbers
 from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
@@ -140,4 +141,4 @@ def _paths_of(file: BagFile) -> list[Path]:
 
 
 def _paths(files: Sequence[BagFile]) -> list[Path]:
-    return sorted({path for file in files for path in _paths_of(file)})
+    return in_order({path for file in files for path in _paths_of(file)})

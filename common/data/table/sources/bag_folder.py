@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import files_below, in_order
 from negsift.common.data.table.sources.array_file import COORDS, ENDINGS
 from negsift.common.errors import BadData
 
@@ -32,11 +32,11 @@ def find_bags(root: Path, key: str | None) -> BagFolder:
     """The bags below `root`. `key` names the folder below features/ if there are several. Raises BadData for two files
     of one id, and for several sets of features.
     """
-    paths = sorted(path for path in files_below(root) if path.suffix.lower() in ENDINGS)
+    paths = in_order(path for path in files_below(root) if path.suffix.lower() in ENDINGS)
     if any(path.parts[len(root.parts)] == _FEATURES for path in paths):
         return _torchmil(root, paths, key)
     for name in _CLAM:
-        inside = [path for path in paths if name in path.relative_to(root).parts[:-1]]
+        inside = [path for path in paths if name in path.parts[len(root.parts) : -1]]
         if inside:
             return BagFolder(_by_id(root, inside), unused=_unused(root, {*paths} - {*inside}))
     return BagFolder(_by_id(root, paths))

@@ -21,7 +21,7 @@ from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
 from negsift.common.data.audioset.parquet import is_audioset
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import files_below, in_order
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.bag_list import find_list
 from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, clips_in_tars, listed_clips
@@ -53,7 +53,7 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     taken = [clip for split, clips in clip_lists.items() for clip in _taken(clips, split, names)]
     read = functools.partial(_tables, payload=payload)
     pieces = cut(taken, lambda clip: [clip.recording.path])
-    parts = [Part(functools.partial(read, some), sorted({clip.recording.path for clip in some})) for some in pieces]
+    parts = [Part(functools.partial(read, some), in_order({clip.recording.path for clip in some})) for some in pieces]
     return Source(payload, parts, missing, unit="clips")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from negsift.common.data.arrow_files import open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import files_below, name_below
 from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_below, others_below
 from negsift.common.data.mapped_rows import mapped
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
@@ -100,7 +100,7 @@ def _splits(root: Path) -> Sequence[tuple[str, Path]]:
 
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     images = [
-        EncodedImage(functools.partial(_content, path), str(path.relative_to(root)), (name,), split, path)
+        EncodedImage(functools.partial(_content, path), name_below(root, path), (name,), split, path)
         for split, below in _splits(root)
         for name in class_folders(below)
         for path in images_below(below / name)
@@ -121,7 +121,7 @@ def _in_list(root: Path, table: Path, config: BuildConfig) -> Sequence[EncodedIm
     """
     paths = images_below(root)
     names = Counter(path.name for path in paths)
-    files = {path.relative_to(root).as_posix(): path for path in paths}
+    files = {name_below(root, path): path for path in paths}
     files |= {path.name: path for path in paths if names[path.name] == 1}
     stems = Counter(path.stem for path in paths)
     files |= {path.stem: path for path in paths if stems[path.stem] == 1}
@@ -130,7 +130,7 @@ def _in_list(root: Path, table: Path, config: BuildConfig) -> Sequence[EncodedIm
     described = [(path, of.get(path, Described())) for path in paths]
     found = [
         EncodedImage(
-            functools.partial(_content, path), path.relative_to(root).as_posix(),
+            functools.partial(_content, path), name_below(root, path),
             None if row.labels is None else tuple(row.labels), row.split or split_of(table), path,
         )
         for path, row in described

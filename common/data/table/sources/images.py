@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from negsift.common.data.bags import require_as_many
+from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import Payload, table_schema
 from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images, others_beside
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
@@ -73,7 +74,7 @@ def _own(bag: Filled) -> list[Path]:
 
 
 def _paths(bags: Sequence[Filled]) -> list[Path]:
-    return sorted({path for bag in bags for path in _own(bag)})
+    return in_order({path for bag in bags for path in _own(bag)})
 
 
 def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:

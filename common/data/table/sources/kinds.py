@@ -1,7 +1,9 @@
 """Decides what kind of source is at a path, by its content, and opens it."""
 
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,8 +35,20 @@ OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
 
 def open_source(source: Path, config: BuildConfig) -> Source:
     """The bags at `source`. Raises BadData or BadInput for what can't be used."""
-    with listed_once():
+    with listed_once(), _uncollected():
         return OPENERS[kind_of(source, config)](source, config)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within it nothing is searched for cycles: sources make many small objects, all of which stay."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def kind_of(source: Path, config: BuildConfig) -> str:
@@ -78,7 +92,7 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
     endings = {path.suffix.lower() for path in files}
     if not endings.isdisjoint(ENDINGS):
         return "arrays"
-    first = next((path for path in sorted(files) if is_shard(path)), None)
+    first = min(filter(is_shard, files), default=None)
     if first is not None and not config.labels:
         return _kind_of_rows(read_schema(first))
     return _kind_of_endings(endings)

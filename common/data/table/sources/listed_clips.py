@@ -12,7 +12,7 @@ from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.clip_files import ENDINGS, index_folder, is_clip
 from negsift.common.data.audioset.read_clip_lists import match_files
 from negsift.common.data.audioset.segments import ClipList, Segment
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import files_below, in_order, name_below
 from negsift.common.data.images import class_folders
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.columns import ID, LABEL, column
@@ -126,8 +126,8 @@ def _part(matched: ClipList, segments: Iterable[Segment], no_label: Sequence[Seg
 
 def _in_classes(root: Path, below: Path) -> Iterator[tuple[Segment, Recording]]:
     for name in class_folders(below):
-        for path in sorted(filter(is_clip, files_below(below / name))):
-            id = path.relative_to(root).with_suffix("").as_posix()
+        for path in in_order(filter(is_clip, files_below(below / name))):
+            id = name_below(root, path).removesuffix(path.suffix)
             yield Segment(id, None, (name,)), Recording(path)
 
 
