@@ -17,10 +17,19 @@ def train(config: RunConfig, out: Path) -> str:
 
 def describe(summary: Json) -> str:
     """A run's result in one line."""
-    test, last = summary["test"], summary["last"]
+    test, last, instances = summary["test"], summary["last"], summary.get("instances")
+    more = (
+        ""
+        if instances is None
+        else (
+            f"; instances of {instances['bags']:,} test bags: AP {_number(instances['ap'])}, "
+            f"ROC-AUC {_number(instances['roc_auc'])}"
+        )
+    )
     return (
         f"{summary['strategy']}: test AP {_number(test['ap'])}, ROC-AUC {_number(test['roc_auc'])} at epoch "
         f"{summary['best_epoch']}, the best in validation (last: {_number(last['ap'])}, {_number(last['roc_auc'])})"
+        f"{more}"
     )
 
 

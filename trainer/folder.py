@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
@@ -117,8 +118,11 @@ class RunFolder:
 
     def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str], made: Json) -> None:
         """Write the negatives of one epoch, best first, with what they were `made` from."""
-        table = selection_table(selection, bag_ids, made)
-        self._write(SELECTION.format(epoch), lambda stream: pq.write_table(table, stream))
+        self.write_table(SELECTION.format(epoch), selection_table(selection, bag_ids, made))
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a Parquet file."""
+        self._write(name, lambda stream: pq.write_table(table, stream))
 
     def write_inputs(self, epoch: int, state: Callable[[], Json]) -> None:
         """Write the weights and the sampler's state that the selection for an epoch was made from."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from negsift.common.arrays import Floats
+from negsift.common.arrays import Floats, Index
 from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
 from negsift.common.gpu_arithmetic import AS_SET, gpu_arithmetic
+from negsift.common.models.bag import BagClassifier
 from negsift.common.models.compiling import compile_backbone
 from negsift.common.out_of_memory import memory_told
 from negsift.common.rng import stream_key
@@ -94,6 +95,19 @@ class Learner:
     def score(self, bags: LabelledBags) -> Floats:
         """The difference of each bag's two logits, (n,), from rank 0. Raises BadInput if one is not finite."""
         return self._group.on_rank0(lambda: self._score(bags))
+
+    def score_instances(self, bags: LabelledBags, index: Index) -> list[Floats]:
+        """The difference of the two logits of each instance of some bags, (instances,) each; of a BagClassifier."""
+        assert isinstance(self.model, BagClassifier)
+        self.model.eval()
+        most, parts = self._config.evaluation_batch, list[Floats]()
+        with torch_threads(self._config.threads), torch.inference_mode():
+            for start in range(0, len(index), most):
+                outputs = self.model.outputs(bags.gather(index[start : start + most]).to(self.device))
+                sizes = outputs.mask.sum(1).long().tolist()
+                margins = outputs.margins.double().cpu().numpy()
+                parts += [score_n[:size] for score_n, size in zip(margins, sizes, strict=True)]
+        return parts
 
     def state_dict(self) -> dict[str, Any]:  # Any: torch's own state dicts
         """The state of the model and of the optimiser."""

@@ -15,6 +15,7 @@ from negsift.trainer.augment import augmented
 from negsift.trainer.budget import FORWARDS, Budget
 from negsift.trainer.epoch_positives import EpochPositives
 from negsift.trainer.folder import CHECKPOINT, Json
+from negsift.trainer.instances import record_instances
 from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
@@ -132,17 +133,18 @@ class Trainer:
         self._forget_weights()  # in case that it was stopped just before
         last = self._score(self._split.test)
         self._learner.model.load_state_dict(progress.best_weights)
+        score, bags = self._learner.score(self._split.test), self._split.test
         trained = sum(line["trained"] for line in history)
         summary = self._facts | {
             "epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch,
-            "val": history[progress.best_epoch]["val"], "test": self._score(self._split.test), "last": last,
+            "val": history[progress.best_epoch]["val"], "test": bag_metrics(score, bags.label), "last": last,
             "bags": {
                 "positive": len(self._split.positives), "pool": len(self._split.pool), "k": history[-1]["chosen"],
                 "trained": trained, "scored": sum(line["scored"] for line in history),
             },
             "seconds": progress.seconds(),
             "staleness": max(line["staleness"] for line in history if line["fresh"]),
-        }  # fmt: skip
+        } | record_instances(self._learner, bags, score, self._folder, self._group)  # fmt: skip
         self._loggers.log(summary_numbers(summary), progress.next_epoch)
         if self._loggers.failed:
             summary["failed_loggers"] = dict(self._loggers.failed)

@@ -10,6 +10,7 @@ from negsift.common.unfinished import replacing
 from negsift.trainer.report import plots, remarks, study_table, sweep_plots, sweep_table, table, verdicts
 from negsift.trainer.report.figure import PALETTE, arm_style
 from negsift.trainer.report.pictures import BagLookup, show_bags
+from negsift.trainer.report.places import show_places
 from negsift.trainer.results.groups import compare, group_runs
 from negsift.trainer.results.notes import notes_on
 from negsift.trainer.results.outcome import StudyOutcome, read_outcome
@@ -60,6 +61,7 @@ def _render(results: SweepResults, outcome: StudyOutcome | None, bags: BagLookup
         sweep_table=sweep_table,
         table=table,
         verdicts=verdicts,
+        show_places=show_places,
         show_bags=lambda comparison: show_bags(comparison, bags),
     )
 

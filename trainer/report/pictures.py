@@ -103,13 +103,13 @@ def _picture(chosen: ChosenBags, pool: LabelledBags, rank: int) -> BagPicture:
     position, bag_id, score = int(chosen.index[rank]), chosen.bag_id[rank], f"{chosen.score[rank]:.4g}"
     if isinstance(pool, ClipSet):
         clip = picture_clip(pool, position)
-        return BagPicture(_png(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
+        return BagPicture(png(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
     images, names = _images(pool, position)
     pixels = _side_by_side([_thumbnail(image) for image in images[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))
     more = f", first {MOST_INSTANCES} of {len(images)}" if len(images) > MOST_INSTANCES else ""
     size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-    return BagPicture(_png(pixels), *size, bag_id, f"{score}{more}", names)
+    return BagPicture(png(pixels), *size, bag_id, f"{score}{more}", names)
 
 
 def _images(pool: LabelledBags, position: int) -> tuple[_Pixels, str]:
@@ -138,7 +138,8 @@ def _side_by_side(pictures: Sequence[_Pixels]) -> _Pixels:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def _png(pixels: _Pixels) -> str:
+def png(pixels: NDArray[np.uint8]) -> str:
+    """RGBA pixels (height, width, 4) as a data URI."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", optimize=True)
     return data_uri("image/png", stream)

@@ -41,6 +41,7 @@ _EPOCH = (
 _SUMMARY = (
     *("epochs_run", "best_epoch", "val.ap", "val.roc_auc", "test.ap", "test.roc_auc", "last.ap", "last.roc_auc"),
     *("bags.positive", "bags.pool", "bags.k", "bags.trained", "bags.scored"),
+    *("instances.bags", "instances.ap", "instances.roc_auc"),
 )
 
 

@@ -71,6 +71,11 @@ class TableBags:
         some = self._column("coords", index)
         return [places if places is None else np.array(places, dtype=np.float32).reshape(-1, 2) for places in some]
 
+    def instance_labels(self, index: Index) -> list[NDArray[np.int8] | None]:
+        """The labels of the instances of the bags at `index`, (n,) each; None for a bag without them."""
+        some = self._column("instance_labels", index)
+        return [labels if labels is None else np.array(labels, dtype=np.int8) for labels in some]
+
     def _column(self, name: str, index: Index) -> list[Any]:  # Any: values of the column's type
         rows, index, values = self.row_index, np.asarray(index, dtype=np.int64), np.empty(len(index), dtype=object)
         groups = rows.groups_of(index)

@@ -11,6 +11,7 @@ image        struct<bytes, path>, a bag of one                          | these
 audio        struct<bytes, path>, an encoded clip, a bag of one         |
 instance_rows  list<int64>, rows of the instance table                  |
 coords       large_list<fixed_size_list<float32, 2>>: where each instance of `features` lies, say in a slide (optional)
+instance_labels  large_list<int8>: a label of each instance of `features`, 1 for a positive one (optional)
 
 The instance table consists of other files in the same folder, of the same schema, with one image a row.
 """
@@ -39,6 +40,8 @@ COLUMNS = {
     "n_instances": pa.int32(),
 }  # fmt: skip
 COORDS = pa.large_list(pa.list_(pa.float32(), 2))
+OF_INSTANCES = {"coords": COORDS, "instance_labels": pa.large_list(pa.int8())}
+"""What may be known of the instances of `features` besides."""
 NEEDED = ("bag_id", "labels", "n_instances")
 _REBUILD = "build the table with `negsift pool build`"
 
@@ -139,7 +142,8 @@ def table_schema(payload: Payload) -> pa.Schema:
     # wlns was the project's first name; the keys stay so that older tables can be read.
     metadata = {"wlns.schema": SCHEMA, "wlns.instance": json.dumps(described)}
     fields.append(pa.field(payload.column, payload.type, False))
-    return pa.schema([*fields, *([pa.field("coords", COORDS)] if payload.column == "features" else [])], metadata)
+    more = OF_INSTANCES if payload.column == "features" else {}
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in more.items())], metadata)
 
 
 def read_payload(schema: pa.Schema, name: str) -> Payload:
@@ -156,7 +160,7 @@ def read_payload(schema: pa.Schema, name: str) -> Payload:
     keys = [field.name for field in dataclasses.fields(SoundFormat)]
     sound = SoundFormat(*(described[key] for key in keys)) if payloads == ["audio"] else None
     payload = Payload(payloads[0], described["dtype"], tuple(described["shape"]), sound)
-    for column, kind in {**COLUMNS, payload.column: payload.type, "coords": COORDS}.items():
+    for column, kind in {**COLUMNS, payload.column: payload.type, **OF_INSTANCES}.items():
         if column in schema.names and schema.field(column).type != kind:
             raise BadData(f"{name} with {column} of type {schema.field(column).type}", str(kind), _REBUILD)
     return payload

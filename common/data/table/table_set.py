@@ -1,9 +1,9 @@
 """Labelled bags of a table for a trainer, read when they are asked for or kept in memory."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from negsift.common.data.bagset import BagBatch
 from negsift.common.data.packed_bags import to_send
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.manifest import Manifest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,24 @@ class TableSet:
 
     def bag_id(self, index: Index) -> list[str]:
         """The ids that the bags at `index` have in the table."""
-        names = np.empty(len(index), dtype=object)
+        return self._of_tables(TableBags.bag_id, index)
+
+    def coords(self, index: Index) -> list[NDArray[np.float32] | None]:
+        """The places of the instances of the bags at `index`, (n, 2) each, or None."""
+        return self._of_tables(TableBags.coords, index)
+
+    def instance_labels(self, index: Index) -> list[NDArray[np.int8] | None]:
+        """The labels of the instances of the bags at `index`, (n,) each, or None."""
+        return self._of_tables(TableBags.instance_labels, index)
+
+    def _of_tables(self, ask: Callable[[TableBags, Index], list[T]], index: Index) -> list[T]:
+        values = np.empty(len(index), dtype=object)
         for number, table in enumerate(self.tables):
             places = np.flatnonzero(self.part[index] == number)
-            names[places] = table.bag_id(self.row[index[places]])
-        return names.tolist()
+            for place, value in zip(places, ask(table, self.row[index[places]]), strict=True):
+                values[place] = value
+        found: list[T] = values.tolist()
+        return found
 
     def _bags(self, index: Index) -> tuple[Tensor, ...]:
         if self.in_memory is None:

@@ -36,15 +36,19 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ArrayBag:
-    """Features (n, D) of the file's dtype, and `coords` (n, 2) of its instances or None."""
+    """Features (n, D) of the file's dtype, and of its instances `coords` (n, 2) and `labels` (n,), or None."""
 
     features: NDArray[Any]  # Any: of the file's dtype
     coords: NDArray[Any] | None = None
+    labels: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         if self.coords is not None and self.coords.shape != (len(self.features), 2):
             found = f"{COORDS} of shape {self.coords.shape} for {len(self.features)} instances"
             raise BadData(found, "a place (x, y) for each instance", "repair the file")
+        if self.labels is not None and len(self.labels) != len(self.features):
+            found = f"{len(self.labels)} labels of instances for {len(self.features)} instances"
+            raise BadData(found, "a label for each instance", "repair the file")
 
 
 def read_bag(path: Path | Span, key: str | None = None) -> ArrayBag:
@@ -57,9 +61,23 @@ def read_bag(path: Path | Span, key: str | None = None) -> ArrayBag:
 def read_numbers(path: Path) -> list[int]:
     """The different numbers in the only array of a file, ascending. Raises BadData as `read_bag`."""
     numbers = _take(path, lambda arrays: np.unique(_read(arrays, _only(arrays))))
+    return [int(number) for number in _whole(numbers, path)]
+
+
+def read_instance_labels(path: Path) -> NDArray[np.int8]:
+    """The numbers in the only array of a file, (n,) or (n, 1), from -128 to 127. Raises BadData as `read_bag`."""
+    numbers = _whole(_take(path, lambda arrays: _read(arrays, _only(arrays))), path).ravel()
+    if len(numbers) and not -128 <= numbers.min() <= numbers.max() <= 127:
+        raise BadData(f"a label {numbers.max()} in {path}", "labels from -128 to 127", "repair or remove it")
+    return numbers.astype(np.int8)
+
+
+def _whole(numbers: NDArray[Any], path: Path) -> NDArray[Any]:  # Any: of the file's dtype
     if numbers.dtype.kind not in "iufb" or not np.all(np.mod(numbers, 1) == 0):
-        raise BadData(f"{numbers.dtype} {numbers[:3].tolist()} in {path}", "whole numbers", "repair or remove it")
-    return [int(number) for number in numbers]
+        raise BadData(
+            f"{numbers.dtype} {numbers.ravel()[:3].tolist()} in {path}", "whole numbers", "repair or remove it"
+        )
+    return numbers
 
 
 def _take(path: Path | Span, take: Callable[[Arrays], T]) -> T:

@@ -13,10 +13,15 @@ import pyarrow as pa
 
 from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import COLUMNS, Payload
-from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_numbers
+from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
 from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
 from negsift.common.data.table.sources.bag_list import BagList, Described, find_list, read_list
-from negsift.common.data.table.sources.feature_column import coords_column, feature_column, to_dtype
+from negsift.common.data.table.sources.feature_column import (
+    coords_column,
+    feature_column,
+    instance_label_column,
+    to_dtype,
+)
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
@@ -31,6 +36,8 @@ class BagFile(NamedTuple):
     features: Path | Span
     coords: Path | None
     described: Described
+    labels: Path | None = None
+    """Of its instances."""
 
 
 def open_arrays(root: Path, config: BuildConfig) -> Source:
@@ -49,7 +56,8 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     )
     _require_whole_names(missing, folder, root, table)
     files = [
-        BagFile(id, path, folder.coords.get(id), rows.get(id, Described())) for id, path in folder.features.items()
+        BagFile(id, path, folder.coords.get(id), rows.get(id, Described()), folder.instance_labels.get(id))
+        for id, path in folder.features.items()
     ]
     return _source(files, missing, folder.unused, config)
 
@@ -109,9 +117,7 @@ def _tables(files: Sequence[BagFile], width: int, dtype: str, key: str | None) -
         if bag.features.shape[1] != width:
             found = f"{file.features} of {bag.features.shape[1]} features"
             raise BadData(found, f"{width}, as in the first file", "repair it")
-        if file.coords is not None:
-            bag = ArrayBag(bag.features, read_bag(file.coords).features)
-        bag = ArrayBag(to_dtype(bag.features, dtype), bag.coords)
+        bag = _with_others(bag, file, dtype)
         waiting.append((file, bag))
         size += bag.features.nbytes
         if size >= _BATCH_BYTES:
@@ -119,6 +125,16 @@ def _tables(files: Sequence[BagFile], width: int, dtype: str, key: str | None) -
             waiting, size = [], 0
     if waiting:
         yield _table(waiting)
+
+
+def _with_others(bag: ArrayBag, file: BagFile, dtype: str) -> ArrayBag:
+    """The bag in that dtype, with what other files say of its instances."""
+    coords = bag.coords if file.coords is None else read_bag(file.coords).features
+    try:
+        labels = None if file.labels is None else read_instance_labels(file.labels)
+        return ArrayBag(to_dtype(bag.features, dtype), coords, labels)
+    except BadData as error:
+        raise BadData(f"bag {file.id!r} with {error.found}", error.expected, error.remedy) from None
 
 
 def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
@@ -130,14 +146,16 @@ def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
     table = pa.table({"bag_id": [file.id for file, _ in bags]} | columns)
     features = np.concatenate([bag.features for _, bag in bags])
     table = table.append_column("features", feature_column(features, offsets))
-    if all(bag.coords is None for _, bag in bags):
-        return table
-    return table.append_column("coords", coords_column([bag.coords for _, bag in bags]))
+    if any(bag.coords is not None for _, bag in bags):
+        table = table.append_column("coords", coords_column([bag.coords for _, bag in bags]))
+    if any(bag.labels is not None for _, bag in bags):
+        table = table.append_column("instance_labels", instance_label_column([bag.labels for _, bag in bags]))
+    return table
 
 
 def _paths_of(file: BagFile) -> list[Path]:
     features = file.features if isinstance(file.features, Path) else file.features.path
-    return [features] if file.coords is None else [features, file.coords]
+    return [features, *(path for path in (file.coords, file.labels) if path is not None)]
 
 
 def _paths(files: Sequence[BagFile]) -> list[Path]:

@@ -15,16 +15,17 @@ from negsift.common.data.table.sources.array_file import COORDS, ENDINGS
 from negsift.common.errors import BadData
 
 _CLAM = ("h5_files", "pt_files")
-_FEATURES, _LABELS = "features", "labels"
+_FEATURES, _LABELS, _INSTANCE_LABELS = "features", "labels", "inst_labels"
 
 
 @dataclass(frozen=True)
 class BagFolder:
-    """The files of features, coords and labels by bag id, and a line for each folder whose files are not used."""
+    """The files of features, coords, labels and instances' labels by bag id, and a line for each folder not used."""
 
     features: Mapping[str, Path]
     coords: Mapping[str, Path] = field(default_factory=dict)
     labels: Mapping[str, Path] = field(default_factory=dict)
+    instance_labels: Mapping[str, Path] = field(default_factory=dict)
     unused: Sequence[str] = ()
 
 
@@ -51,13 +52,11 @@ def _torchmil(root: Path, paths: Sequence[Path], key: str | None) -> BagFolder:
     if len(fitting) > 1:
         names = ", ".join(str(folder.relative_to(root)) for folder in fitting)
         raise BadData(f"{len(fitting)} sets of features in {root}: {names}", "one", "name its folder: key=NAME")
-    used = {name: in_folder(root / name) for name in (COORDS, _LABELS)} | {_FEATURES: in_folder(fitting[0])}
-    coords, labels, features = (
-        _by_id(fitting[0] if name == _FEATURES else root / name, used[name]) for name in (COORDS, _LABELS, _FEATURES)
-    )
-    return BagFolder(
-        features, coords, labels, _unused(root, {*paths} - {path for some in used.values() for path in some})
-    )
+    beside = (COORDS, _LABELS, _INSTANCE_LABELS)
+    used = {name: in_folder(root / name) for name in beside} | {_FEATURES: in_folder(fitting[0])}
+    coords, labels, instance_labels = (_by_id(root / name, used[name]) for name in beside)
+    unused = _unused(root, {*paths} - {path for some in used.values() for path in some})
+    return BagFolder(_by_id(fitting[0], used[_FEATURES]), coords, labels, instance_labels, unused)
 
 
 def _by_id(root: Path, paths: Sequence[Path]) -> dict[str, Path]:

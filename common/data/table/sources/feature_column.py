@@ -1,4 +1,4 @@
-"""Feature arrays as the payload column `features`, and the places of their instances as `coords`."""
+"""Feature arrays as the payload column `features`, and what else is known of their instances."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from negsift.common.data.table.schema import OF_INSTANCES
 from negsift.common.errors import BadData
 
 Features = NDArray[np.float16 | np.float32]
@@ -27,6 +28,11 @@ def coords_column(coords: Sequence[NDArray[Any] | None]) -> pa.LargeListArray:  
     ends = [None if some is None else end for some, end in zip(coords, np.cumsum([0, *lengths])[:-1], strict=True)]
     flat = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(known).ravel()), 2)
     return pa.LargeListArray.from_arrays(pa.array([*ends, sum(lengths)], pa.int64()), flat)
+
+
+def instance_label_column(labels: Sequence[NDArray[np.int8] | None]) -> pa.LargeListArray:
+    """The labels of each bag's instances as an Arrow array; null for a bag without them."""
+    return pa.array([None if some is None else some.tolist() for some in labels], OF_INSTANCES["instance_labels"])
 
 
 def to_dtype(values: ArrayLike, dtype: str) -> Features:

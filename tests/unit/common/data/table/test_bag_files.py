@@ -298,7 +298,11 @@ def test_torchmils_folders_are_bags_with_labels_and_places(tmp_path: Path) -> No
     assert [(bag["bag_id"], bag["labels"], bag["features"][0], bag["coords"][0]) for bag in found] == [
         (f"bag{number}", [str(number % 2)], [number] * 2, [777, 777]) for number in range(6)
     ]
-    assert left_out(tmp_path) == ("inst_labels/: 6 files not used",)
+    pool = open_pool(tmp_path / "table", "1")
+    assert [labels.tolist() for labels in pool.instance_labels(np.arange(2)) if labels is not None] == [
+        [1] * 3,
+        [1] * 5,
+    ]
 
 
 def test_a_list_beside_torchmils_folders_is_preferred(tmp_path: Path) -> None:
