@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from negsift.deploy.plan.answers import AnswerKind, Answers, Streaming, best_bytes, points_bytes, round_traffic
+from negsift.deploy.plan.answers import (
+    AnswerKind,
+    Answers,
+    Streaming,
+    best_bytes,
+    points_bytes,
+    round_traffic,
+    wasted_points,
+)
 from negsift.deploy.plan.workload import Sizes
 from tests.unit.deploy.plan.works import TABLE, work
 from tests.unit.toys import bag_set, cnn, select
@@ -37,8 +45,16 @@ def test_points_are_gathered_up_to_their_limit() -> None:
     assert Answers.of(few) == Answers(AnswerKind.POINTS, 0, 64_000, gathered=True)
     assert points_bytes(Answers.of(few), few) == 64_000 * 48
     assert not Answers.of(many).gathered
-    # 6 of each pick's and 8,000 points arrive with a float64 each; all picks go to ten shards twice
-    assert points_bytes(Answers.of(many), many) == 14_000 * 56 + 2 * 1_000 * 48 * 10
+    # 2.2 of each pick's and the wasted points arrive with a float64 each; a tenth of the picks goes to ten shards
+    assert points_bytes(Answers.of(many), many) == pytest.approx((2_200 + 0.4 * 64_000 * 141 / 1_012) * 56 + 48_000)
+
+
+@pytest.mark.parametrize(
+    ("points", "picks", "seen"),
+    [(200_000, 1_000, 15_471), (200_000, 5_000, 28_362), (1_000_000, 1_000, 8_177), (7_500, 1_500, 3_787)],
+)
+def test_points_that_were_seen_to_arrive_are_planned_within_half(points: int, picks: int, seen: int) -> None:
+    assert 1 / 1.5 < (2.2 * picks + wasted_points(points, picks)) / seen < 1.5
 
 
 def test_filtered_badge_has_ten_times_the_picks_as_points() -> None:
