@@ -52,7 +52,7 @@ class Account:
     picks were drawn after every point left coincided with a pick. `considered` bags competed, with scores
     of these `ages`; `left_out` is `Picked.left_out`. `seconds` are by stage, `pool_version` is the bag
     table's version, 0 for a pool that is no table. Blocks have `block` bags, 0 where another program's
-    service decides that.
+    service decides that. `guarded` is the number of bags that each guard in force removed.
     """
 
     scored: int = 0
@@ -66,3 +66,4 @@ class Account:
     considered: int = 0
     ages: Ages = field(default_factory=Ages)
     block: int = 0
+    guarded: Mapping[str, int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from negsift.common.account import Account, Traffic
 from negsift.common.arrays import Array, Floats, Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.instance_features import InstanceFeatures
 
 
 class Need(enum.IntEnum):
@@ -109,13 +110,14 @@ class Embedded:
 @dataclass(frozen=True)
 class Candidates:
     """Scored bags: `index` (n,) int64, `score` (n,) float64; a larger score is wanted more. `seen` counts the bags
-    considered, `dropped` those left out since their score was not finite.
+    considered, `dropped` those left out since their score was not finite, `guarded` those that look too positive.
     """
 
     index: Index
     score: Floats
     seen: int
     dropped: int = 0
+    guarded: int = 0
 
     def __post_init__(self) -> None:
         _require(self.index.dtype == np.int64, "an int64 index", self)
@@ -137,7 +139,9 @@ class Round:
 
     `target` is the positive class's logit column. `previous` (k,) is the last selection, for strategies that
     learn from the negatives in use. Only bags of `subset` are scored, if there is one. With `all_scores` the
-    answer holds every bag scored, not the best k. `turn` is the number of rounds before this one.
+    answer holds every bag scored, not the best k; with `ranks` it holds so many of the best, for guards that choose
+    among them. Bags whose log-odds of the positive class exceed `limit` are left out. `turn` is the number of rounds
+    before this one.
     """
 
     epoch: int
@@ -149,36 +153,13 @@ class Round:
     subset: BlockSubset | None = None
     all_scores: bool = False
     turn: int = 0
+    ranks: int = 0
+    limit: float | None = None
 
     @property
     def most(self) -> int:
         """The number of candidates that the answer holds at most."""
-        return self.pool.bags if self.all_scores else self.k
-
-
-@dataclass(frozen=True)
-class InstanceFeatures:
-    """Features (u, D) of the distinct instances at table rows `row` (u,), ascending."""
-
-    row: Index
-    features: Array
-
-    def at(self, rows: Index) -> Array:
-        """The features of `rows`, in that order, repeated where a row is."""
-        place = np.searchsorted(self.row, rows)
-        known = len(self.row) and np.array_equal(self.row[np.minimum(place, len(self.row) - 1)], rows)
-        _require(bool(known) or not len(rows), "the rows that are asked for", self)
-        return self.features[place]
-
-    @classmethod
-    def merge(cls, parts: Sequence[Self]) -> Self:
-        """All parts as one, ascending; empty parts are passed over."""
-        held = [part for part in parts if len(part.row)]
-        if not held:
-            return cls(np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32))
-        row = np.concatenate([part.row for part in held])
-        order = np.argsort(row)
-        return cls(row[order], np.concatenate([part.features for part in held])[order])
+        return self.pool.bags if self.all_scores else max(self.k, self.ranks)
 
 
 @dataclass(frozen=True)

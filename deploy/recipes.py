@@ -15,6 +15,7 @@ from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, USUAL, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
+from negsift.service.selection.task import require_guardable
 from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from negsift.trainer.config import WALK, AugmentConfig, InstanceLossConfig, LogConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.loggers.libraries import require_libraries
@@ -42,14 +43,18 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model, strategy's options and augmentation don't fit; a table is checked when open."""
+    """Raise BadInput if dataset, model, strategy's options, guards and augmentation don't fit.
+
+    A table is checked when it is opened.
+    """
     if config.data.name not in DATASETS:
         raise UnknownName("dataset", config.data.name, DATASETS)
     clips = config.data.name in CLIPS
     models = CLIP_MODELS if clips else MODELS
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
-    make_strategy(config.strategy)  # that its options are its own is known before any data is read
+    # That its options are its own, and guards fit it, is known before any data is read.
+    require_guardable(make_strategy(config.strategy), config.sampling)
     _require_positives_by(config.sampling)
     if config.model.init != "torch" and clips:
         raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")

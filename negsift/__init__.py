@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from negsift.common.data.table.bags import TableBags as TableBags
     from negsift.common.data.table.build import build_table as build_table
     from negsift.common.data.table.sources.source import BuildConfig as BuildConfig
+    from negsift.common.guards import Guards as Guards
     from negsift.common.models.bag import BagClassifier as BagClassifier
     from negsift.common.models.pooling import make_pooling as make_pooling
     from negsift.common.round_policy import RoundPolicy as RoundPolicy
@@ -35,6 +36,7 @@ _HOMES = {
     "Embedded": "common.types",
     "EpochBags": "trainer.epoch_bags",
     "FleetConfig": "service.config",
+    "Guards": "common.guards",
     "HuggingFaceSelection": "trainer.callbacks.huggingface",
     "LightningSelection": "trainer.callbacks.lightning",
     "Need": "common.types",

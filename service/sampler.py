@@ -13,6 +13,7 @@ from negsift.common.arrays import Array, Index
 from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadInput
 from negsift.common.generators import generators_kept
+from negsift.common.guards import Guards
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embedder import logit_columns, resolve_model
@@ -34,12 +35,14 @@ from negsift.service.pool.bag_source import BagSource, Collate
 from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
+from negsift.service.selection.guards import RankGuards
 from negsift.service.selection.logit_memory import RecalledPending, require_remembered
 from negsift.service.selection.task import Task, check_version, require_positives, require_whole
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
+_NO_GUARDS = Guards()
 
 
 class NegativeSampler:
@@ -50,8 +53,8 @@ class NegativeSampler:
     `model` is a BagClassifier, or any module that gives bag logits (N, K) (with `outputs="probability"` probabilities)
     and whose last linear layer is the classifier, or named by `head`; it is copied, never changed. `strategy` is a name
     or an object. `k` may be left out for `full`. `policy` says how old weights may be and how much a round scores;
-    `random_rounds`, `staleness`, `candidates`, `rescore`, `every` and `score` are its fields one by one. `options` says
-    where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
+    `random_rounds`, `staleness`, `candidates`, `rescore`, `every`, `score` and `guard` are its fields one by one.
+    `options` says where scoring happens; `fleet` and `shards` replace its `kind` and `shards`.
 
     The picks depend on pool, weights, strategy, k, target, seed, epoch and policy, for strategies that learn from the
     negatives in use and with `rescore` also on earlier selections, and in the last bit on the block size and scoring
@@ -82,6 +85,7 @@ class NegativeSampler:
         rescore: int | None = None,
         every: int = 1,
         score: str = "fresh",
+        guard: Guards = _NO_GUARDS,
         policy: RoundPolicy | None = None,
         options: FleetConfig | None = None,
     ) -> None:
@@ -89,12 +93,13 @@ class NegativeSampler:
         config = options or FleetConfig()
         config = config if fleet is None else dataclasses.replace(config, kind=fleet)
         config = config if shards is None else dataclasses.replace(config, shards=shards)
-        shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every, score)
+        shortcuts = RoundPolicy(random_rounds, staleness, candidates, rescore, every, score, guard)
         embedder, source = resolve_model(model, head, outputs, collate is not None)
         ragged = isinstance(embedder, BagClassifier)
-        bags = BagSource.of(resolve_pool(pool, target_label), collate, ragged)
+        given = resolve_pool(pool, target_label)
+        bags = BagSource.of(given, collate, ragged)
         positive_bags = BagSource.of(resolve_positives(positives, target_label), collate, ragged)
-        self._pool = PoolHandle(bags.dataset)
+        self._pool = PoolHandle(bags.dataset, given)
         self._positives: int | None = len(positive_bags)
         self._columns = logit_columns(embedder)
         self._has_head = not isinstance(embedder, AdaptedModule) or embedder.has_head
@@ -160,12 +165,15 @@ class NegativeSampler:
         check_version(version, epoch, self._task.policy.staleness)
         snapshot, state = self._pool.snapshot(take_snapshot(weights, version)), self._state
         round = self._task.round(epoch, self._pool.version, state.previous, scores_kept=state.scores is not None)
+        guards = self._rank_guards(self._task.guards_at(epoch))
+        round = dataclasses.replace(round, ranks=guards.needed(round, max(map(len, state.recent), default=0)))
+        memory = state.recalled(round) if self._task.recalls_at(epoch) else None
         pending: Pending
-        if self._task.recalls_at(epoch):
-            pending = RecalledPending(state.recall(self._task.strategy, round, version))
+        if memory is not None:
+            pending = RecalledPending(memory.select(self._task.strategy, round, version))
         else:
             pending = self._service.begin(self._task, round, snapshot)
-        return PendingSelection(state, pending, round)
+        return PendingSelection(state, pending, round, guards, memory)
 
     def remember(self, index: Index, logits: Tensor | Array, version: int) -> None:
         """Remember bag logits (n, K) that training saw of the bags at `index` (n,), by weights of `version`.
@@ -231,5 +239,10 @@ class NegativeSampler:
         """Raise BadInput if the task can't be served by this pool, this model and these positives."""
         require_head(self._task.strategy, self._has_head)
         require_column(self._task.target, self._columns)
-        require_positives(self._task.strategy, self._positives)
-        self._task.size(len(self.pool))
+        require_positives(self._task, self._positives)
+        bags = len(self.pool)
+        self._rank_guards(self._task.policy.guard).require_room(self._task.size(bags), bags)
+
+    def _rank_guards(self, guards: Guards) -> RankGuards:
+        """Those of the guards that go by ranks; raises BadInput if the pool doesn't know its sources."""
+        return RankGuards(guards.of_ranks, self._pool.sources) if guards.per_source else RankGuards(guards.of_ranks)

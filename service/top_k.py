@@ -38,9 +38,10 @@ def _best(index: Index, score: Floats, k: int) -> Index:
 
 def merge(parts: Iterable[Candidates], k: int) -> Candidates:
     """The best k of all parts, whatever their order, and the sums of their counts; keeps some 2·k rows at a time."""
-    kept, size, floor, seen, dropped = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0
+    kept, size, floor, seen, dropped, guarded = [(np.zeros(0, dtype=np.int64), np.zeros(0))], 0, -np.inf, 0, 0, 0
     for part in parts:
-        seen, dropped, new = seen + part.seen, dropped + part.dropped, np.flatnonzero(part.score >= floor)
+        seen, dropped, guarded = seen + part.seen, dropped + part.dropped, guarded + part.guarded
+        new = np.flatnonzero(part.score >= floor)
         if len(new):
             kept.append((part.index[new], part.score[new]))
             size += len(new)
@@ -50,4 +51,4 @@ def merge(parts: Iterable[Candidates], k: int) -> Candidates:
             kept, size, floor = [(index[rows], score[rows])], k, score[rows].min(initial=np.inf)
     index, score = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     rows = top_k(index, score, k)
-    return Candidates(index[rows], score[rows], seen, dropped)
+    return Candidates(index[rows], score[rows], seen, dropped, guarded)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from negsift.common.arrays import Floats
 from negsift.common.errors import BadData, BadInput
 from negsift.common.json_text import parse_json
 from negsift.common.overrides import flat
@@ -116,9 +117,11 @@ class RunFolder:
         text = "".join(json.dumps(without_nan(line)) + "\n" for line in lines)
         self._write("metrics.jsonl", lambda stream: stream.write(text.encode()))
 
-    def write_selection(self, epoch: int, selection: Selection, bag_ids: Sequence[str], made: Json) -> None:
-        """Write the negatives of one epoch, best first, with what they were `made` from."""
-        self.write_table(SELECTION.format(epoch), selection_table(selection, bag_ids, made))
+    def write_selection(
+        self, epoch: int, selection: Selection, bag_ids: Sequence[str], margin: Floats, made: Json
+    ) -> None:
+        """Write the negatives of one epoch, best first, with their `margin` in training and what `made` them."""
+        self.write_table(SELECTION.format(epoch), selection_table(selection, bag_ids, margin, made))
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write a Parquet file."""

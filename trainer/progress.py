@@ -59,6 +59,7 @@ class Progress:
             "considered": account.considered, "oldest": account.ages.oldest, "age": account.ages.chosen,
             "retries": account.recovery.retries, "version": selection.version, "staleness": epoch - selection.version,
             "overlap": _overlap(before, selection), "coverage": float(self.picked.mean()),
+            "guarded": dict(account.guarded),
         }  # fmt: skip
         self.history.append(line)
         return line
@@ -104,6 +105,8 @@ def epoch_line(line: Json) -> str:
     """One epoch as a line of the log."""
     overlap = "" if line["overlap"] is None else f"overlap {line['overlap']:.0%}, "
     fewer = f"{line['considered']:,} considered, " if 0 < line["considered"] < line["pool"] else ""
+    guarded = sum(line["guarded"].values())
+    fewer += f"{guarded:,} left out by guards, " if guarded else ""
     older = f"scores up to {line['oldest']} old, " if line["oldest"] else ""
     seconds, val = line["seconds"], line["val"]
     return (

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from negsift.common.arrays import Floats
 from negsift.common.errors import BadData
 from negsift.common.json_text import parse_json
 from negsift.common.regular_file import regular
@@ -35,9 +36,17 @@ class RecordedSelection:
         return all(_bits(getattr(self, name)) == _bits(getattr(selection, name)) for name in _COLUMNS)
 
 
-def selection_table(selection: Selection, bag_ids: Sequence[str], made: Mapping[str, Any]) -> pa.Table:  # Any: JSON
-    """The selection with its bags' ids, best first."""
-    columns = {"index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight}
+def selection_table(
+    selection: Selection,
+    bag_ids: Sequence[str],
+    margin: Floats,
+    made: Mapping[str, Any],  # Any: JSON
+) -> pa.Table:
+    """The selection with its bags' ids, best first, and the `margin` (k,) of each in training, see `SeenEpoch`."""
+    columns = {
+        "index": selection.index, "bag_id": bag_ids, "score": selection.score, "weight": selection.weight,
+        "margin": margin,
+    }  # fmt: skip
     table, text = pa.table(columns), json.dumps(made)
     return table.replace_schema_metadata({_MADE: text, _SEAL: _seal(table, text)} if made else None)
 
@@ -65,7 +74,7 @@ def _damaged(path: Path, reason: str) -> BadData:
 
 def _seal(table: pa.Table, made: str) -> str:
     digest = hashlib.blake2b(f"{made}\n".encode(), digest_size=16)
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, *({"margin"} & set(table.column_names))):  # those written before have no margin
         digest.update(_bits(table[name].to_numpy()))
     digest.update("\n".join(table["bag_id"].to_pylist()).encode())
     return digest.hexdigest()

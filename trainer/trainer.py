@@ -50,6 +50,7 @@ class Trainer:
         self._timer = StageTimer()
         self._loggers = RunLoggers(() if group.rank else spec.loggers)
         self._saved = self._trained = self._scored_positives = 0
+        self._margin = np.zeros(0)
         self._resume()
 
     @property
@@ -91,10 +92,10 @@ class Trainer:
             order = order[: self._budget.left(spent, len(order))]
             self._trained, span = len(order), self._budget.span(epoch, spent, len(order))
             batches = EpochBatches(bags, order, self._training.batch, self._share)
-            seen = SeenLogits(len(positives.bags), selection) if self._sampling.score == "memory" else None
+            seen = SeenLogits(len(positives.bags))
             augmented_batches = augmented(batches, self._augment, (self._seed, epoch), self._learner.device)
             loss = self._learner.train(augmented_batches, epoch, span, seen)
-        self._remember(seen, epoch)
+        self._remember(seen, selection, epoch)
         return loss
 
     def validate(self) -> Metrics:
@@ -118,7 +119,8 @@ class Trainer:
         self._progress.keep_if_best(epoch, val, self._learner.model.state_dict())
         # The checkpoint comes last: an epoch that it contains has all its other files.
         self._keep_inputs(selection)
-        self._folder.write_selection(epoch, selection, self._split.pool.bag_id(selection.index), self._progress.made)
+        ids = self._split.pool.bag_id(selection.index)
+        self._folder.write_selection(epoch, selection, ids, self._margin, self._progress.made)
         self._folder.write_metrics(self._progress.history)
         self._folder.save(self._state())
         self._forget_weights()
@@ -139,7 +141,8 @@ class Trainer:
             "epochs_run": progress.next_epoch, "best_epoch": progress.best_epoch,
             "val": history[progress.best_epoch]["val"], "test": bag_metrics(score, bags.label), "last": last,
             "bags": {
-                "positive": len(self._split.positives), "pool": len(self._split.pool), "k": history[-1]["chosen"],
+                "positive": len(self._split.positives), "pool": len(self._split.pool),
+                "descendants": self._split.descendants, "k": history[-1]["chosen"],
                 "trained": trained, "scored": sum(line["scored"] for line in history),
             },
             "seconds": progress.seconds(),
@@ -156,10 +159,12 @@ class Trainer:
         self._loggers.close()
         self._positives.close()
 
-    def _remember(self, seen: SeenLogits | None, epoch: int) -> None:
-        """Tell the sampler what training saw, for rounds that go by it."""
-        if seen is not None:
-            self._sampler.remember(*seen.gathered(self._group), epoch)
+    def _remember(self, seen: SeenLogits, selection: Selection, epoch: int) -> None:
+        """Keep how positive training saw the negatives, and tell the sampler their logits if rounds go by them."""
+        logits = seen.gathered(self._group)
+        self._margin = logits.margin(len(selection.index))
+        if self._sampling.score == "memory":
+            self._sampler.remember(selection.index[logits.negative], logits.of_negatives, epoch)
 
     def _keep_inputs(self, selection: Selection) -> None:
         """Keep what a new selection was made from, and record its digests and the size of its blocks."""

@@ -1,6 +1,7 @@
 """Protocols of datasets of bags: what a user gives, and what a run trains and tests on."""
 
-from typing import Any, Protocol, Self
+from collections.abc import Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -16,6 +17,14 @@ class BagDataset(Protocol):
 
     def __getitem__(self, position: int, /) -> Any:  # Any: the user's own form of a bag
         """The bag at `position`."""
+
+
+@runtime_checkable
+class HasSources(Protocol):
+    """A dataset that knows which bags are of one source, such as a patient, a video or a slide."""
+
+    def source_id(self, index: Index, /) -> Sequence[str | None]:
+        """The sources of the bags at ascending positions; None for a bag without one."""
 
 
 class LabelledBags(BagDataset, Protocol):

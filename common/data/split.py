@@ -1,6 +1,6 @@
 """Training, validation and test bags for one target class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,20 +16,25 @@ from negsift.common.rng import generator
 
 @dataclass(frozen=True)
 class Split:
-    """The training bags, as `positives` and as the `pool` of negatives, and those for validation and test."""
+    """The training bags, as `positives` and as the `pool` of negatives, and those for validation and test.
+
+    So many `descendants` were left out of the pool: clips of classes below the target in the ontology.
+    """
 
     positives: LabelledBags
     pool: LabelledBags
     val: LabelledBags
     test: LabelledBags
+    descendants: int = field(default=0, kw_only=True)
 
     @property
     def line(self) -> str:
         """The target class and the numbers of bags, for the log."""
         target = self.pool.instances.classes[int(self.pool.name.rpartition("class")[2])]
+        fewer = f" ({self.descendants:,} of its descendants left out)" if self.descendants else ""
         return (
             f"class {target}: {len(self.positives):,} positive bags, a pool of {len(self.pool):,} "
-            f"negative ones, {len(self.val):,} to validate and {len(self.test):,} to test"
+            f"negative ones{fewer}, {len(self.val):,} to validate and {len(self.test):,} to test"
         )
 
     @property

@@ -41,8 +41,8 @@ def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec
     for grid in grids:
         for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
             config = override(base, setting)
-            check_fit(config)
             trial = trial_of(config)
+            check_fit(trial.config)
             trials.setdefault(trial.name, trial)
     return sorted(trials.values(), key=lambda trial: trial.config.seed)  # stable: grids keep their order
 

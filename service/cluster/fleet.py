@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import ServiceError
-from negsift.common.types import InstanceFeatures
+from negsift.common.instance_features import InstanceFeatures
 from negsift.service.cluster.errors import put
 from negsift.service.cluster.references import WeightsRef
 from negsift.service.cluster.request_run import RequestRun

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import ray
 from ray import ObjectRef
 
-from negsift.common.types import InstanceFeatures, Snapshot
+from negsift.common.instance_features import InstanceFeatures
+from negsift.common.types import Snapshot
 from negsift.service.fleet.recovery_ledger import Incarnation
 from negsift.service.scoring.shard_memory import ShardMemory
 

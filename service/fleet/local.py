@@ -14,8 +14,9 @@ import torch
 from negsift.common.account import RecoveryCounts
 from negsift.common.errors import BadInput, ServiceError, StillRunning
 from negsift.common.generators import generators_kept
+from negsift.common.instance_features import InstanceFeatures
 from negsift.common.protocols import Pending
-from negsift.common.types import InstanceFeatures, Round, Selection, Snapshot
+from negsift.common.types import Round, Selection, Snapshot
 from negsift.service.fleet.local_shards import AskedShards, LocalShards
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.protocols import Service, in_blocks

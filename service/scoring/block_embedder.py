@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from negsift.common.arrays import Index
-from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Need, Snapshot
+from negsift.common.instance_features import InstanceFeatures
+from negsift.common.types import Embedded, EmbeddingSpec, Need, Snapshot
 from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.block_map import map_blocks

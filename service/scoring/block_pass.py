@@ -10,8 +10,9 @@ from torch import Tensor
 from negsift.common.arrays import Array, Index
 from negsift.common.data.bagset import BagSet, Batch
 from negsift.common.errors import BadModel
+from negsift.common.instance_features import InstanceFeatures
 from negsift.common.models.embed import EmbeddedTensors, embedded_of, to_numpy
-from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Need
+from negsift.common.types import Embedded, EmbeddingSpec, Need
 from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.device_pipeline import BlockSteps, Ready

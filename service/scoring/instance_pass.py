@@ -8,8 +8,8 @@ from torch import Tensor
 
 from negsift.common.arrays import Array, Index
 from negsift.common.data.bagset import BagBatch, BagSet, Batch
+from negsift.common.instance_features import InstanceFeatures
 from negsift.common.models.embed import to_numpy
-from negsift.common.types import InstanceFeatures
 from negsift.service.pool.blocks import block_count, block_index, share_blocks
 from negsift.service.scoring.device_pipeline import BlockSteps
 from negsift.service.scoring.model_runner import ModelRunner

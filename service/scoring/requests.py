@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from negsift.common.account import RecoveryCounts
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
-from negsift.common.types import Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
+from negsift.common.instance_features import InstanceFeatures
+from negsift.common.types import Embedded, EmbeddingSpec, Round, Snapshot
 from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.grid import Grid, PointsMeasure

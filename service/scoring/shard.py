@@ -9,9 +9,10 @@ import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.instance_features import InstanceFeatures
 from negsift.common.models.embedder import Embedder
 from negsift.common.out_of_memory import lacks_memory
-from negsift.common.types import Candidates, Embedded, EmbeddingSpec, InstanceFeatures, Round, Snapshot
+from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Round, Snapshot
 from negsift.service.kmeanspp.queries import PointQuery
 from negsift.service.points.bag_points import BagPoints, PointsSpec
 from negsift.service.points.grid import Grid

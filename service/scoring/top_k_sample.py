@@ -1,6 +1,6 @@
 """What a shard sends of its best k bags: the first ones and marks of the rest, or all above a floor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class TopKRequest:
     def of(self, best: Candidates) -> TopKSample:
         """The rows of `best` asked for; the counts stay those of all."""
         ranks = self._ranks(len(best.index)) if self.floor is None else np.flatnonzero(reaches(best, self.floor))
-        rows = Candidates(best.index[ranks], best.score[ranks], best.seen, best.dropped)
+        rows = replace(best, index=best.index[ranks], score=best.score[ranks])
         return TopKSample(rows, np.diff(ranks, prepend=-1))
 
     def _ranks(self, count: int) -> Index:

@@ -1,21 +1,26 @@
 """One round: learn from the positives, have every shard score, merge, pick. Keeps nothing between rounds."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
 from negsift.common.account import Account
 from negsift.common.arrays import Index
 from negsift.common.errors import BadInput
+from negsift.common.guards import Guards
+from negsift.common.instance_features import InstanceFeatures
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.stage_timer import StageTimer
-from negsift.common.types import Candidates, InstanceFeatures, Need, Round, Selection
+from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Need, Round, Selection
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.requests import EncodeInstances, Fleet
+from negsift.service.selection.guards import too_few_left
 from negsift.service.selection.pool_view import FleetView
 from negsift.service.selection.task import Task, lacking_scores
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.contract import check_picks
+from negsift.service.strategies.uncertainty import log_odds
 from negsift.service.top_k import top_k
 
 log = logging.getLogger(__name__)
@@ -38,10 +43,12 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
     view = FleetView(fleet, round, limits, timer)
     with timer.stage("prepare"):
         prepared = _prepare(strategy, round, view)
+        share = task.guards_at(round.epoch).positives
+        round = round if share is None else replace(round, limit=_limit(view, share, round))
     with timer.stage("merge"):
         picked = strategy.pick(view, prepared, round)
     check_picks(strategy, picked.candidates, round)
-    _require_enough(picked.candidates, round)
+    _require_enough(picked.candidates, round, share)
     if fleet.recovery.any:
         log.warning("epoch %d: recovered on the way, the picks are the same: %s", round.epoch, fleet.recovery)
     chosen = picked.candidates
@@ -49,6 +56,7 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
         scored=chosen.seen if strategy.need else 0, dropped=chosen.dropped, filled=picked.filled,
         traffic=picked.traffic, left_out=picked.left_out, seconds=timer.seconds, pool_version=round.pool.version,
         recovery=fleet.recovery, considered=chosen.seen,
+        guarded={} if share is None else {"positives": chosen.guarded},
     )  # fmt: skip
     weight = np.ones(len(chosen.index)) if picked.weight is None else picked.weight
     return Selection(chosen.index, chosen.score, weight, fleet.version, account=account)
@@ -58,6 +66,19 @@ def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:
     if not strategy.learns_from_positives:
         return {}
     spec = strategy.embedding_spec(round)
+    positives = _positives(view, spec)
+    if not strategy.learns_from_negatives:
+        return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
+    return strategy.prepare(positives, view.embed_pool(spec, _in_use(round)))
+
+
+def _limit(view: FleetView, share: float, round: Round) -> float:
+    """The log-odds that a `share` of the positive bags does not exceed."""
+    positives = _positives(view, EmbeddingSpec(Need.LOGITS, target=round.target))
+    return float(np.quantile(log_odds(positives.logits, round.target), share, method="inverted_cdf"))
+
+
+def _positives(view: FleetView, spec: EmbeddingSpec) -> Embedded:
     positives = view.embed_positives(spec)
     not_finite = int((~positives.finite).sum())
     if not_finite:
@@ -65,9 +86,7 @@ def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:
             f"{not_finite} of {len(positives.index)} positive bags not finite", "finite logits and features",
             "look for NaN in the positives",
         )  # fmt: skip
-    if not strategy.learns_from_negatives:
-        return strategy.prepare(positives, positives.take(np.zeros(0, dtype=np.int64)))
-    return strategy.prepare(positives, view.embed_pool(spec, _in_use(round)))
+    return positives
 
 
 def _in_use(round: Round) -> Index:
@@ -79,8 +98,12 @@ def _in_use(round: Round) -> Index:
     return positions[top_k(positions, keys, max(round.k, 1))]
 
 
-def _require_enough(candidates: Candidates, round: Round) -> None:
+def _require_enough(candidates: Candidates, round: Round, share: float | None) -> None:
     if candidates.dropped:
         log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
-    if len(candidates.index) != round.k and not round.all_scores:
-        raise lacking_scores(len(candidates.index), candidates.seen, round.k)
+    count = len(candidates.index)
+    if round.all_scores or round.k <= count <= round.most:
+        return
+    if share is not None and count + candidates.guarded >= round.k:
+        raise too_few_left(Guards(positives=share), count, candidates.seen, round.k)
+    raise lacking_scores(count, candidates.seen, round.k)

@@ -36,7 +36,7 @@ def distributed_top_k(fleet: Fleet, strategy: Strategy, prepared: Prepared, roun
     if any(sample.may_lack(floor) for sample in samples):
         missing = fleet.ask(TopK(strategy, prepared, round, replace(first, floor=floor)))
         whole = merge([best, *(_without(sample.rows, best.index) for sample in missing)], round.most)
-        best = replace(whole, seen=best.seen, dropped=best.dropped)
+        best = replace(best, index=whole.index, score=whole.score)
         rows, rounds = rows + _row_count(missing), 2
     return Picked(best, traffic=Traffic(rounds, 0, rows, ROW_BYTES * rows))
 
@@ -61,7 +61,7 @@ def _floor(samples: Sequence[TopKSample], k: int) -> Floor:
 def _without(rows: Candidates, known: Index) -> Candidates:
     """The rows whose index is not among `known`."""
     new = ~np.isin(rows.index, known)
-    return Candidates(rows.index[new], rows.score[new], rows.seen, rows.dropped)
+    return replace(rows, index=rows.index[new], score=rows.score[new])
 
 
 def _row_count(samples: Sequence[TopKSample]) -> int:

@@ -88,12 +88,14 @@ class LogitMemory:
         check_picks(strategy, picked.candidates, round)
         index, score = picked.candidates.index, picked.candidates.score
         weight = np.ones(len(index)) if picked.weight is None else picked.weight
-        age = np.maximum(version - self.version.astype(np.int64), 0)
-        known = self.version >= 0
-        chosen = float(age[index][known[index]].mean()) if known[index].any() else 0.0
-        ages = Ages(int(age[known].max()), chosen)
-        account = Account(considered=len(self.version), ages=ages, pool_version=round.pool.version)
+        account = Account(considered=len(self.version), pool_version=round.pool.version)
         return Selection(index, score, weight, version, account=account)
+
+    def ages(self, chosen: Index, version: int) -> Ages:
+        """The ages of all that is remembered, and of what is of the `chosen` bags, at weights of `version`."""
+        ages, known = np.maximum(version - self.version.astype(np.int64), 0), self.version >= 0
+        mean = float(ages[chosen][known[chosen]].mean()) if known[chosen].any() else 0.0
+        return Ages(int(ages[known].max(initial=0)), mean)
 
 
 @dataclass(frozen=True)

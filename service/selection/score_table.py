@@ -64,15 +64,19 @@ class ScoreTable:
         new.score[index[~late]], new.version[index[~late]] = score[~late], version
         return new
 
-    def best(self, k: int, version: int) -> tuple[Index, Floats, Ages]:
-        """The k best bags, best first, their scores and ages at weights of `version`; raises BadInput for fewer."""
+    def best(self, k: int, ranks: int = 0) -> tuple[Index, Floats]:
+        """The k best bags or up to `ranks` of them, best first, and their scores; raises BadInput for fewer than k."""
         scored = np.flatnonzero(np.isfinite(self.score))
         if len(scored) < k:
             raise lacking_scores(len(scored), len(self.score), k)
-        rows = scored[top_k(scored, self.score[scored], k)]
+        rows = scored[top_k(scored, self.score[scored], max(k, ranks))]
+        return rows, self.score[rows]
+
+    def ages(self, chosen: Index, version: int) -> Ages:
+        """The ages of all scores, and of those of the `chosen` bags, at weights of `version`."""
         ages = np.maximum(version - self.version.astype(np.int64), 0)
-        mean = float(ages[rows].mean()) if k else 0.0
-        return rows, self.score[rows], Ages(int(ages[scored].max(initial=0)), mean)
+        mean = float(ages[chosen].mean()) if len(chosen) else 0.0
+        return Ages(int(ages[np.isfinite(self.score)].max(initial=0)), mean)
 
     @property
     def considered(self) -> int:

@@ -1,16 +1,18 @@
 """What one run wants of its rounds, and the round that follows for an epoch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
 from negsift.common.errors import BadInput
+from negsift.common.guards import Guards
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Need, PoolVersion, Round
 from negsift.service.strategies.base import Strategy
 from negsift.service.strategies.full import Full
+from negsift.service.strategies.ht_gumbel import HtGumbel
 from negsift.service.strategies.random import Random
 
 
@@ -35,6 +37,7 @@ class Task:
             raise BadInput(f"target={self.target}", "a column of the logits, from 0", "correct target=")
         if self.policy.score == "memory":
             require_logits_only(self.strategy)
+        require_guardable(self.strategy, self.policy)
         candidates, rescore = self.policy.candidates, self.policy.rescore
         k = self.k if isinstance(self.k, (int, np.integer)) else 0
         if not self.strategy.need:
@@ -55,6 +58,11 @@ class Task:
         """The strategy, or Random in the first `random_rounds` epochs of a strategy that scores."""
         early = epoch < self.policy.random_rounds and self.strategy.need > Need.NOTHING
         return Random() if early else self.strategy
+
+    def guards_at(self, epoch: int) -> Guards:
+        """The guards in force: in rounds at random those that need no scores."""
+        guards = self.policy.guard
+        return guards if self.strategy_at(epoch).need else guards.of_choices
 
     def size(self, pool: int) -> int:
         """The number of negatives to choose from `pool` bags; raises BadInput if there aren't as many."""
@@ -81,11 +89,34 @@ class Task:
         return Round(epoch, self.seed, self.size(pool.bags), pool, self.target, previous, subset, all_scores, turn)
 
 
-def require_positives(strategy: Strategy, positives: int | None) -> None:
-    """Raise BadInput if the strategy learns from positives and there are none; None stands for an unknown number."""
-    if strategy.learns_from_positives and positives == 0:
-        name = type(strategy).__name__
+def require_positives(task: Task, positives: int | None) -> None:
+    """Raise BadInput if the task learns from positives and there are none; None stands for an unknown number."""
+    guarded = task.policy.guard.positives is not None
+    if (task.strategy.learns_from_positives or guarded) and positives == 0:
+        name = "guard.positives" if guarded else type(task.strategy).__name__
         raise BadInput(f"no positives for {name}", "the positive bags, from which it learns", "give positives=")
+
+
+def require_guardable(strategy: Strategy, policy: RoundPolicy) -> None:
+    """Raise BadInput for guards that do not fit the strategy, or the policy's other options."""
+    guards, name = policy.guard, type(strategy).__name__
+    by_rank = type(strategy).pick is Strategy.pick
+    if guards.active and isinstance(strategy, Full):
+        raise BadInput(f"{guards} with {name}, which chooses all bags", "another strategy", "leave the guard out")
+    scored = replace(guards, rest=0, per_source=None)
+    if scored.active and not strategy.need:
+        raise BadInput(f"{scored} with {name}, which scores nothing", "rest or per_source", "leave the guard out")
+    if guards.of_ranks.active and not by_rank:
+        found = f"{guards.of_ranks} with {name}, which draws or looks at all bags at once"
+        raise BadInput(found, "a strategy that ranks bags, say entropy", "leave the guard out")
+    if guards.positives is None:
+        return
+    found = f"guard.positives={guards.positives:g}"
+    if not by_rank and not isinstance(strategy, HtGumbel):
+        raise BadInput(f"{found} with {name}", "ht_gumbel, or a strategy that ranks bags", "leave the guard out")
+    if policy.score == "memory" or policy.rescore:
+        other = "score=memory" if policy.score == "memory" else f"rescore={policy.rescore}"
+        raise BadInput(f"{found} with {other}, whose scores are older", "fresh scores", "leave one out")
 
 
 def require_logits_only(strategy: Strategy) -> None:

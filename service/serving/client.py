@@ -7,6 +7,7 @@ from ray import ObjectRef
 
 from negsift.common.data.table.bags import open_pool
 from negsift.common.errors import StillRunning
+from negsift.common.guards import Guards
 from negsift.common.models.embedder import Embedder, logit_columns
 from negsift.common.types import Round, Snapshot
 from negsift.service.cluster.errors import get, put
@@ -46,7 +47,7 @@ class AttachedService(Service):
         request = {
             "protocol": PROTOCOL, "task": self._name_of(task), "epoch": round.epoch, "version": snapshot.version,
             "pool_version": round.pool.version, "previous": round.previous,
-            "part": round.subset.bags if round.all_scores and round.subset else None,
+            "part": round.subset.bags if round.all_scores and round.subset else None, "ranks": round.ranks or None,
         }  # fmt: skip
         weights = put(dict(snapshot.weights), "the weights")
         call = self._actor.select.options(name="service.select")
@@ -75,10 +76,13 @@ class AttachedService(Service):
             if known is task:
                 return name
         number, self._count = self._count, self._count + 1
+        # The service keeps nothing between rounds: what goes by earlier rounds, or by ranks, is done here.
+        guard = Guards(positives=task.policy.guard.positives)
+        policy = replace(task.policy, rescore=None, score="fresh", guard=guard)
         request = {
             "protocol": PROTOCOL, "task": f"{self._task}-{number}" if self._task and number else self._task,
             "model": self._model, "strategy": carry_strategy(task.strategy), "target": self._label, "k": task.k,
-            "seed": task.seed, "column": task.target, **asdict(replace(task.policy, rescore=None, score="fresh")),
+            "seed": task.seed, "column": task.target, **asdict(policy),
         }  # fmt: skip
         name = str(self._call(self._actor.register.remote(request))["task"])
         self._registered.append((task, name))

@@ -15,6 +15,8 @@ from negsift.common.account import Account, Ages, RecoveryCounts, Traffic
 from negsift.common.arrays import Index
 from negsift.common.config import check_knobs, knob
 from negsift.common.errors import BadData, BadInput, BadModel, BadWeights, NegsiftError, ServiceError, UnknownName
+from negsift.common.guards import Guards
+from negsift.common.overrides import updated
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 
@@ -47,6 +49,7 @@ class RoundSpec:
     version: int | None = knob(None, "after how many epochs the weights were taken; none: the epoch")
     pool_version: int | None = knob(None, "version of the pool; none: the task's", least=1)
     part: int | None = knob(None, "give every score of so many bags, others each time; not the best k", least=1)
+    ranks: int | None = knob(None, "give so many of the best bags; not the best k", least=1)
     previous: Index | None = None
     """The last selection's positions, for strategies that learn from them."""
 
@@ -66,6 +69,8 @@ def parse(kind: type[T], request: object) -> T:
     for key in values:
         if key not in known:
             raise UnknownName("key of a request", str(key), known)
+    if isinstance(values.get("guard"), Mapping):
+        values["guard"] = updated(Guards(), values["guard"], "guard.")
     spec = kind(**values)
     for name, hint in typing.get_type_hints(kind).items():
         if getattr(spec, name) is None and type(None) not in typing.get_args(hint):

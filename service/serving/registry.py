@@ -95,6 +95,7 @@ class TaskRegistry:
         if request.part is not None:  # all scores of a part of the pool are wanted, not the best k
             task = replace(task, policy=replace(task.policy, candidates=None, rescore=request.part))
         round = task.round(request.epoch, bags, request.previous, scores_kept=True)
+        round = replace(round, ranks=min(request.ranks or 0, len(pool)))
         entry.version = version
         return TaskRound(name, entry, round, version)
 
@@ -136,9 +137,12 @@ class TaskRegistry:
             raise BadInput(f"a task with rescore={spec.rescore}", "select(part=…), which gives scores", "leave it out")
         if spec.score != "fresh":
             raise BadInput(f"a task with score={spec.score}", "fresh: a client remembers for itself", "leave it out")
+        if spec.guard.of_ranks.active:
+            found = f"a task with {spec.guard.of_ranks}"
+            raise BadInput(found, "select(ranks=…), among which a client chooses", "leave it out")
         strategy, pool = make_task_strategy(spec.strategy), self._specs.pool(spec.target, spec.pool_version)
-        require_positives(strategy, len(self._specs.positives(spec.target, spec.pool_version)))
         task = Task(strategy, spec.k, spec.seed, spec.column, spec.policy)
+        require_positives(task, len(self._specs.positives(spec.target, spec.pool_version)))
         task.size(len(pool))
         model = make_embedder(spec.model, pool.manifest.payload)  # so that one that can't be made is an error now
         require_column(spec.column, logit_columns(model))

@@ -5,11 +5,15 @@ import numpy as np
 from negsift.common.errors import BadInput
 from negsift.common.types import Candidates, Embedded, Round
 from negsift.service.strategies.base import Prepared, Strategy
+from negsift.service.strategies.uncertainty import log_odds
 from negsift.service.top_k import top_k
 
 
 def candidates(strategy: Strategy, embedded: Embedded, prepared: Prepared, round: Round) -> Candidates:
-    """The best `round.most` of the bags with finite scores; raises BadInput unless `score` gives float64 (n,)."""
+    """The best `round.most` of the bags with finite scores and log-odds up to `round.limit`.
+
+    Raises BadInput unless `score` gives float64 (n,).
+    """
     with np.errstate(invalid="ignore", over="ignore"):  # scores that are not finite are counted below
         score = strategy.score(embedded, prepared, round)
     found = f"{score.dtype}{score.shape}" if isinstance(score, np.ndarray) else f"of type {type(score).__name__}"
@@ -19,8 +23,12 @@ def candidates(strategy: Strategy, embedded: Embedded, prepared: Prepared, round
             "correct its score method",
         )  # fmt: skip
     finite = np.flatnonzero(np.isfinite(score))
-    rows = finite[top_k(embedded.index[finite], score[finite], round.most)]
-    return Candidates(embedded.index[rows], score[rows], len(score), len(score) - len(finite))
+    within = finite
+    if round.limit is not None:
+        within = finite[~(log_odds(embedded.logits[finite], round.target) > round.limit)]  # NaN is not above it
+    rows = within[top_k(embedded.index[within], score[within], round.most)]
+    dropped, guarded = len(score) - len(finite), len(finite) - len(within)
+    return Candidates(embedded.index[rows], score[rows], len(score), dropped, guarded)
 
 
 def check_picks(strategy: Strategy, picks: Candidates, round: Round) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.rng import stream_key, uniform_keys
-from negsift.common.types import Candidates, Embedded, Picked, Round
+from negsift.common.types import Embedded, Picked, Round
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.uncertainty import log_probs
 
@@ -41,7 +41,7 @@ class HtGumbel(Strategy):
         index, score = best.index[: round.k], best.score[: round.k]
         weight = 1 / inclusion(_exponentials(round, index) / -score, -best.score[round.k])
         mean = weight.mean() if round.k else 1.0
-        return replace(picked, candidates=Candidates(index, score, best.seen, best.dropped), weight=weight / mean)
+        return replace(picked, candidates=replace(best, index=index, score=score), weight=weight / mean)
 
 
 def _probability(log_probs: Floats, target: int) -> Floats:

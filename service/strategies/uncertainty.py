@@ -24,3 +24,10 @@ def log_probs(logits: Array) -> Floats:
     from scipy.special import log_softmax  # imported here: `negsift list` imports all strategies, not scipy
 
     return np.asarray(log_softmax(logits.astype(np.float64), axis=1), dtype=np.float64)
+
+
+def log_odds(logits: Array, target: int) -> Floats:
+    """The log-odds of class `target` by logits (n, K), (n,)."""
+    logs = logits.astype(np.float64)
+    others = np.delete(logs, target, axis=1)
+    return np.asarray(logs[:, target] - np.logaddexp.reduce(others, axis=1), dtype=np.float64)

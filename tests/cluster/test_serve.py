@@ -17,6 +17,7 @@ from torch import distributed
 from negsift.common.arrays import Floats
 from negsift.common.data.table.bags import open_pool
 from negsift.common.errors import BadInput, BadWeights
+from negsift.common.guards import Guards
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.named import named_model
 from negsift.common.round_policy import RoundPolicy
@@ -95,12 +96,14 @@ def test_an_attached_sampler_selects_as_a_separate_one(birds: str, pool: Path) -
             assert_same(here.select(model.state_dict(), epoch), there.select(model.state_dict(), epoch))
         for name, policy in (
             ("badge", RoundPolicy(candidates=40)), ("badge", RoundPolicy()), ("entropy", RoundPolicy(rescore=24)),
+            ("entropy", RoundPolicy(guard=Guards(skip=0.1, window=2, positives=0.9, rest=1))),
         ):  # fmt: skip
             one, other = (each.sibling(name, k=9, seed=1, policy=policy) for each in (here, there))
             for epoch in (2, 3):
                 own, theirs = (each.select(model.state_dict(), epoch) for each in (one, other))
                 assert_same(own, theirs)
                 assert (own.account.considered, own.account.ages) == (theirs.account.considered, theirs.account.ages)
+                assert own.account.guarded == theirs.account.guarded
         assert "scorer-1" in birds
         assert {tasks()[name] for name in tasks().keys() - before} == {"KlProb", "Badge", "Entropy"}
     assert eventually(lambda: tasks().keys() <= before)

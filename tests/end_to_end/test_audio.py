@@ -14,6 +14,7 @@ import pytest
 from negsift.common.overrides import override, to_dict
 from negsift.deploy.main import main
 from negsift.deploy.recipes import recipe
+from negsift.trainer.report.suspects import LISTED
 from tests.unit.clips import write_folder, write_parquet
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,10 @@ def test_a_run_writes_summary_selections_and_report_with_players(undisturbed: Pa
     summary = json.loads((undisturbed / "summary.json").read_text())
     assert (summary["recipe"], summary["epochs_run"], summary["dropped_instances"]) == ("audio-scenes", 4, [])
     assert len(picks(undisturbed)) == 4
-    assert (undisturbed / "report.html").read_text().count("<audio controls") == len(picks(undisturbed)[-1])
+    chosen, _, suspects = (undisturbed / "report.html").read_text().partition("Suspected false negatives")
+    assert chosen.count("<audio controls") == len(picks(undisturbed)[-1])
+    rows = (undisturbed / "suspects.csv").read_text().splitlines()[1:]
+    assert suspects.count("<audio controls") == min(len(rows), LISTED)
 
 
 def test_clips_as_parquet_give_the_same_selections_and_metrics(undisturbed: Path, tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ POLICIES = {
     "gradient_embedding, rescore, stale": (
         "strategy.name=gradient_embedding sampling.rescore=64 sampling.staleness=2 sampling.random_rounds=0"
     ),
+    "margin, guards, stale": (
+        "strategy.name=margin sampling.guard.skip=0.02 sampling.guard.window=2 sampling.guard.rest=2 sampling.staleness=2"
+    ),
+    "ht_gumbel, positives": "strategy.name=ht_gumbel sampling.guard.positives=0.9",
     "cluster_margin, bfloat16": "strategy.name=cluster_margin strategy.keep=3 fleet.scoring.precision=bfloat16",
 }
 
@@ -285,11 +289,12 @@ BOTH_SIDES = (
 
 
 CHOSEN = "sampling.positives=20 sampling.positives_by=ht_gumbel training.prior=balanced sampling.random_rounds=0"
+GUARDS = "sampling.guard.rest=2 sampling.guard.positives=0.9 sampling.staleness=1 sampling.random_rounds=0"
 MEMORY = "strategy.name=ht_gumbel sampling.score=memory training.optimiser=muon model.pooling=attention"
 
 
 @pytest.mark.parametrize(
-    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, CHOSEN, MEMORY]
+    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, CHOSEN, GUARDS, MEMORY]
 )
 def test_a_run_that_was_stopped_and_resumed_has_the_same_files(settings: str, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -101,6 +101,17 @@ def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
     assert parse(text).open == []
 
 
+def test_suspects_of_hostile_names_are_escaped(tmp_path: Path) -> None:
+    evil, run = "<script>alert('x')</script>,\n=1+1", make_run(tmp_path)
+    for path in (run / "selections").iterdir():
+        table = {"index": [3], "bag_id": [evil], "score": [0.5], "margin": [1.0]}
+        pq.write_table(pa.table(table), path)
+    text = text_of(tmp_path)
+    assert "1 bag of the pool looked like a positive" in text
+    assert "<script" not in text
+    assert parse(text).open == []
+
+
 def test_single_run_has_a_report_of_its_own(lone: str) -> None:
     assert "badge has a test AP of 0.800 (one run" in lone
     assert "What was selected" in lone

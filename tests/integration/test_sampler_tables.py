@@ -1,10 +1,12 @@
 """A sampler given a table's path: the selections of the same bags in memory, versions, and errors."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from negsift.common.data.table.bags import open_pool, open_positives
 from negsift.common.data.table.memory_use import streaming_bytes
 from negsift.common.errors import BadData, BadInput
+from negsift.common.guards import Guards
 from negsift.common.types import Selection
 from negsift.service import NegativeSampler
 from negsift.service.config import FleetConfig
@@ -192,3 +195,31 @@ def test_bags_of_a_dataset_have_no_version(path: Path) -> None:
 def test_impossible_requests_are_reported_at_once(path: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         sampler(**({"pool": path} | given))
+
+
+def test_quotas_go_by_the_groups_of_a_table_and_of_its_new_versions(tmp_path: Path) -> None:
+    groups = [None if bag % 7 == 0 else f"patient {bag % 4}" for bag in range(COUNT)]
+    write(tmp_path, as_table(BAGS, LABELS, group_id=pa.array(groups, pa.string())))
+    of_pool = [groups[bag] for bag in range(COUNT) if "bird" not in LABELS[bag]]
+    weights = vector_model().state_dict()
+    with sampler(tmp_path, guard=Guards(per_source=2), shards=3) as one:
+        ranked = select(POOL, vector_model(), "entropy", len(POOL)).index
+        taken, expected = Counter[str | None](), []
+        for bag in ranked:
+            taken[of_pool[bag]] += 1
+            if of_pool[bag] is None or taken[of_pool[bag]] <= 2:
+                expected.append(int(bag))
+        chosen = one.select(weights, 0)
+        assert chosen.index.tolist() == expected[:K]
+        passed = list(ranked).index(expected[K - 1]) + 1 - K
+        assert chosen.account.guarded == {"per_source": passed}
+        more = pa.array(["another"] * 60, pa.string())
+        write(tmp_path, as_table(random_bags(60, seed=6), [[]] * 60, first=1000, group_id=more), append=True)
+        one.refresh()
+        newer = one.select(weights, 1)
+        assert sum(bag >= len(POOL) for bag in newer.index) <= 2
+
+
+def test_a_table_without_groups_has_no_quotas(path: Path) -> None:
+    with pytest.raises(BadInput, match="guard.per_source with a pool none of whose bags has a source; .*group_column"):
+        sampler(path, guard=Guards(per_source=2))

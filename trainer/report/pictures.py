@@ -55,22 +55,25 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class BagPictures:
-    """The pictures of a comparison, or the `reason` why there are none."""
+    """The pictures of a comparison, and of the `suspects` among its bags, or the `reason` why there are none."""
 
     rows: tuple[PictureRow, ...] = ()
+    suspects: tuple[BagPicture, ...] = ()
     reason: str = ""
 
 
-def show_bags(comparison: Comparison, lookup: BagLookup | None) -> BagPictures:
-    """The first and the last ranked bags of the last selection, of one run for each group."""
+def show_bags(comparison: Comparison, lookup: BagLookup | None, suspects: ChosenBags | None = None) -> BagPictures:
+    """The first and the last ranked bags of the last selection, of one run for each group, and the suspects."""
     if lookup is None:
         return BagPictures(reason="No pictures: the report was written without access to the data.")
     try:
         pool = lookup(comparison.groups[0].shown).pool
         rows = [row for group in comparison.groups for row in _rows(group, pool)]
+        name = comparison.groups[0].shown.name
+        suspected = () if suspects is None else _pictures(suspects, pool, range(len(suspects.index)), name)
     except (BadInput, OSError) as error:
         return BagPictures(reason=f"No pictures: {error}.")
-    return BagPictures(tuple(rows), "" if rows else "No pictures: no selection was made yet.")
+    return BagPictures(tuple(rows), suspected, "" if rows else "No pictures: no selection was made yet.")
 
 
 def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
@@ -79,7 +82,7 @@ def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
     if not epochs:
         return []
     chosen = read_selection(group.shown, epochs[-1])
-    bags = _pictures(chosen, pool, group.shown)
+    bags = _pictures(chosen, pool, _ends(len(chosen.index)), group.shown.name)
     origin = f"epoch {chosen.epoch} of {group.shown.name}"
     if not scored:
         unscored = tuple(replace(bag, score="") for bag in bags[:SHOWN])
@@ -88,14 +91,17 @@ def _rows(group: RunGroup, pool: LabelledBags) -> list[PictureRow]:
     return [PictureRow(group.label, caption, part) for caption, part in parts if part]
 
 
-def _pictures(chosen: ChosenBags, pool: LabelledBags, run: ReportedRun) -> tuple[BagPicture, ...]:
-    """The first and the last SHOWN bags. Raises BadData if the data has other bags than those that were picked."""
-    count = len(chosen.index)
-    ranks = [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
+def _ends(count: int) -> Sequence[int]:
+    """The first and the last SHOWN of so many ranks."""
+    return [*range(min(SHOWN, count)), *range(max(SHOWN, count - SHOWN), count)]
+
+
+def _pictures(chosen: ChosenBags, pool: LabelledBags, ranks: Sequence[int], run: str) -> tuple[BagPicture, ...]:
+    """The bags at some ranks. Raises BadData if the data has other bags than those that the `run` picked."""
     inside = chosen.index.max(initial=-1) < len(pool)
-    if not inside or pool.bag_id(chosen.index[ranks]) != [chosen.bag_id[rank] for rank in ranks]:
+    if not inside or pool.bag_id(chosen.index[list(ranks)]) != [chosen.bag_id[rank] for rank in ranks]:
         remedy = "set data.root to the data that the run was trained on"
-        raise BadData(f"other bags in the data than those that {run.name} picked", "the run's bags", remedy)
+        raise BadData(f"other bags in the data than those that {run} picked", "the run's bags", remedy)
     return tuple(_picture(chosen, pool, rank) for rank in ranks)
 
 

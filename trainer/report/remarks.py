@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from negsift.trainer.report.scoring_summary import scoring_summary
+from negsift.trainer.report.scoring_summary import guards_summary, scoring_summary
 from negsift.trainer.report.table import state
 from negsift.trainer.results.design import BASELINE, FULL, differing
 from negsift.trainer.results.estimate import Estimate
@@ -46,6 +46,7 @@ def facts(runs: Sequence[ReportedRun]) -> tuple[tuple[str, str], ...]:
         ("bags", _bags(runs)),
         ("strategies", _values(runs, "strategy.name")),
         ("scoring", scoring_summary(runs)),
+        ("guards", guards_summary(runs)),
         ("seeds", _few(seeds)),
         ("last written", _written(runs)),
         ("versions", _merged([summary.versions for summary in summaries])),
@@ -147,7 +148,9 @@ def _bags(runs: Sequence[ReportedRun]) -> str:
     if len(counts) != 1 or any(math.isnan(number) for number in next(iter(counts))):
         return ""
     positive, pool, k = next(iter(counts))
-    return f"{positive:,.0f} positive, {k:,.0f} negative of a pool of {pool:,.0f} per epoch"
+    sentence = f"{positive:,.0f} positive, {k:,.0f} negative of a pool of {pool:,.0f} per epoch"
+    descendants = max(run.result("bags.descendants") for run in runs if run.summary)
+    return f"{sentence}; {descendants:,.0f} of the target's descendants left out" if descendants > 0 else sentence
 
 
 def _written(runs: Sequence[ReportedRun]) -> str:

@@ -1,9 +1,11 @@
-"""Describes how runs scored the pool: only parts of it, or at lower cost."""
+"""Describes how runs scored the pool, only parts of it or at lower cost, and what guards left out."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 
+from negsift.common.guards import Guards
 from negsift.trainer.results.estimate import estimate
 from negsift.trainer.results.runs import ReportedRun
 
@@ -14,6 +16,17 @@ def scoring_summary(runs: Sequence[ReportedRun]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return "; ".join(f"{text} ({counts[text]} of {len(runs)} runs)" for text in sorted(counts) if text)
+
+
+def guards_summary(runs: Sequence[ReportedRun]) -> str:
+    """What each guard left out in a round on average, over the runs that have it; "" without guards."""
+    texts = []
+    for name in (guard.name for guard in fields(Guards)):
+        rounds = [epoch.values[f"guarded.{name}"] for run in runs for epoch in run.epochs]
+        mean = estimate(count for count in rounds if not math.isnan(count))
+        if mean.count:
+            texts.append(f"{name.replace('_', ' ')} {mean.mean:,.1f}")
+    return f"left out in a round: {', '.join(texts)}" if texts else ""
 
 
 def _part(run: ReportedRun) -> str:

@@ -15,7 +15,10 @@ from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 from negsift.trainer.results.runs import ReportedRun
 
-_FORMS = {"index": pyarrow.types.is_integer, "score": pyarrow.types.is_floating, "bag_id": pyarrow.types.is_string}
+_FORMS = {
+    "index": pyarrow.types.is_integer, "score": pyarrow.types.is_floating, "bag_id": pyarrow.types.is_string,
+    "margin": pyarrow.types.is_floating,
+}  # fmt: skip
 """The columns that are read, and what their type must be."""
 
 
@@ -44,6 +47,28 @@ def picks_by_epoch(run: ReportedRun) -> Iterator[Index]:
         last = _read(path, ["index"])["index"].to_numpy() if os.path.lexists(path) else last
         if last is not None:
             yield last
+
+
+def margins(run: ReportedRun) -> Iterator[tuple[Index, Floats]]:
+    """The positions of each epoch's bags, and their margins in training; nothing of epochs that recorded none."""
+    for epoch in selected_epochs(run):
+        path = _file(run, epoch)
+        if "margin" in pyarrow.parquet.read_schema(regular(path)).names:
+            table = _read(path, ["index", "margin"])
+            yield table["index"].to_numpy().astype(np.int64), table["margin"].to_numpy().astype(np.float64)
+
+
+def bag_ids(run: ReportedRun, index: Index) -> dict[int, str]:
+    """The ids of bags that were chosen at least once, by position."""
+    names = dict[int, str]()
+    for epoch in selected_epochs(run) if len(index) else ():
+        table = _read(_file(run, epoch), ["index", "bag_id"])
+        chosen = table["index"].to_numpy()
+        for row in np.flatnonzero(np.isin(chosen, index)):
+            names[int(chosen[row])] = str(table["bag_id"][int(row)])
+        if len(names) == len(index):
+            break
+    return names
 
 
 def selected_epochs(run: ReportedRun) -> list[int]:

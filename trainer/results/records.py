@@ -69,7 +69,7 @@ class JsonRecord:
         for part in key.split("."):
             if value is not None and not isinstance(value, Mapping):
                 raise self.fault(f"{value!r} on the way to {key}", "an object")
-            value = value and value.get(part)
+            value = None if value is None else value.get(part)
         return value
 
 

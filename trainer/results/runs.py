@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negsift.common.errors import BadData
+from negsift.common.guards import Guards
 from negsift.common.regular_file import regular
 from negsift.trainer.results.records import read_lines, read_object
 
@@ -36,11 +37,12 @@ _EPOCH = (
         "considered",
     ),
     *("oldest", "overlap", "coverage"),
+    *(f"guarded.{guard.name}" for guard in fields(Guards)),
     *(f"seconds.{stage}" for stage in STAGES),
 )
 _SUMMARY = (
     *("epochs_run", "best_epoch", "val.ap", "val.roc_auc", "test.ap", "test.roc_auc", "last.ap", "last.roc_auc"),
-    *("bags.positive", "bags.pool", "bags.k", "bags.trained", "bags.scored"),
+    *("bags.positive", "bags.pool", "bags.descendants", "bags.k", "bags.trained", "bags.scored"),
     *("instances.bags", "instances.ap", "instances.roc_auc"),
 )
 

@@ -28,10 +28,10 @@ def split_clips(train: Clips, test: Clips, config: DataConfig) -> Split:
     form = _form(train, rest)
     sets = [_labelled(clips, target, name, form) for clips, name in ((train, "train"), (test, "test"))]
     training, val = sets[0].subset(rest), sets[0].subset(set_aside)
-    pool = training.only(0)
+    pool = negatives = training.only(0)
     if config.audio.exclude_descendants:
-        pool = pool.subset(np.flatnonzero(~_below(train, target)[pool.rows]))
-    split = Split(training.only(1), pool, val, sets[1])
+        pool = negatives.subset(np.flatnonzero(~_below(train, target)[negatives.rows]))
+    split = Split(training.only(1), pool, val, sets[1], descendants=len(negatives) - len(pool))
     _require_kinds(split, train.classes[target])
     return split
 

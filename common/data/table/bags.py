@@ -66,6 +66,10 @@ class TableBags:
         """The ids of the bags at `index`, in that order."""
         return self._column("bag_id", index)
 
+    def source_id(self, index: Index) -> list[str | None]:
+        """The `group_id` of the bags at `index`, in that order; None for a bag without one."""
+        return self._column("group_id", index)
+
     def coords(self, index: Index) -> list[NDArray[np.float32] | None]:
         """The places (x, y) of the instances of the bags at `index`, (n, 2) each; None for a bag without them."""
         some = self._column("coords", index)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negsift.common.account import RecoveryCounts
-from negsift.common.types import Candidates, Embedded, Gradient, InstanceFeatures, Selection
+from negsift.common.instance_features import InstanceFeatures
+from negsift.common.types import Candidates, Embedded, Gradient, Selection
 from tests.unit.toys import embedded
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from negsift.common.account import Account
 from negsift.common.types import Selection
 from negsift.trainer.config import TrainingConfig
 from negsift.trainer.loader import EpochBatches, EpochSet, epoch_order
-from negsift.trainer.progress import Progress
+from negsift.trainer.progress import Progress, epoch_line
 from tests.unit.toys import bag_set
 
 
@@ -28,6 +29,16 @@ def test_an_unwritable_selection_is_kept_without_a_warning() -> None:
     state = Progress(np.zeros(5, dtype=np.bool_), selection=Selection(*arrays, 0)).state_dict()
     assert state["selection"][0].tolist() == [0, 1, 2]
     assert Progress.from_state(state).selection is not None
+
+
+def test_a_guards_counts_are_those_of_the_epoch_that_it_was_asked_for() -> None:
+    arrays = np.arange(3), np.zeros(3), np.ones(3)
+    selection = Selection(*arrays, 0, account=Account(guarded={"rest": 4}))
+    progress, measured = Progress(np.zeros(5, dtype=np.bool_)), {"loss": 0.5, "val": {"ap": 0.5, "roc_auc": 0.5}}
+    measured |= {"seconds": {"total": 1.0, "select": 0.5, "train": 0.5}, "trained": 6}
+    lines = [progress.record(epoch, selection, epoch == 0, **measured) for epoch in range(2)]
+    assert [line["guarded"] for line in lines] == [{"rest": 4}, {}]
+    assert ["(4 left out by guards, " in epoch_line(line) for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(("size", "batches"), [(1, 7), (2, 4), (7, 1), (50, 1)])

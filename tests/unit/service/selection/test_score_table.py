@@ -22,9 +22,10 @@ def test_the_best_are_those_of_a_dictionary(rounds: list[dict[int, int]], k: int
     now, order = len(rounds), sorted(plain, key=lambda at: (-plain[at][0], at))[:k]
     if len(plain) < k:
         with pytest.raises(BadInput, match=rf"{len(plain)} bags with finite scores of {POOL}; expected {k} at least"):
-            kept.best(k, now)
+            kept.best(k)
         return
-    index, score, ages = kept.best(k, now)
+    index, score = kept.best(k)
+    ages = kept.ages(index, now)
     assert index.tolist() == order
     assert score.tolist() == [plain[at][0] for at in order]
     assert ages.oldest == max((now - version for _, version in plain.values()), default=0)
@@ -59,7 +60,7 @@ def test_scores_of_later_weights_stay() -> None:
     kept = kept.updated(np.array([1, 2]), np.array([9.0, 7.0]), 3)
     assert kept.score.tolist() == [5.0, 6.0, 7.0]
     assert kept.version.tolist() == [4, 4, 3]
-    assert kept.best(3, 3)[2].oldest == 0
+    assert kept.ages(np.arange(3), 3).oldest == 0
 
 
 def test_the_state_of_a_larger_pool_is_refused() -> None:

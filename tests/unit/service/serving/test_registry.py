@@ -9,6 +9,7 @@ import pytest
 from negsift.common.block_subset import BlockSubset
 from negsift.common.data.table.location import Location
 from negsift.common.errors import BadInput
+from negsift.common.guards import Guards
 from negsift.service.config import FleetConfig
 from negsift.service.serving.protocol import PROTOCOL, RoundSpec, TaskSpec, checked, error_of, parse
 from negsift.service.serving.registry import TaskRegistry
@@ -68,6 +69,17 @@ def test_a_task_may_score_candidates_or_the_whole_pool(tasks: TaskRegistry) -> N
         ask(tasks, task=badge, part=16)
     with pytest.raises(BadInput, match="5 negatives of candidates=4; expected 5 at least"):
         register(tasks, candidates=4)
+
+
+def test_guards_of_ranks_are_the_clients_who_asks_for_ranks(tasks: TaskRegistry) -> None:
+    name = register(tasks, guard={"positives": 0.5})["task"]
+    asked = ask(tasks, task=name, ranks=12)
+    assert (asked.round.ranks, asked.round.most, asked.round.k) == (12, 12, 5)
+    assert asked.entry.task.guards_at(1) == Guards(positives=0.5)
+    assert ask(tasks, task=name, ranks=99).round.most == 40
+    assert ask(tasks, task=name).round.most == 5
+    with pytest.raises(BadInput, match=r"a task with guard.rest=2; expected select\(ranks=…\)"):
+        register(tasks, guard={"rest": 2})
 
 
 def test_a_column_that_the_model_lacks_is_refused(tasks: TaskRegistry) -> None:
@@ -141,6 +153,9 @@ def test_a_grown_table_is_taken_in_when_asked_for(tasks: TaskRegistry, tmp_path:
         ({"pool_version": 9}, "no version 9"),
         ({"task": "a#b"}, "a name without #"),
         ({"model": None}, "a request without 'model'"),
+        ({"guard": {"positive": 0.5}}, "did you mean 'positives'"),
+        ({"guard": {"positives": "half"}}, "guard.positives='half'"),
+        ({"guard": 0.5}, "guard=0.5; expected a Guards"),
     ],
 )
 def test_an_unusable_task_is_one_clear_line(tasks: TaskRegistry, changes: dict[str, Any], message: str) -> None:

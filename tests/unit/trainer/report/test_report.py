@@ -25,6 +25,8 @@ from negsift.trainer.results.runs import read_runs
 from tests.unit.trainer.report.report_runs import (
     POOL,
     TEST_AP,
+    K,
+    change,
     choose,
     epoch_line,
     lookup,
@@ -202,6 +204,17 @@ def test_cheaper_scoring_is_reported(tmp_path: Path, config: dict[str, Any], lin
     make_run(tmp_path / "b", seed=1)
     both = dict(facts(read_runs(tmp_path))).get("scoring", "")
     assert both == (f"{text} (1 of 2 runs)" if text else "")
+
+
+def test_what_guards_left_out_is_averaged_over_their_rounds(tmp_path: Path) -> None:
+    guarded = [{}, {"rest": 4, "per_source": 0}, {"rest": 5, "per_source": 1}]
+    lines = [epoch_line(epoch, 0.5) | {"guarded": counts} for epoch, counts in enumerate(guarded)]
+    path = make_run(tmp_path / "a")
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    make_run(tmp_path / "b", seed=1)
+    assert dict(facts(read_runs(tmp_path)))["guards"] == "left out in a round: rest 4.5, per source 0.5"
+    change(path / "summary.json", bags={"positive": K, "pool": POOL, "k": K, "descendants": 1234})
+    assert dict(facts(read_runs(tmp_path)))["bags"].endswith("per epoch; 1,234 of the target's descendants left out")
 
 
 def other_bags(run: ReportedRun) -> Split:

@@ -113,10 +113,13 @@ def test_descendants_of_the_target_can_be_kept_out_of_the_pool(tmp_path: Path) -
     (root / "ontology.json").write_text(
         json.dumps([{"id": HIGH, "child_ids": [NOISE]}, {"id": NOISE, "child_ids": []}])
     )
-    plain, without = (clip_sets(load_split(data(root, HIGH, audio))) for audio in (SMALL, config))
+    splits = [load_split(data(root, HIGH, audio)) for audio in (SMALL, config)]
+    plain, without = (clip_sets(split) for split in splits)
     noisy = {clip_id(n) for n in range(40) if NOISE in tags_of(n)}
     assert set(ids(without[1])) == set(ids(plain[1])) - noisy
     assert set(ids(plain[1])) & noisy
+    assert [split.descendants for split in splits] == [0, len(set(ids(plain[1])) & noisy)]
+    assert [f"({splits[1].descendants} of its descendants left out)" in split.line for split in splits] == [False, True]
     assert [ids(bags) for bags in (without[0], without[2])] == [ids(bags) for bags in (plain[0], plain[2])]
 
 
