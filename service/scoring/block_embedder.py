@@ -69,12 +69,8 @@ class BlockEmbedder:
 
     def block(self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True) -> Embedded:
         """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
-        self.load(snapshot)
-        blocks = self._pass(snapshot, part, spec, keep)
-        if self._pipeline is not None:  # which alone computes on a device as all blocks are to be computed
-            (embedded,) = self._pipeline.run([block], blocks.steps, self.data.share)
-            return embedded
-        return self._limiter.run(lambda: blocks.embed(block), blocks.name(block))
+        (embedded,) = self.blocks(snapshot, part, [block], spec, lambda embedded: embedded, keep=keep)
+        return embedded
 
     def blocks(
         self, snapshot: Snapshot, part: Part, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Embedded], T],
@@ -82,12 +78,12 @@ class BlockEmbedder:
     ) -> Iterator[T]:  # fmt: skip
         """`then` of the embedding of each block, in order; a block is as by `block`."""
         self.load(snapshot)
+        one_pass = self._pass(snapshot, part, spec, keep)
         if self._pipeline is not None:
-            steps = self._pass(snapshot, part, spec, keep).steps
-            return map(then, self._pipeline.run(blocks, steps, self.data.share))
+            return map(then, self._pipeline.run(blocks, one_pass.steps, self.data.share))
 
         def work(block: int) -> T:
-            return then(self.block(snapshot, part, block, spec, keep=keep))
+            return then(self._limiter.run(lambda: one_pass.embed(block), lambda: one_pass.name(block)))
 
         return map_blocks(self._threads, work, blocks, self.data.share)
 
@@ -101,7 +97,7 @@ class BlockEmbedder:
             return InstanceFeatures.merge(list(self._pipeline.run(own, runs.steps, self.data.share)))
 
         def encode(run: int) -> InstanceFeatures:
-            return self._limiter.run(lambda: runs.encode(run), runs.name(run), "")
+            return self._limiter.run(lambda: runs.encode(run), lambda: runs.name(run), "")
 
         return InstanceFeatures.merge(list(self._threads.map(encode, own)))
 

@@ -41,34 +41,26 @@ class BlockPass:
 
     def embed(self, block: int) -> Embedded:
         """One block after another step, in this thread. Raises BadModel if the model gives fewer than two logits."""
-        batch = self.read(block)
+        kept = self.kept(block)
+        if kept is not None:
+            return kept
+        index = self._index(block)
+        batch = self._read(block, index)
         if isinstance(batch, Ready):
             return batch.value
-        result = self.forward(block, None if batch is None else self.runner.to_device(batch))
-        return result.value if isinstance(result, Ready) else self.finish(block, [to_numpy(part) for part in result])
+        result = self._forward(block, index, None if batch is None else self.runner.to_device(batch))
+        if isinstance(result, Ready):
+            return result.value
+        return self._checked(block, embedded_of(index, [to_numpy(part) for part in result]))
 
     def read(self, block: int) -> Batch | Ready[Embedded] | None:
         """The block's bags, or its instances' features; None where the runner keeps those; or a result that is kept."""
         kept = self.kept(block)
-        if kept is not None:
-            return Ready(kept)
-        index = self._index(block)
-        if self.spec.need == Need.NOTHING:
-            empty = np.zeros((len(index), 0), dtype=np.float32)
-            return Ready(Embedded(index, empty, empty))
-        if self._shared is not None and self.known is not None:
-            return torch.from_numpy(self.known.at(self._shared.rows_of(index)))
-        return self.runner.read((self.part, block), lambda: self.data.source(self.part).batch(index))
+        return Ready(kept) if kept is not None else self._read(block, self._index(block))
 
     def forward(self, block: int, batch: Batch | None) -> Sequence[Tensor] | Ready[Embedded]:
         """Ask the device for the block's embeddings; `batch` is there."""
-        index = self._index(block)
-        if self._shared is not None and isinstance(batch, Tensor):
-            return self.runner.pool_known(batch, self._shared.sizes_of(index), self.spec).parts
-        if batch is None and not self.runner.has((self.part, block)):  # forgotten meanwhile, for want of memory
-            batch = self.runner.to_device(self.data.source(self.part).batch(index))
-        embedded = self.runner.embed(batch, index, self.spec, (self.part, block))
-        return embedded.parts if isinstance(embedded, EmbeddedTensors) else Ready(self._checked(block, embedded))
+        return self._forward(block, self._index(block), batch)
 
     def finish(self, block: int, arrays: Sequence[Array]) -> Embedded:
         """The embeddings that came back, which are kept."""
@@ -77,6 +69,22 @@ class BlockPass:
     def name(self, block: int) -> str:
         """What a block is called in messages."""
         return f"block {block} of the {self.part} ({len(self._index(block))} bags)"
+
+    def _read(self, block: int, index: Index) -> Batch | Ready[Embedded] | None:
+        if self.spec.need == Need.NOTHING:
+            empty = np.zeros((len(index), 0), dtype=np.float32)
+            return Ready(Embedded(index, empty, empty))
+        if self._shared is not None and self.known is not None:
+            return torch.from_numpy(self.known.at(self._shared.rows_of(index)))
+        return self.runner.read((self.part, block), lambda: self.data.source(self.part).batch(index))
+
+    def _forward(self, block: int, index: Index, batch: Batch | None) -> Sequence[Tensor] | Ready[Embedded]:
+        if self._shared is not None and isinstance(batch, Tensor):
+            return self.runner.pool_known(batch, self._shared.sizes_of(index), self.spec).parts
+        if batch is None and not self.runner.has((self.part, block)):  # forgotten meanwhile, for want of memory
+            batch = self.runner.to_device(self.data.source(self.part).batch(index))
+        embedded = self.runner.embed(batch, index, self.spec, (self.part, block))
+        return embedded.parts if isinstance(embedded, EmbeddedTensors) else Ready(self._checked(block, embedded))
 
     @property
     def _shared(self) -> BagSet | None:

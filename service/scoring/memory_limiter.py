@@ -33,10 +33,10 @@ class MemoryLimiter:
         self._free = threading.Condition()
         self._running, self._limit = 0, 0  # a limit of 0 is none
 
-    def run(self, work: Callable[[], T], name: str, remedy: str = SMALLER_BLOCK) -> T:
+    def run(self, work: Callable[[], T], name: Callable[[], str], remedy: str = SMALLER_BLOCK) -> T:
         """`work()`, repeated with fewer others beside it for as long as it runs out of memory.
 
-        Raises ServiceError, naming the block as `name`, if it does so twice with nothing beside it; `remedy`
+        Raises ServiceError, naming the block by `name`, if it does so twice with nothing beside it; `remedy`
         says how to make it smaller.
         """
         alone = 0
@@ -49,10 +49,10 @@ class MemoryLimiter:
                         raise
                     alone += int(single)
                     if alone == _ALONE_TRIES:
-                        raise too_large(name, remedy, error) from error
+                        raise too_large(name(), remedy, error) from error
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
-                self._lower_limit(name)
+                self._lower_limit(name())
 
     @contextmanager
     def _slot(self) -> Iterator[bool]:

@@ -22,7 +22,7 @@ class Sizes:
 
 FULL = Sizes()
 PRETEND = Sizes(
-    images=300, resnet_images=64, features=2_000, clips=8, blocks=(16, "auto"), precisions=("float32", "bfloat16"), k=20,
+    images=200, resnet_images=16, features=2_000, clips=4, blocks=(16, "auto"), precisions=("float32", "bfloat16"), k=20,
     times=1, points=(20_000, 16), centres=200, epochs=1,
 )  # fmt: skip
 """Enough that every line of every step runs."""

@@ -50,7 +50,7 @@ def test_blocks_that_fit_alone_are_embedded_one_at_a_time(error: Exception) -> N
         return memory.take(together)
 
     with ThreadPoolExecutor(4) as threads:
-        found = [threads.submit(room.run, work, f"block {number}") for number in range(4)]
+        found = [threads.submit(room.run, work, lambda: "a block") for number in range(4)]
     assert [each.result() for each in found] == ["embedded"] * 4
 
 
@@ -58,7 +58,7 @@ def test_blocks_that_fit_alone_are_embedded_one_at_a_time(error: Exception) -> N
 def test_a_block_that_does_not_fit_alone_is_named_with_the_knob(error: Exception) -> None:
     memory = Memory(0, error)
     with pytest.raises(ServiceError, match="no memory to embed block 7 .64 bags.*lower fleet.block"):
-        MemoryLimiter().run(lambda: memory.take(None), "block 7 (64 bags)")
+        MemoryLimiter().run(lambda: memory.take(None), lambda: "block 7 (64 bags)")
 
 
 def test_other_errors_are_the_users_own_and_not_repeated() -> None:
@@ -69,7 +69,7 @@ def test_other_errors_are_the_users_own_and_not_repeated() -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        MemoryLimiter().run(work, "block 7")
+        MemoryLimiter().run(work, lambda: "block 7")
     assert len(calls) == 1
     assert not lacks_memory(ValueError("out of memory"))
 
