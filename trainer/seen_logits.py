@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from negsift.common.arrays import Array, Floats, Index
+from negsift.common.models.embed import on_device_of
 from negsift.trainer.loader import TrainingBatch
 from negsift.trainer.worker_group import WorkerGroup
 
@@ -58,7 +59,7 @@ class SeenLogits:
         assert batch.row is not None  # of batches of an epoch's set
         own = np.flatnonzero(batch.label.numpy() == (batch.row < self._positives))
         if len(own):
-            self._parts.append((batch.row[own], logits_NK[own]))
+            self._parts.append((batch.row[own], logits_NK[on_device_of(logits_NK, own)]))
 
     def gathered(self, group: WorkerGroup) -> SeenEpoch:
         """The logits that all workers saw, on rank 0."""
