@@ -5,6 +5,7 @@ another. Results stay on the device until there are enough of them to be worth o
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -61,6 +62,7 @@ class DevicePipeline:
 
     def __init__(self, lanes: Lanes, readers: Executor, config: ScoringConfig) -> None:
         self._lanes, self._readers, self._config = lanes, readers, config
+        self._alone = threading.Lock()
 
     def run(self, blocks: Sequence[int], steps: BlockSteps[T], share: tuple[int, int]) -> Iterator[T]:
         """The results of the blocks, in their order; a terminal shows a bar for shard `share`.
@@ -78,8 +80,32 @@ class DevicePipeline:
             yield from outbox.rest()
 
     def _read(self, steps: BlockSteps[T], block: int) -> Batch | Ready[T] | None:
-        batch = steps.read(block)
-        return batch if batch is None or isinstance(batch, Ready) else pinned(batch, self._lanes.pin)
+        """The block in page-locked memory, or in other memory if there is no more of that; a second time with no other
+        block that is short of memory beside it.
+        """
+        try:
+            batch = steps.read(block)
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            batch = self._read_alone(steps, block)
+        if batch is None or isinstance(batch, Ready):
+            return batch
+        try:
+            return pinned(batch, self._lanes.pin)
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            return batch
+
+    def _read_alone(self, steps: BlockSteps[T], block: int) -> Batch | Ready[T] | None:
+        with self._alone:
+            try:
+                return steps.read(block)
+            except (MemoryError, RuntimeError) as error:
+                if not lacks_memory(error):
+                    raise
+                raise too_large(steps.name(block), steps.remedy, error) from error
 
     def _computed(
         self, steps: BlockSteps[T], block: int, batch: Batch | None, outbox: "_Outbox[T]"

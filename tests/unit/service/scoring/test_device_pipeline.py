@@ -163,6 +163,29 @@ def test_a_block_that_never_fits_is_named_with_the_knob(readers: ThreadPoolExecu
         list(run(SlowLanes(), readers, range(9), work))
 
 
+def test_reading_without_memory_is_tried_again_alone_and_then_a_line(readers: ThreadPoolExecutor) -> None:
+    class Short(Work):
+        """Finds no memory to read a block, some times."""
+
+        def read(self, block: int) -> Tensor | Ready[float]:
+            if block == 5 and self.fails["reads"] > 0:
+                self.fails["reads"] -= 1
+                raise MemoryError
+            return super().read(block)
+
+    assert list(run(SlowLanes(), readers, range(9), Short(fails={"reads": 1}))) == [float(b**2) for b in range(9)]
+    with pytest.raises(ServiceError, match=r"no memory to embed block 5.*MemoryError"):
+        list(run(SlowLanes(), readers, range(9), Short(fails={"reads": 2})))
+
+
+def test_blocks_go_on_from_other_memory_where_none_can_be_locked(readers: ThreadPoolExecutor) -> None:
+    class Unlocked(SlowLanes):
+        def pin(self, tensor: Tensor) -> Tensor:
+            raise RuntimeError("CUDA error: out of memory")
+
+    assert list(run(Unlocked(), readers, range(9), Work())) == [float(block**2) for block in range(9)]
+
+
 @pytest.fixture
 def on_lanes(monkeypatch: pytest.MonkeyPatch) -> SlowLanes:
     """Shards of this process embed as on a device."""
