@@ -58,7 +58,7 @@ class Gradient:
         squares = np.einsum("nr,nr->n", self.left, self.left) * np.einsum("ng,ng->n", right, right)
         return np.asarray(np.sqrt(squares), dtype=np.float64)
 
-    def take(self, rows: Index) -> "Gradient":
+    def take(self, rows: Index | slice) -> "Gradient":
         """The gradients of some rows."""
         return Gradient(self.left[rows], self.right[rows])
 
@@ -90,7 +90,7 @@ class Embedded:
         features = np.concatenate([part.features for part in parts])[order]
         return cls(index[order], logits, features, _merge_gradients(parts, order))
 
-    def take(self, rows: Index) -> "Embedded":
+    def take(self, rows: Index | slice) -> "Embedded":
         """Some rows, by their position in this object (not in the pool)."""
         gradient = None if self.gradient is None else self.gradient.take(rows)
         return Embedded(self.index[rows], self.logits[rows], self.features[rows], gradient)

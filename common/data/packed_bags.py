@@ -18,6 +18,7 @@ from torch.utils.data import Subset, TensorDataset
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch
 from negsift.common.data.protocols import BagDataset
+from negsift.common.data.reused_buffer import ReusedBuffer
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,17 @@ class PackedBags:
             return BagBatch(tensor.flatten(0, 1), np.full(len(index), tensor.shape[1]))
         return BagBatch(tensor, self._sizes(index))
 
+    def copy_into(self, buffer: ReusedBuffer, index: Index) -> Tensor:
+        """The equal bags at `index`, (n, instances, ...), in this thread's memory of `buffer`, until its next use."""
+        assert self.equal
+        rows = index if self.order is None else self.order[index]
+        copy = buffer.of((len(rows), *self.array.shape[1:]), self.array.dtype)
+        if _is_run(rows):
+            np.copyto(copy, self.array[rows[0] : rows[-1] + 1])
+        else:
+            np.take(self.array, rows, axis=0, out=copy, mode="clip")  # not "raise", which would copy once more
+        return self._tensor(copy)
+
     def contiguous(self) -> "PackedBags":
         """The same bags in an array that has them alone, in their order."""
         if self.order is None:
@@ -78,10 +90,9 @@ class PackedBags:
     def _rows(self, index: Index) -> NDArray[Any]:
         """A copy of the instances of the bags at `index`; equal bags keep their axis."""
         rows = index if self.order is None else self.order[index]
-        is_run = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
         if self.starts is None:
-            return self.array[rows[0] : rows[-1] + 1].copy() if is_run else self.array[rows]
-        if is_run:
+            return self.array[rows[0] : rows[-1] + 1].copy() if _is_run(rows) else self.array[rows]
+        if _is_run(rows):
             return self.array[self.starts[rows[0]] : self.starts[rows[-1] + 1]].copy()
         parts = [self.array[self.starts[row] : self.starts[row + 1]] for row in rows]
         return np.concatenate(parts) if parts else self.array[:0].copy()
@@ -89,6 +100,11 @@ class PackedBags:
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
         return tensor.view(torch.bfloat16) if self.is_bfloat16 else tensor
+
+
+def _is_run(rows: Index) -> bool:
+    """Whether the rows follow one another; not so for none."""
+    return len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
 
 
 def in_memory(dataset: BagDataset) -> BagDataset:

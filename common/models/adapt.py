@@ -1,6 +1,6 @@
 """Adapts any torch module that outputs bag logits; the input of its last linear layer is taken as the features."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,14 @@ class AdaptedModule(nn.Module):
         self.module = module
         self._head = find_head(module, head)
         self._is_named, self._outputs, self._are_logits = head is not None, outputs, outputs is not None
+        self._agreed, self._takes_batch = False, False  # in a pass with the weights loaded last; in any pass
         self._record = HeadRecord()
         if self._head is not None:
             self._head.register_forward_hook(self._record.keep, with_kwargs=True)
 
     def forward(self, bags: Batch) -> object:
         """Bag logits, or probabilities, (N, K) or (N,), as the module gives them."""
-        return logits_in(call_module(self.module, bags))
+        return logits_in(self._call(bags))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:  # Any: nn.Module's own signature
         """The state dict of the wrapped module, whose names the user knows."""
@@ -48,6 +49,7 @@ class AdaptedModule(nn.Module):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """Load a state dict of the wrapped module."""
+        self._agreed = False
         return self.module.load_state_dict(state_dict, strict, assign)
 
     def embed(self, bags: Batch, index: Index, spec: EmbeddingSpec) -> Embedded:
@@ -61,7 +63,7 @@ class AdaptedModule(nn.Module):
     def embed_on_device(self, bags: Batch, count: int, spec: EmbeddingSpec) -> EmbeddedTensors:
         """The result of `embed` for `count` bags, left on the device."""
         if spec.need < Need.FEATURES:  # what enters the head need not be features, nor need there be a head
-            logits_NK = self._run(bags, count).logits
+            logits_NK = self._logits(bags, count)
             return _embedded(logits_NK, logits_NK[:, :0], spec)
         run, head = self._run_with_head(bags, count)
         if not run.linear and not self._is_named:
@@ -69,6 +71,10 @@ class AdaptedModule(nn.Module):
         if spec.need == Need.GRADIENT:
             _require_linear(run)
         return _embedded(run.logits, head.inputs.mean(1), spec)
+
+    def logits_of(self, batches: Iterable[Tensor]) -> Tensor:
+        """The logits (N, K) of one batch after another, each as by `embed`, end to end."""
+        return _two_columns(torch.cat([self._logits(batch, len(batch)) for batch in batches]))
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
@@ -104,17 +110,35 @@ class AdaptedModule(nn.Module):
             raise no_head()
         return self._head
 
+    def _call(self, bags: Batch) -> object:
+        """The module's output; how its forward takes batches is looked up once, which costs as much as a small pass."""
+        if self._takes_batch and not isinstance(bags, Mapping):
+            return self.module(bags)
+        output = call_module(self.module, bags)
+        self._takes_batch |= not isinstance(bags, Mapping)
+        return output
+
+    def _logits(self, bags: Batch, count: int) -> Tensor:
+        """The logits of a forward pass. The head is looked at until a pass has shown that the outputs are logits."""
+        if not (self._are_logits or self._agreed):
+            return self._run(bags, count).logits
+        self._record.wanted = False
+        outputs_NK = bag_logits(self._call(bags), count)
+        return logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
+
     def _run(self, bags: Batch, count: int) -> ForwardPass:
         """A forward pass, without what went through the head if that can't be told by bag."""
-        self._record.clear()
-        outputs_NK = bag_logits(call_module(self.module, bags), count)
+        self._record.start()
+        outputs_NK = bag_logits(self._call(bags), count)
         try:
             head, fault = self._record.of_bags(bags, count), None
         except BadModel as error:
             head, fault = None, error
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
         linear = head is not None and agree(outputs_NK, head.outputs, self._outputs or "logits")
-        if not linear:
+        if linear:
+            self._agreed = self._agreed or bool(outputs_NK.isfinite().all())
+        else:
             self._require_logits(outputs_NK)
         return ForwardPass(logits_NK, head, linear, fault)
 
@@ -167,9 +191,13 @@ def _require_linear(run: ForwardPass) -> None:
         )  # fmt: skip
 
 
+def _two_columns(logits: Tensor) -> Tensor:
+    """A single column z as (0, z); others as they are."""
+    return torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if logits.shape[1] == 1 else logits
+
+
 def _embedded(logits: Tensor, feats_ND: Tensor, spec: EmbeddingSpec) -> EmbeddedTensors:
-    single = logits.shape[1] == 1
-    logits_NK = torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if single else logits
+    logits_NK = _two_columns(logits)
     if spec.need < Need.GRADIENT:
         return EmbeddedTensors(logits_NK, feats_ND)
     return with_linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from negsift.common.data.bagset import Batch
@@ -19,16 +20,19 @@ class HeadRecord(threading.local):
     inputs: Tensor | None = None
     outputs: Tensor | None = None
     calls: int = 0
+    wanted: bool = False  # else nothing is kept
 
     def keep(self, _: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor], outputs: Tensor) -> None:
         """A forward hook of the head, whose input may be named."""
+        if not (torch.compiler.is_compiling() or self.wanted):  # compiled code is the same for all passes
+            return
         features = inputs[0] if inputs else next(iter(named.values()))
         self.inputs, self.outputs = features.clone(), outputs.clone()  # the module may write in its own later
         self.calls += 1
 
-    def clear(self) -> None:
-        """Forget the last pass."""
-        self.inputs, self.outputs, self.calls = None, None, 0
+    def start(self) -> None:
+        """Forget the last pass and keep the next one's."""
+        self.inputs, self.outputs, self.calls, self.wanted = None, None, 0, True
 
     def of_bags(self, batch: Batch, count: int) -> "HeadPass | None":
         """What went through the head, by bag; None where it wasn't called. Raises BadModel where the rows are not those

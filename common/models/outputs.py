@@ -22,6 +22,8 @@ def bag_logits(output: object, count: int) -> Tensor:
     """A module's output for `count` bags as (N, K): logits also without their axes of length 1. Raises BadModel for any
     other form.
     """
+    if type(output) is Tensor and output.ndim == 2 and len(output) == count and output.is_floating_point():
+        return output  # first, since it is nearly all there is
     given = logits_in(output)
     logits = given.reshape(1, -1) if isinstance(given, Tensor) and count == 1 and given.ndim < 2 else given
     logits = logits[:, None] if isinstance(logits, Tensor) and logits.ndim == 1 else logits

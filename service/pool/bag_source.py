@@ -17,6 +17,7 @@ from negsift.common.data.bagset import BagBatch, BagSet, Batch
 from negsift.common.data.hub_bags import HubBags, is_hub_dataset
 from negsift.common.data.packed_bags import PackedBags, in_memory, to_send
 from negsift.common.data.protocols import BagDataset
+from negsift.common.data.reused_buffer import ReusedBuffer
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.data.table.row_group_stream import RowGroupStream, split_bags
@@ -63,6 +64,12 @@ class BagSource:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @property
+    def is_array(self) -> bool:
+        """Whether a batch is a part of one array in memory, (n, instances, ...)."""
+        bags = self.dataset
+        return isinstance(bags, PackedBags) and bags.equal and self.collate is None and not self.ragged
+
     def batch(self, index: Index) -> Batch:
         """The bags at `index`; raises BadData naming the first bag whose shape doesn't fit the others."""
         if isinstance(self.dataset, BagSet) and self.collate is None and self.ragged:
@@ -87,6 +94,11 @@ class BagSource:
         if not self.ragged:
             return torch.stack(bags)
         return BagBatch(torch.cat(bags), np.array([len(bag) for bag in bags], dtype=np.int64))
+
+    def copy_into(self, buffer: ReusedBuffer, index: Index) -> Tensor:
+        """The bags at `index` of a source that `is_array`, in this thread's memory of `buffer`, until its next use."""
+        assert isinstance(self.dataset, PackedBags)
+        return self.dataset.copy_into(buffer, index)
 
     def __getstate__(self) -> dict[str, Any]:  # Any: the pickle protocol
         """What is sent to other processes: a source of the same bags, without what else their tensors are views of."""

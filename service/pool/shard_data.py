@@ -8,10 +8,13 @@ import numpy as np
 
 from negsift.common.arrays import Index
 from negsift.common.block_subset import BlockSubset
+from negsift.common.data.packed_bags import PackedBags
 from negsift.common.data.table.bags import TableBags
 from negsift.common.data.table.row_group_stream import RowGroupStream
 from negsift.service.pool.bag_source import BagSource
 from negsift.service.pool.blocks import Part, block_index
+
+_RUN, _LEAST_RUNS, _RUN_BYTES = 64, 32, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,25 @@ class ShardData:
             self.pool.dataset.expect([range(run.start * size, min(run.stop * size, total)) for run in runs])
         return blocks
 
+    def runs(self, blocks: Sequence[int]) -> Sequence[Sequence[int]]:
+        """The blocks of the pool in runs of several for a thread at a time, where handing out would cost more than a
+        block: small arrays in memory, many blocks. Else they are runs of one.
+        """
+        bags, length = self.pool.dataset, 1
+        if isinstance(bags, PackedBags):
+            block_bytes = self.block * bags.array.nbytes // max(1, len(bags.array))
+            length = max(1, min(_RUN, len(blocks) // _LEAST_RUNS, _RUN_BYTES // max(1, block_bytes)))
+        return [blocks[start : start + length] for start in range(0, len(blocks), length)]
+
     def block_index(self, part: Part, block: int) -> Index:
         """The positions in a block of one part."""
         return block_index(block, self.block, len(self.source(part)))
+
+    def run_index(self, run: Sequence[int]) -> Index:
+        """The positions in some blocks of the pool, one after another."""
+        if isinstance(run, range) and run.step == 1:
+            return np.arange(run.start * self.block, min(run.stop * self.block, len(self.pool)), dtype=np.int64)
+        return np.concatenate([self.block_index("pool", block) for block in run])
 
     def bags(self, blocks: Sequence[int]) -> int:
         """The number of bags in these blocks of the pool."""

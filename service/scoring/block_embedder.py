@@ -18,7 +18,7 @@ from negsift.common.types import Embedded, EmbeddingSpec, Need, Snapshot
 from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
 from negsift.service.scoring.block_map import map_blocks
-from negsift.service.scoring.block_pass import BlockPass
+from negsift.service.scoring.block_pass import BlockPass, require_classes
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.device_pipeline import DevicePipeline
 from negsift.service.scoring.instance_pass import InstancePass
@@ -87,6 +87,35 @@ class BlockEmbedder:
 
         return map_blocks(self._threads, work, blocks, self.data.share)
 
+    def runs(
+        self, snapshot: Snapshot, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Sequence[Embedded]], T]
+    ) -> Iterator[T]:
+        """`then` of the embeddings of some blocks of the pool at a time, in order; see `ShardData.runs`."""
+        self.load(snapshot)
+        if self._pipeline is not None:
+            return self.blocks(snapshot, "pool", blocks, spec, lambda embedded: then([embedded]))
+        runs = self.data.runs(blocks)
+        return map_blocks(self._threads, lambda run: then(self._run(snapshot, run, spec)), runs, self.data.share)
+
+    def _run(self, snapshot: Snapshot, run: Sequence[int], spec: EmbeddingSpec) -> Sequence[Embedded]:
+        """The embeddings of some blocks: all as one where only logits are asked of parts of an array in memory, read at
+        once; else of each block.
+        """
+        if len(run) == 1 or spec.need != Need.LOGITS or not self.runner.takes_blocks(self.data.pool):
+            return [self.block(snapshot, "pool", block, spec) for block in run]
+        self.load(snapshot)
+        key = "pool", tuple(run), _computed(spec)
+        kept = self._embedded.get(key)
+        if kept is None:
+            index = self.data.run_index(run)
+            name = f"blocks {run[0]} to {run[-1]} of the pool ({len(index)} bags)"
+            kept = self._limiter.run(lambda: self.runner.logits_of_blocks(self.data.pool, index, self.data.block), name)
+            require_classes(kept)
+            with self._lock:
+                self.embedded += len(index)
+            self._embedded.put(key, kept)
+        return [kept]
+
     def instances(self, bags: Index) -> InstanceFeatures:
         """The features of this shard's share of the distinct instances in `bags`, positions in the whole pool."""
         pool = self.data.pool.shared_instances
@@ -125,6 +154,12 @@ class BlockEmbedder:
             if deeper is not None:
                 return Embedded(deeper.index, deeper.logits, deeper.features)
         return None
+
+
+def single_blocks(parts: Sequence[Embedded], block: int) -> Sequence[Embedded]:
+    """The parts that `runs` gave, cut into blocks of `block` bags without a copy; the last one may be smaller."""
+    starts = [(part, start) for part in parts for start in range(0, len(part.index), block)]
+    return [part if len(part.index) <= block else part.take(slice(start, start + block)) for part, start in starts]
 
 
 def _computed(spec: EmbeddingSpec) -> EmbeddingSpec:

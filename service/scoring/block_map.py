@@ -7,20 +7,23 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 _AHEAD = 32
 
 
 def map_blocks(
-    threads: Executor, work: Callable[[int], T], blocks: Sequence[int], share: tuple[int, int], ahead: int = _AHEAD
+    threads: Executor, work: Callable[[Item], T], items: Sequence[Item], share: tuple[int, int], ahead: int = _AHEAD
 ) -> Generator[T]:
-    """`work(block)` of each block in order, at most `ahead` begun early; a terminal shows a bar for shard `share`."""
+    """`work(item)` of each block or run of blocks in order, at most `ahead` begun early; a terminal shows a bar for
+    shard `share`.
+    """
     label = f"scoring, shard {share[0] + 1} of {share[1]}"
     pending: deque[Future[T]] = deque()
-    with tqdm(total=len(blocks), desc=label, disable=None, leave=False, unit="block", delay=1) as bar:
+    with tqdm(total=len(items), desc=label, disable=None, leave=False, unit="part", delay=1) as bar:
         try:
-            for block in blocks:
-                pending.append(threads.submit(work, block))
+            for item in items:
+                pending.append(threads.submit(work, item))
                 if len(pending) >= ahead:
                     yield pending.popleft().result()
                     bar.update()

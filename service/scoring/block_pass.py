@@ -96,7 +96,12 @@ class BlockPass:
         return self.data.block_index(self.part, block)
 
     def _checked(self, block: int, embedded: Embedded) -> Embedded:
-        if embedded.logits.shape[1] < 2:
-            raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")
+        require_classes(embedded)
         self.keep(block, embedded)
         return embedded
+
+
+def require_classes(embedded: Embedded) -> None:
+    """Raise BadModel for fewer than two logits a bag."""
+    if embedded.logits.shape[1] < 2:
+        raise BadModel(f"{embedded.logits.shape[1]} logits a bag", "two or more", "give the head two classes")

@@ -1,25 +1,29 @@
 """The model as a shard runs it: weights loaded, bags brought to the device, the backbone, then the head."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import torch
 from torch import Tensor
 
 from negsift.common.arrays import Index
 from negsift.common.data.bagset import BagBatch, Batch
+from negsift.common.data.reused_buffer import ReusedBuffer
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.embed import EmbeddedTensors, EncodedBags
+from negsift.common.models.embed import EmbeddedTensors, EncodedBags, to_numpy
 from negsift.common.models.embedder import Embedder
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import load_snapshot, weights_digest
+from negsift.service.pool.bag_source import BagSource
 from negsift.service.scoring.batch_device import to_device
 from negsift.service.scoring.byte_limited_cache import ByteBudget, ByteLimitedCache
 from negsift.service.scoring.model_layout import prepare_model
 from negsift.service.scoring.resident_batches import ResidentBatches
 from negsift.service.scoring.scoring_config import ScoringConfig
 
+_READ = 8
+"""Blocks of an array that are read at once."""
 _EMBEDS = (BagClassifier.embed, ClipClassifier.embed, AdaptedModule.embed)
 
 
@@ -35,7 +39,7 @@ class ModelRunner:
         self._model, self._config = prepare_model(model.eval(), config), config
         self._features = ByteLimitedCache[EncodedBags](on_device or budget)
         self._batches = ResidentBatches(on_device if config.resident and not config.frozen else None)
-        self._backbone, self._pool_version = "", 0
+        self._backbone, self._pool_version, self._buffer = "", 0, ReusedBuffer()
 
     def load(self, snapshot: Snapshot) -> None:
         """Load these weights; kept features stay if only the head's weights changed, batches if the pool did not."""
@@ -78,6 +82,25 @@ class ModelRunner:
             if self._has_own_embed:
                 return self._model.embed(present, index, spec)
             return self._model.embed_on_device(present, len(index), spec)
+
+    def logits_of_blocks(self, source: BagSource, index: Index, block: int) -> Embedded:
+        """The logits of the bags at `index`, in whole blocks of `block`, of a source that it takes so."""
+        assert isinstance(self._model, AdaptedModule)
+        with torch.inference_mode():
+            logits = to_numpy(self._model.logits_of(self._read_blocks(source, index, block)))
+        return Embedded(index, logits, logits[:, :0])
+
+    def takes_blocks(self, source: BagSource) -> bool:
+        """Whether it takes this source as blocks of one array, by `logits_of_blocks`."""
+        is_plain = isinstance(self._model, AdaptedModule) and not self._has_own_embed and self.device.type == "cpu"
+        return is_plain and source.is_array and not self._config.split
+
+    def _read_blocks(self, source: BagSource, index: Index, block: int) -> Iterator[Tensor]:
+        """Block after block, read several at a time."""
+        for start in range(0, len(index), _READ * block):
+            bags = self.to_device(source.copy_into(self._buffer, index[start : start + _READ * block]))
+            assert isinstance(bags, Tensor)
+            yield from torch.split(bags, block)
 
     def pool_known(self, feats_MD: Tensor, sizes: Index, spec: EmbeddingSpec) -> EmbeddedTensors:
         """The embeddings of bags of these sizes, whose instances' features are known and on the device."""

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from negsift.service.points.bag_points import BagPoints, PointsSpec
 from negsift.service.points.grid import Grid
 from negsift.service.pool.blocks import Part
 from negsift.service.pool.shard_data import ShardData
-from negsift.service.scoring.block_embedder import BlockEmbedder
+from negsift.service.scoring.block_embedder import BlockEmbedder, single_blocks
 from negsift.service.scoring.byte_limited_cache import ByteBudget
 from negsift.service.scoring.device_lanes import lanes_to
 from negsift.service.scoring.device_pipeline import DevicePipeline
@@ -100,11 +101,13 @@ class Shard:
     def _score(self, snapshot: Snapshot, strategy: Strategy, prepared: Prepared, round: Round) -> Candidates:
         spec = strategy.embedding_spec(round)
 
-        def score(embedded: Embedded) -> Candidates:
-            return candidates(strategy, embedded, prepared, round)
+        data = self._embedder.data
 
-        blocks = self._embedder.data.blocks("pool", round.subset)
-        return merge(self._embedder.blocks(snapshot, "pool", blocks, spec, score), round.most)
+        def score(parts: Sequence[Embedded]) -> Candidates:
+            blocks = parts if strategy.elementwise else single_blocks(parts, data.block)
+            return candidates(strategy, blocks, prepared, round)
+
+        return merge(self._embedder.runs(snapshot, data.blocks("pool", round.subset), spec, score), round.most)
 
     def embed(
         self, snapshot: Snapshot, part: Part, spec: EmbeddingSpec, subset: BlockSubset | None, index: Index | None

@@ -18,6 +18,7 @@ from negsift.service.points.shared_points import SharedPoints
 from negsift.service.selection.score_table import column_of
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.contract import candidates, check_picks
+from negsift.service.top_k import merge
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class RecalledView(PoolView):
 
     def top_k(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
         """The `round.most` bags that `strategy` scores highest."""
-        return Picked(candidates(strategy, self.embedded, prepared, round))
+        return Picked(merge([candidates(strategy, [self.embedded], prepared, round)], round.most))
 
     def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
         """The logits of all bags, or of those at `index`."""

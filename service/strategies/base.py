@@ -41,6 +41,8 @@ class Strategy:
     """Whether `prepare` gets the embeddings of the positive bags."""
     learns_from_negatives: ClassVar[bool] = False
     """Whether `prepare` gets those of the negatives in use: the last selection, or k random bags at first."""
+    elementwise: ClassVar[bool] = False
+    """Whether a bag's score has the same bits in any company, which products of matrices do not promise."""
     imports: ClassVar[tuple[str, ...]] = ()  # modules that it imports when it first runs
 
     def embedding_spec(self, round: Round) -> EmbeddingSpec:

@@ -11,6 +11,8 @@ from negsift.service.strategies.uncertainty import uncertainty
 class Entropy(Strategy):
     """The largest -Σ p log p."""
 
+    elementwise = True
+
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """-Σ p log p; with two classes -|z_1 - z_0|, the same ranking."""
         return uncertainty(embedded.logits, lambda logs: -(np.exp(logs) * logs).sum(axis=1))

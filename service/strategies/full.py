@@ -11,6 +11,7 @@ class Full(Strategy):
     """All negatives; k is the size of the pool."""
 
     need = Need.NOTHING
+    elementwise = True
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """All alike."""

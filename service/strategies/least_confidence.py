@@ -11,6 +11,8 @@ from negsift.service.strategies.uncertainty import uncertainty
 class LeastConfidence(Strategy):
     """The largest 1 - max p."""
 
+    elementwise = True
+
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """1 - max p, as the sum of the others; with two classes -|z_1 - z_0|, the same ranking."""
         from scipy.special import logsumexp  # imported here: as in `uncertainty`

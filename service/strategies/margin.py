@@ -11,6 +11,8 @@ from negsift.service.strategies.uncertainty import uncertainty
 class Margin(Strategy):
     """The smallest difference between the two likeliest classes."""
 
+    elementwise = True
+
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """1 - (p_1 - p_2), largest p first, as 2 p_2 + p_3 + …; with two classes -|z_1 - z_0|, the same ranking.
 

@@ -10,6 +10,7 @@ class Random(Strategy):
     """k at random, the baseline: the largest of one hashed number a bag."""
 
     need = Need.NOTHING
+    elementwise = True
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """A hash of (seed, epoch, index) in (0, 1]."""

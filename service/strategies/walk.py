@@ -16,6 +16,7 @@ class Walk(Strategy):
     """
 
     need = Need.NOTHING
+    elementwise = True
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """How soon a bag's turn comes: N for the next one down to 1, (n,)."""

@@ -8,6 +8,7 @@ tests/bench/pools_in_memory.md.
 
 import datetime
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,13 @@ def measured(pool: BagDataset, model: nn.Module) -> tuple[float, float]:
     return ready, max(private) / 1e6
 
 
+def heading() -> str:
+    """Date, hardware and versions."""
+    installed = versions()
+    cores = os.cpu_count()
+    return f"{datetime.date.today()}, {cpu_model()}, {cores} cores, torch {installed['torch']}, ray {installed['ray']}"
+
+
 def main() -> None:
     """Measure the forms in turns and write the table."""
     logging.basicConfig(level=logging.INFO)
@@ -70,11 +78,9 @@ def main() -> None:
             found[name].append(measured(pool, model))
             log.info("%s: %.1f s, %.0f MB", name, *found[name][-1])
     base_s, base_mb = (median(values) for values in zip(*found["64 bags"], strict=True))
-    installed = versions()
     lines = [
         "# Pools in memory on two Ray scorers", "",
-        f"{datetime.date.today()}, {cpu_model()}, 2 cores, torch {installed['torch']}, ray {installed['ray']}; "
-        f"{BAGS:,} bags of {SHAPE} float32 (336 MB); medians of {ROUNDS} in turns; "
+        f"{heading()}; {BAGS:,} bags of {SHAPE} float32 (336 MB); medians of {ROUNDS} in turns; "
         "`python -m tests.bench.pools_in_memory`", "",
         "| pool | ready, in times of a pool of 64 bags | private memory of a scorer beyond it, MB |", "|---|---|---|",
     ]  # fmt: skip

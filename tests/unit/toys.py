@@ -23,6 +23,7 @@ from negsift.service.points.bag_points import BagPoints, PointsSpec
 from negsift.service.points.shared_points import GatherLimits, SharedPoints
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.contract import candidates
+from negsift.service.top_k import merge
 
 BLOCK = 8
 SHAPE = (3, 16, 16)
@@ -104,7 +105,7 @@ class HeldView:
         self._pool = pool
 
     def top_k(self, strategy: Strategy, prepared: Prepared, round: Round) -> Picked:
-        return Picked(candidates(strategy, self._pool, prepared, round))
+        return Picked(merge([candidates(strategy, [self._pool], prepared, round)], round.most))
 
     def embed_pool(self, spec: EmbeddingSpec, index: Index | None = None) -> Embedded:
         return self._pool if index is None else self._pool.take(np.flatnonzero(np.isin(self._pool.index, index)))

@@ -311,3 +311,27 @@ def test_columns_are_known_before_a_forward_pass(model: nn.Module, columns: int)
 
 def test_columns_of_a_model_with_a_named_head_are_not() -> None:
     assert logit_columns(as_embedder(MeanNet(), head="body")) is None
+
+
+def test_later_passes_keep_the_logits_of_the_first_and_refuse_what_it_refuses() -> None:
+    """Once a pass has shown that the outputs are the head's, the head is left alone, until other weights come."""
+    model = as_embedder(Ending(2, lambda z: z))
+    logits = EmbeddingSpec(Need.LOGITS)
+    first, second = (model.embed(BAGS, np.arange(8), logits).logits for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    assert model.embed(BAGS, np.arange(8), GRADIENT).gradient is not None
+    for form in (lambda bags: bags[:3], lambda bags: bags.long(), lambda bags: [bags]):
+        model.module.end = form
+        with pytest.raises(BadModel, match="for 8 bags; expected bag logits"):
+            model.embed(BAGS, np.arange(8), logits)
+
+
+def test_a_head_of_zeros_shows_nothing_of_the_next_weights() -> None:
+    """Softmax of equal logits differs from them by one number a bag, as log-softmax would."""
+    model, logits = as_embedder(Ending(2, lambda z: z.softmax(1))), EmbeddingSpec(Need.LOGITS)
+    weights = model.state_dict()
+    model.load_state_dict({name: torch.zeros_like(value) for name, value in weights.items()})
+    model.embed(BAGS, np.arange(8), logits)
+    model.load_state_dict(MeanNet(2).state_dict())
+    with pytest.raises(BadModel, match="all probabilities"):
+        model.embed(BAGS, np.arange(8), logits)

@@ -241,7 +241,7 @@ class Odd(Strategy):
 )
 def test_scores_of_another_form_are_bad_input(score: Any) -> None:  # Any: wrong on purpose
     with pytest.raises(BadInput, match=r"scores .* from Odd; expected float64\(3,\), one score a bag"):
-        candidates(Odd(score), embedded(np.zeros((3, 2))), {}, a_round(1))
+        candidates(Odd(score), [embedded(np.zeros((3, 2)))], {}, a_round(1))
 
 
 @pytest.mark.parametrize("name", ["index", "logits", "features", "left", "right"])
