@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.config import MODELS, VECTOR_MODELS, ModelConfig
+from negsift.common.models.pooled_conv import PooledConv
 from negsift.common.models.pooling import make_pooling
 from negsift.common.rng import stream_key
 
@@ -31,7 +32,7 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(x / 255 - mean) / std in the dtype of `scale`, channels last, in which convolutions are fastest."""
-        scaled = images.to(self.scale.dtype) * self.scale + self.shift
+        scaled = (images.to(self.scale.dtype) * self.scale).add_(self.shift)
         return scaled.contiguous(memory_format=torch.channels_last)
 
 
@@ -44,7 +45,7 @@ def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     if min(rows, columns) < 1:
         raise BadInput(f"images of {height}x{width}", "16x16 or larger", "raise data.image_size")
     encoder = nn.Sequential(
-        nn.Conv2d(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU(),
+        PooledConv(channels, 6, 5), nn.Identity(), nn.ReLU(),  # Identity: so that weights keep their names
         nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
         nn.Linear(16 * rows * columns, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
     )  # fmt: skip
