@@ -19,7 +19,7 @@ import numpy as np
 import ray
 
 from negsift.deploy.versions import versions
-from negsift.service.cluster.service import connect
+from negsift.service.cluster.connect import connect
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.hashed_times import exponentials
 from negsift.service.kmeanspp.points import Points, Steps
