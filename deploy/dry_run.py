@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from negsift.common.overrides import to_dict
+from negsift.deploy.pinned import pinned
 from negsift.deploy.recipes import FREE, RunConfig, defaults
-from negsift.deploy.run import pinned
 from negsift.deploy.text_table import text_table
 from negsift.service.fleet.placement import Free, Needs, less, packed, placed
 from negsift.trainer.folder import RunFolder

@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Self
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
-from negsift.common.data.table.location import Location
-from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.table_set import TableSet
 from negsift.common.errors import BadData
 from negsift.common.folder_lock import sole_user
-from negsift.common.models.config import AUTO, USUAL, ModelConfig
-from negsift.common.overrides import flat, to_dict, updated
+from negsift.common.models.config import ModelConfig
+from negsift.common.overrides import to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.jobs.inside import is_job
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
+from negsift.deploy.pinned import pinned
 from negsift.deploy.positives import positive_sampler
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import trained, trainer_room
-from negsift.service.config import AUTO_BLOCK, FleetConfig
+from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
 from negsift.trainer.folder import Json, RunFolder
@@ -138,30 +137,6 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for sampler in self._samplers.values():
             sampler.close(finish=kind is None)
-
-
-def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
-    """The config with what is found out: a bag table's version, the one that the run in the folder began with, else the
-    newest; the usual model of its bags where none is named; the size of that run's blocks, which else follows later.
-    """
-    data, model, begun = config.data, config.model, flat(folder.config or {})
-    block = begun.get("fleet.block")
-    if config.fleet.block == AUTO_BLOCK and isinstance(block, int):
-        config = replace(config, fleet=replace(config.fleet, block=block))
-    if data.name != "table" or data.root is None or not (data.version is None or model.name == AUTO):
-        return config
-    known = begun.get("data.version")
-    version = known if data.version is None and isinstance(known, int) else data.version
-    if version is None or model.name == AUTO:
-        manifest = read_manifest(Location.of(data.root), version)
-        version, usual = manifest.version, USUAL[manifest.payload.kind]
-        model = replace(model, name=usual) if model.name == AUTO else model
-    return replace(config, data=replace(data, version=version), model=model)
-
-
-def is_run_of(config: RunConfig, folder: RunFolder) -> bool:
-    """Whether the folder has the run of that config, as far as `Runner.run` would go on there."""
-    return folder.config is not None and folder.differing(to_dict(pinned(config, folder)), defaults()) <= FREE
 
 
 def _facts(config: RunConfig, split: Split) -> Json:

@@ -13,7 +13,7 @@ from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData, BadInput, NegsiftError
 from negsift.common.overrides import updated
 from negsift.deploy.one_line import one_line
-from negsift.deploy.run import is_run_of
+from negsift.deploy.pinned import is_run_of
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.results.records import ALONE, read_lines, read_object

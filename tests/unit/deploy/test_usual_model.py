@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from negsift.common.models.config import ModelConfig
+from negsift.deploy.pinned import pinned
 from negsift.deploy.recipes import RunConfig, default_folder, recipe
-from negsift.deploy.run import pinned
 from negsift.trainer.folder import RunFolder
 from tests.unit.clip_tables import build
 from tests.unit.clips import write_folder
