@@ -139,10 +139,10 @@ class Bench:
         the recipe's where the model is slow.
         """
         learner = Learner(independent_copy(self._sample.model), self._config.training, self._config.seed)
-        self._trained(learner, _PROBE, _PROBE)
         probe = self._trained(learner, _PROBE, _PROBE)
         if probe * _ENOUGH_S < 2 * _PROBE:
             return probe
+        probe = self._trained(learner, _PROBE, _PROBE)
         size = max(_PROBE, int(min(self._config.training.batch, self._most, probe * _ROUND_S)))
         rate = self._trained(learner, size, max(size, int(probe * _ENOUGH_S)))
         learner.model.eval()
@@ -151,10 +151,15 @@ class Bench:
         return rate
 
     def _trained(self, learner: Learner, size: int, bags: int) -> float:
-        """Bags a second of the second of two passes over so many, or a few more, in batches of `size`."""
+        """Bags a second of the second of two passes over so many, or a few more, in batches of `size`; where the first
+        batch takes long, of that.
+        """
         label = torch.from_numpy(np.arange(size, dtype=np.int64) % 2)
         batch = TrainingBatch(self._inputs(size), label, torch.ones(size))
+        start = time.perf_counter()
         learner.train([batch], 0)
+        if time.perf_counter() - start > _ENOUGH_S:
+            return size / (time.perf_counter() - start)
         batches, start = [batch] * -(-bags // size), time.perf_counter()
         learner.train(batches, 0)
         return len(batches) * size / (time.perf_counter() - start)
@@ -173,12 +178,13 @@ class Bench:
         return 1 / self._round(shard, len(bags)).per_processor
 
     def _run(self, bags: BagDataset, block: int, budget: DecodingBudget | None = None) -> tuple[Speed, float]:
-        """The median speed of the rounds begun in some seconds, one at least, after one that is not counted; and the
-        bytes of kept embeddings.
+        """The median speed of the rounds begun in some seconds, one at least, after one that is not counted, unless it
+        takes so long alone; and the bytes of kept embeddings.
         """
-        shard, speeds = self._shard(bags, block, budget or self._budget(bags)), list[Speed]()
-        self._round(shard, len(bags))
-        start = time.perf_counter()
+        shard, start = self._shard(bags, block, budget or self._budget(bags)), time.perf_counter()
+        first = self._round(shard, len(bags))
+        speeds = [first] if time.perf_counter() - start > _ENOUGH_S else []
+        start = start if speeds else time.perf_counter()
         while not speeds or time.perf_counter() - start < _ENOUGH_S:
             speeds.append(self._round(shard, len(bags)))
         middle = Speed(median(each.rate for each in speeds), median(each.per_processor for each in speeds))
