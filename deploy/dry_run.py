@@ -7,7 +7,7 @@ from negsift.common.overrides import to_dict
 from negsift.deploy.pinned import pinned
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.text_table import text_table
-from negsift.service.fleet.placement import Free, Needs, less, packed, placed
+from negsift.service.fleet.placement import Free, Needs, less, packed, scorers_by_node
 from negsift.trainer.folder import RunFolder
 
 Group = tuple[int, Needs]
@@ -45,7 +45,7 @@ def describe_run(config: RunConfig, out: Path) -> str:
 def placement(free: Free, scorers: Group, workers: Group) -> Iterator[str]:
     """A line on the scorers and trainer workers (how many, and what each needs), the nodes, and what has no room."""
     trainers = packed(free, workers[1], workers[0])
-    found = placed(less(free, workers[1], trainers), scorers[1], scorers[0])
+    found = scorers_by_node(less(free, workers[1], trainers), scorers[1], scorers[0])
     who = f"{workers[0]} trainer {'worker' if workers[0] == 1 else 'workers'}"
     trains = f"{who} of {_text(workers[1])}" if workers[0] else "this process trains"
     yield f"{scorers[0]} scorers of {_text(scorers[1])}; {trains}"

@@ -9,6 +9,8 @@ from ray.util.placement_group import PlacementGroup
 from negsift.common.errors import BadInput
 from negsift.service.cluster.occupancy import describe_holders, held
 from negsift.service.config import FleetConfig
+from negsift.service.fleet.even_share import even_share
+from negsift.service.fleet.rebalance import room_for
 
 KINDS = ("CPU", "GPU")
 
@@ -72,30 +74,25 @@ def scorer_resources(
     have: Mapping[str, float], config: FleetConfig, shards: int, by_node: Sequence[Mapping[str, float]] = (),
     obtainable: Mapping[str, float] | None = None,
 ) -> tuple[float, float]:  # fmt: skip
-    """CPUs and GPUs a scorer: those asked for, else an even share of what they `have`, at most 1 each.
+    """CPUs and GPUs a scorer: those asked for, else an even share of what the nodes have with which all find room.
 
-    BadInput for more than is `obtainable`, by default what they have. Of each of the nodes in `by_node` with GPUs it
-    takes no larger share of the CPUs than of the GPUs: four scorers on a node of 4 GPUs and 1 CPU take a quarter of it
-    each, however many CPUs other nodes have.
+    `by_node` is what each node has, by default one that has all they `have`. BadInput for more than is `obtainable`, by
+    default what they have.
     """
     most = have if obtainable is None else obtainable
-    cpus = _share_of("CPU", config.cpus_per_shard, have, most, shards)
-    gpus = _share_of("GPU", config.gpus_per_shard, have, most, shards)
-    if config.cpus_per_shard is None and gpus:
-        places = [(node.get("CPU", 0.0), int(node.get("GPU", 0.0) / gpus)) for node in by_node]
-        cpus = min([cpus, *(int(1000 * have / scorers) / 1000 for have, scorers in places if scorers)])
-    return cpus, gpus
+    asked = (config.cpus_per_shard, config.gpus_per_shard)
+    for kind, amount in zip(KINDS, asked, strict=True):
+        if amount is not None:
+            _require_room(kind, amount, most, shards)
+    return even_share(by_node or [have], asked, shards)
 
 
-def _share_of(
-    kind: str, asked: float | None, have: Mapping[str, float], most: Mapping[str, float], shards: int
-) -> float:
-    if asked is None:
-        return min(1.0, int(1000 * have.get(kind, 0.0) / shards) / 1000)
-    if asked * shards > most.get(kind, 0.0):
+def _require_room(kind: str, amount: float, most: Mapping[str, float], shards: int) -> None:
+    total = {kind: most.get(kind, 0.0)}
+    holds = room_for(total, (amount, 0.0) if kind == "CPU" else (0.0, amount))
+    if shards > holds:
         raise BadInput(
-            f"{shards} scorers of {asked:g} {kind} each on a cluster with {most.get(kind, 0.0):g} for them",
-            f"at most {most.get(kind, 0.0):g} {kind} in all",
+            f"{shards} scorers of {amount:g} {kind} each on a cluster with {total[kind]:g} for them",
+            f"at most {total[kind]:g} {kind} in all, which is room for {holds:g}",
             f"lower fleet.{kind.lower()}s_per_shard or fleet.shards, or add nodes",
         )
-    return asked

@@ -6,7 +6,7 @@ nothing of it is left when Tune removes the group.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import ray
@@ -23,6 +23,7 @@ from negsift.service.cluster.resources import (
     total_resources,
 )
 from negsift.service.config import FleetConfig
+from negsift.service.fleet.even_share import even_share
 from negsift.service.fleet.rebalance import room_for
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,7 @@ class Room:
         """CPUs and GPUs a scorer, as `scorer_resources`; raises BadInput if that many don't fit."""
         if self.group is None:
             return scorer_resources(self.resources, config, shards, self.by_node, self.obtainable)
-        share = scorer_resources(self.resources, replace(config, cpus_per_shard=None, gpus_per_shard=None), shards)
-        asked = (config.cpus_per_shard, config.gpus_per_shard)
-        cpus, gpus = (usual if given is None else given for usual, given in zip(share, asked, strict=True))
+        cpus, gpus = even_share(self.bundles, (config.cpus_per_shard, config.gpus_per_shard), shards)
         if sum(room_for(bundle, (cpus, gpus)) for bundle in self.bundles) < shards:
             each = amounts_text({"CPU": cpus, "GPU": gpus})
             raise BadInput(

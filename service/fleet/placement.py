@@ -40,6 +40,18 @@ def less(free: Free, needs: Needs, counts: Mapping[str, int]) -> Free:
     }
 
 
+def scorers_by_node(free: Free, needs: Needs, count: int) -> Mapping[str, int]:
+    """The number of scorers on each node, those with a part of a GPU as `gpu_loads` spreads them; those that fit."""
+    if not 0 < needs[1] < 1:
+        return placed(free, needs, count)
+    found = dict.fromkeys(free, 0)
+    for node, load in gpu_loads(free, needs, count):
+        found[node] += load
+    for node, have in free.items():  # the rest of a GPU that others have a part of
+        found[node] += int(min(room_for(have, needs) - found[node], count - sum(found.values())))
+    return found
+
+
 def gpu_loads(free: Free, needs: Needs, count: int) -> Sequence[tuple[str, int]]:
     """How many of `count` scorers that need a part of a GPU each whole GPU has, with its node; those that fit.
 
@@ -48,9 +60,9 @@ def gpu_loads(free: Free, needs: Needs, count: int) -> Sequence[tuple[str, int]]
     room = {node: room_for(resources, needs) for node, resources in free.items()}
     gpus = {node: int(resources.get("GPU", 0.0)) for node, resources in free.items()}
     found = dict.fromkeys(free, 0)
-    for layer in range(int(1 / needs[1])):
-        for _ in range(sum(gpus.values())):
+    for layer in range(int(room_for({"GPU": 1.0}, (0.0, needs[1])))):
+        for _ in range(min(sum(gpus.values()), count - sum(found.values()))):
             open_nodes = [node for node in found if found[node] < min(room[node], (layer + 1) * gpus[node])]
-            if open_nodes and sum(found.values()) < count:
+            if open_nodes:
                 found[min(open_nodes, key=lambda node: found[node] - layer * gpus[node])] += 1
     return [(node, (found[node] + number) // gpus[node]) for node in free for number in reversed(range(gpus[node]))]

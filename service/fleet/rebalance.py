@@ -4,6 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+_KINDS = ("CPU", "GPU")
+_UNITS = 10_000
+"""Ray counts resources in ten-thousandths, in which five times 0.2 is 1."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -14,9 +18,22 @@ class Move:
 
 
 def room_for(resources: Mapping[str, float], needs: tuple[float, float]) -> float:
-    """The number of scorers of `needs` (CPUs, GPUs) that a node with these resources could hold in all."""
-    limits = [resources.get(kind, 0.0) // need for kind, need in zip(("CPU", "GPU"), needs, strict=True) if need]
+    """The number of scorers of `needs` (CPUs, GPUs) that a node with these resources could hold in all.
+
+    A part of a GPU is of one GPU: 0.7 of it fits seven GPUs seven times, and 0.4 of it fourteen times.
+    """
+    pairs = [
+        (kind, round(resources.get(kind, 0.0) * _UNITS), round(need * _UNITS))
+        for kind, need in zip(_KINDS, needs, strict=True)
+    ]
+    limits = [_times(kind, max(0, have), need) for kind, have, need in pairs if need]
     return min(limits, default=float("inf"))
+
+
+def _times(kind: str, have: int, need: int) -> int:
+    if kind == "CPU" or need >= _UNITS:
+        return have // need
+    return have // _UNITS * (_UNITS // need) + have % _UNITS // need
 
 
 def plan_moves(homes: Mapping[int, str], room: Mapping[str, float], new: Collection[str]) -> list[Move]:

@@ -26,6 +26,16 @@ def test_what_has_no_room_is_counted() -> None:
     assert list(placement(FREE, (1, (0.0, 1.0)), (5, EACH)))[-1] == "no room now for 3 workers: they would wait"
 
 
+def test_amounts_that_fit_exactly_have_room() -> None:
+    free = {"head aaaa": {"CPU": 4.0, "GPU": 8.0}}
+    assert list(placement(free, (5, (0.2, 1.0)), (3, EACH)))[-1] == "all of them have room"
+
+
+def test_two_parts_that_are_more_than_a_gpu_have_no_room_on_it() -> None:
+    free = {"head aaaa": {"CPU": 32.0, "GPU": 7.0}}
+    assert list(placement(free, (10, (0.5, 0.7)), (0, EACH)))[-1] == "no room now for 3 scorers: they would wait"
+
+
 def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["train", "digits", "fleet.shards=3", "fleet.kind=local", "--out", str(tmp_path / "run"), "--dry-run"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from ray.util.placement_group import PlacementGroup
 
 from negsift.common.errors import BadInput
 from negsift.service.cluster.resources import shard_count
@@ -22,7 +23,7 @@ FOUR = {"CPU": 8.0, "GPU": 4.0}
         ([FOUR | {"GPU": 1.0}, FOUR], {"CPU": 16.0, "GPU": 8.0}, FleetConfig(), (5, 1.0, 1.0)),
         ([FOUR | {"GPU": 0.5}], FOUR, FleetConfig(), (4, 1.0, 1.0)),
         ([{"CPU": 1.0, "GPU": 4.0}, {"CPU": 8.0}], {"CPU": 9.0, "GPU": 4.0}, FleetConfig(), (4, 0.25, 1.0)),
-        ([FOUR | {"GPU": 3.0}], FOUR, FleetConfig(shards=4), (4, 1.0, 0.75)),
+        ([FOUR | {"GPU": 3.0}], FOUR, FleetConfig(shards=4), (4, 1.0, 0.5)),
         ([FOUR], {"CPU": 8.0, "GPU": 4.0}, FleetConfig(gpus_per_shard=0.5), (4, 1.0, 0.5)),
     ],
 )
@@ -39,3 +40,12 @@ def test_what_no_waiting_brings_is_refused() -> None:
     assert room.needs(FleetConfig(cpus_per_shard=1.0), 2) == (1.0, 0.0)
     with pytest.raises(BadInput, match="3 scorers of 1 CPU each on a cluster with 2 for them; expected at most 2 CPU"):
         room.needs(FleetConfig(cpus_per_shard=1.0), 3)
+    seven = Room.of([{"CPU": 32.0, "GPU": 7.0}], {"CPU": 32.0, "GPU": 7.0})
+    with pytest.raises(BadInput, match=r"10 scorers of 0.7 GPU each .*; expected at most 7 GPU in all, .* room for 7;"):
+        seven.needs(FleetConfig(gpus_per_shard=0.7), 10)
+
+
+def test_scorers_in_a_placement_group_share_its_bundles_so_that_all_fit() -> None:
+    bundles = [{"CPU": 1.0, "GPU": 1.0}, {"CPU": 1.0, "GPU": 1.0}]
+    room = Room({"CPU": 2.0, "GPU": 2.0}, bundles=bundles, group=PlacementGroup.empty())
+    assert room.needs(FleetConfig(), 3) == (0.5, 0.5)

@@ -49,7 +49,8 @@ def test_moves_fill_the_least_loaded_and_stay_within_the_room(where: dict[int, s
     ("have", "needs", "expected"),
     [
         ({"CPU": 4.0}, (1.0, 0.0), 4), ({"CPU": 4.0}, (1.0, 0.5), 0), ({"CPU": 9.0, "GPU": 2.0}, (2.0, 0.5), 4),
-        ({}, (0.0, 0.0), float("inf")), ({}, (0.5, 0.0), 0),
+        ({"CPU": 1.0}, (0.2, 0.0), 5), ({"GPU": 7.0}, (0.0, 0.7), 7), ({"GPU": 7.5}, (0.0, 0.25), 30),
+        ({"GPU": 8.0}, (0.0, 2.0), 4), ({"CPU": -1.0}, (0.5, 0.0), 0), ({}, (0.0, 0.0), float("inf")), ({}, (0.5, 0.0), 0),
     ],
 )  # fmt: skip
 def test_room_is_what_cpus_and_gpus_allow(have: dict[str, float], needs: tuple[float, float], expected: float) -> None:
