@@ -22,6 +22,7 @@ from negsift.deploy.pinned import pinned
 from negsift.deploy.positives import positive_sampler
 from negsift.deploy.recipes import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
+from negsift.deploy.same_data import record_data, require_same_data, require_unchanged
 from negsift.deploy.versions import versions
 from negsift.deploy.workers import trained, trainer_room
 from negsift.service.config import FleetConfig
@@ -61,6 +62,7 @@ class Runner:
         folder.check(to_dict(config), FREE, defaults())
         summary = folder.summary
         if summary is not None:
+            require_unchanged(folder, config.data, lambda: self.split(config.data))
             log.info("%s is finished already", out)
             return summary
         with trainer_room(config.training.workers, config.fleet) as room:
@@ -72,6 +74,7 @@ class Runner:
         fleet, out = config.fleet if room is None else replace(config.fleet, kind="ray"), folder.path
         with decoded_on_ray(fleet):
             split = self.split(config.data)
+        require_same_data(folder, config.data, lambda: split)
         sampler = self.sampler(replace(config, fleet=fleet), split)
         config = replace(config, fleet=replace(config.fleet, block=sampler.block))
         if is_job() or room is not None:
@@ -80,6 +83,7 @@ class Runner:
             require_shared(out, "--out")
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
+        record_data(folder, config.data, lambda: split)
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
         chooser = positive_sampler(config, split, model)
         spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split), chooser)

@@ -146,7 +146,8 @@ def test_a_measure_that_is_undefined_is_reported_as_such() -> None:
 def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
     names = {path.name for path in undisturbed.iterdir()}
     folders = {"selections", "weights", "checkpoint"}
-    assert names == {"config.json", "metrics.jsonl", "summary.json", "report.html", "suspects.csv"} | folders
+    files = {"config.json", "data.json", "metrics.jsonl", "summary.json", "report.html", "suspects.csv"}
+    assert names == files | folders
     assert len((undisturbed / "metrics.jsonl").read_text().splitlines()) == 6
     assert pq.read_table(undisturbed / "selections" / "epoch=0003.parquet").column_names == [
         "index", "bag_id", "score", "weight", "margin",

@@ -93,6 +93,15 @@ class Manifest:
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
     @property
+    def content(self) -> str:
+        """A hash of the bags in their order, whatever the names of the files: a table built again from the same sources
+        by the same rules has the same one.
+        """
+        groups = [[group.digest for group in file.groups] for file in (*self.files, *self.images)]
+        content = json.dumps([dataclasses.asdict(self.payload), self.classes, groups], sort_keys=True)
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    @property
     def instance_table(self) -> "Manifest":
         """The instance table as a table of its own, whose bags are single images."""
         return Manifest(self.version, self.payload.instance_payload, (), self.images)

@@ -1,0 +1,64 @@
+"""Whether the data of a run are those that it began with, by digests that its folder keeps."""
+
+import logging
+from collections.abc import Callable
+
+from negsift.common.data.bags_digest import bags_digest
+from negsift.common.data.config import DataConfig
+from negsift.common.data.split import Split
+from negsift.common.data.table.location import Location
+from negsift.common.data.table.manifest import read_manifest
+from negsift.common.errors import BadInput
+from negsift.trainer.folder import Json, RunFolder
+
+log = logging.getLogger(__name__)
+FILE = "data.json"
+_PARTS = ("positives", "pool", "val", "test")
+
+
+def data_digests(config: DataConfig, split: Callable[[], Split]) -> Json:
+    """What identifies the data, wherever they lie. Of a bag table its manifest says so, and no bag is opened; else it
+    needs the `split`. Raises BadInput as the dataset's `load` does.
+    """
+    if config.name == "table" and config.root:
+        return {"table": read_manifest(Location.of(config.root), config.version).content}
+    bags = split()
+    return {part: bags_digest(getattr(bags, part)) for part in _PARTS}
+
+
+def require_same_data(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+    """Raise BadInput where the folder has a run of other data, and as `data_digests`; the data of older runs are not
+    known, and pass.
+    """
+    recorded = folder.read_json(FILE)
+    if recorded is not None:
+        _compare(folder, config, recorded, data_digests(config, split))
+
+
+def require_unchanged(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+    """The same for a finished run, whose data may be gone: the log says that they can't be compared."""
+    recorded = folder.read_json(FILE)
+    if recorded is None:
+        return
+    try:
+        now = data_digests(config, split)
+    except BadInput as error:
+        log.info("whether its data are still the same can't be said: %s", error.found)
+        return
+    _compare(folder, config, recorded, now)
+
+
+def record_data(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+    """Keep the digests in the folder of a run that begins; those of one that goes on stay."""
+    if folder.read_json(FILE) is None:
+        folder.write_json(FILE, data_digests(config, split))
+
+
+def _compare(folder: RunFolder, config: DataConfig, recorded: Json, now: Json) -> None:
+    others = [part for part in sorted(recorded.keys() | now.keys()) if recorded.get(part) != now.get(part)]
+    if others:
+        where = config.root or config.name
+        raise BadInput(
+            f"other data in {where} than the run in {folder.path} began with ({', '.join(others)} changed)",
+            "the same data", "restore them, choose another --out, or remove the run",
+        )  # fmt: skip
