@@ -49,8 +49,10 @@ def add_job_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _submit_train(arguments: argparse.Namespace) -> int:
     config = configured_run(arguments)
+    from negsift.common.data.check_config import check_target
     from negsift.deploy.recipes import recipe
 
+    check_target(config.data, here=False)
     words = ["train", config.recipe, *_changed(config, recipe(config.recipe))]
     words += [f"fleet.start_s={_WEEK_S}"] if arguments.wait else []
     facts = {"recipe": config.recipe, "strategy": config.strategy.name, "target": config.data.target}
@@ -59,8 +61,11 @@ def _submit_train(arguments: argparse.Namespace) -> int:
 
 def _submit_sweep(arguments: argparse.Namespace) -> int:
     study = configured_sweep(arguments)
+    from negsift.common.data.check_config import check_target
     from negsift.deploy.studies import study_named
 
+    for data in dict.fromkeys(trial.config.data for trial in study.trials(arguments.yes).values()):
+        check_target(data, here=False)
     words = ["sweep", study.name, *_changed(study.base, study_named(study.name).base)]
     words += [f"--over={axis}" for axis in arguments.over]
     for option in ("seeds", "parallel", "cpus", "gpus"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
+from negsift.common.data.bags import density_range
 from negsift.common.data.config import CLIPS, DATASETS, READS, DataConfig
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, USUAL, ModelConfig
@@ -43,7 +44,7 @@ class RunConfig:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, model, strategy's options, guards and augmentation don't fit.
+    """Raise BadInput if dataset, density, model, strategy's options, guards and augmentation don't fit.
 
     A table is checked when it is opened.
     """
@@ -53,6 +54,8 @@ def check_fit(config: RunConfig) -> None:
     models = CLIP_MODELS if clips else MODELS
     if config.model.name not in models and config.data.name != "table":
         raise UnknownName("model for clips" if clips else "model", config.model.name, models)
+    if config.data.reads("density") and config.data.density != "natural":
+        density_range(config.data.density, config.data.bag_size)
     # That its options are its own, and guards fit it, is known before any data is read.
     require_guardable(make_strategy(config.strategy), config.sampling)
     _require_positives_by(config.sampling)
@@ -157,7 +160,7 @@ def cifar10_resnet18() -> RunConfig:
 
 def images() -> RunConfig:
     """Bags from your own folder of images per class, in data.root."""
-    return RunConfig("images", data=DataConfig(name="images"))
+    return RunConfig("images", data=DataConfig(name="images", target=""))
 
 
 def audio_demo() -> RunConfig:
@@ -219,7 +222,7 @@ def audioset40() -> RunConfig:
 
 def table() -> RunConfig:
     """A bag table made by `pool build`, in data.root: any size, streamed by its shards. The usual model of its bags."""
-    return RunConfig("table", data=DataConfig(name="table"), model=ModelConfig(name=AUTO))
+    return RunConfig("table", data=DataConfig(name="table", target=""), model=ModelConfig(name=AUTO))
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {

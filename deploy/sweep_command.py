@@ -44,6 +44,7 @@ def add_sweep_arguments(sweep: Parser) -> None:
 
 def configured_sweep(arguments: argparse.Namespace) -> "Study":
     """The study that the arguments describe. Raises BadInput for settings, axes or seeds that don't fit."""
+    from negsift.common.data.check_config import require_root
     from negsift.deploy.recipes import check_given
     from negsift.deploy.settings import configured
     from negsift.deploy.studies import study_named
@@ -53,6 +54,8 @@ def configured_sweep(arguments: argparse.Namespace) -> "Study":
     study = study.on(lambda config: configured(config, arguments)).over(parse_axes(arguments.over), arguments.seeds)
     study.require_used(arguments.set)
     trials = study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
+    for trial in trials.values():
+        require_root(trial.config.data)
     check_given([trial.config for trial in trials.values()], (*arguments.set, *arguments.over))
     return study
 

@@ -36,11 +36,13 @@ def add_train_arguments(train: Parser) -> None:
 
 def configured_run(arguments: argparse.Namespace) -> "RunConfig":
     """The run that the arguments describe. Raises BadInput for settings that don't fit, or would not be read."""
+    from negsift.common.data.check_config import require_root
     from negsift.deploy.recipes import check_fit, check_given, recipe
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
     check_given([config], arguments.set)
+    require_root(config.data)
     return config
 
 
@@ -50,6 +52,10 @@ def _train(arguments: argparse.Namespace) -> None:
     config = configured_run(arguments)
     require_lasting(arguments.out)
     out: Path = arguments.out or default_folder(config)
+    if arguments.dry_run or not config.data.target:  # which data without one are refused for, before they are read
+        from negsift.common.data.check_config import check_target
+
+        check_target(config.data)
     if arguments.dry_run:
         from negsift.deploy.dry_run import describe_run
 

@@ -13,6 +13,7 @@ import soundfile
 
 from negsift.common.arrays import Floats
 from negsift.common.data import audioset
+from negsift.common.data.audioset.classes import Vocabulary
 from negsift.common.data.audioset.clips import Clips
 from negsift.common.data.cache_folder import cache_folder
 from negsift.common.data.config import DataConfig
@@ -53,7 +54,7 @@ def write_demo(root: Path, seed: int) -> None:
             lines = [_write_clip(unfinished / folder, seed, f"{folder}/{number}") for number in range(count)]
             heading = "# YTID, start_seconds, end_seconds, positive_labels"
             (unfinished / name).write_text("\n".join([heading, *lines, ""]))
-        index = [f'{number},/m/demo_{name},"{name}"' for number, name in enumerate(EVENTS)]
+        index = [f'{number},{mid},"{VOCABULARY.name(mid)}"' for number, mid in enumerate(VOCABULARY.mids)]
         (unfinished / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *index, ""]))
 
 
@@ -93,3 +94,5 @@ EVENTS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
     "rattle": _rattle,
 }
 """The kinds of events by name: each maps times in seconds (n,) to samples (n,)."""
+VOCABULARY = Vocabulary(tuple(f"/m/demo_{name}" for name in EVENTS), {f"/m/demo_{name}": name for name in EVENTS})
+"""The classes of the clips, as they are written to `class_labels_indices.csv`."""

@@ -58,13 +58,16 @@ def positives_per_bag(total: int, size: int, density: str) -> Index:
     """The number of positives of each positive bag; they sum to `total`. For counts a..b there are floor(total / (a + …
     + b)) bags of each count. The remainder goes into bags of b, and the rest of it into a last bag.
     """
-    low, high = _parse_density(density, size)
+    low, high = density_range(density, size)
     repeats, rest = divmod(total, sum(range(low, high + 1)))
     counts = np.repeat(np.arange(low, high + 1), repeats).tolist() + [high] * (rest // high)
     return np.array(counts + [rest % high] * (rest % high > 0), dtype=np.int64)
 
 
-def _parse_density(density: str, size: int) -> tuple[int, int]:
+def density_range(density: str, size: int) -> tuple[int, int]:
+    """The least and the most positives of a positive bag of that size, unless it is `natural`. Raises BadInput for an
+    unknown density.
+    """
     if density == "uniform":
         return 1, size
     match = re.fullmatch(r"fixed:(\d{1,18})|range:(\d{1,18})-(\d{1,18})", density)

@@ -5,11 +5,13 @@
 from collections.abc import Callable
 
 from negsift.common.data import audio_demo, audioset, cifar10, digits, images
+from negsift.common.data.audioset.classes import clip_class
 from negsift.common.data.audioset.clips import Clips
-from negsift.common.data.audioset.split import clip_class, split_clips
+from negsift.common.data.audioset.split import split_clips
+from negsift.common.data.class_names import class_number
 from negsift.common.data.config import DATASETS, DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import Split, class_number, split_bags
+from negsift.common.data.split import Split, split_bags
 from negsift.common.data.table import split as table_split
 from negsift.common.errors import UnknownName
 
@@ -44,4 +46,4 @@ def class_in(split: Split, target: str) -> int:
     `load_split` does.
     """
     data = split.pool.instances
-    return clip_class(target, data) if isinstance(data, Clips) else class_number(target, data.classes)
+    return clip_class(target, data.vocabulary) if isinstance(data, Clips) else class_number(target, data.classes)

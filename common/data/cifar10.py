@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from negsift.common.data.config import DataConfig
+from negsift.common.data.class_names import class_names
+from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.files_below import files_below
 from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once, require_labels
+from negsift.common.data.parquet_file import open_parquet
 from negsift.common.errors import BadData, BadInput
 from negsift.common.regular_file import regular
 
@@ -30,7 +32,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     column `img` or `image`) or the official python batches. With `data.download=true` torchvision downloads the
     batches if there is neither. Raises BadData if no file is found or one is damaged, BadInput for other image sizes.
     """
-    root = config.folder("the folder of CIFAR-10")
+    root = config.folder(ROOTS["cifar10"])
     if config.image_size != SIDE:
         raise BadInput(f"data.image_size={config.image_size} with cifar10", f"{SIDE}", "leave data.image_size alone")
     if config.download and not (_parquet(root, "train") or _batches(root, "train")):
@@ -41,13 +43,32 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     return train, test
 
 
+def known_classes(config: DataConfig) -> tuple[str, ...]:
+    """The classes that the first training file names, or else CIFAR-10's. Raises BadData where `load` finds no file."""
+    root = config.folder(ROOTS["cifar10"])
+    paths = _parquet(root, "train")
+    if paths:
+        with open_parquet(paths[0]) as opened:
+            return class_names(opened.schema_arrow, "label", paths[0]) or CLASSES
+    if not config.download:
+        _all_batches(root, "train")
+    return CLASSES
+
+
 def _load_part(root: Path, part: str) -> Instances:
-    parquet, batches = _parquet(root, part), _batches(root, part)
+    parquet = _parquet(root, part)
     if parquet:
         return decode_once("cifar10", parquet, lambda: read_parquet(parquet, CLASSES, SIDE), part=part)
+    batches = _all_batches(root, part)
+    return decode_once("cifar10", batches, lambda: _read_batches(batches), part=part)
+
+
+def _all_batches(root: Path, part: str) -> list[Path]:
+    """The python batches of a part. Raises BadData if one is missing."""
+    batches = _batches(root, part)
     missing = set(_BATCHES[part]) - {path.name for path in batches}
     if not missing:
-        return decode_once("cifar10", batches, lambda: _read_batches(batches), part=part)
+        return batches
     found = f"the file {root}" if root.is_file() else f"no {part}*.parquet and no python batches below {root}"
     if batches:
         found = f"no {', '.join(sorted(missing))} beside {batches[0]}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput, UnknownName
 
 HIDDEN = -1
 """The number that a ClassLabel has where the class is not told, as in the test sets of competitions."""
@@ -56,3 +56,14 @@ def _mapping(value: object) -> dict[str, Any]:  # Any: JSON
     if not isinstance(value, dict):
         raise TypeError(f"{value!r:.60} in place of a mapping")
     return value
+
+
+def class_number(target: str, classes: tuple[str, ...]) -> int:
+    """The number of a class that is given by its name or number. Raises UnknownName, and BadInput for none."""
+    if target in classes:
+        return classes.index(target)
+    if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(classes):
+        return int(target)
+    if not target:
+        raise BadInput("no data.target", f"one of {', '.join(classes)}", "say which class is positive")
+    raise UnknownName("data.target", target, classes)

@@ -27,6 +27,13 @@ READS = {
     "table": ("root", "version"),
 }
 """The fields of DataConfig that each dataset reads, besides those that all read."""
+ROOTS = {
+    "audioset": "the folder with AudioSet's lists and clips",
+    "cifar10": "the folder of CIFAR-10",
+    "images": "a folder with a sub-folder for each class",
+    "table": "the folder or URI of a bag table",
+}
+"""What `root` has to be, for the datasets that need one."""
 MOST_PIXELS = 65_536
 """What the height and width of images are below."""
 

@@ -7,6 +7,7 @@ from negsift.common.data.instances import Instances
 from negsift.common.errors import BadInput
 
 _LEVELS = 16
+CLASSES = tuple("0123456789")
 
 
 def load(config: DataConfig) -> tuple[Instances, Instances]:
@@ -25,5 +26,5 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     labels = digits.target.astype(np.int64)
     # A fixed split: the test set must not depend on the seed of bags or of the run.
     train, test = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=0, stratify=labels)
-    table = Instances(labels, tuple("0123456789"), in_memory=images)
+    table = Instances(labels, CLASSES, in_memory=images)
     return table.subset(train), table.subset(test)

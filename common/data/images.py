@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from negsift.common.data.class_names import require_distinct_forms
-from negsift.common.data.config import DataConfig
+from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
 from negsift.common.data.files_below import files_below, in_order
 from negsift.common.data.instances import Instances, decode_once
@@ -37,9 +37,9 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     listed. Raises BadData if more than half of the images are dropped, for fewer than two classes, for classes that
     differ between train/ and test/, and where those are spelt with capitals.
     """
-    root = config.folder("a folder with a sub-folder for each class")
+    root = config.folder(ROOTS["images"])
     _require_small_letters(root)
-    if (root / "train").is_dir() and (root / "test").is_dir():
+    if _is_split(root):
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:
             odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
@@ -62,6 +62,16 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     return _part(table, np.sort(train), "train"), _part(table, np.sort(test), "test")
 
 
+def known_classes(config: DataConfig) -> tuple[str, ...]:
+    """The classes of the training images, by their folders' names. Raises BadData as `load` does for the folders."""
+    root = config.folder(ROOTS["images"])
+    return _classes(root / "train" if _is_split(root) else root)
+
+
+def _is_split(root: Path) -> bool:
+    return (root / "train").is_dir() and (root / "test").is_dir()
+
+
 def _require_small_letters(root: Path) -> None:
     """Raise BadData for folders such as `Train` and `TEST`, which would be two classes."""
     names = class_folders(root) if root.is_dir() else ()
@@ -78,13 +88,18 @@ def _part(table: Instances, rows: NDArray[np.int64], name: str) -> Instances:
     return dataclasses.replace(part, dropped=table.dropped)
 
 
-def _load_folder(folder: Path, config: DataConfig) -> Instances:
+def _classes(folder: Path) -> tuple[str, ...]:
     classes = class_folders(folder) if folder.is_dir() else ()
     if len(classes) < 2:
         count = "no class folder" if not classes else "1 class folder"
         found = f"{count} in {folder}" if folder.is_dir() else f"no folder {folder}"
         raise BadData(found, "a sub-folder for each of at least two classes", "correct data.root")
     require_distinct_forms(classes, str(folder))
+    return classes
+
+
+def _load_folder(folder: Path, config: DataConfig) -> Instances:
+    classes = _classes(folder)
     files = [(path, number) for number, name in enumerate(classes) for path in images_below(folder / name)]
     if not files:
         raise BadData(f"no image below {folder}", f"files ending in {', '.join(sorted(IMAGE_ENDINGS))}", "add some")

@@ -7,10 +7,11 @@ import numpy as np
 from negsift.common.arrays import Index
 from negsift.common.data.bags import plan_bags
 from negsift.common.data.bagset import BagSet
+from negsift.common.data.class_names import class_number
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
 from negsift.common.data.protocols import LabelledBags
-from negsift.common.errors import BadInput, UnknownName
+from negsift.common.errors import BadInput
 from negsift.common.rng import generator
 
 
@@ -55,15 +56,6 @@ def split_bags(train: Instances, test: Instances, config: DataConfig) -> Split:
     training, val = everything.subset(rest), everything.subset(set_aside)
     _require_kinds(training, val)
     return Split(training.only(1), training.only(0), val, _bags(test, target, config, "test"))
-
-
-def class_number(target: str, classes: tuple[str, ...]) -> int:
-    """The number of a class that is given by its name or number. Raises UnknownName."""
-    if target in classes:
-        return classes.index(target)
-    if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(classes):
-        return int(target)
-    raise UnknownName("data.target", target, classes)
 
 
 def _bags(instances: Instances, target: int, config: DataConfig, name: str) -> BagSet:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from negsift.common.data.catalogue import class_in
+from negsift.common.data.check_config import check_target
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput, Interrupted, ServiceError
@@ -85,6 +86,8 @@ def dry_run(study: Study, out: Path, options: SweepOptions) -> str:
     folder.require_recipe(study.base.recipe)
     folder.require_places(trials.values())
     missing = _missing(folder, trials, options.asha)
+    for data in dict.fromkeys(trial.config.data for trial in missing.values()):
+        check_target(data)
     finished = [folder.run(trial) for name, trial in trials.items() if name not in missing]
     seconds = [summary["seconds"]["total"] for run in finished if (summary := run.summary)]
     if not missing:

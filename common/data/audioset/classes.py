@@ -10,7 +10,8 @@ from pathlib import Path
 from negsift.common.data.audioset.audioset40 import AUDIOSET40
 from negsift.common.data.audioset.segments import Segment
 from negsift.common.data.audioset.text import fields, read_lines
-from negsift.common.errors import BadData, UnknownName
+from negsift.common.data.class_names import class_number
+from negsift.common.errors import BadData, BadInput, UnknownName
 from negsift.common.json_text import parse_json
 
 MUSIC, SPEECH = "/m/04rlf", "/m/09x0r"
@@ -127,3 +128,12 @@ def _read_list(path: Path, names: Mapping[str, str], counts: Collection[str]) ->
             known = [f"{other} ({names[other]})" if other in names else other for other in counts]
             raise UnknownName(f"class in {path.name}", mid, known)
     return list(dict.fromkeys(mids))
+
+
+def clip_class(target: str, vocabulary: Vocabulary) -> int:
+    """The number of a class by its number, name or mid. Raises UnknownName, and BadInput for a name of several."""
+    mids, names = vocabulary.mids, vocabulary.classes
+    same = [mid for mid, name in zip(mids, names, strict=True) if name == target]
+    if len(same) > 1:
+        raise BadInput(f"{len(same)} classes called {target!r}", "one", f"give its mid, one of {', '.join(same)}")
+    return mids.index(target) if target in mids else class_number(target, names)

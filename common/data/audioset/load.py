@@ -7,9 +7,9 @@ import numpy as np
 
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.audio.store import build_store
-from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.classes import Vocabulary
 from negsift.common.data.audioset.clips import Clips
-from negsift.common.data.audioset.read_clip_lists import read_clip_lists
+from negsift.common.data.audioset.read_clip_lists import read_lists
 from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadData
@@ -25,9 +25,7 @@ def load(config: DataConfig) -> tuple[Clips, Clips]:
     Hugging Face; `class_labels_indices.csv` and `ontology.json` are optional. Clips that are missing or can't be
     decoded are left out and listed. Raises BadData if these are more than half.
     """
-    root = config.folder("the folder with AudioSet's lists and clips")
-    lists = read_clip_lists(root, config.audio.train_set)
-    vocabulary = read_vocabulary(root, config.audio.classes, lists[0].segments, lists[0].names)
+    lists, vocabulary = read_lists(config)
     _log_unknown(lists, vocabulary)
     train = _clips(lists[0], vocabulary, config.audio, "training")
     return train, _clips(lists[1], vocabulary, config.audio, "test")

@@ -5,13 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from negsift.common.data.audio.recording import Recording
+from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
 from negsift.common.data.audioset.clip_files import FORMS, ClipFiles, find_file, index_folder
 from negsift.common.data.audioset.parquet import read_parquet
 from negsift.common.data.audioset.segments import ClipList, Segment, read_segments
+from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.files_below import files_below
 from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
+
+
+def read_lists(config: DataConfig) -> tuple[tuple[ClipList, ClipList], Vocabulary]:
+    """The training and the test list in `data.root`, and the classes. Raises BadData and UnknownName as they do."""
+    root = config.folder(ROOTS["audioset"])
+    lists = read_clip_lists(root, config.audio.train_set)
+    return lists, read_vocabulary(root, config.audio.classes, lists[0].segments, lists[0].names)
 
 
 def read_clip_lists(root: Path, train_set: str) -> tuple[ClipList, ClipList]:

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from negsift.common.arrays import Index
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.logmel import real_frames
+from negsift.common.data.audioset.classes import clip_class
 from negsift.common.data.audioset.clips import Clips, ClipSet
 from negsift.common.data.config import DataConfig
-from negsift.common.data.split import Split, class_number
+from negsift.common.data.split import Split
 from negsift.common.errors import BadData, BadInput
 from negsift.common.rng import generator
 
@@ -22,7 +23,7 @@ def split_clips(train: Clips, test: Clips, config: DataConfig) -> Split:
     positive without the label (1,735 of AudioSet's 21,426 negatives for Animal). Raises UnknownName for a class,
     BadData where a kind of clip is missing, BadInput for an ambiguous target or without an ontology.
     """
-    target = clip_class(config.target, train)
+    target = clip_class(config.target, train.vocabulary)
     set_aside = validation_rows(train, config.val_share, config.bag_seed)
     rest = np.setdiff1d(np.arange(len(train)), set_aside)
     form = _form(train, rest)
@@ -58,15 +59,6 @@ def validation_rows(clips: Clips, share: float, seed: int) -> Index:
         chosen[free[: max(0, lacking)]] = True
         treated |= members
     return np.flatnonzero(chosen).astype(np.int64)
-
-
-def clip_class(target: str, train: Clips) -> int:
-    """The number of a class by its number, name or mid. Raises UnknownName, and BadInput for a name of several."""
-    mids = train.vocabulary.mids
-    same = [mid for mid, name in zip(mids, train.classes, strict=True) if name == target]
-    if len(same) > 1:
-        raise BadInput(f"{len(same)} classes called {target!r}", "one", f"give its mid, one of {', '.join(same)}")
-    return mids.index(target) if target in mids else class_number(target, train.classes)
 
 
 def _labelled(clips: Clips, target: int, name: str, form: ClipForm) -> ClipSet:

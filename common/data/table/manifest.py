@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from negsift.common.data.class_names import class_number
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.schema import SCHEMA, Payload, SoundFormat
 from negsift.common.errors import BadData, BadInput
@@ -110,6 +111,14 @@ class Manifest:
     def dropped(self) -> tuple[str, ...]:
         """`left_out`, under the name that all descriptions of data have."""
         return self.left_out
+
+    def class_of(self, target: str, name: str) -> int:
+        """The number of a class by its name or number; messages call the table `name`. Raises UnknownName, BadInput for
+        none, and BadData for a table without labels.
+        """
+        if not self.classes:
+            raise BadData(f"no label in {name}", "at least one bag with a label", "rebuild the table with labels")
+        return class_number(target, self.classes)
 
     @property
     def rows(self) -> int:

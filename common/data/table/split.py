@@ -7,8 +7,8 @@ import numpy as np
 
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.audio.logmel import real_frames
-from negsift.common.data.config import DataConfig
-from negsift.common.data.split import Split, class_number
+from negsift.common.data.config import ROOTS, DataConfig
+from negsift.common.data.split import Split
 from negsift.common.data.table.bag_filter import BagFilter, needed_columns
 from negsift.common.data.table.bags import open_bags
 from negsift.common.data.table.check import check_files
@@ -30,12 +30,10 @@ def load(config: DataConfig) -> Split:
     where a kind of bag is missing.
     """
     if not config.root:
-        raise BadInput("no data.root", "the folder or URI of a bag table", "add data.root=FOLDER")
+        raise BadInput("no data.root", ROOTS["table"], "add data.root=FOLDER")
     location = Location.of(config.root)
     manifest = read_manifest(location, config.version)
-    if not manifest.classes:
-        raise BadData(f"no label in {location.name}", "at least one bag with a label", "rebuild the table with labels")
-    target = class_number(config.target, manifest.classes)
+    target = manifest.class_of(config.target, location.name)
     label = manifest.classes[target]
     hash_split = _hash_split(location, manifest, config, label)
     kinds = [(split, positive) for split in ("train", *_EVALUATION) for positive in (False, True)]

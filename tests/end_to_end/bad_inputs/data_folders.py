@@ -142,7 +142,7 @@ CASES: dict[str, Case] = {
         ("a class that can't be listed", "in/b", both(_images(_png(), _png()), lambda: Path("in/b").chmod(0))),
         ("pictures that can't be read", "undecodable .*[Pp]ermission", both(_images(_png(), _png()), lambda: [path.chmod(0) for path in Path("in").rglob("*.png")])),
     )},
-    **{f"images: {kind}": case("train images data.root=in", r"0\.png", make) for kind, make in _irregular()},
+    **{f"images: {kind}": case("train images data.root=in data.target=a", r"0\.png", make) for kind, make in _irregular()},
     **{f"CIFAR-10 as parquet: {kind}": case("train cifar10 data.root=in", r"\bin\b", both(_parquet("in/train.parquet", **columns), _parquet("in/test.parquet", **columns)))
        for kind, columns in _CIFAR.items()},
     **{f"CIFAR-10 as parquet: {kind}": case("train cifar10 data.root=in", r"train\.parquet", both(written("in/test.parquet", ""), make))

@@ -41,9 +41,23 @@ def run(*words: str) -> None:
 def test_a_job_gets_the_settings_of_files_that_the_cluster_lacks(submitted: list[list[str]], tmp_path: Path) -> None:
     file = tmp_path / "own.json"
     file.write_text(json.dumps({"training": {"epochs": 3}, "strategy": {"name": "badge"}}))
-    run("digits", "--config", str(file), "seed=2", "data.target=eight")
-    settings = {"seed=2", "data.target=eight", "training.epochs=3", "strategy.name=badge"}
+    run("digits", "--config", str(file), "seed=2", "data.target=3")
+    settings = {"seed=2", "data.target=3", "training.epochs=3", "strategy.name=badge"}
     assert (submitted[0][:2], {*submitted[0][2:]}) == (["train", "digits"], settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("cifar10", "no data.root"), ("table data.root=/here/or/there", "no data.target"), ("table data.root=/here/or/there data.target=any", ""), ("digits data.density=foo", "label density 'foo'"),
+        ("digits data.target=zz", "data.target 'zz'"), ("sweep digits --over data.density=range:5-2", "label density"),
+        ("sweep digits --over data.target=1,zz", "data.target 'zz'"), ("sweep images", "no data.root"),
+    ],
+)  # fmt: skip
+def test_what_can_not_run_anywhere_is_not_submitted(submitted: list[list[str]], words: str, found: str) -> None:
+    with pytest.raises(BadInput, match=found) if found else nullcontext():
+        run(*words.split())
+    assert bool(submitted) is not bool(found)
 
 
 def test_a_job_that_waits_has_a_week_to_start(submitted: list[list[str]]) -> None:

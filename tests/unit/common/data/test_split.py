@@ -7,9 +7,10 @@ import pytest
 
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.catalogue import LOADERS, load_split
+from negsift.common.data.class_names import class_number
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import Split, class_number, split_bags
+from negsift.common.data.split import Split, split_bags
 from negsift.common.errors import BadData, BadInput, UnknownName
 from tests.unit.toys import images
 
@@ -91,10 +92,15 @@ def test_class_is_meant_by_name_or_number(target: str, number: int) -> None:
     assert class_number(target, CLASSES) == number
 
 
-@pytest.mark.parametrize("target", ["dgo", "4", "-1", "", "²"])
+@pytest.mark.parametrize("target", ["dgo", "4", "-1", "²"])
 def test_unknown_class_lists_the_classes(target: str) -> None:
     with pytest.raises(UnknownName, match=r"data.target .*ant, cat, cow, dog"):
         class_number(target, CLASSES)
+
+
+def test_no_class_is_not_the_first_class() -> None:
+    with pytest.raises(BadInput, match=r"no data.target; expected one of .*; say which class is positive"):
+        class_number("", CLASSES)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 2.0, float("nan")])
