@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from negsift.common.counted import counted
 from negsift.common.overrides import to_dict
 from negsift.deploy.pinned import pinned
 from negsift.deploy.recipes import FREE, RunConfig, defaults
@@ -19,9 +20,11 @@ def describe_run(config: RunConfig, out: Path) -> str:
     folder = RunFolder(out)
     state, workers = _state(pinned(config, folder), folder), config.training.workers
     if workers == 1 and not config.fleet.on_ray:
-        from negsift.service.start import local_devices, local_shards
+        from negsift.service.start import local_devices, local_shards  # imported here: they need torch
 
-        return f"{state}\n{local_shards(config.fleet, local_devices())} shards score in this process, which trains"
+        shards = local_shards(config.fleet, local_devices())
+        return f"{state}
+this process trains, and scores in {counted(shards, 'shard')}"
     from negsift.deploy.workers import worker_needs
     from negsift.service.cluster.connect import connect
     from negsift.service.cluster.resources import free_by_node, node_names, obtainable_resources, shard_count
@@ -46,16 +49,15 @@ def placement(free: Free, scorers: Group, workers: Group) -> Iterator[str]:
     """A line on the scorers and trainer workers (how many, and what each needs), the nodes, and what has no room."""
     trainers = packed(free, workers[1], workers[0])
     found = scorers_by_node(less(free, workers[1], trainers), scorers[1], scorers[0])
-    who = f"{workers[0]} trainer {'worker' if workers[0] == 1 else 'workers'}"
-    trains = f"{who} of {_text(workers[1])}" if workers[0] else "this process trains"
-    yield f"{scorers[0]} scorers of {_text(scorers[1])}; {trains}"
+    trains = f"{counted(workers[0], 'trainer worker')} of {_text(workers[1])}" if workers[0] else "this process trains"
+    yield f"{counted(scorers[0], 'scorer')} of {_text(scorers[1])}; {trains}"
     rows = [
         (*node.split(), f"{have.get('CPU', 0.0):g}", f"{have.get('GPU', 0.0):g}", found[node], trainers[node])
         for node, have in free.items()
     ]
     yield from text_table("node id CPUs GPUs scorers workers", rows)
-    lacking = {"scorers": scorers[0] - sum(found.values()), "workers": workers[0] - sum(trainers.values())}
-    waiting = [f"{count} {who}" for who, count in lacking.items() if count]
+    lacking = {"scorer": scorers[0] - sum(found.values()), "worker": workers[0] - sum(trainers.values())}
+    waiting = [counted(count, who) for who, count in lacking.items() if count]
     yield f"no room now for {' and '.join(waiting)}: they would wait" if waiting else "all of them have room"
 
 

@@ -6,18 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-
 from negsift.common.errors import BadInput
 from negsift.deploy.jobs.inside import is_job
 from negsift.service.config import FleetConfig
-from negsift.trainer.fit import fit
 from negsift.trainer.folder import Json
-from negsift.trainer.run_spec import RunSpec, TrainerConfig
-from negsift.trainer.trainer import Trainer
 
 if TYPE_CHECKING:
     from negsift.service.cluster.reservation import Reservation
+    from negsift.trainer.run_spec import RunSpec, TrainerConfig
 
 
 @contextmanager
@@ -74,14 +70,23 @@ def worker_needs(workers: int, fleet: FleetConfig) -> Mapping[str, float]:
 def _single_needs(gpus: float) -> Mapping[str, float]:
     """What a single worker takes of a cluster with so many GPUs; nothing where this process trains as well as it."""
     has_own = is_job() and bool(os.environ.get("CUDA_VISIBLE_DEVICES"))  # which Ray sets for `submit --own-gpus`
-    if gpus == 0 or has_own or (gpus <= 1 and torch.cuda.is_available()):
+    if gpus == 0 or has_own or (gpus <= 1 and _has_gpu()):
         return {}
     return {"CPU": 1.0, "GPU": 1.0 if gpus > 1 else 0.5}
 
 
-def trained(spec: RunSpec, config: TrainerConfig, seed: int, room: "Reservation | None", start_s: float) -> Json:
+def _has_gpu() -> bool:
+    import torch  # imported here: a dry run seldom needs it, and is to start fast
+
+    return torch.cuda.is_available()
+
+
+def trained(spec: "RunSpec", config: "TrainerConfig", seed: int, room: "Reservation | None", start_s: float) -> Json:
     """Train to the end, here or with workers in their room, and return the summary."""
     if room is None:
+        from negsift.trainer.fit import fit  # imported here, as torch above
+        from negsift.trainer.trainer import Trainer
+
         return fit(Trainer(spec, config, seed))
     from negsift.service.cluster.waiting import waiting_told, workers_waiting  # imported here: others need no Ray
     from negsift.trainer.workers import train_together

@@ -13,14 +13,12 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from negsift.common.arrays import Floats
 from negsift.common.errors import BadData, BadInput
 from negsift.common.json_text import parse_json
 from negsift.common.overrides import flat
 from negsift.common.regular_file import regular
-from negsift.common.torch_file import load_tensors
 from negsift.common.types import Selection
 from negsift.common.unfinished import creating, replacing
 from negsift.trainer.config import METRICS
@@ -157,6 +155,8 @@ class RunFolder:
 
     def load_state(self, name: str) -> Json:
         """What a file of saved tensors holds by name."""
+        from negsift.common.torch_file import load_tensors  # imported here: torch is slow to import
+
         state = load_tensors(self.path / name)
         if not isinstance(state, dict):
             raise self.damaged(name, f"a {type(state).__name__}")
@@ -227,6 +227,8 @@ def _as_read(content: Json) -> Json:
 
 
 def _saved_bytes(state: Mapping[str, Any]) -> memoryview:  # Any: as in `save`
+    import torch  # imported here: who looks at a folder may do without
+
     content = io.BytesIO()  # on a full disk torch.save to a file reports "unexpected pos" instead of the reason
     torch.save(dict(state), content)
     return content.getbuffer()

@@ -138,9 +138,10 @@ def test_the_help_of_list_names_every_part(capsys: pytest.CaptureFixture[str]) -
         # what a scorer runs, and what it is sent
         ("service.scoring.shard_cache, negsift.common.models.encoders", "matplotlib pandas sklearn torchvision"),
         ("service.cluster.coordinator", "matplotlib numba pandas pyarrow scipy sklearn torch"),
+        ("deploy.dry_run, negsift.deploy.workers", "matplotlib pandas ray scipy sklearn torch"),
     ],
 )
-def test_actors_start_without_slow_imports(program: str, slow: str) -> None:
+def test_actors_and_dry_runs_start_without_slow_imports(program: str, slow: str) -> None:
     code = f"import sys, negsift.{program}; print(*set({slow.split()}) & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "\n"

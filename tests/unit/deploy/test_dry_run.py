@@ -36,10 +36,25 @@ def test_two_parts_that_are_more_than_a_gpu_have_no_room_on_it() -> None:
     assert list(placement(free, (10, (0.5, 0.7)), (0, EACH)))[-1] == "no room now for 3 scorers: they would wait"
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("train cifar10", "no data.root"), ("train table", "no data.root"), ("train images data.root=nowhere", "nowhere"),
+        ("train digits data.density=range:5-2", "label density"), ("train digits data.target=zz", "data.target 'zz'"),
+        ("sweep digits --over data.target=1,zz", "data.target 'zz'"),
+    ],
+)  # fmt: skip
+def test_a_dry_run_refuses_what_can_not_run(
+    words: str, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--out", str(tmp_path / "out"), "--dry-run"]) == 2
+    assert found in capsys.readouterr().err
+
+
 def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["train", "digits", "fleet.shards=3", "fleet.kind=local", "--out", str(tmp_path / "run"), "--dry-run"])
         == 0
     )
-    assert capsys.readouterr().out == f"{tmp_path}/run: a new run\n3 shards score in this process, which trains\n"
+    assert capsys.readouterr().out == f"{tmp_path}/run: a new run\nthis process trains, and scores in 3 shards\n"
     assert not (tmp_path / "run").exists()
