@@ -41,8 +41,9 @@ class UnknownName(BadInput):
         NegsiftError.__init__(self, kind, name, self.known)
         near = difflib.get_close_matches(name, self.known, n=1)
         self.found = f"{kind} {name!r}"
-        self.expected = f"one of {', '.join(self.known)}"
-        self.remedy = f"did you mean {near[0]!r}?" if near else "choose from that list"
+        self.expected = f"one of {', '.join(self.known)}" if self.known else "a name that is known, and none is"
+        choice = "choose from that list" if self.known else "list what there is"
+        self.remedy = f"did you mean {near[0]!r}?" if near else choice
 
 
 class BadData(BadInput):

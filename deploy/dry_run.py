@@ -23,8 +23,7 @@ def describe_run(config: RunConfig, out: Path) -> str:
         from negsift.service.start import local_devices, local_shards  # imported here: they need torch
 
         shards = local_shards(config.fleet, local_devices())
-        return f"{state}
-this process trains, and scores in {counted(shards, 'shard')}"
+        return f"{state}\nthis process trains, and scores in {counted(shards, 'shard')}"
     from negsift.deploy.workers import worker_needs
     from negsift.service.cluster.connect import connect
     from negsift.service.cluster.resources import free_by_node, node_names, obtainable_resources, shard_count

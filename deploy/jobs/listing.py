@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from ray.job_submission import JobDetails, JobSubmissionClient
 
-from negsift.common.errors import UnknownName
+from negsift.common.errors import BadInput, UnknownName
 from negsift.deploy.text_table import text_table
 
 _SHOWN = ("recipe", "strategy", "target", "over", "git")
@@ -27,8 +27,10 @@ def describe(job: JobDetails) -> str:
 
 
 def require_job(client: JobSubmissionClient, name: str) -> JobDetails:
-    """The job of that name. Raises UnknownName, which lists those that there are."""
+    """The job of that name. Raises UnknownName, which lists those that there are, and BadInput where there are none."""
     jobs = {job.submission_id: job for job in client.list_jobs() if is_own(job)}
+    if not jobs:
+        raise BadInput(f"job {name!r}, and no jobs of negsift at all", "one that was submitted", "submit one first")
     if name not in jobs:
         raise UnknownName("job", name, [key for key in jobs if key])
     return jobs[name]

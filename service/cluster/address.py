@@ -7,6 +7,7 @@ import socket
 from negsift.common.errors import BadInput
 
 _ANSWER_S = 5.0
+_JOBS = ", by which `submit` and `jobs` find the dashboard, too"
 _PLACE = re.compile(r"(?:ray://)?(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
 
@@ -33,9 +34,10 @@ def require_answer(address: str) -> None:
         return
     place = _PLACE.fullmatch(address)
     if place is None:
+        also = _JOBS if "://" in address else ""
         raise BadInput(
             f"RAY_ADDRESS={address[:80]!r}", "HOST:PORT or ray://HOST:PORT",
-            "give the address that `ray start --head` has printed, or unset RAY_ADDRESS",
+            f"give the address that `ray start --head` has printed{also}, or unset RAY_ADDRESS",
         )  # fmt: skip
     try:
         socket.create_connection((place[1] or place[2], int(place[3])), _ANSWER_S).close()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.util.placement_group import PlacementGroup
 
 from negsift.common.errors import BadInput
@@ -48,6 +49,12 @@ def _free(suffix: str = "") -> str:
 def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
     """The shards asked for, or one for each GPU of the resources, or one for each core where there is none."""
     return config.shards or max(1, int(resources.get("GPU", 0.0) or resources.get("CPU", 0.0)))
+
+
+def unused_by_node() -> Sequence[Mapping[str, float]]:
+    """What Ray has left to give on each node, by what nodes last reported."""
+    left: Mapping[str, Mapping[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]  # Ray's
+    return list(left.values())
 
 
 def free_by_node() -> Mapping[str, Mapping[str, float]]:

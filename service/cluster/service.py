@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray import ObjectRef
 
+from negsift.common.counted import counted
 from negsift.common.types import Round, Selection, Snapshot
 from negsift.service.cluster.connect import connect
 from negsift.service.cluster.coordinator import CoordinatorActor, task_name
@@ -110,5 +111,6 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
     blocks = f" in blocks of {spec.block}" if config.block == AUTO_BLOCK else ""
-    line = f"{spec.shards} Ray scorers of {len(spec.pool):,} bags{blocks}, {device} each; {name}{config.scoring.suffix}"
+    who = f"{counted(spec.shards, 'Ray scorer')} of {len(spec.pool):,} bags{blocks}"
+    line = f"{who}, {device} each; {name}{config.scoring.suffix}"
     return RayService(coordinator, group, reference, line, config.deadline_s, spec.block)

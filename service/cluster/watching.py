@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
-from ray._private.worker import get_dashboard_url
+from ray._private.worker import get_dashboard_url, global_worker
 
 from negsift.service.cluster.resources import nodes
 
+_ANSWER_S = 5.0
 _NONE = "none: start the head with --include-dashboard=true, or set fleet.dashboard=true"
 
 
@@ -18,4 +19,10 @@ def places() -> Mapping[str, str]:
         if node["Alive"]:
             address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
             found[f"metrics of {node['NodeManagerHostname']}"] = address
-    return found | {"for Prometheus": f"{PROMETHEUS_SERVICE_DISCOVERY_FILE} in the head's --temp-dir (/tmp/ray)"}
+    return found | {"for Prometheus": f"{PROMETHEUS_SERVICE_DISCOVERY_FILE} in {_head_folder()} of the head"}
+
+
+def _head_folder() -> str:
+    """The `--temp-dir` of the cluster's head, by Ray's record of it."""
+    records = global_worker.gcs_client.get_all_node_info(timeout=_ANSWER_S).values()
+    return next((str(node.temp_dir) for node in records if node.is_head_node and node.temp_dir), "the --temp-dir")

@@ -77,13 +77,16 @@ def job_in(text: str) -> str:
 
 
 def test_a_submitted_run_is_followed_stopped_and_resumed(
-    on_head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    head: Head, on_head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_and_resume(tmp_path / "job", on_head, capsys)
     assert main(["jobs", "list", on_head]) == 0
     listed = capsys.readouterr().out
     assert [line.split()[1] for line in listed.splitlines()] == ["state", "succeeded", "stopped"]
     assert "recipe=digits strategy=margin target=8 git=" in listed
+    monkeypatch.setenv("RAY_ADDRESS", head.address)  # the cluster's own, which knows its dashboard
+    assert main(["jobs", "list"]) == 0
+    assert capsys.readouterr().out == listed
 
 
 def stop_and_resume(out: Path, on_head: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def confined(  # Any: a remote function
 
 @pytest.mark.parametrize(
     ("bundles", "cpus", "said"),
-    [([{"CPU": 1}] * 4, 1, "3 Ray scorers of 30 bags, 1 CPU"), ([{"CPU": 4}], 4, "1 Ray scorers of 30 bags, 0 CPU")],
+    [([{"CPU": 1}] * 4, 1, "3 Ray scorers of 30 bags, 1 CPU"), ([{"CPU": 4}], 4, "1 Ray scorer of 30 bags, 0 CPU")],
 )
 def test_scorers_work_within_the_placement_group_though_it_is_all_of_the_cluster(
     bundles: Sequence[dict[str, float]], cpus: float, said: str

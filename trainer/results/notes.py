@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from negsift.common.counted import counted
 from negsift.trainer.results.strategy import MAIN, StrategyResults
 from negsift.trainer.results.sweep import SettingResults, SweepResults
 from negsift.trainer.results.trials import DAMAGED, FINISHED, STATES, UNFINISHED
@@ -21,7 +22,7 @@ def _left_out(results: SweepResults) -> Iterator[str]:
         trials = [trial for trial in results.trials if trial.state == state != FINISHED]
         if trials:
             named = [f"{trial.name} ({trial.reason})" if trial.reason else trial.name for trial in trials]
-            yield f"{_counted(len(trials), 'trial')} {_ENDED[state]}, in no mean: {_few(named)}."
+            yield f"{counted(len(trials), 'trial')} {_ENDED[state]}, in no mean: {_few(named)}."
 
 
 def _missing(setting: SettingResults) -> Iterator[str]:
@@ -43,14 +44,10 @@ def _missing(setting: SettingResults) -> Iterator[str]:
 def _of(row: StrategyResults) -> Iterator[str]:
     undefined = sum(block.values[MAIN] != block.values[MAIN] for block in row.blocks)
     if undefined:
-        yield f"{row.label} has {_counted(undefined, 'block')} without a test AP (undefined or not finite)."
+        yield f"{row.label} has {counted(undefined, 'block')} without a test AP (undefined or not finite)."
     repeats = row.trials[FINISHED] - len(row.blocks)
     if repeats:
-        yield f"{row.label} has {_counted(repeats, 'trial')} that repeat another; such a block counts once, as a mean."
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
+        yield f"{row.label} has {counted(repeats, 'trial')} that repeat another; such a block counts once, as a mean."
 
 
 def _few(names: Sequence[str]) -> str:

@@ -33,6 +33,13 @@ def test_every_error_comes_back_as_itself(kind: type[NegsiftError], way: object)
     assert (type(back), str(back), back.args, vars(back)) == (kind, str(error), error.args, vars(error))
 
 
+def test_a_name_where_there_are_none_does_not_list_them() -> None:
+    assert (
+        str(UnknownName("job", "x", []))
+        == "found job 'x'; expected a name that is known, and none is; list what there is"
+    )
+
+
 @pytest.mark.parametrize("kind", tree(BadInput))
 def test_bad_input_says_found_expected_and_remedy(kind: type[BadInput]) -> None:
     error = sample(kind)
