@@ -7,6 +7,7 @@ from negsift.common.counted import counted
 from negsift.common.overrides import to_dict
 from negsift.deploy.pinned import pinned
 from negsift.deploy.recipes import FREE, RunConfig, defaults
+from negsift.deploy.same_data import require_same_table
 from negsift.deploy.text_table import text_table
 from negsift.service.fleet.placement import Free, Needs, less, packed, scorers_by_node
 from negsift.trainer.folder import RunFolder
@@ -66,6 +67,7 @@ def _text(needs: Needs) -> str:
 
 def _state(config: RunConfig, folder: RunFolder) -> str:
     known = folder.check(to_dict(config), FREE, defaults())
+    require_same_table(folder, config.data)
     if folder.summary is not None:
         return f"{folder.path}: the run is finished"
     state = folder.load() if known else None

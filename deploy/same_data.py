@@ -2,31 +2,35 @@
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from negsift.common.data.bags_digest import bags_digest
 from negsift.common.data.config import DataConfig
-from negsift.common.data.split import Split
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput
 from negsift.trainer.folder import Json, RunFolder
 
+if TYPE_CHECKING:
+    from negsift.common.data.split import Split
+
 log = logging.getLogger(__name__)
-FILE = "data.json"
+FILE = "digests.json"
 _PARTS = ("positives", "pool", "val", "test")
 
 
-def data_digests(config: DataConfig, split: Callable[[], Split]) -> Json:
+def data_digests(config: DataConfig, split: "Callable[[], Split]") -> Json:
     """What identifies the data, wherever they lie. Of a bag table its manifest says so, and no bag is opened; else it
     needs the `split`. Raises BadInput as the dataset's `load` does.
     """
-    if config.name == "table" and config.root:
-        return {"table": read_manifest(Location.of(config.root), config.version).content}
+    if config.name == "table":
+        return _table_digest(config)
+    from negsift.common.data.bags_digest import bags_digest  # imported here: a dry run of a table needs no torch
+
     bags = split()
     return {part: bags_digest(getattr(bags, part)) for part in _PARTS}
 
 
-def require_same_data(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+def require_same_data(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
     """Raise BadInput where the folder has a run of other data, and as `data_digests`; the data of older runs are not
     known, and pass.
     """
@@ -35,7 +39,14 @@ def require_same_data(folder: RunFolder, config: DataConfig, split: Callable[[],
         _compare(folder, config, recorded, data_digests(config, split))
 
 
-def require_unchanged(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+def require_same_table(folder: RunFolder, config: DataConfig) -> None:
+    """The same where it takes no bag: for a bag table."""
+    recorded = folder.read_json(FILE)
+    if recorded is not None and config.name == "table":
+        _compare(folder, config, recorded, _table_digest(config))
+
+
+def require_unchanged(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
     """The same for a finished run, whose data may be gone: the log says that they can't be compared."""
     recorded = folder.read_json(FILE)
     if recorded is None:
@@ -48,10 +59,14 @@ def require_unchanged(folder: RunFolder, config: DataConfig, split: Callable[[],
     _compare(folder, config, recorded, now)
 
 
-def record_data(folder: RunFolder, config: DataConfig, split: Callable[[], Split]) -> None:
+def record_data(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
     """Keep the digests in the folder of a run that begins; those of one that goes on stay."""
     if folder.read_json(FILE) is None:
         folder.write_json(FILE, data_digests(config, split))
+
+
+def _table_digest(config: DataConfig) -> Json:
+    return {"table": read_manifest(Location.of(config.root or ""), config.version).content}
 
 
 def _compare(folder: RunFolder, config: DataConfig, recorded: Json, now: Json) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from negsift.common.errors import BadInput
+from negsift.deploy.dry_run import describe_run
 from negsift.deploy.recipes import RunConfig, recipe
 from negsift.deploy.run import Runner
 from negsift.trainer.folder import Json
@@ -46,6 +47,8 @@ def test_a_finished_run_is_refused_with_other_data_and_reported_with_equal_or_lo
     build(tmp_path / "table", seed=1)
     with pytest.raises(BadInput, match=r"other data in .*table than the run in .*run began with \(table changed\)"):
         run(config, out)
+    with pytest.raises(BadInput, match=r"\(table changed\)"):
+        describe_run(config, out)
     shutil.rmtree(tmp_path / "table")
     with caplog.at_level(logging.INFO):
         assert run(replace(config, model=replace(config.model, name="mlp")), out) == before
