@@ -30,6 +30,7 @@ class SelectionRounds:
         """The round that the negatives are of."""
         self._given, self._sampler = sampler, None if callable(sampler) else sampler
         self._group, self._loaded = WorkerGroup(), dict[str, Any]()
+        self._ended: Any = None  # Any: the state of the last sampler that was made here and closed
 
     def start(self, model: nn.Module) -> None:
         """Have the sampler ready, in the process group that is there by now."""
@@ -51,7 +52,8 @@ class SelectionRounds:
 
     def state_dict(self) -> dict[str, Any]:  # Any: tensors and numbers
         """All that later rounds depend on besides weights, and the negatives now; the sampler's state is rank 0's."""
-        sampler = None if self._sampler is None else self._sampler.state_dict()
+        known = self._loaded.get("sampler", self._ended)
+        sampler = known if self._sampler is None else self._sampler.state_dict()
         return {"round": self.round, "bags": self.bags.state_dict(), "sampler": sampler}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
@@ -64,6 +66,7 @@ class SelectionRounds:
     def close(self) -> None:
         """Close the sampler if it was made here."""
         if callable(self._given) and self._sampler is not None:
+            self._ended = self._sampler.state_dict()  # for a checkpoint that is written after training
             getattr(self._sampler, "close", lambda: None)()
             self._sampler = None
 

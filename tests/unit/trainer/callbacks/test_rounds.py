@@ -13,6 +13,7 @@ import torch.distributed as dist
 import negsift
 from negsift.common.errors import BadInput
 from negsift.trainer.callbacks.rounds import SelectionRounds
+from negsift.trainer.selection_inputs import state_digest
 from tests.unit.toys import MeanNet
 from tests.unit.trainer.callbacks.toy_loop import K, Recorder, epoch_bags, recorder
 
@@ -60,6 +61,18 @@ def test_a_state_goes_on_as_if_nothing_had_been(made: bool) -> None:
     assert bags.index.tolist() == whole.picks[2]
     again.close()
     assert [each.closed for each in made_of] == [True] * made
+
+
+def test_the_state_after_training_is_that_of_its_last_round() -> None:
+    rounds = SelectionRounds(epoch_bags(), recorder)
+    rounds.start(MeanNet())
+    rounds.at_epoch(0, lambda: weights_of(0))
+    state = rounds.state_dict()
+    rounds.close()
+    again = SelectionRounds(epoch_bags(), recorder)
+    again.load_state_dict(state)
+    for later in (rounds, again):
+        assert state_digest(later.state_dict()["sampler"]) == state_digest(state["sampler"])
 
 
 def test_a_round_before_training_says_what_to_do() -> None:
