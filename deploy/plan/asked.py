@@ -10,6 +10,8 @@ from negsift.common.errors import BadInput
 from negsift.deploy.plan.workload import Machines, Rounds
 from negsift.deploy.recipes import RunConfig
 from negsift.service.config import FleetConfig
+from negsift.service.fleet.even_share import even_share
+from negsift.service.fleet.rebalance import room_for
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 
@@ -49,12 +51,13 @@ def planned_machines(fleet: FleetConfig, asked: Asked) -> Machines:
     if scorers > _MOST or not 0 < nodes <= scorers:
         found = f"{scorers:,} scorers on {nodes} nodes"
         raise BadInput(found, f"at most {_MOST:,}, and one a node at least", "correct --nodes, or set fleet.shards")
-    if on_ray and each is not None and each * scorers > have:
+    total = {kind[:3].upper(): have}
+    if on_ray and each is not None and room_for(total, (0.0, each) if gpus else (each, 0.0)) < scorers:
         raise BadInput(
             f"{scorers} scorers of {each:g} {kind[:3].upper()} each with --{kind} {have:g}", f"at most {have:g} in all",
             f"lower fleet.{kind}_per_shard or fleet.shards, or raise --{kind}",
         )  # fmt: skip
-    share = min(1.0, have / scorers) if each is None else each
+    share = (max(even_share([total], (None, None), scorers)) or have / scorers) if each is None else each
     threads = int(cores) if not on_ray else 1 if gpus else max(1, int(share))
     return Machines(scorers, threads, nodes, min(1.0, share) if gpus else 0.0, on_ray)
 

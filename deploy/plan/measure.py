@@ -165,8 +165,9 @@ class Bench:
         return len(batches) * size / (time.perf_counter() - start)
 
     def _inputs(self, size: int) -> BagBatch | Tensor:
-        """A batch of bags."""
-        inputs = self._source(self._sample.bags(size)).batch(np.arange(size, dtype=np.int64))
+        """A batch of bags; those of a table that has fewer come again."""
+        bags = self._sample.bags(size)
+        inputs = self._source(bags).batch(np.arange(size, dtype=np.int64) % len(bags))
         assert isinstance(inputs, BagBatch | Tensor)  # as all datasets of `train` give
         return inputs
 

@@ -69,6 +69,13 @@ def test_a_table_is_planned_from_its_own_row_groups(tmp_path: Path) -> None:
     assert form.validated == pytest.approx(0.1 / 0.8)
 
 
+def test_a_table_of_few_bags_is_enough_to_plan_by(tmp_path: Path) -> None:
+    write(tmp_path / "pool", as_table(random_bags(12), third_positive(12)))
+    settings = [f"data.root={tmp_path / 'pool'}", "strategy.name=entropy", "fleet.block=4", "training.threads=1"]
+    plan = make_plan(override(recipe("table"), settings), Asked(1_000_000, cpus=1))
+    assert plan.measured.train > 0
+
+
 def test_a_busy_machine_is_told() -> None:
     plan = make_plan(recipe("digits"), Asked(1_000, rate=1e3))
     slow = Measured((Speed(rate=100.0, per_processor=200.0),) * 3, 10.0, Working(), 64, threads=2, share=1.0)
