@@ -1,5 +1,6 @@
 """Expands the axes of a sweep, such as `strategy.name=random,badge`, into trials."""
 
+import csv
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,19 +17,29 @@ MOST = 10_000
 
 
 def parse_axes(settings: Iterable[str]) -> Grid:
-    """The axes of `KEY=VALUE,VALUE,...`. Raises BadInput for another form, a key twice, or a value that is empty."""
+    """The axes of `KEY=VALUE,VALUE,...`, a value with a comma in double quotes. Raises BadInput for another form, a key
+    twice, or a value that is empty.
+    """
     grid: dict[str, tuple[str, ...]] = {}
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
-        values = tuple(value.strip() for value in text.split(","))
+        values = _values(text)
         if not (key and equals) or "" in values:
             raise BadInput(
                 f"--over {setting!r}", "KEY=VALUE,VALUE,...", "for example --over strategy.name=random,badge"
             )
         if key in grid:
-            raise BadInput(f"--over {key} twice", "each key once", f"write {key}={','.join((*grid[key], *values))}")
+            raise BadInput(f"--over {key} twice", "each key once", f"write all values after one {key}=")
         grid[key] = values
     return grid
+
+
+def _values(text: str) -> tuple[str, ...]:
+    """The values of a line of CSV."""
+    try:
+        return tuple(value.strip() for value in next(csv.reader([text or '""'], skipinitialspace=True)))
+    except csv.Error:
+        return ("",)
 
 
 def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec]:

@@ -17,6 +17,13 @@ from negsift.trainer.config import SamplingConfig, TrainingConfig
 AXES = {"strategy.name": ("random", "badge"), "data.target": ("0", "1", "8")}
 
 
+def test_a_value_with_a_comma_is_quoted() -> None:
+    assert parse_axes(['data.target=Speech, "zero, One",dog']) == {"data.target": ("Speech", "zero, One", "dog")}
+    for bad in ('data.target="",a', "data.target=a\rb,c", "data.target=", "data.target=a,,b"):
+        with pytest.raises(BadInput, match="--over"):
+            parse_axes([bad])
+
+
 def test_every_combination_runs_with_every_seed() -> None:
     configs = [trial.config for trial in expand(digits(), [AXES], 2)]
     found = [(config.strategy.name, config.data.target, config.seed) for config in configs]
