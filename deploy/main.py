@@ -13,6 +13,8 @@ from negsift.deploy.one_line import MOST, one_line
 EXIT_OURS, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 LESS = "give less data, smaller images (data.image_size) or a machine with more"
 
+INSTALL = "install there what requirements.lock names; a job uses the packages of its cluster"
+
 
 def run() -> int:
     """Run the command that this process was started with and return its exit code."""
@@ -34,6 +36,11 @@ def main(words: list[str]) -> int:
         return exit_with("interrupted; nothing was being trained", EXIT_INTERRUPTED)
     except BadInput as error:
         return exit_with(error, EXIT_INPUT)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "negsift":
+            raise
+        found = f"found no module {error.name!r} in the Python {sys.executable}"
+        return exit_with(f"{found}; expected the packages of negsift; {INSTALL}", EXIT_INPUT)
     except ServiceError as error:
         return exit_with(error, EXIT_OURS)
     except Interrupted as error:

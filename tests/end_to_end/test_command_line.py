@@ -133,6 +133,19 @@ def test_ctrl_c_while_starting_is_one_line_and_130(
     assert capsys.readouterr().err == "negsift: interrupted; nothing was being trained\n"
 
 
+def test_a_package_that_is_not_installed_is_one_line_that_names_it_and_the_python(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(words: list[str]) -> None:
+        raise ModuleNotFoundError("No module named 'soundfile'", name=words[0])
+
+    monkeypatch.setattr("negsift.deploy.commands.run_command", run)
+    assert main(["soundfile"]) == 2
+    assert f"found no module 'soundfile' in the Python {sys.executable}; expected" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError):
+        main(["negsift.gone"])  # a fault of negsift's own
+
+
 def test_a_folder_that_holds_runs_is_not_made_one(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(undisturbed.parent)[3:]) == 2
     assert "the folders undisturbed in" in capsys.readouterr().err
@@ -146,7 +159,7 @@ def test_a_measure_that_is_undefined_is_reported_as_such() -> None:
 def test_a_run_folder_holds_what_the_readme_says(undisturbed: Path) -> None:
     names = {path.name for path in undisturbed.iterdir()}
     folders = {"selections", "weights", "checkpoint"}
-    files = {"config.json", "data.json", "metrics.jsonl", "summary.json", "report.html", "suspects.csv"}
+    files = {"config.json", "digests.json", "metrics.jsonl", "summary.json", "report.html", "suspects.csv"}
     assert names == files | folders
     assert len((undisturbed / "metrics.jsonl").read_text().splitlines()) == 6
     assert pq.read_table(undisturbed / "selections" / "epoch=0003.parquet").column_names == [
