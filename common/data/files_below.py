@@ -73,4 +73,4 @@ def _visible(name: str) -> bool:
 def _refuse(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         found = f"{error.filename}, which can't be listed ({error.strerror})"
-        raise BadData(found, "a folder that may be read", "correct its permissions, or remove it") from None
+        raise BadData(found, "a folder that may be read", "correct its permissions, or name another folder") from None

@@ -52,7 +52,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     if counts.min() < 2:
         rare = table.classes[int(counts.argmin())]
         count = "1 image" if counts.min() == 1 else "no image"
-        raise BadData(f"{count} of class {rare!r}", "2 or more", f"add some or remove {root / rare}")
+        raise BadData(f"{count} of class {rare!r}", "2 or more", f"add images to {root / rare}, or correct data.root")
     from sklearn.model_selection import train_test_split  # imported here: scorers need this module, and must start fast
 
     rows = np.arange(len(table))

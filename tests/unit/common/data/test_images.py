@@ -194,7 +194,9 @@ def test_dangling_links_and_folders_named_as_images_are_skipped(root: Path) -> N
 def test_class_folder_without_images_is_bad_data(root: Path) -> None:
     read(root)
     (root / "void").mkdir()
-    with pytest.raises(BadData, match=f"no image of class 'void'; expected 2 or more; add some or remove {root}/void"):
+    with pytest.raises(
+        BadData, match=f"no image of class 'void'; expected 2 or more; add images to {root}/void, or correct"
+    ):
         read(root)
 
 
