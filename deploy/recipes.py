@@ -87,7 +87,7 @@ def check_given(configs: Collection[RunConfig], settings: Iterable[str]) -> None
         room, _, field = key.partition(".")
         if room == "data" and not any(config.data.reads(field.partition(".")[0]) for config in configs):
             names = " or ".join(sorted({config.data.name for config in configs}))
-            readers = ", ".join(name for name in DATASETS if field.partition(".")[0] in READS[name])
+            readers = ", ".join(name for name in DATASETS if field.partition(".")[0] in READS.get(name, ()))
             raise BadInput(f"{key} with {names}", f"a setting of that dataset; {readers} read it", f"leave {key} out")
 
 

@@ -36,13 +36,11 @@ def add_train_arguments(train: Parser) -> None:
 
 def configured_run(arguments: argparse.Namespace) -> "RunConfig":
     """The run that the arguments describe. Raises BadInput for settings that don't fit, or would not be read."""
-    from negsift.common.data.check_config import require_root
     from negsift.deploy.recipes import check_fit, check_given, recipe
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
     check_given([config], arguments.set)
-    require_root(config.data)
     return config
 
 

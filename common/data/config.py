@@ -58,8 +58,8 @@ class DataConfig:
         check_knobs(self, "data")
 
     def reads(self, field: str) -> bool:
-        """Whether the dataset depends on that field."""
-        return field in READS[self.name] or field not in set().union(*READS.values())
+        """Whether the dataset depends on that field; one that has no row of them may depend on all."""
+        return field in READS.get(self.name, (field,)) or field not in set().union(*READS.values())
 
     def folder(self, expected: str) -> Path:
         """`root`, with `~` expanded. Raises BadData, which names what is `expected` there, without a root, and for one

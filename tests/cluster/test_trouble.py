@@ -5,11 +5,13 @@ import sys
 import pytest
 import torch
 from ray import cloudpickle
+from ray._private import worker
 from torch import Tensor, nn
 
 from negsift.common.errors import BadData, BadInput, BadWeights, ServiceError
 from negsift.service import NegativeSampler
 from negsift.service.cluster.resources import scorer_resources, shard_count
+from negsift.service.cluster.watching import places
 from negsift.service.config import FleetConfig
 from tests.cluster.serving import all_cpus_taken
 
@@ -66,6 +68,12 @@ def test_gpu_scorers_fit_each_node_that_has_gpus(
 def test_a_gpu_asked_for_where_there_is_none_is_reported() -> None:
     with pytest.raises(BadInput, match="2 scorers of 1 GPU each on a cluster with 0.*gpus_per_shard"):
         scorer_resources({"CPU": 4.0}, FleetConfig(gpus_per_shard=1.0), 2)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_the_list_for_prometheus_is_in_the_folder_of_the_head() -> None:
+    folder = worker._global_node.get_temp_dir_path()
+    assert places()["for Prometheus"] == f"prom_metrics_service_discovery.json in {folder} of the head"
 
 
 class Faulty(Fine):

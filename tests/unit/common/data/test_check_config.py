@@ -46,6 +46,13 @@ def test_a_target_is_looked_for_among_the_classes_of_the_data(configs: dict[str,
         check_target(replace(configs[name], target="zz"))
 
 
+def test_a_dataset_of_ones_own_is_checked_when_it_is_loaded() -> None:
+    config = DataConfig("stripes", target="down")
+    check_target(config)
+    assert config.reads("density")
+    assert config.reads("target")
+
+
 @pytest.mark.parametrize("name", ROOTS)
 def test_data_that_another_machine_will_read_may_be_absent_here(name: str, tmp_path: Path) -> None:
     config = DataConfig(name, str(tmp_path / "elsewhere"), "zz")
