@@ -5,13 +5,18 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from negsift.common.data.config import DataConfig
+from negsift.common.data.instances import Instances
+from negsift.common.data.split import Split, split_bags
 from negsift.common.errors import BadInput
 from negsift.deploy.dry_run import describe_run
 from negsift.deploy.recipes import RunConfig, recipe
 from negsift.deploy.run import Runner
-from negsift.trainer.folder import Json
+from negsift.deploy.same_data import record_data, require_same_data
+from negsift.trainer.folder import Json, RunFolder
 from tests.unit.tables import as_table, random_bags, third_positive, write
 
 
@@ -64,3 +69,18 @@ def test_a_run_does_not_go_on_with_other_data(begun: tuple[RunConfig, Path], tmp
         run(config, out)
     build(tmp_path / "table", seed=0)
     assert run(config, out)["test"] == before["test"]
+
+
+def test_bags_of_images_are_compared_by_their_pixels(tmp_path: Path) -> None:
+    folder, config = RunFolder(tmp_path / "run"), DataConfig(bag_size=2)
+
+    def bags(seed: int) -> Split:
+        pixels = np.random.default_rng(seed).integers(0, 255, (200, 1, 4, 4), dtype=np.uint8)
+        images = Instances(np.arange(200) % 4, ("0", "1", "2", "3"), in_memory=pixels)
+        return split_bags(images, images, config)
+
+    require_same_data(folder, config, lambda: bags(0))  # nothing is known of the data of an earlier version's run
+    record_data(folder, config, lambda: bags(0))
+    require_same_data(folder, config, lambda: bags(0))
+    with pytest.raises(BadInput, match=r"other data in digits .* \(pool, positives, test, val changed\)"):
+        require_same_data(folder, config, lambda: bags(1))
