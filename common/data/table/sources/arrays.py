@@ -42,7 +42,7 @@ class BagFile(NamedTuple):
 
 def open_arrays(root: Path, config: BuildConfig) -> Source:
     """The bags of all files below `root`. Raises BadData for a folder without files of bags or without labels, for
-    files without (n, D) numbers, and for two of one id.
+    files without (n, D) numbers, for two of one id, and for a list of other files.
     """
     if tar_files(root):
         return _source(*_in_tars(root, config), config)
@@ -54,7 +54,6 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     rows, missing = (read_list(table, config) if table and table.exists() else _labels_in(folder)).match(
         folder.features
     )
-    _require_whole_names(missing, folder, root, table)
     files = [
         BagFile(id, path, folder.coords.get(id), rows.get(id, Described()), folder.instance_labels.get(id))
         for id, path in folder.features.items()
@@ -80,16 +79,6 @@ def _source(files: Sequence[BagFile], missing: Sequence[str], beside: Sequence[s
     read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
     parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, _paths_of)]
     return Source(Payload("features", config.dtype, (width,)), parts, missing, beside)
-
-
-def _require_whole_names(missing: Sequence[str], folder: BagFolder, root: Path, table: Path | None) -> None:
-    """Raise BadData for a row that names one of several files, but not which."""
-    for line in missing:
-        id = line.partition(": no file")[0]
-        others = [str(path.relative_to(root)) for path in folder.features.values() if path.stem == id]
-        if others:
-            found = f"bag {id!r} of {table}, which has the files {', '.join(others[:3])}"
-            raise BadData(found, "a file for each", "name files of one name by their folders")
 
 
 def _labels_in(folder: BagFolder) -> BagList:

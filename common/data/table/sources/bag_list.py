@@ -1,7 +1,7 @@
 """The list of a folder's bags: a CSV or parquet file beside their files, with the labels, split and group of each."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from negsift.common.data.table.sources.tabular_files import (
     read_batches,
     require_same,
 )
+from negsift.common.errors import BadData
 
 log = logging.getLogger(__name__)
 _ENDINGS = (
@@ -42,21 +43,37 @@ class BagList:
     path: Path
     rows: Mapping[str, Described] = field(default_factory=dict)
 
-    def match(self, ids: Mapping[str, object]) -> tuple[Mapping[str, Described], list[str]]:
-        """The rows by those `ids` that files have, and a line for each row without a file. An id with the ending of a
+    def match(self, files: Mapping[str, Path]) -> tuple[Mapping[str, Described], list[str]]:
+        """The rows by those ids that `files` have, and a line for each row without a file. An id with the ending of a
         file means the one without it, unless there is such a file. Raises BadData for rows that mean one file and
-        disagree.
+        disagree, for a row that names one of several files but not which, and where more than half of the rows have no
+        file: it may be the list of other files.
         """
         matched, missing = dict[str, Described](), list[str]()
         for id, row in self.rows.items():
-            known = id if id in ids else _without_ending(id)
-            if known not in ids:
-                missing.append(f"{id}: no file, but a row of {self.path.name}")
+            known = id if id in files else _without_ending(id)
+            if known not in files:
+                missing.append(id)
                 continue
             other = matched.setdefault(known, row)
             for name, one, two in zip(Described._fields, other, row, strict=True):
                 require_same(known, name, one, two)
-        return matched, missing
+        self._require_files(missing, files)
+        return matched, [f"{id}: no file, but a row of {self.path.name}" for id in missing]
+
+    def _require_files(self, missing: Sequence[str], files: Mapping[str, Path]) -> None:
+        wanted, named = {_without_ending(id) for id in missing}, dict[str, list[Path]]()
+        for path in dict.fromkeys(files.values()):
+            if path.stem in wanted:
+                named.setdefault(path.stem, []).append(path)
+        for id, paths in named.items():
+            names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+            found = f"bag {id!r} of {self.path}, which has the files {names}"
+            raise BadData(found, "a file for each", "name files of one name by their folders")
+        if len(missing) > len(self.rows) - len(missing):
+            found = f"{len(missing)} of {len(self.rows)} rows of {self.path} without a file (first: {missing[0]})"
+            expected = f"names of files, such as {', '.join(list(files)[:2])}, in most rows"
+            raise BadData(found, expected, "correct it, or set id_column=NAME")
 
 
 def find_list(root: Path, config: BuildConfig) -> Path | None:

@@ -182,9 +182,7 @@ def test_bags_without_instances_or_without_a_file_are_left_out_and_listed(tmp_pa
 
 
 def test_a_list_of_mostly_other_bags_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadData, match=r"3 of 5 bags missing or unusable \(first: x: no file, but a row of labels.csv\)"
-    ):
+    with pytest.raises(BadData, match=r"3 of 4 rows of .*labels.csv without a file \(first: x\); .* such as a, b, in"):
         built(folder(tmp_path, np.save, ".npy", "bag_id,label\na,1\nx,1\ny,1\nz,0\n"))
 
 
