@@ -35,10 +35,13 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     Without folders `train/` and `test/` a fifth of every class becomes the test set. Hidden files and folders are
     ignored. Undecodable images are dropped and listed; files of other endings and folders beside train/ and test/ are
     listed. Raises BadData if more than half of the images are dropped, for fewer than two classes, for classes that
-    differ between train/ and test/, and where those are spelt with capitals.
+    differ between train/ and test/, where those are spelt with capitals, and for a list of labels beside them.
     """
     root = config.folder(ROOTS["images"])
     _require_small_letters(root)
+    if (root / "labels.csv").exists():
+        remedy = "make a table: negsift pool build; or move the list away, if folders are the classes"
+        raise BadData(f"{root / 'labels.csv'}, a list of labels", "a sub-folder for each class", remedy)
     if _is_split(root):
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:

@@ -56,11 +56,11 @@ def read_clip_list(path: Path) -> ClipList:
 
 
 def _match(path: Path, files: ClipFiles) -> ClipList:
-    return match_files(read_segments(path), files, path, path.parent)
+    return match_files(read_segments(path), files, path.name, path.parent)
 
 
-def match_files(listed: Sequence[Segment], files: ClipFiles, path: Path, root: Path) -> ClipList:
-    """The segments of the list at `path` with their files below `root`. Raises BadData if none has one."""
+def match_files(listed: Sequence[Segment], files: ClipFiles, name: str, root: Path) -> ClipList:
+    """The segments of the list `name` with their files below `root`. Raises BadData if none has one."""
     ids = {segment.id for segment in listed}
     segments, recordings, missing, ambiguous = [], [], [], []
     for segment in listed:
@@ -75,10 +75,10 @@ def match_files(listed: Sequence[Segment], files: ClipFiles, path: Path, root: P
         log.warning("%d clips with more than one file (%s)", len(ambiguous), ambiguous[0])
     if not segments:
         seen = sorted({file.path.name for some in files.values() for file in some})[:3]
-        found = f"no clip of {path.name} ({len(missing)} listed, such as {listed[0].id}) below {root}, "
+        found = f"no clip of {name} ({len(missing)} listed, such as {listed[0].id}) below {root}, "
         found += f"but {', '.join(seen)}" if seen else "and no sound at all"
         raise BadData(found, f"names such as {FORMS}", "correct data.root")
-    return ClipList(tuple(segments), tuple(recordings), tuple(missing))
+    return ClipList(tuple(segments), tuple(recordings), tuple(missing), others=tuple(ambiguous))
 
 
 def _parquet(root: Path, folder: str, *stems: str) -> list[Path]:

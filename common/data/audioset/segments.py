@@ -19,14 +19,15 @@ _FORM = 'lines such as --PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"'
 
 @dataclass(frozen=True)
 class Segment:
-    """A listed clip with its `tags` (mids); `start_s` is None if the list does not state it. Clips of one `group`, by
-    default of one id, are never in different splits.
+    """A listed clip with its `tags` (mids), which nobody has told unless it is `labeled`; `start_s` is None if the list
+    does not state it. Clips of one `group`, by default of one id, are never in different splits.
     """
 
     id: str
     start_s: float | None
     tags: tuple[str, ...]
     group: str | None = None
+    labeled: bool = True
 
     @property
     def name(self) -> str:
@@ -36,12 +37,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class ClipList:
-    """Segments with their recordings, the `missing` ones with a remark, and display `names` by mid if stated."""
+    """Segments with their recordings, the `missing` ones with a remark, display `names` by mid if stated, and a line
+    for each other file of one of the segments.
+    """
 
     segments: tuple[Segment, ...]
     recordings: tuple[Recording, ...]
     missing: tuple[tuple[Segment, str], ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def describe(self, number: int) -> str:
         """A clip's id and the place of its recording."""

@@ -134,7 +134,7 @@ CASES: dict[str, Case] = {
     **{f"{name} in a folder that can't be listed": case(f"{words} data.root=in", r"[Pp]ermission", lambda: Path("in").mkdir(mode=0), unprivileged=True)
        for name, words in _ROOTED.items()},
     **{f"images: {kind}": case("train images data.root=in data.target=a data.bag_size=1", names, make, unprivileged=True) for kind, names, make in (
-        ("one class", "1 class folder in in", written("in/a/0.png", _png())), ("no image", "no image below in", both(written("in/a/x", ""), written("in/b/x", ""))),
+        ("one class", "1 class folder in in", written("in/a/0.png", _png())), ("a list", "in/labels.csv, a list .*; make a table: negsift pool build", both(_images(_png()), written("in/labels.csv", ""))), ("no image", "no image below in", both(written("in/a/x", ""), written("in/b/x", ""))),
         ("one image a class", "1 image of class 'a'", _images(_png())), ("text in pictures", "undecodable", _images(b"x", b"y")),
         ("empty pictures", "undecodable", _images(b"", b"")), ("pictures cut short", "undecodable", _images(_png(64)[:60], _png(64)[:70])),
         ("classes in one part only", "class b in only one of", both(*(written(f"in/{part}/0.png", _png()) for part in ("train/a", "train/b", "train/c", "test/a", "test/c")))),

@@ -1,6 +1,7 @@
 """Feature bags from a folder with one file of (n, D) numbers for each bag, and a list of their labels.
 
-Bags that are not in the list are unlabeled. Bags without instances, and rows of the list without a file, are left out.
+Bags that are not in the list are unlabeled; bags without instances, and rows of it without a file, are left out. Splits
+are those of the list, or else of folders.
 """
 
 import functools
@@ -15,7 +16,7 @@ from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
 from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
-from negsift.common.data.table.sources.bag_list import BagList, Described, find_list, read_list
+from negsift.common.data.table.sources.bag_list import BagList, Described, find_lists, read_lists, tables_in
 from negsift.common.data.table.sources.feature_column import (
     coords_column,
     feature_column,
@@ -23,6 +24,7 @@ from negsift.common.data.table.sources.feature_column import (
     to_dtype,
 )
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
+from negsift.common.data.table.sources.split_names import folder_split
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
 
@@ -46,19 +48,33 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     """
     if tar_files(root):
         return _source(*_in_tars(root, config), config)
-    folder, table = find_bags(root, config.key), find_list(root, config)
-    if not folder.features or not ((table and table.exists()) or folder.labels):
-        lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path == table)}"
-        found = f"no {table or root / 'labels.csv'}" if folder.features else lacks
+    folder, tables = find_bags(root, config.key), find_lists(root, config)
+    lost = next((table for table in tables if not table.exists()), None if tables or folder.labels else "labels.csv")
+    if not folder.features or lost:
+        lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
+        found = f"no {root / lost}{_but(tables_in(root))}" if folder.features and lost else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
-    rows, missing = (read_list(table, config) if table and table.exists() else _labels_in(folder)).match(
-        folder.features
-    )
+    rows, missing = (read_lists(tables, config) if tables else _labels_in(folder)).match(folder.features)
     files = [
-        BagFile(id, path, folder.coords.get(id), rows.get(id, Described()), folder.instance_labels.get(id))
+        BagFile(
+            id,
+            path,
+            folder.coords.get(id),
+            _with_split(rows.get(id, Described()), root, path),
+            folder.instance_labels.get(id),
+        )
         for id, path in folder.features.items()
     ]
     return _source(files, missing, folder.unused, config)
+
+
+def _with_split(described: Described, root: Path, path: Path) -> Described:
+    """Where the list says nothing, the split is that of the folder."""
+    return described._replace(split=described.split or folder_split(root, path))
+
+
+def _but(tables: Sequence[Path]) -> str:
+    return f", but {', '.join(path.name for path in tables[:3])}" if tables else ""
 
 
 def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str], list[str]]:
@@ -84,7 +100,7 @@ def _source(files: Sequence[BagFile], missing: Sequence[str], beside: Sequence[s
 def _labels_in(folder: BagFolder) -> BagList:
     """The labels that stand in files of their own: a number, or one for each class that the bag has."""
     rows = {id: Described([str(number) for number in read_numbers(path)]) for id, path in folder.labels.items()}
-    return BagList(next(iter(folder.labels.values())).parent, rows)
+    return BagList([next(iter(folder.labels.values())).parent], rows)
 
 
 def _width(files: Sequence[BagFile], key: str | None) -> int:

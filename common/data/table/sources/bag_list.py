@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.sources.split_names import stated_split
 from negsift.common.data.table.sources.tabular_files import (
     describe_rows,
     is_table,
@@ -38,9 +39,9 @@ class Described(NamedTuple):
 
 @dataclass(frozen=True)
 class BagList:
-    """The rows of a list by id."""
+    """The rows of a list, or of several, by id."""
 
-    path: Path
+    paths: Sequence[Path]
     rows: Mapping[str, Described] = field(default_factory=dict)
 
     def match(self, files: Mapping[str, Path]) -> tuple[Mapping[str, Described], list[str]]:
@@ -59,46 +60,71 @@ class BagList:
             for name, one, two in zip(Described._fields, other, row, strict=True):
                 require_same(known, name, one, two)
         self._require_files(missing, files)
-        return matched, [f"{id}: no file, but a row of {self.path.name}" for id in missing]
+        names = ", ".join(path.name for path in self.paths)
+        return matched, [f"{id}: no file, but a row of {names}" for id in missing]
 
     def _require_files(self, missing: Sequence[str], files: Mapping[str, Path]) -> None:
         wanted, named = {_without_ending(id) for id in missing}, dict[str, list[Path]]()
         for path in dict.fromkeys(files.values()):
             if path.stem in wanted:
                 named.setdefault(path.stem, []).append(path)
+        lists = ", ".join(map(str, self.paths))
         for id, paths in named.items():
             names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
-            found = f"bag {id!r} of {self.path}, which has the files {names}"
+            found = f"bag {id!r} of {lists}, which has the files {names}"
             raise BadData(found, "a file for each", "name files of one name by their folders")
         if len(missing) > len(self.rows) - len(missing):
-            found = f"{len(missing)} of {len(self.rows)} rows of {self.path} without a file (first: {missing[0]})"
+            found = f"{len(missing)} of {len(self.rows)} rows of {lists} without a file (first: {missing[0]})"
             expected = f"names of files, such as {', '.join(list(files)[:2])}, in most rows"
             raise BadData(found, expected, "correct it, or set id_column=NAME")
 
 
-def find_list(root: Path, config: BuildConfig) -> Path | None:
-    """The list that `config.labels` names, or else labels.csv, or else the only table in `root` itself, or None."""
+def find_lists(root: Path, config: BuildConfig) -> Sequence[Path]:
+    """The lists that `config.labels` names, or else labels.csv, or else the only table in `root` itself, or else all
+    tables there if the name of each states a split. Raises BadData for several that are called labels.
+    """
     if config.labels:
-        return Path(config.labels).expanduser()
+        stated = [config.labels] if Path(config.labels).expanduser().exists() else config.labels.split(",")
+        return [Path(name).expanduser() for name in stated]
+    tables = tables_in(root)
+    named = [path for path in tables if path.name.lower().startswith("labels.")]
+    if len(named) > 1:
+        names = " and ".join(path.name for path in named)
+        raise BadData(f"{names} in {root}", "one list of labels", "say which: labels=FILE")
+    return named or (tables if len(tables) == 1 or all(map(stated_split, tables)) else [])
+
+
+def tables_in(root: Path) -> Sequence[Path]:
+    """The visible tables in a folder itself, sorted, which may be lists."""
     visible = (path for path in root.iterdir() if path.name[0] != "." and path.name not in _NO_LISTS)
-    tables = sorted(path for path in visible if is_table(path) and not path.is_dir())
-    named = [path for path in tables if path.name.lower().startswith("labels.")] or tables
-    if len(named) == 1 and named[0].name != "labels.csv":
-        log.info("labels are those of %s", named[0])
-    return named[0] if len(named) == 1 else None
+    return sorted(path for path in visible if is_table(path) and not path.is_dir())
 
 
-def read_list(path: Path, config: BuildConfig) -> BagList:
-    """The list at `path`. Raises BadData for one that can't be read, and for two rows of a bag that disagree."""
-    table = pa.concat_tables(read_batches(path, config, pa.string()))
+def read_lists(paths: Sequence[Path], config: BuildConfig) -> BagList:
+    """The lists at `paths` as one. A bag without a split has the one that its list's name states. Raises BadData for a
+    list that can't be read, and for two rows of a bag that disagree.
+    """
     rows = dict[str, Described]()
-    for row in describe_rows(table, config, label_reader(table.schema, path, config)).to_pylist():
-        described = Described(row["labels"], row.get("split"), row.get("group_id"))
-        for name, one, other in zip(
-            Described._fields, rows.setdefault(row["bag_id"], described), described, strict=True
-        ):
-            require_same(row["bag_id"], name, one, other)
-    return BagList(path, rows)
+    for path in paths:
+        table = read_rows(path, config)
+        for row in describe_rows(table, config, label_reader(table.schema, path, config)).to_pylist():
+            described = Described(row["labels"], row.get("split") or stated_split(path), row.get("group_id"))
+            for name, one, other in zip(
+                Described._fields, rows.setdefault(row["bag_id"], described), described, strict=True
+            ):
+                require_same(row["bag_id"], name, one, other)
+    return BagList(paths, rows)
+
+
+def read_rows(path: Path, config: BuildConfig) -> pa.Table:
+    """All rows of a list, columns besides ids and labels as text. Raises BadData as `read_batches` does."""
+    if not config.labels and path.name != "labels.csv":
+        log.info("labels are those of %s", path)
+    try:
+        return pa.concat_tables(read_batches(path, config, pa.string()))
+    except BadData as error:
+        remedy = error.remedy if config.labels else f"{error.remedy}; or move it away, if it is no list"
+        raise BadData(error.found, error.expected, remedy) from None
 
 
 def _without_ending(id: str) -> str:

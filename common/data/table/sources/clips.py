@@ -18,15 +18,17 @@ from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audio.decode import read_sound
 from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
+from negsift.common.data.audioset.clip_files import is_clip
 from negsift.common.data.audioset.parquet import is_audioset
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
 from negsift.common.data.files_below import files_below, in_order
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
-from negsift.common.data.table.sources.bag_list import find_list
+from negsift.common.data.table.sources.bag_list import find_lists, tables_in
 from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, clips_in_tars, listed_clips
 from negsift.common.data.table.sources.shards import is_shard
-from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut, split_of
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
+from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tar_shards import tar_files
 from negsift.common.errors import BadData, BadInput
 
@@ -54,7 +56,23 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     read = functools.partial(_tables, payload=payload)
     pieces = cut(taken, lambda clip: [clip.recording.path])
     parts = [Part(functools.partial(read, some), in_order({clip.recording.path for clip in some})) for some in pieces]
-    return Source(payload, parts, missing, unit="clips")
+    return Source(payload, parts, missing, _beside(source, config, clip_lists), unit="clips")
+
+
+def _beside(source: Path, config: BuildConfig, clip_lists: Mapping[str, ClipList]) -> list[str]:
+    """A line for each other file of a clip, for each folder with clips that no list names, and for what else isn't
+    read.
+    """
+    others = [line for clips in clip_lists.values() for line in clips.others]
+    used = {recording.path for clips in clip_lists.values() for recording in clips.recordings}
+    root = source.parent if source.is_file() else source
+    if not any(map(is_clip, used)):
+        return others
+    left = [path.parent.relative_to(root) for path in files_below(root) if is_clip(path) and path not in used]
+    others += [f"{folder}/: {count:,} of its clips not used" for folder, count in sorted(Counter(left).items())]
+    if config.labels or source.is_file() or _has_list(source) or find_lists(source, config):
+        return others
+    return [*others, *(f"{path.name}: not used as a list" for path in tables_in(source))]
 
 
 def label_names(vocabulary: Vocabulary) -> Mapping[str, str]:
@@ -73,22 +91,27 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
 
 
 def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
-    has_list = source.is_dir() and any(source.glob("[!.]*_segments.csv"))
+    has_list = _has_list(source)
     first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
     if tar_files(source):
         return clips_in_tars(source, config)
     if config.labels:
-        return listed_clips(Path(config.labels).expanduser(), source, config)
+        return listed_clips(find_lists(source, config), source, config)
     if first is not None and is_shard(first) and not has_list and not is_audioset(read_schema(first)):
         return clips_in_shards(source, config)
     if source.is_dir():
         if not has_list and first is None:
-            table = find_list(source, config)
-            return listed_clips(table, source, config) if table else clips_by_folder(source)
+            tables = find_lists(source, config)
+            return listed_clips(tables, source, config) if tables else clips_by_folder(source)
         return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
     if not (is_shard(source) or source.name.endswith("_segments.csv")) or config.columns:
-        return listed_clips(source, source.parent, config)
+        return listed_clips([source], source.parent, config)
     return {split_of(source): read_clip_list(source)}
+
+
+def _has_list(source: Path) -> bool:
+    """Whether a folder has lists of AudioSet."""
+    return source.is_dir() and any(source.glob("[!.]*_segments.csv"))
 
 
 class TakenClip(NamedTuple):
@@ -101,7 +124,7 @@ class TakenClip(NamedTuple):
 
 def _taken(clips: ClipList, split: str, names: Mapping[str, str]) -> Iterator[TakenClip]:
     for number, (segment, recording) in enumerate(zip(clips.segments, clips.recordings, strict=True)):
-        labels = sorted(names[mid] for mid in segment.tags)
+        labels = sorted(names[mid] for mid in segment.tags) if segment.labeled else None
         row = {"bag_id": clips.ids[number], "labels": labels, "group_id": segment.group or segment.id, "split": split}
         yield TakenClip(row, clips.describe(number), recording)
 

@@ -21,10 +21,11 @@ from negsift.common.data.mapped_rows import mapped
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.bag_list import Described, find_list, read_list
+from negsift.common.data.table.sources.bag_list import Described, find_lists, read_lists, tables_in
 from negsift.common.data.table.sources.columns import LABEL, column
 from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
-from negsift.common.data.table.sources.source import BuildConfig, Remark, split_of
+from negsift.common.data.table.sources.source import BuildConfig, Remark
+from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData
@@ -50,11 +51,9 @@ def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     """All images at `source`. Raises BadData where there are no images, or no classes."""
     if tar_files(source):
         return _in_tars(source, config)
-    table = find_list(source, config) if source.is_dir() else None
-    if table is not None and (config.labels or not is_shard(table)) and (config.labels or _flat(source)):
-        return _in_list(source, table, config)
-    if source.is_dir() and not any(map(is_shard, files_below(source))):
-        return _in_folder(source)
+    if source.is_dir() and (config.labels or not any(map(is_shard, files_below(source)))):
+        tables = find_lists(source, config)
+        return _in_list(source, tables, config) if tables else _in_folder(source)
     return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
 
 
@@ -80,11 +79,16 @@ class ImageReader:
         return [Remark(self._faint.remark)] if self._faint.remark else []
 
 
-def others_beside(source: Path) -> list[str]:
-    """A line for each file in the folders of classes that is no image."""
+def others_beside(source: Path, config: BuildConfig) -> list[str]:
+    """A line for each file in the folders of classes that is no image, and without a list for each table and each
+    folder that is not read.
+    """
     if tar_files(source) or not source.is_dir():
         return []
-    return [line for _, below in _splits(source) for line in others_below(source, below)]
+    others = [line for _, below in split_folders(source) for line in others_below(source, below)]
+    if config.labels or any(map(is_shard, files_below(source))) or find_lists(source, config):
+        return others
+    return [*others, *folders_beside(source), *(f"{path.name}: not used as a list" for path in tables_in(source))]
 
 
 def image_column(schema: pa.Schema) -> str | None:
@@ -93,31 +97,24 @@ def image_column(schema: pa.Schema) -> str | None:
     return names[0] if names else None
 
 
-def _splits(root: Path) -> Sequence[tuple[str, Path]]:
-    """Each split, and the folder that has its classes."""
-    return [(name, root / name) for name in SPLITS if (root / name).is_dir()] or [("train", root)]
-
-
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     images = [
         EncodedImage(functools.partial(_content, path), name_below(root, path), (name,), split, path)
-        for split, below in _splits(root)
+        for split, below in split_folders(root)
         for name in class_folders(below)
         for path in images_below(below / name)
     ]
     if not images:
-        raise BadData(f"no image in sub-folders of {root}", "a sub-folder of images for each class", "correct --from")
+        names = ", ".join(path.name for path in images_below(root)[:3])
+        found = f"images below {root}, such as {names}, and no labels" if names else f"no image below {root}"
+        expected = "a list of their labels, or a sub-folder of images for each class"
+        raise BadData(found, expected, "set labels=FILE" if names else "correct --from")
     return images
 
 
-def _flat(root: Path) -> bool:
-    """Whether a folder has images itself."""
-    return any(path.suffix.lower() in IMAGE_ENDINGS for path in root.iterdir())
-
-
-def _in_list(root: Path, table: Path, config: BuildConfig) -> Sequence[EncodedImage]:
-    """The images that a list names, by name or by path below `root`; those without a file as images that can't be read.
-    Other images are unlabeled.
+def _in_list(root: Path, tables: Sequence[Path], config: BuildConfig) -> Sequence[EncodedImage]:
+    """The images that lists name, by name or by path below `root`; those without a file as images that can't be read.
+    Other images are unlabeled. Splits are those of the list, or else of folders.
     """
     paths = images_below(root)
     names = Counter(path.name for path in paths)
@@ -125,13 +122,14 @@ def _in_list(root: Path, table: Path, config: BuildConfig) -> Sequence[EncodedIm
     files |= {path.name: path for path in paths if names[path.name] == 1}
     stems = Counter(path.stem for path in paths)
     files |= {path.stem: path for path in paths if stems[path.stem] == 1}
-    rows, lost = read_list(table, config).match(files)
+    rows, lost = read_lists(tables, config).match(files)
     of = {files[id]: row for id, row in rows.items()}
     described = [(path, of.get(path, Described())) for path in paths]
     found = [
         EncodedImage(
             functools.partial(_content, path), name_below(root, path),
-            None if row.labels is None else tuple(row.labels), row.split or split_of(table), path,
+            None if row.labels is None else tuple(row.labels),
+            row.split or folder_split(root, path) or SPLITS[0], path,
         )
         for path, row in described
     ]  # fmt: skip

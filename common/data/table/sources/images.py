@@ -32,7 +32,7 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     column = "instance_rows" if config.views else "instances"
     payload = Payload(column, "uint8", (3, config.image_size, config.image_size))
     bags = _cut_bags(images, config, config.prefix or source.stem)
-    made = functools.partial(Source, payload, beside=others_beside(source), unit="images")
+    made = functools.partial(Source, payload, beside=others_beside(source, config), unit="images")
     if not config.views:
         some = [(name, [images[place] for place in bag]) for name, bag in bags]
         return made([Part(functools.partial(_bags, piece, payload), _paths(piece)) for piece in cut(some, _own)])

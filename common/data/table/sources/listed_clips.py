@@ -2,6 +2,8 @@
 or the audio of Hugging Face's files. They become lists in AudioSet's form, whose tags are the labels.
 """
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,50 +11,69 @@ import pyarrow as pa
 
 from negsift.common.data.arrow_files import open_rows
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.clip_files import ENDINGS, index_folder, is_clip
+from negsift.common.data.audioset.clip_files import ENDINGS, ClipFiles, index_folder, is_clip
 from negsift.common.data.audioset.read_clip_lists import match_files
 from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.data.files_below import files_below, in_order, name_below
 from negsift.common.data.images import class_folders
 from negsift.common.data.table.schema import SPLITS
+from negsift.common.data.table.sources.bag_list import read_rows
 from negsift.common.data.table.sources.columns import ID, LABEL, column
 from negsift.common.data.table.sources.shards import shards
-from negsift.common.data.table.sources.source import BuildConfig, split_of
-from negsift.common.data.table.sources.tabular_files import as_text, describe_rows, label_reader, read_batches, splits
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.sources.split_names import folder_split, split_folders, split_of, stated_split
+from negsift.common.data.table.sources.tabular_files import as_text, describe_rows, label_reader, splits
 from negsift.common.data.table.sources.tar_shards import read_tars
 from negsift.common.errors import BadData
 
 AUDIO = "audio"
 _STARTS = ("start", "start_seconds", "onset")
-_UNLABELED = "no label"
 
 
-def listed_clips(table: Path, root: Path, config: BuildConfig) -> Mapping[str, ClipList]:
-    """The clips that a list names, with their files below `root`, by split. Raises BadData for a list that can't be
-    read, and where no file is found.
+def listed_clips(tables: Sequence[Path], root: Path, config: BuildConfig) -> Mapping[str, ClipList]:
+    """The clips that lists name, with their files below `root`, by split: that of the list, or else of the folder.
+    Raises BadData for a list that can't be read, where no file is found, and where one of several is meant.
     """
-    rows = pa.concat_tables(read_batches(table, config, pa.string()))
+    listed, splits = list[Segment](), list[str | None]()
+    for table in tables:
+        for segment, split in _read_list(table, config):
+            listed.append(segment)
+            splits.append(split)
+    name = ", ".join(path.name for path in tables)
+    _require_once(listed, name)
+    files = index_folder(root)
+    _require_whole_names(listed, files, name)
+    matched = match_files(listed, files, name, root)
+    recordings = dict(zip(matched.segments, matched.recordings, strict=True))
+    members = dict[str, list[Segment]]()
+    for segment, split in zip(listed, splits, strict=True):
+        folder = folder_split(root, recordings[segment].path) if segment in recordings else None
+        members.setdefault(split or folder or SPLITS[0], []).append(segment)
+    parts = {split: _part(matched, some) for split, some in members.items()}
+    first = next(iter(parts))
+    return parts | {first: dataclasses.replace(parts[first], others=matched.others)}
+
+
+def _read_list(table: Path, config: BuildConfig) -> Iterator[tuple[Segment, str | None]]:
+    """The rows of a list, each with the split that it or the list's name states."""
+    rows = read_rows(table, config)
     described = describe_rows(rows, config, label_reader(rows.schema, table, config)).to_pylist()
     start = next((name for name in _STARTS if name in rows.column_names), None)
     starts = _seconds(rows[start], start, table) if start else [None] * len(described)
-    segments, listed, no_label = dict[str, list[Segment]](), list[Segment](), dict[str, list[Segment]]()
     for row, start_s in zip(described, starts, strict=True):
-        split, id = row.get("split") or split_of(table), _without_ending(row["bag_id"])
-        segment = Segment(id, start_s, tuple(sorted(row["labels"] or ())), row.get("group_id"))
-        (no_label if row["labels"] is None else segments).setdefault(split, []).append(segment)
-        listed.append(segment)
-    _require_once(listed, table)
-    files = index_folder(root)
-    matched = match_files(listed, files, table, root)
-    return {split: _part(matched, some, no_label.get(split, ())) for split, some in segments.items()}
+        labels = row["labels"]
+        id, tags = _without_ending(row["bag_id"]), tuple(sorted(labels or ()))
+        segment = Segment(id, start_s, tags, row.get("group_id"), labels is not None)
+        yield segment, row.get("split") or stated_split(table)
 
 
 def clips_by_folder(root: Path) -> Mapping[str, ClipList]:
     """The clips of a folder with a sub-folder for each class, optionally below train/, val/ and test/. Raises BadData
     for fewer than two classes.
     """
-    parts = [(name, root / name) for name in SPLITS if (root / name).is_dir()] or [("train", root)]
-    found = {split: list(_in_classes(root, below)) for split, below in parts}
+    found = dict[str, list[tuple[Segment, Recording]]]()
+    for split, below in split_folders(root):
+        found.setdefault(split, []).extend(_in_classes(root, below))
     classes = {segment.tags for clips in found.values() for segment, _ in clips}
     if len(classes) < 2:
         names = sorted(path.name for path in files_below(root) if is_clip(path))[:3]
@@ -68,7 +89,7 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
     """The rows of files with a column `audio` of {bytes, path}, by split. Ids are those of the id column, or else made
     of the file's name and the row's number.
     """
-    clips = dict[str, list[tuple[Segment, Recording | None]]]()
+    clips = dict[str, list[tuple[Segment, Recording]]]()
     for file in shards(source):
         with open_rows(file.path) as opened:
             names, row = opened.schema.names, 0
@@ -81,16 +102,12 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
                 ids = _ids(table, file.name, row, config)
                 stated = splits(table).to_pylist() if "split" in names else [None] * len(table)
                 for id, tags, split in zip(ids, labels.read(table[label]).to_pylist(), stated, strict=True):
-                    segment = Segment(id, None, tuple(sorted(tags or ())))
-                    recording = None if tags is None else Recording(file.path, row)
+                    segment = Segment(id, None, tuple(sorted(tags or ())), labeled=tags is not None)
+                    recording = Recording(file.path, row)
                     clips.setdefault(split or file.split or split_of(file.path), []).append((segment, recording))
                     row += 1
     return {
-        split: ClipList(
-            tuple(segment for segment, recording in some if recording),
-            tuple(recording for _, recording in some if recording),
-            tuple((segment, _UNLABELED) for segment, recording in some if not recording),
-        )
+        split: ClipList(tuple(segment for segment, _ in some), tuple(recording for _, recording in some))
         for split, some in clips.items()
     }
 
@@ -100,9 +117,10 @@ def clips_in_tars(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     found = dict[str, list[tuple[Segment, Recording]]]()
     missing = dict[str, list[tuple[Segment, str]]]()
     for sample in read_tars(source, config)[0]:
-        span, segment = sample.payload(ENDINGS), Segment(sample.id, None, tuple(sorted(sample.labels or ())))
-        if span is None or sample.labels is None:
-            missing.setdefault(sample.split, []).append((segment, "no sound" if span is None else _UNLABELED))
+        span, tags = sample.payload(ENDINGS), tuple(sorted(sample.labels or ()))
+        segment = Segment(sample.id, None, tags, labeled=sample.labels is not None)
+        if span is None:
+            missing.setdefault(sample.split, []).append((segment, "no sound"))
         else:
             recording = Recording(span.path, span=(span.start, span.size))
             found.setdefault(sample.split, []).append((segment, recording))
@@ -115,13 +133,12 @@ def clips_in_tars(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     }  # fmt: skip
 
 
-def _part(matched: ClipList, segments: Iterable[Segment], no_label: Sequence[Segment]) -> ClipList:
+def _part(matched: ClipList, segments: Iterable[Segment]) -> ClipList:
     """Those of the clips that are `segments`."""
     files, missing = dict(zip(matched.segments, matched.recordings, strict=True)), dict(matched.missing)
     found = [segment for segment in segments if segment in files]
     lost = [(segment, missing[segment]) for segment in segments if segment in missing]
-    told = (*lost, *((segment, _UNLABELED) for segment in no_label))
-    return ClipList(tuple(found), tuple(files[segment] for segment in found), told)
+    return ClipList(tuple(found), tuple(files[segment] for segment in found), tuple(lost))
 
 
 def _in_classes(root: Path, below: Path) -> Iterator[tuple[Segment, Recording]]:
@@ -151,8 +168,17 @@ def _without_ending(id: str) -> str:
     return id.removesuffix(path.suffix) if path.suffix.lower() in ENDINGS else id
 
 
-def _require_once(segments: Sequence[Segment], table: Path) -> None:
-    names = [segment.name for segment in segments]
-    if len({*names}) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise BadData(f"{twice} a second time in {table}", "each clip once", "remove one, or join their labels")
+def _require_once(segments: Sequence[Segment], lists: str) -> None:
+    name, times = Counter(segment.name for segment in segments).most_common(1)[0]
+    if times > 1:
+        raise BadData(f"{name} a second time in {lists}", "each clip once", "remove one, or join their labels")
+
+
+def _require_whole_names(segments: Sequence[Segment], files: ClipFiles, lists: str) -> None:
+    """Raise BadData for a clip that is called by the name of several files in different folders."""
+    for segment in segments:
+        paths = [file.path for file in files.get(segment.id, ()) if file.start is None]
+        if len({path.name for path in paths}) < len(paths):
+            names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+            found = f"clip {segment.id!r} of {lists}, which has the files {names}"
+            raise BadData(found, "a file for each", "name files of one name by their folders")

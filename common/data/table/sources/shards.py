@@ -7,7 +7,7 @@ from typing import NamedTuple
 from negsift.common.data.arrow_files import ARROW
 from negsift.common.data.files_below import files_below
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.source import split_named, split_of
+from negsift.common.data.table.sources.split_names import folder_split, split_of
 from negsift.common.errors import BadData
 
 
@@ -44,5 +44,4 @@ def _file(root: Path, path: Path) -> DataFile:
 def split_below(path: Path) -> str:
     """The split that a path below a source states: what its name says, or else the folder nearest to it."""
     named = split_of(path)
-    folders = [split_named(part) for part in reversed(path.parts[:-1])]
-    return next((split for split in folders if split in SPLITS), named) if named == SPLITS[0] else named
+    return folder_split(Path(), path) or named if named == SPLITS[0] else named

@@ -1,6 +1,5 @@
-"""The kinds of sources, what a source provides, the split that a file's name states, and the configuration."""
+"""The kinds of sources, what a source provides, and the configuration."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +24,6 @@ SOURCES = {
     "arrays": "npy, npz, h5 or pt files, one for each bag, with a list of labels; CLAM's and torchmil's folders",
 }
 
-_SPLIT = re.compile(
-    "(?:(?P<test>eval(?:uation)?|test(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<train>train(?:ing)?))(?![a-z])",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True)
 class BuildConfig:
@@ -44,7 +38,9 @@ class BuildConfig:
     columns: tuple[str, ...] = knob(
         (), "names of the columns of a CSV without a header: - leaves one out, * is all others, the features"
     )
-    labels: str | None = knob(None, "arrays: CSV of the bags' labels; none: labels.csv, or the only CSV in the folder")
+    labels: str | None = knob(
+        None, "comma-separated lists of labels; none: labels.csv, the only table in the folder, or train.csv, test.csv"
+    )
     leave_out: tuple[str, ...] = knob((), "comma-separated columns of a table that are no features")
     instance_labels: bool = knob(False, "labels of a table are those of instances: a bag has all of its instances'")
     key: str | None = knob(
@@ -125,15 +121,3 @@ def cut(items: Sequence[T], files_of: Callable[[T], Sequence[Path]]) -> list[Seq
             pieces.append(items[start : place + 1])
             start, files, size, last = place + 1, 0, 0, Path()
     return pieces
-
-
-def split_of(path: Path) -> str:
-    """The split that the name of a file states, such as `test-00000-of-00001.parquet`; `train` if it states none."""
-    named = _SPLIT.match(path.name)
-    return named.lastgroup or "train" if named else "train"
-
-
-def split_named(word: str) -> str:
-    """The split that a word means, such as `validation`; the word itself if it means none."""
-    named = _SPLIT.fullmatch(word)
-    return named.lastgroup or word if named else word

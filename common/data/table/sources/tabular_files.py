@@ -13,7 +13,8 @@ from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, 
 from negsift.common.data.table.sources.delimited_text import EXPECTED, TEXT, read_text
 from negsift.common.data.table.sources.labels import LabelReader, is_text
 from negsift.common.data.table.sources.mil_files import MAT, SVM, read_mat, read_svm
-from negsift.common.data.table.sources.source import BuildConfig, split_named
+from negsift.common.data.table.sources.source import BuildConfig
+from negsift.common.data.table.sources.split_names import split_named
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -391,9 +392,22 @@ def test_files_of_other_kinds_beside_labels_are_named(tmp_path: Path) -> None:
         built(source)
 
 
-def test_images_in_folders_of_classes_may_have_labels_beside_them(tmp_path: Path) -> None:
-    (pictures(tmp_path) / "labels.csv").write_text("file,label\n")
-    assert sum(rows(built(tmp_path / "images"))["n_instances"]) == 16
+def test_a_table_beside_folders_of_classes_that_is_no_list_is_refused(tmp_path: Path) -> None:
+    (pictures(tmp_path) / "prices.csv").write_text("file,price\na,1\n")
+    with pytest.raises(BadData, match="prices.csv without column bag_id, label .*; or move it away, if it is no list"):
+        built(tmp_path / "images")
+
+
+def test_tables_and_folders_beside_those_of_classes_are_listed(tmp_path: Path) -> None:
+    source = pictures(tmp_path, ("train", "validation"))
+    (source / "more").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (source / name).write_text("")
+    found = built(source)
+    assert Counter(rows(found)["split"]) == {"train": 4, "val": 4}
+    assert read_manifest(found).left_out == (
+        "more/: beside the folders of splits", "a.csv: not used as a list", "b.csv: not used as a list",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["missing", "text.txt"])

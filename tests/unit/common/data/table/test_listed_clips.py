@@ -115,13 +115,33 @@ def test_clips_without_labels_are_not_taken_for_a_class(tmp_path: Path) -> None:
         made(tmp_path / "clips")
 
 
-def test_unlabeled_and_missing_clips_of_a_list_are_left_out_and_listed(tmp_path: Path) -> None:
+def test_missing_clips_of_a_list_and_clips_that_no_list_names_are_left_out_and_counted(tmp_path: Path) -> None:
     root = tmp_path / "clips"
-    for number in range(3):
-        clip(root / f"{number}.flac", number)
+    for name in ("0", "1", "2", "x/8", "x/9"):
+        clip(root / f"{name}.flac")
     (root / "list.csv").write_text("bag_id,label\n0,dog\n1,\n2,[]\n7,dog\n")
-    assert made(root, labels=str(root / "list.csv")) == {"0": (["dog"], "train", "0"), "2": ([], "train", "2")}
-    assert left_out(root) == ("7: no file", "1: no label")
+    assert made(root, labels=str(root / "list.csv")) == {
+        "0": (["dog"], "train", "0"), "1": (None, "train", "1"), "2": ([], "train", "2"),
+    }  # fmt: skip
+    assert left_out(root) == ("7: no file", "x/: 2 of its clips not used")
+
+
+def test_of_two_files_of_one_clip_one_is_taken_and_the_other_listed(tmp_path: Path) -> None:
+    root = tmp_path / "clips"
+    clip(root / "a.wav")
+    clip(root / "a_30.wav", 1)
+    (root / "list.csv").write_text("bag_id,start,label\na,30,dog\n")
+    (taken,) = built(root, **FORM)
+    assert taken["audio"]["bytes"] == (root / "a.wav").read_bytes()
+    assert left_out(root) == ("a.wav used, a_30.wav ignored", "./: 1 of its clips not used")
+
+
+def test_a_clip_that_is_called_by_the_name_of_several_files_is_refused(tmp_path: Path) -> None:
+    for folder in "ab":
+        clip(tmp_path / "clips" / folder / "1.wav")
+    (tmp_path / "clips" / "labels.csv").write_text("bag_id,label\n1,dog\n")
+    with pytest.raises(BadData, match="clip '1' of labels.csv, which has the files a/1.wav, b/1.wav"):
+        made(tmp_path / "clips")
 
 
 def test_a_list_of_other_names_shows_three_and_the_forms_that_are_known(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def beside(root: Path, ending: str, names: Sequence[str], **lists: str) -> Path:
 def made(source: Path, **settings: Any) -> list[tuple[Any, ...]]:
     """The labels and the split of each bag, in order."""
     found = built(source, **FORM | settings)
-    return sorted((bag["labels"], bag["split"]) for bag in found)
+    return sorted(((bag["labels"], bag["split"]) for bag in found), key=str)
 
 
 def rows(*pairs: tuple[str, str]) -> str:
@@ -54,3 +54,61 @@ def test_a_list_of_other_files_is_refused(ending: str, names: str, tmp_path: Pat
     with pytest.raises(BadData, match=r"3 of 4 (rows of .*labels.csv without a file|clips missing)"):
         built(beside(tmp_path, ending, ids, labels=far), **FORM)
     assert not (tmp_path / "table").exists()
+
+
+@ENDINGS
+def test_a_list_beside_folders_names_their_files_by_path(ending: str, tmp_path: Path) -> None:
+    names = [f"{site}/{number}" for site in ("siteA", "siteB") for number in range(2)]
+    labels = rows(*((f"{name}{ending}", "cat" if name.endswith("0") else "dog") for name in names))
+    found = made(beside(tmp_path, ending, names, labels=labels))
+    assert [names for names, _ in found] == [["cat"]] * 2 + [["dog"]] * 2
+
+
+@ENDINGS
+def test_a_list_of_folders_is_refused(ending: str, tmp_path: Path) -> None:
+    names = [f"slide{slide}/{slide}{number}" for slide in range(2) for number in range(2)]
+    with pytest.raises(BadData, match=r"2 of 2 rows of .*labels.csv without a file \(first: slide0\)|no clip of"):
+        made(beside(tmp_path, ending, names, labels=rows(("slide0", "cat"), ("slide1", "dog"))))
+
+
+@ENDINGS
+def test_a_split_is_that_of_the_row_or_else_of_the_list_or_else_of_the_folder(ending: str, tmp_path: Path) -> None:
+    names = ["train/a", "test/b", "validation/more/c", "d"]
+    some = beside(tmp_path, ending, names, labels=rows(*((name[-1], name[-1]) for name in names)))
+    folders = {labels[0]: split for labels, split in made(some)}
+    assert folders == {"a": "train", "b": "test", "c": "val", "d": None if ending == ".npy" else "train"}
+    (some / "labels.csv").rename(some / "eval.csv")
+    (tmp_path / "table").rename(tmp_path / "before")
+    assert {split for _, split in made(some)} == {"test"}
+    (some / "eval.csv").write_text("bag_id,label,split\n" + "".join(f"{name[-1]},x,val\n" for name in names))
+    (tmp_path / "table").rename(tmp_path / "again")
+    assert {split for _, split in made(some)} == {"val"}
+
+
+@ENDINGS
+@pytest.mark.parametrize("stated", [True, False])
+def test_lists_of_splits_are_one_list(ending: str, stated: bool, tmp_path: Path) -> None:
+    lists = {"train": rows(("a", "cat"), ("b", "dog")), "test": rows(("c", "dog"))}
+    source = beside(tmp_path, ending, ["a", "b", "c"], **lists)
+    words = {"labels": f"{source}/train.csv,{source}/test.csv"} if stated else {}
+    assert made(source, **words) == [(["cat"], "train"), (["dog"], "test"), (["dog"], "train")]
+
+
+@ENDINGS
+def test_a_bag_without_a_label_in_the_list_is_unlabeled(ending: str, tmp_path: Path) -> None:
+    found = built(beside(tmp_path, ending, "abc", labels=rows(("a", "cat"), ("b", ""), ("c", "[]"))), **FORM)
+    assert {str(bag["labels"]) for bag in found} == {"['cat']", "None", "[]"}
+
+
+@ENDINGS
+def test_files_without_labels_are_told_of_lists(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"labels=FILE"):
+        made(beside(tmp_path, ending, ["a", "b"]))
+
+
+@ENDINGS
+def test_two_lists_called_labels_are_refused(ending: str, tmp_path: Path) -> None:
+    source = beside(tmp_path, ending, "ab", labels=rows(("a", "x"), ("b", "y")))
+    (source / "labels.tsv").write_text("bag_id\tlabel\na\tx\n")
+    with pytest.raises(BadData, match="labels.csv and labels.tsv in .*; expected one list of labels; say which"):
+        made(source)

@@ -63,8 +63,8 @@ def test_images_and_clips_are_bags_of_their_bytes(tmp_path: Path) -> None:
     clips = {f"{n}.{end}": content for n in range(3) for end, content in (("flac", encoded_clip(n)), ("cls", b"dog"))}
     (tmp_path / "table").rename(tmp_path / "images-table")
     found = built(shard(tmp_path / "clips" / "x.tar", clips | {"3.flac": encoded_clip(3)}).parent, **AUDIO)
-    assert [(row["bag_id"], row["audio"]["bytes"]) for row in found] == [(str(n), encoded_clip(n)) for n in range(3)]
-    assert left_out(tmp_path) == ("3: no label",)
+    assert [(row["bag_id"], row["audio"]["bytes"]) for row in found] == [(str(n), encoded_clip(n)) for n in range(4)]
+    assert [row["labels"] for row in found] == [["dog"]] * 3 + [None]
 
 
 def test_members_that_are_no_files_are_listed_and_never_written(tmp_path: Path) -> None:
