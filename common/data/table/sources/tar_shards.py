@@ -34,6 +34,9 @@ class Span(NamedTuple):
     start: int
     size: int
 
+    def __str__(self) -> str:
+        return f"{self.name} of {self.path}"
+
     @property
     def suffix(self) -> str:
         """The ending, in small letters."""
@@ -72,14 +75,17 @@ def tar_files(source: Path) -> list[Path]:
 
 def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[str]]:
     """The samples of all shards, and a line for each member that is none of a sample. Raises BadData for a file that is
-    no tar, and for labels that can't be read.
+    no whole tar, for a member that is there twice, and for labels that can't be read, or that no sample has.
     """
     found, odd = list[tuple[str, Path, dict[str, Span]]](), list[str]()
     for path in tar_files(source):
         keyed = dict[str, dict[str, Span]]()
         for span in _members(path, odd):
             key, ending = _key(span.name)
-            keyed.setdefault(key, {})[f".{ending.lower()}"] = span
+            members = keyed.setdefault(key, {})
+            if f".{ending.lower()}" in members:
+                raise BadData(f"{span.name} a second time in {path}", "each member once", "write the shard again")
+            members[f".{ending.lower()}"] = span
         found += [(key, path, members) for key, members in keyed.items()]
     times = Counter(key for key, _, _ in found)
     root = source if source.is_dir() else source.parent
@@ -90,7 +96,15 @@ def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[
         )
         for key, path, members in found
     ]  # fmt: skip
+    if all(sample.labels is None for sample in samples):
+        raise BadData(f"no label in {source}{_keys(samples)}", "a .cls, or a .json with label", "label_column=NAME")
     return samples, odd
+
+
+def _keys(samples: Sequence[TarSample]) -> str:
+    """What the first JSON has in place of the label, in brackets."""
+    span = next((sample.members[_JSON] for sample in samples if _JSON in sample.members), None)
+    return f" ({span.name} has {', '.join(parse_json(span.read_bytes().decode()))})" if span else ""
 
 
 def first_endings(source: Path) -> set[str]:
@@ -120,6 +134,10 @@ def _members(path: Path, odd: list[str]) -> Iterator[Span]:
                     odd.append(f"{path.name}, {member.name!a:.80}: no regular file with an ending")
                     continue
                 yield Span(path, member.name, member.offset_data, member.size)
+            # tarfile takes a header that is cut or damaged for the end, which is a block of zeros.
+            opened.fileobj.seek(opened.offset)
+            if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise EOFError(f"no end of the archive at byte {opened.offset:,}")
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise BadData(f"{path} unreadable ({error})", "a tar file, not compressed", "repair or unpack it") from None
 
@@ -136,13 +154,13 @@ def _labels(members: Mapping[str, Span], config: BuildConfig) -> list[str] | Non
     if span is None:
         return None
     if span.size > _MOST_LABEL_BYTES:
-        raise BadData(f"{span.size:,} bytes of {span.name} in {span.path}", "a label, or JSON of one", "correct it")
+        raise BadData(f"{span.size:,} bytes of {span}", "a label, or JSON of one", "correct it")
     try:
         text = span.read_bytes().decode()
         value = text.strip() if span is members.get(_CLS) else _labelled(parse_json(text), config)
         labels: list[str] | None = as_labels(pa.array([value]), config.label_separator)[0].as_py()
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise BadData(f"{span.name} of {span.path} ({error})", "a label, or JSON of one", "correct it") from None
+        raise BadData(f"{span} ({error})", "a label, or JSON of one", "correct it") from None
     return labels
 
 

@@ -98,8 +98,11 @@ def test_members_that_are_no_files_are_listed_and_never_written(tmp_path: Path) 
         ({"a.npy": npy(bag(0))[:-8], "a.cls": b"1"}, "a.npy.* unreadable"),
         ({"a.npy": npy(bag(0)), "a.json": b"{"}, r"a.json of .*x.tar .*; expected a label, or JSON of one"),
         ({"a.npy": npy(bag(0)), "a.cls": b"\xff"}, "a.cls of .*x.tar"),
-        ({"a.npy": npy(bag(0)), "a.cls": b"x" * 100}, "100 bytes of a.cls in .*x.tar"),
-        ({"a.npy": npy(np.array([{}], object)), "a.cls": b"1"}, "unreadable .no array of numbers"),
+        ({"a.npy": npy(bag(0)), "a.cls": b"x" * 100}, "100 bytes of a.cls of .*x.tar"),
+        ({"a.npy": npy(np.array([{}], object)), "a.cls": b"1"}, r"found a.npy of \S*x.tar unreadable .no array of numbers"),
+        ({"a.npy": npy(bag(0)), "a.json": b'{"class": 1, "x": 2}'}, r"no label in .*x.tar \(a.json has class, x\); .*; label_column=NAME"),
+        ({"a.npy": npy(bag(0))}, r"no label in .*x.tar; expected a .cls, or a .json with label"),
+        ({"a.npy": npy(bag(0)), "a.cls": b"1", "./a.npy": npy(bag(1))}, r"a.npy a second time in .*x.tar; expected each member once"),
     ],
 )  # fmt: skip
 def test_unusable_members_are_reported(
@@ -117,11 +120,20 @@ def test_an_array_that_says_it_is_larger_than_it_is_takes_no_memory(tmp_path: Pa
     assert array_file.MOST_BYTES == 1 << 32
 
 
-@pytest.mark.parametrize("cut", [100, 700])
-def test_a_damaged_tar_is_reported(cut: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [100, 700, 1024, 1300, 2048, 3072, 6144])
+def test_a_cut_tar_is_reported(cut: int, tmp_path: Path) -> None:
+    path = shard(tmp_path / "x.tar", arrays(range(3)))  # a member is a block of header and one of content
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BadData, match=r"x.tar.* unreadable"):
+        built(path)
+
+
+@pytest.mark.parametrize("place", [0, 2048])
+def test_a_damaged_tar_is_reported(place: int, tmp_path: Path) -> None:
     path = shard(tmp_path / "x.tar", arrays(range(3)))
-    path.write_bytes(b"no tar" * 20 if cut == 100 else path.read_bytes()[:cut])
-    with pytest.raises(BadData, match="x.tar.* unreadable"):
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + b"no tar" * 20 + content[place + 120 :])
+    with pytest.raises(BadData, match=r"x.tar.* unreadable"):
         built(path)
 
 
