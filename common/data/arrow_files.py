@@ -13,6 +13,8 @@ from negsift.common.regular_file import regular
 
 ARROW = (".parquet", ".arrow", ".feather")
 _ROWS = 1 << 14
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""The last bytes of a stream."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def open_rows(path: Path) -> Iterator[ArrowRows]:
             except pa.ArrowInvalid:  # not Arrow's format for files, but that for streams
                 stream.seek(0)
                 opened = pa.ipc.open_stream(stream)
+                _require_end(stream)
             require_distinct(opened.schema.names, path)
             yield ArrowRows(opened.schema, opened)
     except UNREADABLE as error:
@@ -61,6 +64,13 @@ def read_schema(path: Path) -> pa.Schema:
     """The columns of a file, with their metadata. Raises BadData as `open_rows`."""
     with open_rows(path) as opened:
         return opened.schema
+
+
+def _require_end(stream: pa.MemoryMappedFile) -> None:
+    """Raise ArrowInvalid for a stream that was cut between two batches, which Arrow takes for its end."""
+    ends = [stream.read_at(4, 0), stream.read_at(len(_END), stream.size() - len(_END))]
+    if ends[0] == _END[:4] and ends[1] != _END:  # streams of Arrow before 0.15 begin and end otherwise
+        raise pa.ArrowInvalid("cut between two batches")
 
 
 def _each(opened: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:

@@ -15,6 +15,7 @@ from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.files_below import files_below
 from negsift.common.data.image_parquet import read_parquet
 from negsift.common.data.instances import Instances, decode_once, require_labels
+from negsift.common.data.numbered_shards import require_all
 from negsift.common.data.parquet_file import open_parquet
 from negsift.common.errors import BadData, BadInput
 from negsift.common.regular_file import regular
@@ -77,7 +78,9 @@ def _all_batches(root: Path, part: str) -> list[Path]:
 
 
 def _parquet(root: Path, part: str) -> list[Path]:
-    return sorted(path for path in files_below(root) if path.match(f"{part}*.parquet"))
+    paths = sorted(path for path in files_below(root) if path.match(f"{part}*.parquet"))
+    require_all(paths)
+    return paths
 
 
 def _batches(root: Path, part: str) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from negsift.common.data.arrow_files import ARROW
 from negsift.common.data.files_below import files_below
+from negsift.common.data.numbered_shards import require_all, require_saved
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.split_names import folder_split, split_of
 from negsift.common.errors import BadData
@@ -21,13 +22,16 @@ class DataFile(NamedTuple):
 
 def shards(source: Path) -> Sequence[DataFile]:
     """The file at `source`, or the Parquet and Arrow files below that folder: those of training first, then by name.
-    Raises BadData for a folder without any.
+    Raises BadData for a folder without any, or without some.
     """
     if not source.is_dir():
         return [DataFile(source, source.stem, None)]
-    files = [_file(source, path) for path in sorted(files_below(source)) if is_shard(path)]
-    if not files:
+    paths = sorted(path for path in files_below(source) if is_shard(path))
+    if not paths:
         raise BadData(f"no {', '.join(ARROW)} below {source}", "at least one", "correct --from")
+    require_all(paths)
+    require_saved(paths, files_below(source))
+    files = [_file(source, path) for path in paths]
     return sorted(files, key=lambda file: SPLITS.index(file.split or SPLITS[0]))
 
 

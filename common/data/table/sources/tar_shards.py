@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from negsift.common.data.files_below import files_below
+from negsift.common.data.numbered_shards import require_all
 from negsift.common.data.table.sources.labels import as_labels
 from negsift.common.data.table.sources.shards import split_below
 from negsift.common.data.table.sources.source import BuildConfig
@@ -78,7 +79,10 @@ def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[
     no whole tar, for a member that is there twice, and for labels that can't be read, or that no sample has.
     """
     found, odd = list[tuple[str, Path, dict[str, Span]]](), list[str]()
-    for path in tar_files(source):
+    paths = tar_files(source)
+    if source.is_dir():
+        require_all(paths)
+    for path in paths:
         keyed = dict[str, dict[str, Span]]()
         for span in _members(path, odd):
             key, ending = _key(span.name)

@@ -63,7 +63,7 @@ def test_parquet_is_read_with_either_column(tmp_path: Path, column: str) -> None
 
 def test_parquet_of_several_files_is_read_in_order(tmp_path: Path) -> None:
     parquet(tmp_path)
-    write(tmp_path / "plain_text" / "train-00001-of-00002.parquet", [png(77)])
+    write(tmp_path / "plain_text" / "train-more.parquet", [png(77)])
     assert read(tmp_path)[0].images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 77]
 
 
@@ -194,10 +194,10 @@ def test_labels_that_number_no_class_are_bad_data(tmp_path: Path, labels: list[o
 
 def test_files_may_name_their_image_column_differently(tmp_path: Path) -> None:
     parquet(tmp_path, column="img")
-    write(tmp_path / "plain_text" / "train-00001-of-00002.parquet", [png(77), b"x"], column="image")
+    write(tmp_path / "plain_text" / "train-more.parquet", [png(77), b"x"], column="image")
     train, _ = read(tmp_path)
     assert train.images[-1].max() == 77
-    assert [line.split(":")[0] for line in train.dropped] == ["train-00001-of-00002.parquet row 1"]
+    assert [line.split(":")[0] for line in train.dropped] == ["train-more.parquet row 1"]
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -265,3 +265,9 @@ def test_an_image_size_that_would_be_ignored_is_refused() -> None:
     for name, size in (("cifar10", 64), ("digits", 20)):
         with pytest.raises(BadInput, match=rf"data\.image_size={size} with {name}"):
             load_split(DataConfig(name=name, root="anywhere", image_size=size))
+
+
+def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    write(parquet(tmp_path) / "plain_text" / "train-00000-of-00002.parquet", GOOD)
+    with pytest.raises(BadData, match="1 of the 2 files train-.*-of-00002 in .*plain_text; expected all of them"):
+        read(tmp_path)

@@ -155,3 +155,39 @@ def test_every_shard_is_a_bag_once_whatever_the_order_of_files(tmp_path: Path) -
     assert (manifest.rows, len(open_pool(tmp_path / "one", "dog"))) == (21, 6)
     assert len({bag["bag_id"] for bag in bags(tmp_path / "one")}) == 21
     assert read_manifest(Location.of(tmp_path / "one")).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("layout", "gone", "message"),
+    [
+        (hub, "data/train-00001-of-00002.parquet", "1 of the 2 files train-\\*-of-00002 in .*data; expected all of them"),
+        (saved, "train/data-00001-of-00002.arrow", "1 of the 2 files data-\\*-of-00002"),
+        (saved, "validation/data-00000-of-00001.arrow", "no data-00000-of-00001.arrow, which .*state.json lists"),
+    ],
+)  # fmt: skip
+def test_a_missing_shard_is_refused(layout: Any, gone: str, message: str, tmp_path: Path) -> None:
+    source = layout(tmp_path, "vectors")
+    next(source.glob(gone)).unlink()
+    with pytest.raises(BadData, match=message):
+        built(source)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"_data_files": [{"filename": "other.arrow"}]}'])
+def test_files_other_than_save_to_disk_lists_are_refused(content: str, tmp_path: Path) -> None:
+    source = saved(tmp_path, "vectors") / "test"
+    (source / "state.json").write_text(content)
+    with pytest.raises(BadData, match=r"state.json (unreadable|does not list)"):
+        built(source)
+
+
+def test_one_shard_of_several_may_be_given(tmp_path: Path) -> None:
+    assert len(built(hub(tmp_path, "vectors") / "data" / "train-00001-of-00002.parquet")) == 6
+
+
+@pytest.mark.parametrize("cut", [8, 4])
+def test_a_stream_of_arrow_that_ends_at_a_batch_is_refused(cut: int, tmp_path: Path) -> None:
+    vectors(10).save_to_disk(tmp_path / "hub")
+    (path,) = (tmp_path / "hub").glob("*.arrow")
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(BadData, match="arrow unreadable .cut between two batches"):
+        built(path)
