@@ -6,8 +6,10 @@ says of its size is compared with `MOST_BYTES` before it is unpacked.
 
 import io
 import pickle
+import tokenize
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ T = TypeVar("T")
 Content = Path | io.BytesIO
 _DAMAGED = (
     OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError,
+    tokenize.TokenError, zlib.error,
 )  # fmt: skip
 Arrays = Mapping[str, Any]
 """Arrays by name, each with `shape`, `dtype` and `nbytes`, perhaps not read yet. The only one of a file may be `?`."""
@@ -89,8 +92,9 @@ def _take(path: Path | Span, take: Callable[[Arrays], T]) -> T:
         raise BadData(f"{error.found} in {path}", error.expected, error.remedy) from None
     except _DAMAGED as error:
         # The text of numpy and of torch advises to unpickle the file, which may run any code.
-        reason = "no array of numbers" if "pickle" in str(error).lower() or "weights_only" in str(error) else error
-        raise BadData(f"{path} unreadable ({reason!s:.200})", "features (n, D)", "repair or remove it") from None
+        text = str(error) or type(error).__name__
+        reason = "no array of numbers" if "pickle" in text.lower() or "weights_only" in text else text
+        raise BadData(f"{path} unreadable ({reason:.200})", "features (n, D)", "repair or remove it") from None
 
 
 def _bag(arrays: Arrays, key: str | None) -> ArrayBag:
@@ -188,7 +192,14 @@ def _pt(path: Content, take: Callable[[Arrays], T]) -> T:
         path.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the pickle protocol, where there is another than torch's
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            if "numpy" not in str(error):
+                raise
+            raise BadData("arrays of numpy", "tensors", "write torch.save(torch.from_numpy(...), ...)") from None
+        except (LookupError, TypeError, AssertionError, AttributeError):  # what torch raises for a damaged pickle
+            raise pickle.UnpicklingError("a damaged pickle") from None
     tensors = loaded if isinstance(loaded, dict) else {_ANY: loaded}
     if isinstance(loaded, (list, tuple)) and loaded and all(isinstance(item, torch.Tensor) for item in loaded):
         _require_size(sum(item.numel() * item.element_size() for item in loaded))

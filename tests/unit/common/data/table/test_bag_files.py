@@ -19,7 +19,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.sources import array_file
 from negsift.common.errors import BadData
-from tests.unit.sources import built
+from tests.unit.sources import built, npy
 
 BAG = np.array([[1, 2], [3, 4.5], [5, 6]], np.float32)
 PLACES = np.array([[0, 512], [512, 512], [70_000, 1]])
@@ -316,3 +316,32 @@ def test_of_torchmils_sets_of_features_the_key_says_which(tmp_path: Path) -> Non
     ):
         built(source)
     assert len(built(source, key="features_UNI")) == 6
+
+
+def _flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :]
+
+
+def _saved(value: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+DAMAGED = {
+    "a header of npy": (".npy", _flipped(npy(np.ones((2, 3), np.float32)), 60), r"b.npy unreadable \(.*multi-line"),
+    "a pickle": (".pt", _saved(torch.ones(2, 3)).replace(b"\x80\x02ctorch", b"\x80\x02.torch"), r"b.pt unreadable \("),
+    "text": (".pt", b"junkjunk", r"b.pt unreadable \(no array of numbers\)"),
+    "numpy in torch's form": (".pt", _saved(np.ones((2, 3))), r"arrays of numpy in .*b.pt; expected tensors; write torch.save"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ending", "content", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_one_line(ending: str, content: bytes, message: str, tmp_path: Path) -> None:
+    source = tmp_path / "bags"
+    source.mkdir()
+    (source / f"a{ending}").write_bytes(_saved(torch.ones(2, 3)) if ending == ".pt" else npy(np.ones((2, 3))))
+    (source / f"b{ending}").write_bytes(content)
+    (source / "labels.csv").write_text("bag_id,label\na,1\nb,0\n")
+    with pytest.raises(BadData, match=message):
+        built(source)
