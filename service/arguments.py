@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from negsift.common.data.protocols import BagDataset
@@ -14,9 +16,14 @@ from negsift.common.types import Need
 from negsift.service.strategies import StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
 
+_NO_DATASETS = {"iloc": "the list of its bags, as tensors", "tocsr": "toarray()"}
+"""What pandas' frames and scipy's sparse matrices have, whose [i] is no bag, and what to give in their place."""
+
 
 def resolve_pool(pool: BagDataset | str | Path, label: str | None) -> BagDataset:
     """The dataset itself, or the bags negative for `label` of the table at a path or URI; raises BadInput."""
+    if label is not None and not isinstance(label, str):
+        raise BadInput(f"target_label={label!r}", "the name of a label, as text", f"give target_label='{label}'")
     if isinstance(pool, (str, Path)):
         return open_pool(pool, label)
     require_dataset(pool, "a pool")
@@ -41,9 +48,13 @@ def require_dataset(dataset: object, name: str) -> None:
     """Raise BadInput unless `dataset` is a map-style dataset."""
     # torch's base class defines [i] to raise, for iterable datasets too, and __len__ is the subclass's own.
     mapped = getattr(type(dataset), "__getitem__", Dataset.__getitem__) is not Dataset.__getitem__
-    if isinstance(dataset, (str, bytes, Mapping)) or not mapped or not hasattr(dataset, "__len__"):
+    odd = next((name for name in _NO_DATASETS if hasattr(dataset, name)), None)
+    if isinstance(dataset, (str, bytes, Mapping)) or not mapped or odd or not hasattr(dataset, "__len__"):
         expected = "a map-style dataset of bags, with len() and [i], or the path of a bag table"
-        raise BadInput(f"{name} of type {type(dataset).__name__}", expected, "wrap it in a torch Dataset")
+        remedy = f"give {_NO_DATASETS[odd]}" if odd else "wrap it in a torch Dataset"
+        raise BadInput(f"{name} of type {type(dataset).__name__}", expected, remedy)
+    if isinstance(dataset, Tensor) and dataset.layout != torch.strided:
+        raise BadInput(f"{name} that is a sparse tensor", "a dense one", "give to_dense()")
 
 
 def require_column(target: int, columns: int | None) -> None:

@@ -64,8 +64,11 @@ class EpochBags(Dataset[Any]):  # Any: the user's own form of a bag
     def refresh(self, selection: Selection) -> None:
         """Take the selection's negatives and weights. Batches that workers fetched before keep theirs.
 
-        Raises BadInput for a selection of another number of bags.
+        Raises BadInput for a selection of another number of bags, and for what is none.
         """
+        if not isinstance(selection, Selection):
+            found = f"a {type(selection).__name__} in place of a selection"
+            raise BadInput(found, "what a sampler's select gives", "call refresh(sampler.select(...))")
         self._set(torch.tensor(selection.index), torch.tensor(selection.weight))
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -68,6 +68,8 @@ def _embedder(model: nn.Module, head: str | None, outputs: str | None, collated:
     name, base = type(model).__name__, BagClassifier if isinstance(model, BagClassifier) else ClipClassifier
     if type(model).forward is not base.forward and type(model).embed is base.embed:  # scoring calls embed alone
         raise BadModel(f"{name} with a forward of its own", "an embed to go with it", "override embed and encode, too")
+    if head is not None:
+        raise BadInput(f"head={head!r} with a {name}", "its own head", "leave head alone")
     if outputs == "probability":
         raise BadInput(f"outputs='probability' with a {name}", "its logits", "leave outputs alone")
     return model

@@ -166,6 +166,8 @@ def as_bag(item: object, position: int) -> Tensor:
             f"{form} as item {position}", "a tensor (instances, ...), or a tuple beginning with one",
             "give collate= for bags of your own form",
         )  # fmt: skip
+    if bag.layout != torch.strided:
+        raise BadData(f"a sparse tensor as item {position}", "a dense one", "give to_dense(), or collate=")
     return bag
 
 

@@ -91,7 +91,7 @@ PARQUET = ("flat", "nested", "images")
 
 def built(source: Path, **settings: Any) -> list[dict[str, Any]]:
     """The bags of a table that is built from `source`."""
-    build_table(source.parent / "table", source, BuildConfig(**{"bag_size": 1, "image_size": 8} | settings))
+    build_table(source.parent / "table", str(source), BuildConfig(**{"bag_size": 1, "image_size": 8} | settings))
     return bags(source.parent / "table")
 
 

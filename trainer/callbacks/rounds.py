@@ -23,6 +23,11 @@ class SelectionRounds:
     """
 
     def __init__(self, bags: EpochBags, sampler: Sampler | MakeSampler, every_n_steps: int | None = None) -> None:
+        if not isinstance(bags, EpochBags):
+            raise BadInput(f"bags of type {type(bags).__name__}", "EpochBags", "give EpochBags(positives, pool, k=...)")
+        if not (callable(sampler) or hasattr(sampler, "select")):
+            found = f"a {type(sampler).__name__} as sampler"
+            raise BadInput(found, "a sampler, or a function that makes one of the model", "give one of them")
         if every_n_steps is not None and every_n_steps < 1:
             raise BadInput(f"every_n_steps={every_n_steps}", "1 or more", "leave it out to select once an epoch")
         self.bags, self.every_n_steps = bags, every_n_steps

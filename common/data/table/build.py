@@ -23,14 +23,18 @@ RunParts = Callable[[PartWriter, Mapping[int, Part]], Iterator[tuple[int, Writte
 
 
 def build_table(
-    where: str | Path | Location, source: Path, config: BuildConfig, append: bool = False, run: RunParts | None = None
+    where: str | Path | Location,
+    source: str | Path,
+    config: BuildConfig,
+    append: bool = False,
+    run: RunParts | None = None,
 ) -> Manifest:
     """Build a table from `source`, or with `append` add its bags to the table at `where`; returns the new manifest.
     `run` has the parts written, by default one after the other in this process. Raises BadData or BadInput for an
     unusable source or target folder; then no file is left behind. After Ctrl-C whole parts stay, if there are any, for
     the same build to go on with, and Interrupted says how many.
     """
-    location = Location.of(where)
+    location, source = Location.of(where), Path(source)
     if append and not versions(location):
         raise BadInput(f"no bag table at {location.name}", "one to append to", "correct OUT, or leave out --append")
     opened = open_source(source, config)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pandas import DataFrame
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
@@ -46,6 +48,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: wrong on purpose
     "options": ({"options": {}}, r"options=\{\}; expected a FleetConfig"),
     "collate": ({"collate": 5}, "collate=5; expected a function"),
     "a policy's class": ({"policy": RoundPolicy}, "policy=<class .*RoundPolicy.*expected a RoundPolicy"),
+    "a label that is a number": (
+        {"target_label": 1},
+        "target_label=1; expected the name of a label, as text; give target_label='1'",
+    ),
+    "pandas": ({"pool": DataFrame(np.zeros((20, 3)))}, "a pool of type DataFrame; .*; give the list of its bags"),
+    "a sparse matrix": ({"pool": csr_matrix(np.eye(20))}, "a pool of type csr_matrix; .*; give toarray"),
+    "a sparse tensor": (
+        {"pool": torch.ones(20, 3, 4).to_sparse()},
+        "a pool that is a sparse tensor; expected a dense one",
+    ),
+    "head of a classifier with one": (
+        {"model": vector_model(), "head": "nonsense"},
+        "head='nonsense' with a BagClassifier; expected its own",
+    ),
     "head": ({"head": 5}, "no linear layer 5; expected one of body, fc"),
     "stream": ({"pool": Stream()}, "a pool of type Stream; expected a map-style dataset"),
     "no items": ({"pool": Unindexed()}, "a pool of type Unindexed; expected a map-style dataset"),

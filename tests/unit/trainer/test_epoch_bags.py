@@ -127,3 +127,8 @@ def test_its_state_passes_through_a_file_and_gives_the_same_items() -> None:
     bags.refresh(chosen(9, 3, weight=2.0))
     other.load_state_dict(pickle.loads(pickle.dumps(bags.state_dict())))
     assert [(torch.equal(a[0], b[0]), a[1] == b[1], bool(a[2] == b[2])) for a, b in zip(bags, other, strict=True)] == [(True,) * 3] * 6  # type: ignore[call-overload]  # fmt: skip  # torch's stub of a Dataset
+
+
+def test_what_is_no_selection_is_refused() -> None:
+    with pytest.raises(BadInput, match="a list in place of a selection; .*; call refresh"):
+        EpochBags(POSITIVES, POOL, k=3).refresh([1, 2, 3])  # type: ignore[arg-type]  # wrong on purpose

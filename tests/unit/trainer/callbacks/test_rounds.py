@@ -5,6 +5,7 @@ import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -130,3 +131,15 @@ def test_rank_0_selects_and_all_ranks_have_its_negatives_and_its_errors(tmp_path
     assert found == others_found
     assert len(set(found[0])) == K
     assert error == others_error == "BadWeights"
+
+
+@pytest.mark.parametrize(
+    ("bags", "sampler", "message"),
+    [
+        ([torch.ones(2, 3)], lambda model: None, "bags of type list; expected EpochBags"),
+        (epoch_bags(), None, "a NoneType as sampler; expected a sampler, or"),
+    ],
+)
+def test_what_rounds_cannot_use_is_refused(bags: Any, sampler: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        SelectionRounds(bags, sampler)
