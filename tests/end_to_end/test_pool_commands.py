@@ -153,6 +153,8 @@ def test_inspect_draws_the_first_bags(kind: str, tmp_path: Path, capsys: pytest.
         assert drawn.getpixel((5, 5))[1] == 200 or kind == "clips"  # type: ignore[index]  # an RGB image
     assert main(["pool", "inspect", str(tmp_path / "t"), "--picture", str(tmp_path / "x.jpg")]) == 2
     assert "x.jpg; expected a file that ends in .png" in capsys.readouterr().err
+    assert main(["pool", "inspect", str(tmp_path / "t"), "--picture", str(tmp_path / "no" / "x.png")]) == 2
+    assert "no/x.png, which can't be written (No such file or directory); expected" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_what_would_be_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,8 +82,8 @@ def first_bags(location: Location, manifest: Manifest, count: int = _BAGS) -> li
 
 
 def draw_bags(location: Location, manifest: Manifest, path: Path) -> None:
-    """A picture of the first bags: a row of images for each, or its log-mel. Raises BadInput for bags of features, and
-    for another ending than png.
+    """A picture of the first bags: a row of images for each, or its log-mel. Raises BadInput for bags of features, for
+    another ending than png, and where the file can't be written.
     """
     if manifest.payload.column == "features":
         raise BadInput("--picture of bags of features", "images or clips", "leave it out: their numbers are printed")
@@ -96,8 +96,12 @@ def draw_bags(location: Location, manifest: Manifest, path: Path) -> None:
     for row in rows:
         sheet.paste(row, (0, top))
         top += row.height
-    with replacing(path) as stream:
-        sheet.save(stream, "PNG")
+    try:
+        with replacing(path) as stream:
+            sheet.save(stream, "PNG")
+    except OSError as error:
+        found = f"--picture {path}, which can't be written ({error.strerror or error})"
+        raise BadInput(found, "a file in a folder that is there", "make the folder, or name another") from None
 
 
 def _strip(instances: NDArray[Any], payload: Payload) -> Image.Image:  # Any: as above
