@@ -17,6 +17,8 @@ not be unpickled in another process.
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_LIST, _LISTED = 200, 8
+
 
 class NegsiftError(Exception):
     """The base class of all exceptions that negsift raises on purpose."""
@@ -34,7 +36,9 @@ class BadInput(NegsiftError, ValueError):
 
 
 class UnknownName(BadInput):
-    """A name that is not among the `known` ones, which the message lists, with the most similar one as a hint."""
+    """A name that is not among the `known` ones, which the message lists, with the most similar one as a hint. Of more
+    than a line has room for it lists the most similar ones.
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
@@ -42,6 +46,9 @@ class UnknownName(BadInput):
         near = difflib.get_close_matches(name, self.known, n=1)
         self.found = f"{kind} {name!r}"
         self.expected = f"one of {', '.join(self.known)}" if self.known else "a name that is known, and none is"
+        if len(self.expected) > _LONGEST_LIST:
+            some = sorted(difflib.get_close_matches(name, self.known, n=_LISTED, cutoff=0.0))
+            self.expected = f"one of {len(self.known)} names, such as {', '.join(some)}"
         choice = "choose from that list" if self.known else "list what there is"
         self.remedy = f"did you mean {near[0]!r}?" if near else choice
 

@@ -102,7 +102,7 @@ def _merged(config: T, changes: Mapping[str, Any], prefix: str, read: Read) -> T
     for name, value in changes.items():
         key, nested = f"{prefix}{name}", isinstance(value, Mapping)
         if name not in known:
-            raise UnknownName(f"key (in {key!r})", name, known)
+            raise UnknownName(f"key (in {key!r})" if prefix else "key", name, known)
         kind, line = known[name]
         if nested == bool(line):
             found = f"{key}.{next(iter(value), '')}" if nested else key

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from negsift.common.errors import Interrupted
 from negsift.deploy.settings import a_path, configured
 
 
@@ -43,7 +44,11 @@ def _build(arguments: argparse.Namespace) -> None:
         from negsift.deploy.parts_on_ray import parts_on_ray
 
         run = parts_on_ray(arguments.workers)
-    build_table(arguments.out, arguments.source, config, arguments.append, run)
+    try:
+        build_table(arguments.out, arguments.source, config, arguments.append, run)
+    except KeyboardInterrupt:
+        what = "no bag was added to the table" if arguments.append else "nothing of the table is left"
+        raise Interrupted(f"{what} in {arguments.out}") from None
     _print_table(arguments.out)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,9 @@ from negsift.common.errors import BadData, BadInput
 from negsift.common.json_text import parse_json
 from negsift.common.overrides import T, override, updated
 from negsift.common.regular_file import regular
+
+_SEVERAL = ("--config", "--set", "--over")
+"""Options that may be there more than once."""
 
 
 def a_path(text: str) -> Path:
@@ -41,6 +45,13 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--set", action="append", metavar="KEY=VALUE",
                           help=f"the same as the word KEY=VALUE; `negsift list {keys}` prints the keys")  # fmt: skip
 
+    def _require_once(self, words: Iterable[str]) -> None:
+        """Raise BadInput for an option of one value that is there twice: argparse would take the last one."""
+        given = Counter(word.partition("=")[0] for word in words)
+        for name in (name for action in self._actions if action.nargs is None for name in action.option_strings):
+            if given[name] > 1 and name not in _SEVERAL:
+                self.error(f"{name} {given[name]} times")
+
     def mean_by_default(self, command: str, *others: str) -> None:
         """Take words that begin with none of these commands for those of the first."""
         self._commands = (command, *others)
@@ -54,6 +65,7 @@ class Parser(argparse.ArgumentParser):
         words = list(self._spelt_out(args)) if self._takes_settings else args
         if self._commands and args and args[0] not in (*self._commands, "-h", "--help"):
             words = [self._commands[0], *args]
+        self._require_once(words or ())
         found, unknown = super().parse_known_args(words, namespace)
         if unknown:
             self.error(f"no option {' '.join(unknown)}")

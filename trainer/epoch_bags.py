@@ -66,8 +66,9 @@ class EpochBags(Dataset[Any]):  # Any: the user's own form of a bag
 
         Raises BadInput for a selection of another number of bags, and for what is none.
         """
-        if not isinstance(selection, Selection):
-            found = f"a {type(selection).__name__} in place of a selection"
+        given: object = selection
+        if not isinstance(given, Selection):
+            found = f"a {type(given).__name__} in place of a selection"
             raise BadInput(found, "what a sampler's select gives", "call refresh(sampler.select(...))")
         self._set(torch.tensor(selection.index), torch.tensor(selection.weight))
 

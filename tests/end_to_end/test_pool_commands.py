@@ -185,3 +185,15 @@ def test_a_changed_byte_is_found_by_verify(source: Path, capsys: pytest.CaptureF
     path.write_bytes(data)
     assert main(["pool", "inspect", str(out), "--verify"]) == 2
     assert "row group 0 of" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_build_says_what_is_left(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("negsift.common.data.table.build.open_source", interrupted)
+    out = str(source.parent / "pool")
+    assert main(["pool", "build", out, "--from", str(source)]) == 130
+    assert f"negsift: interrupted; nothing of the table is left in {out}\n" in capsys.readouterr().err

@@ -36,7 +36,9 @@ class TableWriter:
         self, location: Location, payload: Payload, *, append: bool = False, group_mb: float = GROUP_MB
     ) -> None:
         if not 0 < group_mb <= MOST_MB:
-            raise BadInput(f"row groups of {group_mb} MiB", f"at most {MOST_MB} MiB", "correct group_mb")
+            raise BadInput(
+                f"row groups of {group_mb} MiB", f"more than 0 and at most {MOST_MB} MiB", "correct group_mb"
+            )
         self._location, self._payload, limit = location, payload, int(group_mb * 2**20)
         self._previous, self._absent = _previous(location, payload, append), location.absent_folders
         self.version = self._previous.version + 1 if self._previous else 1

@@ -1,6 +1,6 @@
 """Words that fit no command: missing, unknown, repeated, of another command."""
 
-from tests.end_to_end.bad_inputs.case import BAD_NAMES, NOT_UTF8, Case, case
+from tests.end_to_end.bad_inputs.case import BAD_NAMES, NOT_UTF8, Case, case, written
 
 _UNKNOWN = ["trian", "Train", "pool-build", "-x", "--config", "é", "../train", "x" * 5000, NOT_UTF8, "\0"]
 _FIRST = {
@@ -34,6 +34,10 @@ CASES: dict[str, Case] = {
     **{f"no command {word[:9]!r}": Case((word,), r"(argument|option|invalid choice|Illegal|COMMAND)") for word in _UNKNOWN},
     **{f"{name} with an unknown option": case(f"{words} --colour", r"--colour") for name, words in _FIRST.items()},
     **{f"{name} with an option cut short": case(f"{words} --ou x", r"--ou") for name, words in _FIRST.items()},
+    **{f"{option} twice": case(f"{words} {option} x {option}=y", rf"arguments that don't fit \({option} 2 times")
+       for option, words in (("--from", "pool build out"), ("--out", "train digits"), ("--epoch", "replay run"))},
+    "an unknown key of a build": case("pool build out --from in group=1", r"found key 'group'; expected one of \d+ names, such as .*group_mb.*; did you mean 'group_\w+'"),
+    "row groups of nothing": case("pool build out --from in.csv group_mb=0", "row groups of 0.0 MiB; expected more than 0 and at most 48", written("in.csv", "bag_id,label,f\na,x,1\n")),
     **{f"too few words: {words}": case(words, r"arguments that don't fit .*--help") for words in _MISSING},
     **{f"too many words: {name}": case(words, r"arguments that don't fit|setting 'b'") for name, words in _TOO_MANY.items()},
     **{f"a value where none is taken: {name}": case(f"{words}=1", r"digits=1|--append|x=1|demo=1")

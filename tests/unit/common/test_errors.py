@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 
@@ -68,3 +69,9 @@ def test_service_error_says_what_to_do() -> None:
 
 def test_interruption_says_what_is_saved() -> None:
     assert str(sample(Interrupted)) == "interrupted; epoch 3 is kept"
+
+
+def test_of_many_names_the_most_similar_ones_are_listed() -> None:
+    text = str(UnknownName("key", "group", [f"unlike_{number}" for number in range(40)] + ["group_mb", "group_id"]))
+    assert re.search(r"one of 42 names, such as group_id, group_mb, .*; did you mean 'group_\w\w'\?", text)
+    assert len(text) < 300

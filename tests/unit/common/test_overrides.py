@@ -70,7 +70,7 @@ def test_the_config_given_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("sead=1", r"key \(in 'sead'\) 'sead'.*one of inner, seed; did you mean 'seed'"),
+        ("sead=1", "key 'sead'; expected one of inner, seed; did you mean 'seed'"),
         ("inner.cuont=1", r"'inner\.cuont'.*count, label, limit, name, on, rate, steps; did you mean 'count'"),
         ("a=", "one of inner, seed"),
         ("ключ=1", "'ключ'.*one of inner, seed"),
@@ -185,7 +185,7 @@ class Named(Outer):
 
 def test_a_field_that_is_not_a_setting_cannot_be_set() -> None:
     assert set(keys(Named)) == set(keys(Outer))
-    with pytest.raises(UnknownName, match=r"key \(in 'name'\) 'name'; expected one of inner, seed"):
+    with pytest.raises(UnknownName, match="key 'name'; expected one of inner, seed"):
         override(Named(), ["name=x"])
 
 
