@@ -52,6 +52,8 @@ def require_dataset(dataset: object, name: str) -> None:
     if isinstance(dataset, (str, bytes, Mapping)) or not mapped or odd or not hasattr(dataset, "__len__"):
         expected = "a map-style dataset of bags, with len() and [i], or the path of a bag table"
         remedy = f"give {_NO_DATASETS[odd]}" if odd else "wrap it in a torch Dataset"
+        if isinstance(dataset, Mapping) and dataset:
+            remedy = f"give one of its parts, such as [{next(iter(dataset))!r}]"
         raise BadInput(f"{name} of type {type(dataset).__name__}", expected, remedy)
     if isinstance(dataset, Tensor) and dataset.layout != torch.strided:
         raise BadInput(f"{name} that is a sparse tensor", "a dense one", "give to_dense()")

@@ -88,3 +88,9 @@ def plain(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(table[name].type):
             table = table.set_column(place, name, table[name].cast(table[name].type.value_type))
     return table
+
+
+def has_image_lists(kind: pa.DataType) -> bool:
+    """Whether a column of this type has lists of encoded images."""
+    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    return inner != kind and bool(pa.types.is_struct(inner)) and inner.get_field_index("bytes") >= 0

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from negsift.common.data.arrow_files import plain
+from negsift.common.data.arrow_files import has_image_lists, plain
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.images import image_size
@@ -43,6 +43,10 @@ class HubBags:
         first = plain(dataset.with_format("arrow")[:1])
         fitting = [name for name in first.column_names if _is_bag(name, first[name].type)]
         preferred = [name for name in fitting if name in ("features", *_ENCODED)] or fitting
+        listed = next((name for name in first.column_names if has_image_lists(first.schema.field(name).type)), None)
+        if listed:
+            found = f"lists of images in column {listed!r} of a datasets.Dataset"
+            raise BadInput(found, "one image in a row", "give a torch Dataset of tensors (images, 3, H, W)")
         if len(preferred) != 1:
             found = f"a datasets.Dataset with columns {', '.join(first.column_names[:8])}"
             raise BadInput(found, f"one column of bags: features, {', '.join(_ENCODED)}", "rename or remove columns")
@@ -63,8 +67,12 @@ class HubBags:
         column = rows[self.column].combine_chunks()
         if self.payload.column == "features":
             return _features(column, self.payload.shape[0])
-        encoded = pa.array([_content(item) for item in column.to_pylist()], ENCODED)
-        decoded = decode([encoded], self.payload, len(encoded), len(encoded)).values
+        items = zip(map(_content, column.to_pylist()), positions, strict=True)
+        named = [item | {"path": item["path"] or f"row {position}"} for item, position in items]
+        try:
+            decoded = decode([pa.array(named, ENCODED)], self.payload, len(named), len(named)).values
+        except BadData as error:
+            raise BadData(error.found, error.expected, "give the dataset without it") from None
         clips = torch.from_numpy(decoded)
         return list(clips if self.payload.sound else clips[:, None])
 
@@ -82,9 +90,11 @@ def is_hub_dataset(dataset: object) -> bool:
 def _is_bag(name: str, kind: pa.DataType) -> bool:
     if name in _ENCODED:
         return bool(pa.types.is_struct(kind))
-    while pa.types.is_nested(kind) and not pa.types.is_struct(kind):
-        kind, name = kind.value_type, ""
-    return not name and bool(pa.types.is_floating(kind))
+    inner = kind
+    while pa.types.is_nested(inner) and not pa.types.is_struct(inner):
+        inner = inner.value_type
+    is_whole = pa.types.is_integer(inner) and name == "features"  # of another column they may be labels
+    return inner != kind and bool(pa.types.is_floating(inner) or is_whole)
 
 
 def _payload(name: str, column: pa.ChunkedArray, audio: AudioConfig) -> Payload:

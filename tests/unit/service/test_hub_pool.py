@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, Features, Image, Sequence, Value
+from datasets import Dataset, DatasetDict, Features, Image, Sequence, Value
 
 from negsift import BagClassifier, NegativeSampler, make_pooling
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.hub_bags import HubBags
 from negsift.common.data.table.build import build_table
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadData, BadInput
 from tests.unit.clip_tables import features as clip_features
 from tests.unit.clips import SMALL, encoded_clip
 from tests.unit.sources import npy, png, shard
@@ -100,3 +100,30 @@ def test_a_dataset_without_one_column_of_bags_is_refused(rows: dict[str, Any]) -
 def test_a_dataset_of_no_row_is_refused() -> None:
     with pytest.raises(BadInput, match="a datasets.Dataset of no row"):
         picks(Dataset.from_dict({"features": []}))
+
+
+def test_features_of_whole_numbers_are_features() -> None:
+    rows = Dataset.from_dict({"features": [[[row, 1]] * (1 + row % 2) for row in range(4)], "label": [0] * 4})
+    assert [bag.tolist() for bag in HubBags.of(rows)] == [[[float(row), 1.0]] * (1 + row % 2) for row in range(4)]
+
+
+PICTURE = {"bytes": png(7), "path": None}
+
+
+@pytest.mark.parametrize("broken", [None, {"bytes": b"no image", "path": None}])
+def test_an_image_that_cannot_be_decoded_is_named_by_its_row(broken: Any) -> None:
+    bags = HubBags.of(Dataset.from_dict({"image": [PICTURE] * 3 + [broken]}))
+    with pytest.raises(BadData, match="image 'row 3' undecodable .*; give the dataset without it"):
+        bags.__getitems__([1, 3])
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        (Dataset.from_dict({"image": [[PICTURE] * 2] * 3}), "lists of images in column 'image' .*; give a torch Dataset"),
+        (DatasetDict(train=dataset()), r"a pool of type DatasetDict; .*; give one of its parts, such as \['train'\]"),
+    ],
+)  # fmt: skip
+def test_datasets_of_another_form_are_told_what_to_give(pool: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        picks(pool)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from negsift.common.data.arrow_files import read_schema
+from negsift.common.data.arrow_files import has_image_lists, read_schema
 from negsift.common.data.audioset.clip_files import ENDINGS as CLIP_ENDINGS
 from negsift.common.data.files_below import files_below, listed_once
 from negsift.common.data.images import IMAGE_ENDINGS
@@ -72,11 +72,16 @@ def _kind_of_file(path: Path) -> str | None:
     if tar_files(path):
         return _kind_of_endings(first_endings(path))
     if is_shard(path):
-        return _kind_of_rows(read_schema(path))
+        return _kind_of_rows(path)
     return "features" if is_table(path) else None
 
 
-def _kind_of_rows(schema: pa.Schema) -> str:
+def _kind_of_rows(path: Path) -> str:
+    schema = read_schema(path)
+    listed = next((field.name for field in schema if has_image_lists(field.type)), None)
+    if listed:
+        found = f"lists of images in column {listed!r} of {path}"
+        raise BadData(found, "an image in each row, or features", "write features, a list of lists for each bag")
     if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):
         return "audio"
     return "images" if image_column(schema) else "features"
@@ -94,7 +99,7 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
         return "arrays"
     first = min(filter(is_shard, files), default=None)
     if first is not None and not config.labels:
-        return _kind_of_rows(read_schema(first))
+        return _kind_of_rows(first)
     return _kind_of_endings(endings)
 
 
