@@ -103,6 +103,8 @@ def _require_some(index: RowIndex) -> None:
         remedy, hashed = "run `pool inspect` to see the table's splits and labels", index.filter.hash_split
         if hashed is not None and index.filter.split in hashed.splits:
             remedy = "raise data.val_share, set another data.bag_seed, or mark the splits in the source"
+        if hashed is not None:
+            remedy += "; bags of one group_id stay together"
         raise BadData(found, "at least one", remedy)
 
 

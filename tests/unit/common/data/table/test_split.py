@@ -155,6 +155,12 @@ def test_a_part_without_a_kind_of_bag_is_reported(tmp_path: Path) -> None:
         split_of(tmp_path / "few")
 
 
+def test_a_table_of_one_group_is_told_that_groups_stay_whole(tmp_path: Path) -> None:
+    write(tmp_path / "bags", as_table(BAGS[:9], [["bird"]] * 3 + [[]] * 6, group_id=pa.array(["a"] * 9)))
+    with pytest.raises(BadData, match="no .* bag .* among 9 in .*; bags of one group_id stay together"):
+        split_of(tmp_path / "bags")
+
+
 def test_few_bags_have_both_kinds_in_each_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for seed in range(6):
         where = tmp_path / str(seed)
