@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from negsift.common.data.files_below import in_order
+from negsift.common.data.files_below import in_order, name_below
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
 from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
@@ -54,17 +54,15 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
         found = f"no {root / lost}{_but(tables_in(root))}" if folder.features and lost else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
-    rows, missing = (read_lists(tables, config) if tables else _labels_in(folder)).match(folder.features)
+    named = {name_below(root, path).removesuffix(path.suffix): path for path in folder.features.values()}
+    rows, missing = (read_lists(tables, config) if tables else _labels_in(folder)).match({**named, **folder.features})
     files = [
         BagFile(
-            id,
-            path,
-            folder.coords.get(id),
-            _with_split(rows.get(id, Described()), root, path),
+            id, path, folder.coords.get(id), _with_split(rows.get(path, Described()), root, path),
             folder.instance_labels.get(id),
         )
         for id, path in folder.features.items()
-    ]
+    ]  # fmt: skip
     return _source(files, missing, folder.unused, config)
 
 

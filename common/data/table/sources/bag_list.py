@@ -44,19 +44,19 @@ class BagList:
     paths: Sequence[Path]
     rows: Mapping[str, Described] = field(default_factory=dict)
 
-    def match(self, files: Mapping[str, Path]) -> tuple[Mapping[str, Described], list[str]]:
-        """The rows by those ids that `files` have, and a line for each row without a file. An id with the ending of a
+    def match(self, files: Mapping[str, Path]) -> tuple[Mapping[Path, Described], list[str]]:
+        """The rows by file, which may have several ids, and a line for each row without one. An id with the ending of a
         file means the one without it, unless there is such a file. Raises BadData for rows that mean one file and
         disagree, for a row that names one of several files but not which, and where more than half of the rows have no
         file: it may be the list of other files.
         """
-        matched, missing = dict[str, Described](), list[str]()
+        matched, missing = dict[Path, Described](), list[str]()
         for id, row in self.rows.items():
             known = id if id in files else _without_ending(id)
             if known not in files:
                 missing.append(id)
                 continue
-            other = matched.setdefault(known, row)
+            other = matched.setdefault(files[known], row)
             for name, one, two in zip(Described._fields, other, row, strict=True):
                 require_same(known, name, one, two)
         self._require_files(missing, files)

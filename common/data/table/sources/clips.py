@@ -68,8 +68,9 @@ def _beside(source: Path, config: BuildConfig, clip_lists: Mapping[str, ClipList
     root = source.parent if source.is_file() else source
     if not any(map(is_clip, used)):
         return others
-    left = [path.parent.relative_to(root) for path in files_below(root) if is_clip(path) and path not in used]
-    others += [f"{folder}/: {count:,} of its clips not used" for folder, count in sorted(Counter(left).items())]
+    unused = (path for path in files_below(root) if is_clip(path) and path not in used)
+    counts = Counter(path.parent.relative_to(root) for path in unused if path.is_file())
+    others += [f"{folder}/: {count:,} of its clips not used" for folder, count in sorted(counts.items())]
     if config.labels or source.is_file() or _has_list(source) or find_lists(source, config):
         return others
     return [*others, *(f"{path.name}: not used as a list" for path in tables_in(source))]

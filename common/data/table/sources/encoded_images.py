@@ -117,14 +117,14 @@ def _in_list(root: Path, tables: Sequence[Path], config: BuildConfig) -> Sequenc
     Other images are unlabeled. Splits are those of the list, or else of folders.
     """
     paths = images_below(root)
-    names = Counter(path.name for path in paths)
-    files = {name_below(root, path): path for path in paths}
-    files |= {path.name: path for path in paths if names[path.name] == 1}
-    stems = Counter(path.stem for path in paths)
-    files |= {path.stem: path for path in paths if stems[path.stem] == 1}
+    below = [name_below(root, path) for path in paths]
+    whole = [name.removesuffix(path.suffix) for name, path in zip(below, paths, strict=True)]
+    files = dict[str, Path]()
+    for names in (below, [path.name for path in paths], whole, [path.stem for path in paths]):
+        times = Counter(names)
+        files = {name: path for name, path in zip(names, paths, strict=True) if times[name] == 1} | files
     rows, lost = read_lists(tables, config).match(files)
-    of = {files[id]: row for id, row in rows.items()}
-    described = [(path, of.get(path, Described())) for path in paths]
+    described = [(path, rows.get(path, Described())) for path in paths]
     found = [
         EncodedImage(
             functools.partial(_content, path), name_below(root, path),

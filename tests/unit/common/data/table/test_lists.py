@@ -112,3 +112,9 @@ def test_two_lists_called_labels_are_refused(ending: str, tmp_path: Path) -> Non
     (source / "labels.tsv").write_text("bag_id\tlabel\na\tx\n")
     with pytest.raises(BadData, match="labels.csv and labels.tsv in .*; expected one list of labels; say which"):
         made(source)
+
+
+@ENDINGS
+def test_a_list_may_name_paths_where_names_are_unique_too(ending: str, tmp_path: Path) -> None:
+    labels = rows((f"x/a{ending}", "cat"), ("x/b", "dog"))
+    assert [names for names, _ in made(beside(tmp_path, ending, ["x/a", "x/b"], labels=labels))] == [["cat"], ["dog"]]
