@@ -53,12 +53,23 @@ def check_knobs(config: "DataclassInstance", room: str = "") -> None:
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{room}.{field.name}".removeprefix(".")
         require_type(value, hints[field.name], key)
+        if isinstance(value, str):
+            _require_text(value, key)
         if isinstance(value, (int, float)) and not field.metadata["bounds"].hold(value):
             raise BadInput(f"{key}={value}", str(field.metadata["bounds"]), f"correct {key}")
         if isinstance(value, int) and abs(value) >= _PAST_INT64:
             raise BadInput(f"{key}={value}", "a whole number of at most 64 bits", f"lower {key}")
         if hints[field.name] is float:  # so that 1 and 1.0 are one configuration, also in its digest
             object.__setattr__(config, field.name, float(value))
+
+
+def _require_text(value: str, key: str) -> None:
+    """Raise BadInput for text that no file can hold, such as bytes of a command line that are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        shown = value.encode(errors="backslashreplace").decode()
+        raise BadInput(f"{key}={shown}", "text in UTF-8", f"correct {key}") from None
 
 
 @functools.cache  # resolving annotations takes longer than everything else about a configuration

@@ -24,7 +24,7 @@ def override(config: T, settings: Iterable[str]) -> T:
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
         if not (key and equals):
-            example = "=".join(max(values(config).items(), key=lambda item: bool(item[1])))  # the first with a value
+            example = next((f"{key}={value}" for key, value in values(config).items() if value), "seed=1")
             raise BadInput(f"setting {setting!r}", "KEY=VALUE", f"for example {example}")
         nested: Any = text  # Any: text, or a dict of dicts of text
         for name in reversed(key.split(".")):

@@ -59,6 +59,7 @@ def check_fit(config: RunConfig) -> None:
     # That its options are its own, and guards fit it, is known before any data is read.
     require_guardable(make_strategy(config.strategy), config.sampling)
     _require_positives_by(config.sampling)
+    _require_name(config)
     if config.model.init != "torch" and clips:
         raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")
     if config.augment.of_clips and not clips:
@@ -66,6 +67,15 @@ def check_fit(config: RunConfig) -> None:
     if config.augment.of_images and clips:
         raise BadInput(f"augment.flip or .shift with {config.data.name}", "images", "leave both alone")
     require_libraries(config.log)
+
+
+def _require_name(config: RunConfig) -> None:
+    """Raise BadInput unless a run's name fits in a line of a table and is not that of another strategy."""
+    name = config.name
+    if len(name) > 100 or not name.isprintable() or set(name) & set("|`<>"):
+        raise BadInput(f"name={name[:40]!r}", "at most 100 printable characters without | ` < >", "choose another name")
+    if name in STRATEGIES and name != config.strategy.name:
+        raise BadInput(f"name={name} of a run of {config.strategy.name}", "no other strategy's name", "choose another")
 
 
 def _require_positives_by(sampling: SamplingConfig) -> None:

@@ -66,6 +66,13 @@ def require_column(target: int, columns: int | None) -> None:
         raise BadInput(found, expected, "correct target=, or name the classifier with head=")
 
 
+def require_columns(found: int, columns: int | None) -> None:
+    """Raise BadInput unless logits have the model's number of columns; None stands for an unknown number."""
+    if columns is not None and found != columns:
+        expected = f"{columns}, as the model's"
+        raise BadInput(f"logits of {found} columns", expected, "give what the model's forward pass returned")
+
+
 def require_head(strategy: Strategy, has_head: bool) -> None:
     """Raise BadModel for a strategy of features or gradients where the model has no linear layer."""
     if strategy.need >= Need.FEATURES and not has_head:

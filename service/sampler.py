@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Array, Index
@@ -17,12 +18,14 @@ from negsift.common.guards import Guards
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embedder import logit_columns, resolve_model
+from negsift.common.models.outputs import remembered_logits
 from negsift.common.protocols import Pending
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
 from negsift.common.weights import Weights, take_snapshot
 from negsift.service.arguments import (
     require_column,
+    require_columns,
     require_head,
     require_kind,
     resolve_policy,
@@ -36,7 +39,7 @@ from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.guards import RankGuards
-from negsift.service.selection.logit_memory import RecalledPending, require_remembered
+from negsift.service.selection.logit_memory import RecalledPending, require_finite, require_remembered
 from negsift.service.selection.task import Task, check_version, require_positives, require_whole
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
@@ -101,7 +104,7 @@ class NegativeSampler:
         positive_bags = BagSource.of(resolve_positives(positives, target_label), collate, ragged)
         self._pool = PoolHandle(bags.dataset, given)
         self._positives: int | None = len(positive_bags)
-        self._columns = logit_columns(embedder)
+        self._columns, self._outputs = logit_columns(embedder), outputs
         self._has_head = not isinstance(embedder, AdaptedModule) or embedder.has_head
         self._task = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, shortcuts))
         self._state = SamplerState()
@@ -115,11 +118,14 @@ class NegativeSampler:
         log.info(self._service.describe())
 
     @classmethod
-    def over(cls, service: Service, pool: BagDataset, task: Task, columns: int | None = None) -> Self:
+    def over(
+        cls, service: Service, pool: BagDataset, task: Task, columns: int | None = None, outputs: str | None = None
+    ) -> Self:
         """A sampler of `pool` whose rounds another program's service runs; the model has so many logit columns."""
         sampler = cls.__new__(cls)
         sampler._pool, sampler._task = PoolHandle(pool), task
         sampler._state, sampler._columns, sampler._has_head = SamplerState(), columns, True
+        sampler._outputs = outputs
         sampler._positives = None  # the service knows their number, and refuses the task if there are none
         sampler._require_fit()
         sampler._service, sampler._closes_service = service, True
@@ -176,15 +182,20 @@ class NegativeSampler:
         return PendingSelection(state, pending, round, guards, memory)
 
     def remember(self, index: Index, logits: Tensor | Array, version: int) -> None:
-        """Remember bag logits (n, K) that training saw of the bags at `index` (n,), by weights of `version`.
+        """Remember what the model gave in training for the bags at `index` (n,), logits or as `outputs` says (n, K), by
+        weights of `version`.
 
-        Rounds with `score="memory"` go by them. Raises BadInput for positions out of range and logits that are not
-        finite, or of another shape.
+        Rounds with `score="memory"` go by them. Raises BadInput for positions out of range, and for outputs that are
+        not finite or of another shape than the model's.
         """
+        if self._pool.closed:
+            raise BadInput("a closed sampler", "one that is open", "remember within the with-block, before close()")
         require_whole("version", version)
-        place, values = require_remembered(index, logits, len(self.pool))
-        require_column(self._task.target, values.shape[1])
-        self._state.remember_logits(place, values, version, len(self.pool))
+        place, outputs_NK = require_remembered(index, logits, version, len(self.pool))
+        logits_NK = require_finite(remembered_logits(torch.from_numpy(outputs_NK), self._outputs).numpy())
+        require_columns(logits_NK.shape[1], self._columns)
+        require_column(self._task.target, logits_NK.shape[1])
+        self._state.remember_logits(place, logits_NK, version, len(self.pool))
 
     @property
     def block(self) -> int:

@@ -54,6 +54,10 @@ class SamplingConfig(RoundPolicy):
     def __post_init__(self) -> None:
         check_knobs(self, "sampling")
         super().__post_init__()
+        if self.score == "memory" and self.random_rounds <= self.staleness:
+            found = f"sampling.score=memory with sampling.random_rounds={self.random_rounds}"
+            expected = f"more than sampling.staleness, {self.staleness}, since nothing is remembered before"
+            raise BadInput(found, expected, "raise sampling.random_rounds")
 
     def negatives(self, positives: int) -> int:
         """k = round(|S+| / ratio), of the positive bags of an epoch. Raises BadInput if that is 0."""

@@ -238,8 +238,7 @@ def _has_results(summary: Json) -> bool:
     """Whether a summary has what is shown of a finished run: strategy, best epoch, metrics of both tests."""
     measured = [summary.get(part) for part in ("test", "last")]
     numbers = [part.get(metric, "") if isinstance(part, dict) else "" for part in measured for metric in METRICS]
-    known = all(value is None or isinstance(value, float | int) for value in numbers)
-    return known and {"strategy", "best_epoch"} <= summary.keys()
+    return {"strategy", "best_epoch"} <= summary.keys() and all(isinstance(n, float | int | None) for n in numbers)
 
 
 def without_nan(value: Any) -> Any:  # Any: JSON

@@ -226,9 +226,12 @@ class Trainer:
             self._learner.load_state_dict(state["learner"])
         except RuntimeError as error:  # of tensors that don't fit; one of the next line says that a worker is lost
             raise ValueError(str(error)) from error
-        self._positives.load_state_dict(state.get("positives", {}))
-        self._prefetch.resume(state["ahead"])
-        self._sampler.load_state_dict(as_arrays(state["sampler"]))
+        try:
+            self._positives.load_state_dict(state.get("positives", {}))
+            self._prefetch.resume(state["ahead"])
+            self._sampler.load_state_dict(as_arrays(state["sampler"]))
+        except BadInput as error:
+            raise ValueError(f"{error.found}, not {error.expected}") from error
 
 
 def summary_numbers(summary: Json) -> Json:

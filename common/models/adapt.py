@@ -13,7 +13,14 @@ from negsift.common.errors import BadModel
 from negsift.common.models.calling import call_module
 from negsift.common.models.embed import EmbeddedTensors, EncodedBags, gradient_labels, with_linear_gradient
 from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head
-from negsift.common.models.outputs import agree, bag_logits, logits_in, logits_of_probabilities, look_like_probabilities
+from negsift.common.models.outputs import (
+    agree,
+    bag_logits,
+    logits_in,
+    logits_of_probabilities,
+    look_like_probabilities,
+    two_columns,
+)
 from negsift.common.types import Embedded, EmbeddingSpec, Need
 
 
@@ -74,7 +81,7 @@ class AdaptedModule(nn.Module):
 
     def logits_of(self, batches: Iterable[Tensor]) -> Tensor:
         """The logits (N, K) of one batch after another, each as by `embed`, end to end."""
-        return _two_columns(torch.cat([self._logits(batch, len(batch)) for batch in batches]))
+        return two_columns(torch.cat([self._logits(batch, len(batch)) for batch in batches]))
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
@@ -191,13 +198,8 @@ def _require_linear(run: ForwardPass) -> None:
         )  # fmt: skip
 
 
-def _two_columns(logits: Tensor) -> Tensor:
-    """A single column z as (0, z); others as they are."""
-    return torch.stack([torch.zeros_like(logits[:, 0]), logits[:, 0]], 1) if logits.shape[1] == 1 else logits
-
-
 def _embedded(logits: Tensor, feats_ND: Tensor, spec: EmbeddingSpec) -> EmbeddedTensors:
-    logits_NK = _two_columns(logits)
+    logits_NK = two_columns(logits)
     if spec.need < Need.GRADIENT:
         return EmbeddedTensors(logits_NK, feats_ND)
     return with_linear_gradient(logits_NK, feats_ND, gradient_labels(logits_NK, spec))

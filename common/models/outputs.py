@@ -78,6 +78,20 @@ def logits_of_probabilities(outputs_NK: Tensor) -> Tensor:
     return inner_NK.log() - (-inner_NK).log1p()
 
 
+def remembered_logits(outputs_NK: Tensor, kind: str | None) -> Tensor:
+    """A module's outputs of a `kind` as logits (N, K) with two columns at least. Raises BadModel for probabilities that
+    are none.
+    """
+    return two_columns(logits_of_probabilities(outputs_NK) if kind == "probability" else outputs_NK)
+
+
+def two_columns(logits_NK: Tensor) -> Tensor:
+    """The logits themselves, or (0, z) for a single logit z, which stands for the positive class."""
+    if logits_NK.shape[1] != 1:
+        return logits_NK
+    return torch.stack([torch.zeros_like(logits_NK[:, 0]), logits_NK[:, 0]], 1)
+
+
 def _rounding(values: Tensor) -> float:
     """The relative difference that other orders of summation make, at most."""
     return max(1e-3, 8 * torch.finfo(values.dtype).eps)

@@ -138,6 +138,7 @@ def _join(folder: SweepFolder, data: Iterable[DataConfig]) -> None:
 
 def _run(folder: SweepFolder, missing: Mapping[str, TrialSpec], options: SweepOptions) -> None:
     placement = _fitted(options.placement)
+    _require_room(placement)
     with Runner() as runner:
         work = Work(folder, missing, _shared(runner, missing.values(), placement))
         for trial in missing.values():
@@ -169,6 +170,15 @@ def _fitted(placement: Placement) -> Placement:
     if placement.gpus < 0:
         return replace(placement, gpus=1.0 if total_resources().get("GPU") else 0.0)
     return placement
+
+
+def _require_room(placement: Placement) -> None:
+    """Raise BadInput for trials of which the cluster can hold none, which Tune would wait for without end."""
+    have = total_resources()
+    if placement.gpus > have.get("GPU", 0.0) or placement.cpus > have.get("CPU", 0.0):
+        found = f"--cpus {placement.cpus:g} --gpus {max(0.0, placement.gpus):g} on a cluster with "
+        found += f"{have.get('CPU', 0.0):g} CPU and {have.get('GPU', 0.0):g} GPU"
+        raise BadInput(found, "room for one trial", "lower them, or add nodes")
 
 
 def _parallel(placement: Placement) -> int:

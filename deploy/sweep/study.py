@@ -37,19 +37,40 @@ class Study:
     rules: str = ""
     rows: Sequence[StudyRow] = ()
 
+    @property
+    def varied(self) -> set[str]:
+        """The keys in which its rows differ, and their names."""
+        rows = [flat(to_dict(row.config)) for row in self.rows]
+        return {key for key in rows[0] if any(row[key] != rows[0][key] for row in rows)} if rows else set()
+
     def on(self, changed: Callable[[RunConfig], RunConfig]) -> "Study":
-        """The study with base and rows changed."""
+        """The study with base and rows changed; raises BadInput where that changes what rows differ in."""
         rows = [replace(row, config=changed(row.config)) for row in self.rows]
+        for before, after in zip(self.rows, rows, strict=True):
+            old, new = flat(to_dict(before.config)), flat(to_dict(after.config))
+            for key in self.varied:
+                if old[key] != new[key]:
+                    raise self._varies(key)
         return replace(self, base=changed(self.base), rows=rows)
 
     def over(self, axes: Grid, seeds: int | None) -> "Study":
-        """The study with other values on its axes, with axes added to each of its grids, and with other seeds."""
+        """The study with other values on its axes, with axes added to each of its grids, and with other seeds.
+
+        Raises BadInput for an axis in which rows differ, and for names, which make no other trial.
+        """
+        if "name" in axes:
+            raise BadInput("--over name=…", "a setting that changes results", "leave it out")
+        for key in axes.keys() & self.varied:
+            raise self._varies(key)
         if seeds is not None and "seed" in axes:
             raise BadInput("--seeds with --over seed=…", "one of the two", "leave one out")
         if seeds is not None and seeds < 1:
             raise BadInput(f"--seeds {seeds}", "1 or more", "correct --seeds")
         rows = [replace(row, grid={**row.grid, **axes}) for row in self.rows]
         return replace(self, grids=[{**grid, **axes} for grid in self.grids], rows=rows, seeds=seeds or self.seeds)
+
+    def _varies(self, key: str) -> BadInput:
+        return BadInput(f"{key}, in which the rows of {self.name} differ", "a setting of all rows", "leave it out")
 
     def require_used(self, settings: Iterable[str]) -> None:
         """Raise BadInput for a setting of the base which no trial has, since it is an axis of every grid."""

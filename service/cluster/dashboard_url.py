@@ -1,7 +1,7 @@
 """Where the dashboard of a cluster is that is named by its own address, found out without joining it."""
 
 import ray._private.ray_constants as constants
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.exceptions import RpcError
 
 from negsift.common.errors import BadInput

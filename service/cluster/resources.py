@@ -53,7 +53,7 @@ def shard_count(resources: Mapping[str, float], config: FleetConfig) -> int:
 
 def unused_by_node() -> Sequence[Mapping[str, float]]:
     """What Ray has left to give on each node, by what nodes last reported."""
-    left: Mapping[str, Mapping[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]  # Ray's
+    left: Mapping[str, Mapping[str, float]] = available_resources_per_node()
     return list(left.values())
 
 

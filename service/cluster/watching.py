@@ -24,5 +24,6 @@ def places() -> Mapping[str, str]:
 
 def _head_folder() -> str:
     """The `--temp-dir` of the cluster's head, by Ray's record of it."""
-    records = global_worker.gcs_client.get_all_node_info(timeout=_ANSWER_S).values()
+    client = global_worker.gcs_client  # type: ignore[attr-defined]  # set where Ray connects
+    records = client.get_all_node_info(timeout=_ANSWER_S).values()
     return next((str(node.temp_dir) for node in records if node.is_head_node and node.temp_dir), "the --temp-dir")

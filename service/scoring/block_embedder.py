@@ -69,8 +69,12 @@ class BlockEmbedder:
 
     def block(self, snapshot: Snapshot, part: Part, block: int, spec: EmbeddingSpec, *, keep: bool = True) -> Embedded:
         """The embedding of one block; raises BadModel if the model gives fewer than two logits a bag."""
-        (embedded,) = self.blocks(snapshot, part, [block], spec, lambda embedded: embedded, keep=keep)
-        return embedded
+        self.load(snapshot)
+        one_pass = self._pass(snapshot, part, spec, keep)
+        if self._pipeline is not None:  # which alone computes on a device as all blocks are to be computed
+            (embedded,) = self._pipeline.run([block], one_pass.steps, self.data.share)
+            return embedded
+        return self._embed(one_pass, block)
 
     def blocks(
         self, snapshot: Snapshot, part: Part, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Embedded], T],
@@ -82,10 +86,7 @@ class BlockEmbedder:
         if self._pipeline is not None:
             return map(then, self._pipeline.run(blocks, one_pass.steps, self.data.share))
 
-        def work(block: int) -> T:
-            return then(self._limiter.run(lambda: one_pass.embed(block), lambda: one_pass.name(block)))
-
-        return map_blocks(self._threads, work, blocks, self.data.share)
+        return map_blocks(self._threads, lambda block: then(self._embed(one_pass, block)), blocks, self.data.share)
 
     def runs(
         self, snapshot: Snapshot, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Sequence[Embedded]], T]
@@ -102,19 +103,23 @@ class BlockEmbedder:
         once; else of each block.
         """
         if len(run) == 1 or spec.need != Need.LOGITS or not self.runner.takes_blocks(self.data.pool):
-            return [self.block(snapshot, "pool", block, spec) for block in run]
-        self.load(snapshot)
+            one_pass = self._pass(snapshot, "pool", spec, keep=True)
+            return [self._embed(one_pass, block) for block in run]  # in this thread, which is one of a run's
         key = "pool", tuple(run), _computed(spec)
         kept = self._embedded.get(key)
         if kept is None:
             index = self.data.run_index(run)
             name = f"blocks {run[0]} to {run[-1]} of the pool ({len(index)} bags)"
-            kept = self._limiter.run(lambda: self.runner.logits_of_blocks(self.data.pool, index, self.data.block), name)
+            pool, block = self.data.pool, self.data.block
+            kept = self._limiter.run(lambda: self.runner.logits_of_blocks(pool, index, block), lambda: name)
             require_classes(kept)
             with self._lock:
                 self.embedded += len(index)
             self._embedded.put(key, kept)
         return [kept]
+
+    def _embed(self, one_pass: BlockPass, block: int) -> Embedded:
+        return self._limiter.run(lambda: one_pass.embed(block), lambda: one_pass.name(block))
 
     def instances(self, bags: Index) -> InstanceFeatures:
         """The features of this shard's share of the distinct instances in `bags`, positions in the whole pool."""

@@ -8,16 +8,15 @@ import numpy as np
 from negsift.common.account import Account
 from negsift.common.arrays import Index
 from negsift.common.errors import BadInput
-from negsift.common.guards import Guards
 from negsift.common.instance_features import InstanceFeatures
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.stage_timer import StageTimer
-from negsift.common.types import Candidates, Embedded, EmbeddingSpec, Need, Round, Selection
+from negsift.common.types import Embedded, EmbeddingSpec, Need, Round, Selection
 from negsift.service.points.shared_points import GatherLimits
 from negsift.service.scoring.requests import EncodeInstances, Fleet
-from negsift.service.selection.guards import too_few_left
+from negsift.service.selection.enough import require_enough
 from negsift.service.selection.pool_view import FleetView
-from negsift.service.selection.task import Task, lacking_scores
+from negsift.service.selection.task import Task
 from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.strategies.contract import check_picks
 from negsift.service.strategies.uncertainty import log_odds
@@ -48,7 +47,7 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
     with timer.stage("merge"):
         picked = strategy.pick(view, prepared, round)
     check_picks(strategy, picked.candidates, round)
-    _require_enough(picked.candidates, round, share)
+    require_enough(picked.candidates, round, share)
     if fleet.recovery.any:
         log.warning("epoch %d: recovered on the way, the picks are the same: %s", round.epoch, fleet.recovery)
     chosen = picked.candidates
@@ -96,14 +95,3 @@ def _in_use(round: Round) -> Index:
     positions = np.arange(round.pool.bags, dtype=np.int64)
     keys = uniform_keys(stream_key(round.seed, "in-use", round.epoch), positions)
     return positions[top_k(positions, keys, max(round.k, 1))]
-
-
-def _require_enough(candidates: Candidates, round: Round, share: float | None) -> None:
-    if candidates.dropped:
-        log.warning("epoch %d: %d bags left out, their scores are not finite", round.epoch, candidates.dropped)
-    count = len(candidates.index)
-    if round.all_scores or round.k <= count <= round.most:
-        return
-    if share is not None and count + candidates.guarded >= round.k:
-        raise too_few_left(Guards(positives=share), count, candidates.seen, round.k)
-    raise lacking_scores(count, candidates.seen, round.k)

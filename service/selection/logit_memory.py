@@ -15,6 +15,7 @@ from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
 from negsift.service.points.bag_points import PointsSpec
 from negsift.service.points.shared_points import SharedPoints
+from negsift.service.selection.enough import require_enough
 from negsift.service.selection.score_table import column_of
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.contract import candidates, check_picks
@@ -48,7 +49,9 @@ class LogitMemory:
         if not fits or len(version) > pool:
             found = f"remembered logits of {len(version)} bags in {columns!r} columns"
             raise BadInput(found, f"those of {pool} at most, as many as versions", "give this pool's state")
-        return cls(flat.astype(np.float32).reshape(-1, columns), version.astype(np.int32))
+        if (version < -1).any():
+            raise BadInput(f"remembered logits of version {version.min()}", "0 or more, or -1", "give a state_dict()")
+        return cls(require_finite(flat.reshape(-1, columns)), version.astype(np.int32))
 
     def state(self) -> dict[str, Any]:  # Any: as above
         """Copies of both arrays by name; the logits end to end."""
@@ -87,9 +90,11 @@ class LogitMemory:
         """The round's negatives by what is remembered; nothing goes through the model."""
         picked = strategy.pick(RecalledView(self.recalled(round)), {}, round)
         check_picks(strategy, picked.candidates, round)
+        require_enough(picked.candidates, round)
         index, score = picked.candidates.index, picked.candidates.score
         weight = np.ones(len(index)) if picked.weight is None else picked.weight
-        account = Account(considered=len(self.version), pool_version=round.pool.version)
+        dropped = picked.candidates.dropped
+        account = Account(considered=len(self.version), dropped=dropped, pool_version=round.pool.version)
         return Selection(index, score, weight, version, account=account)
 
     def ages(self, chosen: Index, version: int) -> Ages:
@@ -129,16 +134,36 @@ class RecalledPending:
         return self.selection
 
 
-def require_remembered(index: object, logits: object, pool: int) -> tuple[Index, Array]:
-    """Positions (n,) below `pool`, which may repeat, and their logits (n, K), as arrays; raises BadInput for others."""
-    place = column_of(index, "index", "iu").astype(np.int64)
-    values = np.asarray(logits.detach().float().cpu() if isinstance(logits, torch.Tensor) else logits)
+def require_remembered(index: object, logits: object, version: int, pool: int) -> tuple[Index, Array]:
+    """Positions (n,) below `pool`, which may repeat, and outputs (n, K), as arrays; raises BadInput for others."""
+    place = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index)
+    place = place.astype(np.int64) if not place.size else place
+    if place.ndim != 1 or place.dtype.kind not in "iu":
+        raise BadInput(f"positions {place.dtype}{place.shape}", "whole numbers (bags,)", "give selection.index")
+    values = _in_main_memory(logits)
     if values.ndim != 2 or len(values) != len(place) or values.dtype.kind != "f":
-        found = f"logits of shape {values.shape} of {len(place)} bags"
-        raise BadInput(found, "floats (bags, classes)", "give the model's bag logits")
+        found = f"logits {values.dtype}{values.shape} of {len(place)} bags"
+        raise BadInput(found, "floats (bags, classes)", "give the model's outputs of the bags")
     if len(place) and not 0 <= place.min() <= place.max() < pool:
         raise BadInput(f"positions {place.min()} to {place.max()}", f"0 to {pool - 1}", "give positions of the pool")
+    if not 0 <= version < 1 << 31:
+        raise BadInput(f"version={version}", "0 to 2,147,483,647", "count epochs from 0")
+    return place.astype(np.int64), values
+
+
+def _in_main_memory(logits: object) -> Array:
+    if not isinstance(logits, torch.Tensor):
+        return np.asarray(logits)
+    if logits.is_meta or logits.layout != torch.strided:
+        raise BadInput(f"logits on {logits.device}, {logits.layout}", "a dense tensor with values", "give logits")
+    return np.asarray(logits.detach().float().cpu())
+
+
+def require_finite(logits: Array) -> NDArray[np.float32]:
+    """The logits in float32; raises BadInput if one is not finite there."""
+    with np.errstate(over="ignore"):
+        values = logits.astype(np.float32)
     if not np.isfinite(values).all():
-        found = f"{int((~np.isfinite(values)).any(1).sum())} bags whose logits are not finite"
+        found = f"{int((~np.isfinite(values)).any(1).sum())} bags whose logits are not finite in float32"
         raise BadInput(found, "finite logits", "lower the learning rate")
-    return place, values
+    return values

@@ -32,4 +32,4 @@ def attach(
     from negsift.service.serving.client import AttachedService  # imported here: a local fleet needs no Ray
 
     choice = Task(resolve_strategy(strategy), k, seed, target, resolve_policy(policy, RoundPolicy()))
-    return AttachedService(name, as_embedder(model, head, outputs), target_label, task).sampler(choice)
+    return AttachedService(name, as_embedder(model, head, outputs), target_label, task).sampler(choice, outputs)

@@ -37,10 +37,10 @@ class AttachedService(Service):
         """In another process it is a client of its own, with tasks of its own."""
         return {**self.__dict__, "_registered": [], "_count": 0}
 
-    def sampler(self, task: Task) -> NegativeSampler:
-        """A sampler of the service's pool, for one task."""
+    def sampler(self, task: Task, outputs: str | None = None) -> NegativeSampler:
+        """A sampler of the service's pool, for one task; `outputs` is what the model gives."""
         location = self._call(self._actor.status.remote())["pool"]
-        return NegativeSampler.over(self, open_pool(location, self._label), task, self._columns)
+        return NegativeSampler.over(self, open_pool(location, self._label), task, self._columns, outputs)
 
     def begin(self, task: Task, round: Round, snapshot: Snapshot) -> RayPending:
         """Hand the weights to the object store and the round to the service."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from negsift.common.arrays import Floats, Index
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.types import Embedded, Picked, Round
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
@@ -26,6 +27,13 @@ class HtGumbel(Strategy):
     mass: str = "probability"
     power: float = 1.0
     floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.mass not in MASSES:
+            raise UnknownName("mass", self.mass, MASSES)
+        if not (0 <= self.power < 1e3 and 0 < self.floor < 1):
+            found = f"power={self.power:g} and floor={self.floor:g}"
+            raise BadInput(found, "a power from 0 to below 1000, a floor between 0 and 1", "correct them")
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """-e of every bag, (n,)."""

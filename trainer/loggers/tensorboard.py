@@ -1,6 +1,7 @@
 """Writes a run's numbers as TensorBoard's event files, by tensorboardX, which comes with Ray Tune."""
 
 import functools
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class TensorBoardLogger:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = EventsWriter(str(self.folder / "events"))
+        # A name that nobody can guess, so that no link can lie there.
+        file = EventsWriter(str(self.folder / "events"), filename_suffix=f".{secrets.token_hex(8)}")
         # TensorBoard drops what earlier files have from this step on; a resumed run logs all its epochs again.
         file.write_event(Event(step=0, session_log=SessionLog(status=SessionLog.START)))
         return file

@@ -77,7 +77,7 @@ class Design:
         sampled = differing([run for run in unnamed if run.strategy != FULL])
         setting = [key for key in differing(unnamed) if _is_setting(key) and (not _is_sampling(key) or key in sampled)]
         named = {one.title: [run for run in runs if run.title == one.title] for one in runs if one.title}
-        of_name = {name: tuple(key for key in differing(part) if _is_setting(key)) for name, part in named.items()}
+        of_name = {name: tuple(filter(_distinguishes, differing(part))) for name, part in named.items()}
         usual = {key: Counter(_value(run, key) for run in runs).most_common(1)[0][0] for key in changed}
         seeds = tuple(key for key in _SEEDS if key in changed or key == "seed")
         return cls(tuple(data) or ("data.target",), seeds, options, tuple(setting), usual, of_name)
@@ -132,6 +132,10 @@ def _is_sampling(key: str) -> bool:
 def _is_setting(key: str) -> bool:
     without_effect = key.startswith(_WITHOUT_EFFECT) and not key.startswith(_WITH_EFFECT)
     return not without_effect and key != "seed" and not key.startswith(("data.", "strategy."))
+
+
+def _distinguishes(key: str) -> bool:
+    return _is_setting(key) or key.startswith("strategy.")
 
 
 def _number(text: str) -> float:

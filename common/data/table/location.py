@@ -32,6 +32,11 @@ class Location:
             return where
         if not str(where).strip():
             raise BadData("an empty path", _KNOWN, "name the table's folder; . is the current one")
+        try:
+            str(where).encode()
+        except UnicodeEncodeError:  # which pyarrow can't pass on
+            shown = str(where).encode(errors="backslashreplace").decode()
+            raise BadData(f"a path that is not UTF-8, {shown}", _KNOWN, "rename the folder") from None
         if "://" not in str(where):
             return cls(LocalFileSystem(), str(Path(os.path.expanduser(where)).absolute()), str(where))
         name = re.sub("//[^/@]*@", "//", str(where))  # URIs may contain a password, which messages must not show

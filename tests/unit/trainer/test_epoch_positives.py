@@ -56,6 +56,9 @@ def test_without_a_sampler_each_has_its_turn() -> None:
         (["sampling.positives_by=kl_prob", "sampling.positives=5"], "expected a strategy that looks at each bag alone"),
         (["sampling.positives_by=full", "sampling.positives=5"], "expected a strategy that looks at each bag alone"),
         (["sampling.positives_by=entropy"], "sampling.positives_by=entropy of all positives; .*set sampling.positives"),
+        (["name=random", "strategy.name=badge"], "name=random of a run of badge"),
+        ([f"name={'x' * 101}"], "at most 100 printable characters"),
+        (["name=a|b"], "at most 100 printable characters"),
     ],
 )
 def test_what_can_not_choose_positives_is_refused(settings: list[str], message: str) -> None:

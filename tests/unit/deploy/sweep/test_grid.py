@@ -123,6 +123,13 @@ def test_rows_are_runs_with_a_name_and_take_the_settings_axes_and_seeds_of_the_s
     ]  # fmt: skip
     with pytest.raises(BadInput, match="data.target, in which the trials of some differ"):
         study.require_used(["data.target=3"])
+    for setting in ("training.lr=2", "name=x"):
+        with pytest.raises(BadInput, match=r"(training\.lr|name), in which the rows of some differ"):
+            study.on(lambda config, setting=setting: override(config, [setting]))  # type: ignore[misc]
+    with pytest.raises(BadInput, match=r"training\.lr, in which the rows of some differ"):
+        study.over({"training.lr": ("2",)}, None)
+    with pytest.raises(BadInput, match="--over name"):
+        study.over({"name": ("x",)}, None)
 
 
 @pytest.mark.parametrize(("axes", "seeds"), [({}, 0), ({}, -3), ({"seed": ("1",)}, 2)])

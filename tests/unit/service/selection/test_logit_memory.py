@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from negsift import NegativeSampler
-from negsift.common.arrays import Array, Index
+from negsift.common.arrays import Array, Floats, Index
 from negsift.common.errors import BadInput
 from negsift.common.rng import stream_key, uniform_keys
-from negsift.common.types import Embedded, PoolVersion, Round
+from negsift.common.types import Embedded, Need, PoolVersion, Round
 from negsift.service.selection.logit_memory import LogitMemory
 from negsift.service.strategies import StrategyConfig, make_strategy
+from negsift.service.strategies.base import Prepared, Strategy
 from negsift.service.top_k import top_k
 from tests.unit.toys import vector_model, vectors
 
@@ -23,7 +24,7 @@ def logits(seed: int, count: int = POOL) -> Array:
     return np.random.default_rng(seed).normal(0, 2, (count, 2)).astype(np.float32)
 
 
-def sampler(strategy: str = "entropy", **options: object) -> NegativeSampler:
+def sampler(strategy: str | Strategy = "entropy", **options: object) -> NegativeSampler:
     policy = {"strategy": strategy, "k": K, "seed": 3, "score": "memory", **options}
     return NegativeSampler(BAGS, vector_model(), fleet="local", shards=1, **policy)  # type: ignore[arg-type]
 
@@ -98,29 +99,75 @@ def test_strategies_that_look_at_more_than_logits_are_refused(strategy: str) -> 
 @pytest.mark.parametrize(
     ("index", "given", "message"),
     [
-        (ALL[:3], logits(0, 2), "logits of shape"),
-        (ALL[:3], logits(0, 3)[:, 0], "logits of shape"),
+        (ALL[:3], logits(0, 2), "logits float32"),
+        (ALL[:3], logits(0, 3)[:, 0], "logits float32"),
         (np.array([60]), logits(0, 1), "positions 60 to 60"),
         (np.array([-1]), logits(0, 1), "positions -1"),
         (np.array([0.5]), logits(0, 1), "whole numbers"),
         (ALL[:1], np.full((1, 2), np.nan, np.float32), "not finite"),
-        (ALL[:1], np.zeros((1, 1), np.float32), "target=1 with 1 logit columns"),
+        (ALL[:1], np.full((1, 2), 1e60), "not finite in float32"),
+        (ALL[:1], np.zeros((1, 3), np.float32), "logits of 3 columns; expected 2"),
+        (ALL[:1], torch.zeros(1, 2, device="meta"), "logits on meta"),
+        (ALL[:1], torch.zeros(1, 2).to_sparse(), "torch.sparse_coo"),
     ],
 )
-def test_what_can_not_be_remembered_is_refused(index: Index, given: Array, message: str) -> None:
+def test_what_can_not_be_remembered_is_refused(index: Index, given: Array | torch.Tensor, message: str) -> None:
     with sampler() as one, pytest.raises(BadInput, match=message):
         one.remember(index, given, 0)
 
 
-def test_memory_of_other_classes_and_damaged_states_are_refused() -> None:
+def test_damaged_states_are_refused() -> None:
     with sampler() as one:
         one.remember(ALL, logits(0), 0)
-        with pytest.raises(BadInput, match="3 classes after those of 2"):
-            one.remember(ALL[:1], np.zeros((1, 3), np.float32), 1)
         state = one.state_dict()
-        for wrong in ({"columns": 7}, {"columns": 0}, {"logits": "x"}, {"version": torch.zeros(90, dtype=torch.int32)}):
+        nan, late = torch.full((120,), torch.nan), torch.full((60,), -7, dtype=torch.int32)
+        for wrong in (
+            {"columns": 7}, {"columns": 0}, {"columns": -1}, {"logits": "x"}, {"logits": nan}, {"version": late},
+            {"version": torch.zeros(90, dtype=torch.int32)},
+        ):  # fmt: skip
             with pytest.raises(BadInput):
                 one.load_state_dict(state | {"remembered": state["remembered"] | wrong})
+
+
+def test_positions_may_be_a_list_and_versions_are_epochs() -> None:
+    with sampler() as one:
+        one.remember([3, 4], logits(0, 2), 0)  # type: ignore[arg-type]
+        one.remember([], logits(0, 0), 0)  # type: ignore[arg-type]
+        assert picks(one, 1).size == K
+        for version in (-1, 1 << 40):
+            with pytest.raises(BadInput, match="version="):
+                one.remember(ALL[:1], logits(0, 1), version)
+    with pytest.raises(BadInput, match="a closed sampler"):
+        one.remember(ALL[:1], logits(0, 1), 0)
+
+
+def test_fewer_bags_with_finite_scores_than_asked_for_are_an_error() -> None:
+    class Odd(Strategy):
+        need = Need.LOGITS
+
+        def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
+            return np.where(embedded.index < 5, 1.0, np.nan)
+
+    with sampler(strategy=Odd()) as one:
+        one.remember(ALL, logits(0), 0)
+        with pytest.raises(BadInput, match=f"5 bags with finite scores of {POOL}; expected {K} at least"):
+            picks(one, 1)
+
+
+@pytest.mark.parametrize("outputs", ["logits", "probability"])
+def test_outputs_are_remembered_in_the_form_in_which_the_model_gives_them(outputs: str) -> None:
+    torch.manual_seed(0)
+    layers = [torch.nn.Flatten(), torch.nn.Linear(BAGS[0].numel(), 1), torch.nn.Sigmoid()]
+    network = torch.nn.Sequential(*layers[: 3 if outputs == "probability" else 2])
+    options = {"strategy": "ht_gumbel", "k": K, "seed": 3, "fleet": "local", "shards": 1, "outputs": outputs}
+    with (
+        NegativeSampler(BAGS, network, **options) as fresh,  # type: ignore[arg-type]
+        NegativeSampler(BAGS, network, score="memory", **options) as memory,  # type: ignore[arg-type]
+    ):
+        memory.remember(ALL, network(torch.stack(BAGS)), 0)
+        ours, theirs = (one.select(network.state_dict(), 1) for one in (memory, fresh))
+    assert np.array_equal(ours.index, theirs.index)
+    np.testing.assert_allclose(ours.weight, theirs.weight, rtol=1e-4)
 
 
 @pytest.mark.parametrize("other", [{"candidates": 20}, {"rescore": 20}])

@@ -51,6 +51,8 @@ def test_runs_with_a_name_are_a_group_of_their_own_whatever_they_differ_in() -> 
     assert baseline_of(group_runs(named), ()) is not None
     more = [*named, made_run("walk", 0.6, name="full", training__lr="3")]
     assert labels(*more) == ["ours", "random", "full · training.lr=2", "full · training.lr=3"]
+    several = [made_run(strategy, 0.5, name="mine") for strategy in ("badge", "entropy")]
+    assert labels(*several) == ["mine · strategy.name=badge", "mine · strategy.name=entropy"]
     assert labels(*named, made_run("badge", 0.5, training__lr="1")) == ["badge", "full", "ours", "random"]
 
 
