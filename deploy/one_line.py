@@ -17,6 +17,11 @@ def one_line(message: object, most: int = MOST) -> str:
     return _cut("; ".join(parts), most)
 
 
+def readable(text: str, most: int = MOST) -> str:
+    """The text with each line cut to `most` characters, and those that can't be printed escaped, whatever data hold."""
+    return "\n".join(_cut(_printable(line), most) for line in text.split("\n"))
+
+
 def _cut(text: str, most: int) -> str:
     """The beginning, which is what names a file more often, and the end."""
     if len(text) <= most:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from negsift.common.errors import Interrupted
+from negsift.deploy.one_line import readable
 from negsift.deploy.settings import a_path, configured
 
 
@@ -37,7 +38,7 @@ def _build(arguments: argparse.Namespace) -> None:
     from negsift.common.data.table.build import build_table, preview  # not before the settings are known to be usable
 
     if arguments.dry_run:
-        print(preview(arguments.source, config))
+        print(readable(preview(arguments.source, config)))
         return
     run = None
     if arguments.workers is not None:
@@ -64,8 +65,8 @@ def _print_table(place: str, picture: Path | None = None, verified: bool = False
 
     location = Location.of(place)
     manifest = read_manifest(location)
-    print(describe_table(location, manifest, count_bags(location, manifest)))
-    print("the first bags:", *first_bags(location, manifest), sep="\n")
+    print(readable(describe_table(location, manifest, count_bags(location, manifest))))
+    print("the first bags:", *(readable(str(bag)) for bag in first_bags(location, manifest)), sep="\n")
     if picture:
         draw_bags(location, manifest, picture)
     if verified:

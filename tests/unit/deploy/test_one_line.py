@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from negsift.common.errors import BadInput
 from negsift.deploy.main import main
-from negsift.deploy.one_line import MOST, one_line
+from negsift.deploy.one_line import MOST, one_line, readable
 
 PATH = "/data/pools/birds/part-000001.parquet"
 
@@ -40,3 +40,10 @@ def test_memory_that_torch_lacks_is_bad_input(
     monkeypatch.setattr("negsift.deploy.commands.run_command", lack)
     assert main(["list"]) == 2
     assert "found too little memory (DefaultCPUAllocator: can't allocate memory" in capsys.readouterr().err
+
+
+def test_each_line_of_a_page_is_cut_and_printable() -> None:
+    text = readable(f"bags: 3\n  id {'x' * 1_000_000}\n  label a\x1b[2Jb\tc")
+    first, second, third = text.split("\n")
+    assert (first, third) == ("bags: 3", "  label a\\x1b[2Jb\\tc")
+    assert (len(second), second[:6], second[-3:]) == (300, "  id x", "xxx")
