@@ -23,7 +23,7 @@ class Guards:
     per_source: int | None = knob(None, "most bags of one source in a round; none: any number", least=1)
 
     def __post_init__(self) -> None:
-        check_knobs(self, "guard")
+        check_knobs(self, "sampling.guard")
         if self.positives is not None:
             if self.positives > 1:
                 raise BadInput(f"guard.positives={self.positives:g}", "a share between 0 and 1", "correct it")

@@ -7,18 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from negsift.common.arrays import Array, Index
 from negsift.common.data.protocols import BagDataset
-from negsift.common.errors import BadInput
 from negsift.common.generators import generators_kept
 from negsift.common.guards import Guards
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.embedder import logit_columns, resolve_model
-from negsift.common.models.outputs import remembered_logits
 from negsift.common.protocols import Pending
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Selection
@@ -39,7 +36,7 @@ from negsift.service.protocols import Service
 from negsift.service.sampler_state import PendingSelection, PoolHandle, SamplerState
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.guards import RankGuards
-from negsift.service.selection.logit_memory import RecalledPending, require_finite, require_remembered
+from negsift.service.selection.logit_memory import RecalledPending, require_remembered
 from negsift.service.selection.task import Task, check_version, require_positives, require_whole
 from negsift.service.start import start_service
 from negsift.service.strategies.base import Strategy
@@ -165,8 +162,7 @@ class NegativeSampler:
         `version` is the number of epochs after which the weights were taken, by default `epoch`; the
         selection's staleness is the difference. Raises BadInput if that is below 0 or above `staleness`.
         """
-        if self._pool.closed:
-            raise BadInput("a closed sampler", "one that is open", "select within the with-block, before close()")
+        self._pool.require_open()
         version = epoch if version is None else version
         check_version(version, epoch, self._task.policy.staleness)
         snapshot, state = self._pool.snapshot(take_snapshot(weights, version)), self._state
@@ -174,11 +170,8 @@ class NegativeSampler:
         guards = self._rank_guards(self._task.guards_at(epoch))
         round = dataclasses.replace(round, ranks=guards.needed(round, max(map(len, state.recent), default=0)))
         memory = state.recalled(round) if self._task.recalls_at(epoch) else None
-        pending: Pending
-        if memory is not None:
-            pending = RecalledPending(memory.select(self._task.strategy, round, version))
-        else:
-            pending = self._service.begin(self._task, round, snapshot)
+        recalled = memory and RecalledPending(memory.select(self._task.strategy, round, version))
+        pending: Pending = recalled or self._service.begin(self._task, round, snapshot)
         return PendingSelection(state, pending, round, guards, memory)
 
     def remember(self, index: Index, logits: Tensor | Array, version: int) -> None:
@@ -188,11 +181,9 @@ class NegativeSampler:
         Rounds with `score="memory"` go by them. Raises BadInput for positions out of range, and for outputs that are
         not finite or of another shape than the model's.
         """
-        if self._pool.closed:
-            raise BadInput("a closed sampler", "one that is open", "remember within the with-block, before close()")
+        self._pool.require_open()
         require_whole("version", version)
-        place, outputs_NK = require_remembered(index, logits, version, len(self.pool))
-        logits_NK = require_finite(remembered_logits(torch.from_numpy(outputs_NK), self._outputs).numpy())
+        place, logits_NK = require_remembered(index, logits, version, len(self.pool), self._outputs)
         require_columns(logits_NK.shape[1], self._columns)
         require_column(self._task.target, logits_NK.shape[1])
         self._state.remember_logits(place, logits_NK, version, len(self.pool))

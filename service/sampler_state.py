@@ -29,6 +29,11 @@ class PoolHandle:
         self.version = PoolVersion(bags.version if isinstance(bags, TableBags) else 0, len(bags))
         self._sources: tuple[PoolVersion, Index] | None = None
 
+    def require_open(self) -> None:
+        """Raise BadInput once the sampler is closed."""
+        if self.closed:
+            raise BadInput("a closed sampler", "one that is open", "use it within the with-block, before close()")
+
     @property
     def sources(self) -> Index:
         """The number of every bag's source, (n,), read once a version; raises BadInput where the pool names none."""

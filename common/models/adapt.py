@@ -15,6 +15,7 @@ from negsift.common.models.embed import EmbeddedTensors, EncodedBags, gradient_l
 from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head
 from negsift.common.models.outputs import (
     agree,
+    all_finite,
     bag_logits,
     logits_in,
     logits_of_probabilities,
@@ -144,7 +145,7 @@ class AdaptedModule(nn.Module):
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
         linear = head is not None and agree(outputs_NK, head.outputs, self._outputs or "logits")
         if linear:
-            self._agreed = self._agreed or bool(outputs_NK.isfinite().all())
+            self._agreed = self._agreed or all_finite(outputs_NK)
         else:
             self._require_logits(outputs_NK)
         return ForwardPass(logits_NK, head, linear, fault)

@@ -51,6 +51,11 @@ def agree(outputs_NK: Tensor, head_NnK: Tensor, kind: str) -> bool:
     return bool(close_NK.all()) or bool((close_NK | ~(expected_NK + found_NK).isfinite()).all())
 
 
+def all_finite(outputs_NK: Tensor) -> bool:
+    """Whether all outputs are finite."""
+    return bool(outputs_NK.isfinite().all())
+
+
 def look_like_probabilities(outputs_NK: Tensor) -> bool:
     """Whether all finite rows, of which there are some, lie in [0, 1] and sum to one if there are several columns."""
     rows_NK = outputs_NK[outputs_NK.isfinite().all(1)].float()

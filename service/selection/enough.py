@@ -2,9 +2,9 @@
 
 import logging
 
+from negsift.common.errors import BadInput
 from negsift.common.guards import Guards
 from negsift.common.types import Candidates, Round
-from negsift.service.selection.guards import too_few_left
 from negsift.service.selection.task import lacking_scores
 
 log = logging.getLogger(__name__)
@@ -20,3 +20,8 @@ def require_enough(candidates: Candidates, round: Round, share: float | None = N
     if share is not None and count + candidates.guarded >= round.k:
         raise too_few_left(Guards(positives=share), count, candidates.seen, round.k)
     raise lacking_scores(count, candidates.seen, round.k)
+
+
+def too_few_left(guards: Guards, left: int, bags: int, k: int) -> BadInput:
+    """The error of guards that leave too few of the bags that competed."""
+    return BadInput(f"{left} of {bags} bags left by {guards}", f"{k} at least", "loosen it, or lower k")

@@ -16,6 +16,7 @@ from negsift.common.errors import BadInput
 from negsift.common.guards import Guards
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.types import Round, Selection
+from negsift.service.selection.enough import too_few_left
 
 _NONE = np.zeros(0, dtype=np.int64)
 _AT_ONCE = 1 << 16
@@ -114,8 +115,3 @@ def source_numbers(pool: BagDataset) -> Index:
     if len(pool) and not known:
         raise BadInput("guard.per_source with a pool none of whose bags has a source", *_SOURCES)
     return numbers
-
-
-def too_few_left(guards: Guards, left: int, bags: int, k: int) -> BadInput:
-    """The error of guards that leave too few of the bags that competed."""
-    return BadInput(f"{left} of {bags} bags left by {guards}", f"{k} at least", "loosen it, or lower k")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from negsift.common.account import Account, Ages
 from negsift.common.arrays import Array, Index
 from negsift.common.errors import BadInput
+from negsift.common.models.outputs import remembered_logits
 from negsift.common.rng import stream_key, uniform_keys
 from negsift.common.types import Embedded, EmbeddingSpec, Picked, Round, Selection
 from negsift.service.points.bag_points import PointsSpec
@@ -134,8 +135,12 @@ class RecalledPending:
         return self.selection
 
 
-def require_remembered(index: object, logits: object, version: int, pool: int) -> tuple[Index, Array]:
-    """Positions (n,) below `pool`, which may repeat, and outputs (n, K), as arrays; raises BadInput for others."""
+def require_remembered(
+    index: object, logits: object, version: int, pool: int, outputs: str | None = None
+) -> tuple[Index, NDArray[np.float32]]:
+    """Positions (n,) below `pool`, which may repeat, and the logits (n, K) of what the model gave for them, in the form
+    that `outputs` says; raises BadInput for others, and BadModel for probabilities that are none.
+    """
     place = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index)
     place = place.astype(np.int64) if not place.size else place
     if place.ndim != 1 or place.dtype.kind not in "iu":
@@ -148,7 +153,8 @@ def require_remembered(index: object, logits: object, version: int, pool: int) -
         raise BadInput(f"positions {place.min()} to {place.max()}", f"0 to {pool - 1}", "give positions of the pool")
     if not 0 <= version < 1 << 31:
         raise BadInput(f"version={version}", "0 to 2,147,483,647", "count epochs from 0")
-    return place.astype(np.int64), values
+    logits_NK = remembered_logits(torch.tensor(values), outputs)
+    return place.astype(np.int64), require_finite(logits_NK.numpy())
 
 
 def _in_main_memory(logits: object) -> Array:

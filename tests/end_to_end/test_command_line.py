@@ -219,7 +219,7 @@ def test_options_train(setting: str, tmp_path: Path) -> None:
         (["report", "nowhere"], "nowhere"),
         (["report", ""], "argument DIR: an empty path"),
         (["demo", "--out", ""], "argument --out: an empty path"),
-        (["train", "digits", "--out", "", "--config", ""], "argument --(out|config): an empty path"),
+        (["train", "digits", "--out", "", "--config", ""], "argument --(out|config): an empty path|--out 2 times"),
         (["trian"], "arguments.*--help"),
         ([], "COMMAND"),
     ],

@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
     **{f"weights with {kind}": case(f"{_TRAIN} model.weights=w.pth", r"w\.pth", _state(**change), says=_SAYS) for kind, change in _CHANGES.items()},
     **{f"weights, {kind}": case(f"{_TRAIN} model.weights=w.pth", r"w\.pth", both(_clips, make), says=_SAYS)
        for kind, make in (*no_texts("w.pth"), *not_files("w.pth"), ("missing", lambda: None), ("not readable", both(written("w.pth", ""), lambda: Path("w.pth").chmod(0))))},
-    **{f"weights in {kind}": Case((*_TRAIN.split(), f"model.weights={name}"), "found .*unreadable", _clips, says=_SAYS)
+    **{f"weights in {kind}": Case((*_TRAIN.split(), f"model.weights={name}"), "found .*(unreadable|expected text in UTF-8)", _clips, says=_SAYS)
        for kind, name in {**BAD_NAMES, "no name in UTF-8": NOT_UTF8, "another user's folder": "~nobody-of-that-name/w"}.items()},
     "weights for images": case("train digits model.weights=w.pth", r"model\.weights"),
 }  # fmt: skip

@@ -50,6 +50,7 @@ ALL: dict[str, Make] = {
 def numbers_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks of a user's outputs, which read numbers, pass."""
     monkeypatch.setattr("negsift.common.models.adapt.agree", lambda *_: True)
+    monkeypatch.setattr("negsift.common.models.adapt.all_finite", lambda _: True)
     monkeypatch.setattr("negsift.common.models.adapt.look_like_probabilities", lambda _: False)
 
 
