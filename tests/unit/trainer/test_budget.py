@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negsift.common.errors import BadInput
+from negsift.common.overrides import override
 from negsift.common.types import Selection
+from negsift.deploy.recipes import check_fit, recipe
 from negsift.trainer.budget import Budget, Spent
 from negsift.trainer.config import SamplingConfig, TrainingConfig
 from negsift.trainer.epoch_positives import ChosenPositives, walked
@@ -129,3 +131,17 @@ def test_negatives_weigh_what_the_prior_says(prior: str, share: float) -> None:
     for wrong in ("", "-1", "0", "nan", "inf", "often"):
         with pytest.raises(BadInput, match="training.prior="):
             TrainingConfig(prior=wrong)
+
+
+@pytest.mark.parametrize(("rounds", "staleness"), [(0, 0), (1, 1), (2, 3)])
+def test_a_memory_needs_a_random_round_before_the_first_that_it_serves(rounds: int, staleness: int) -> None:
+    with pytest.raises(BadInput, match=r"sampling\.score=memory with sampling\.random_rounds=.*raise sampling"):
+        SamplingConfig(score="memory", random_rounds=rounds, staleness=staleness)
+    assert SamplingConfig(score="memory", random_rounds=staleness + 1, staleness=staleness).score == "memory"
+
+
+def test_text_that_no_file_can_hold_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"log\.project=a\\udcff; expected text in UTF-8"):
+        override(recipe("digits"), ["log.project=a\udcff"])
+    with pytest.raises(BadInput, match="printable characters"):
+        check_fit(override(recipe("digits"), ["name=a\udcff"]))

@@ -1,6 +1,7 @@
 """Loggers: what they get, that none can end a run, and that a resumed run goes on without a step twice."""
 
 import logging
+import re
 import resource
 import struct
 from collections.abc import Iterator, Mapping
@@ -197,3 +198,13 @@ def test_a_logger_that_is_unknown_or_not_installed_is_an_error_in_one_line(monke
     for name in LOGGERS:
         with pytest.raises(BadInput, match=rf"found log\.to={name} without .*pip install 'negsift\[{name}\]'"):
             check_fit(short(to=(name,)))
+
+
+def test_the_names_of_event_files_can_not_be_guessed(tmp_path: Path) -> None:
+    for _ in range(2):
+        logger = TensorBoardLogger(tmp_path / "tensorboard")
+        logger.log({"loss": 1.0}, 0)
+        logger.close()
+    ends = {path.name.rpartition(".")[2] for path in (tmp_path / "tensorboard").iterdir()}
+    assert len(ends) == 2
+    assert all(re.fullmatch("[0-9a-f]{16}", end) for end in ends)

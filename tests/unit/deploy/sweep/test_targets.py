@@ -10,7 +10,7 @@ from negsift.common.data.config import DataConfig
 from negsift.common.errors import BadInput
 from negsift.common.overrides import to_dict
 from negsift.deploy.recipes import digits
-from negsift.deploy.sweep.run import SweepOptions, run_sweep
+from negsift.deploy.sweep.run import SweepOptions, _require_room, run_sweep
 from negsift.deploy.sweep.study import Study
 from negsift.deploy.sweep.trial import trial_of
 from negsift.deploy.sweep.tuning import Placement
@@ -44,3 +44,17 @@ def test_a_target_means_the_class_that_its_bags_are_made_for() -> None:
 def test_a_mid_a_name_and_a_number_of_audioset_are_one_class(tmp_path: Path) -> None:
     split = load_split(data(write_folder(tmp_path / "audioset"), HIGH))
     assert [class_in(split, target) for target in (HIGH, "High tone, beep", "0", "00", "1")] == [0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "fits"), [(1.0, 0.0, True), (2.0, -1.0, True), (3.0, 0.0, False), (1.0, 0.5, False)]
+)
+def test_trials_that_no_node_can_hold_are_refused_at_once(
+    cpus: float, gpus: float, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("negsift.deploy.sweep.run.total_resources", lambda: {"CPU": 2.0})
+    if fits:
+        _require_room(Placement(cpus, gpus, 0))
+        return
+    with pytest.raises(BadInput, match=r"on a cluster with 2 CPU and 0 GPU; expected room for one trial"):
+        _require_room(Placement(cpus, gpus, 0))

@@ -28,3 +28,8 @@ def test_a_file_is_no_bag_table(tmp_path: Path) -> None:
     message = f"found the file {path}; expected the folder of a bag table; name another, or make one with `pool build`"
     with pytest.raises(BadData, match=re.escape(message)):
         read_manifest(Location.of(path))
+
+
+def test_a_path_that_is_not_utf_8_is_refused_before_it_is_opened() -> None:
+    with pytest.raises(BadData, match=r"a path that is not UTF-8, pools/b\\udcffrd"):
+        Location.of("pools/b\udcffrd")
