@@ -91,7 +91,7 @@ def test_a_submitted_run_is_followed_stopped_and_resumed(
 
 def stop_and_resume(out: Path, on_head: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Submit a run, stop it in its midst, follow what it says, and submit it again, to its end."""
-    words = ["submit", "digits", "strategy.name=margin", "training.epochs=60", "training.batch=2"]
+    words = ["submit", "digits", "strategy.name=margin", "training.epochs=24", "training.batch=2"]
     words += ["fleet.kind=local"]  # with scorers it is done by tests/cluster/test_runbook.py
     words += ["--out", str(out), on_head]
     assert main([*words, "--detach"]) == 0
