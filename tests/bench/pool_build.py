@@ -150,9 +150,9 @@ def main() -> None:
 
 {datetime.date.today()}, {cpu_model()}, 2 cores, ray {made["ray"]}, commit {made["git"]};
 `python -m tests.bench.pool_build`; medians of {TIMES} in turns, files in the page cache, Ray and its workers started
-before. The row groups of all builds of a row have the same hashes. Other work kept both cores busy: on
-arithmetic alone two tasks gained {gain} at the end of the run, so that the clock's seconds say little. A processor's say
-what two tasks can reach, since nothing but the parts is done by them.
+before. The row groups of all builds of a row have the same hashes. What the machine had to give: on
+arithmetic alone two tasks gained {gain} at the end of the run. A processor's seconds
+say what two tasks can reach, since nothing but the parts is done by them.
 
 | files | one | two | one over two | range | CPU: parts | CPU: the rest | one over two by CPU |
 |---|---|---|---|---|---|---|---|
