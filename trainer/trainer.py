@@ -107,7 +107,8 @@ class Trainer:
         """Record the epoch and save everything, so that a killed run resumes after this epoch."""
         fresh = selection is not self._progress.selection
         scoring = dict(selection.account.seconds) if fresh else {}
-        seconds = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
+        own = scoring | self._timer.seconds | {"total": sum(self._timer.seconds.values())}
+        seconds = self._group.on_rank0(lambda: own)  # by clocks of their own, workers would end at different epochs
         measured = {
             "loss": loss,
             "val": val,

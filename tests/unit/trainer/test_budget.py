@@ -1,6 +1,8 @@
 """Runs that end by their budget, the rate that goes by it, and epochs that draw from both sides."""
 
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from negsift.common.errors import BadInput
 from negsift.common.overrides import override
 from negsift.common.types import Selection
 from negsift.deploy.recipes import check_fit, recipe
+from negsift.deploy.run import Runner
 from negsift.trainer.budget import Budget, Spent
 from negsift.trainer.config import SamplingConfig, TrainingConfig
 from negsift.trainer.epoch_positives import ChosenPositives, walked
 from negsift.trainer.loader import epoch_order, epoch_set
+from negsift.trainer.worker_group import WorkerGroup
 from tests.unit.toys import bag_set
 
 BAGS = bag_set([1] * 23, label=1)
@@ -131,6 +135,20 @@ def test_negatives_weigh_what_the_prior_says(prior: str, share: float) -> None:
     for wrong in ("", "-1", "0", "nan", "inf", "often"):
         with pytest.raises(BadInput, match="training.prior="):
             TrainingConfig(prior=wrong)
+
+
+def test_the_seconds_of_a_run_are_those_of_rank_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = WorkerGroup.on_rank0
+
+    def slower(group: WorkerGroup, work: Callable[[], object]) -> object:
+        answer = answered(group, work)
+        return answer | {"train": 9.0} if isinstance(answer, dict) and {"train", "total"} <= answer.keys() else answer
+
+    monkeypatch.setattr(WorkerGroup, "on_rank0", slower)
+    settings = ["training.epochs=9", "training.seconds=20", "data.image_size=16", "data.bag_size=4"]
+    with Runner() as runner:
+        summary = runner.run(override(recipe("digits"), settings), tmp_path / "run")
+    assert (summary["epochs_run"], summary["seconds"]["train"]) == (2, 18.0)
 
 
 @pytest.mark.parametrize(("rounds", "staleness"), [(0, 0), (1, 1), (2, 3)])
