@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
-from negsift.deploy.recipes import RunConfig, digits
+from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig
 from negsift.trainer.folder import Json

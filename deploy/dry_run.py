@@ -6,7 +6,7 @@ from pathlib import Path
 from negsift.common.counted import counted
 from negsift.common.overrides import to_dict
 from negsift.deploy.pinned import pinned
-from negsift.deploy.recipes import FREE, RunConfig, defaults
+from negsift.deploy.run_config import FREE, RunConfig, defaults
 from negsift.deploy.same_data import require_same_table
 from negsift.deploy.text_table import text_table
 from negsift.service.fleet.placement import Free, Needs, less, packed, scorers_by_node

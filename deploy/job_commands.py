@@ -9,7 +9,7 @@ from negsift.deploy.sweep_command import a_share, add_sweep_arguments, configure
 from negsift.deploy.train_command import add_train_arguments, configured_run
 
 if TYPE_CHECKING:
-    from negsift.deploy.recipes import RunConfig
+    from negsift.deploy.run_config import RunConfig
 
 _WEEK_S = 7 * 24 * 3600
 _ADDRESS = "the dashboard of the cluster, as http://HEAD:8265 (RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or this machine's)"

@@ -7,7 +7,8 @@ from negsift.common.data.table.sources.source import SOURCES, BuildConfig
 from negsift.common.errors import UnknownName
 from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, POOLINGS, USUAL, VECTOR_MODELS
 from negsift.common.overrides import T, keys, values
-from negsift.deploy.recipes import RECIPES, RunConfig
+from negsift.deploy.recipes import RECIPES
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.studies import STUDIES
 from negsift.service.strategies import STRATEGIES
 from negsift.trainer.config import METRICS

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from negsift.common.data.bags_digest import bags_digest
 from negsift.common.data.split import Split
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.full import Full
 from negsift.trainer.folder import Json

@@ -6,7 +6,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.models.config import AUTO, USUAL
 from negsift.common.overrides import flat, to_dict
-from negsift.deploy.recipes import FREE, RunConfig, defaults
+from negsift.deploy.run_config import FREE, RunConfig, defaults
 from negsift.service.config import AUTO_BLOCK
 from negsift.trainer.folder import RunFolder
 

@@ -7,7 +7,7 @@ from torch import nn
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.split import Split
 from negsift.common.round_policy import RoundPolicy
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.trainer.config import WALK

@@ -1,127 +1,16 @@
 """Recipes: functions that return a run's whole configuration. Derive one by changing fields of another."""
 
-import functools
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-from negsift.common.config import knob
 from negsift.common.data.audio.config import AudioConfig
-from negsift.common.data.bags import density_range
-from negsift.common.data.config import CLIPS, DATASETS, READS, DataConfig
-from negsift.common.errors import BadInput, UnknownName
-from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, USUAL, ModelConfig
-from negsift.common.overrides import flat, keys, to_dict
+from negsift.common.data.config import DataConfig
+from negsift.common.errors import UnknownName
+from negsift.common.models.config import AUTO, ModelConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
-from negsift.service.selection.task import require_guardable
-from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
-from negsift.trainer.config import WALK, AugmentConfig, InstanceLossConfig, LogConfig, SamplingConfig, TrainingConfig
-from negsift.trainer.loggers.libraries import require_libraries
-
-FREE = {key for key in keys(FleetConfig, "fleet.") if key != "fleet.block" and not key.startswith("fleet.scoring.")}
-FREE |= {"name", "training.workers", "training.keep_weights", *keys(LogConfig, "log.")}
-"""Keys that may change when a run is resumed: its name, where scoring and training happen, what is kept and logged."""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything a run depends on."""
-
-    recipe: str
-    name: str = knob("", "what reports call the run; empty: by its strategy and what else distinguishes it")
-    seed: int = knob(0, "seed of weights, order and random picks; the bags have data.bag_seed")
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    strategy: StrategyConfig = field(default_factory=StrategyConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    fleet: FleetConfig = field(default_factory=FleetConfig)
-    log: LogConfig = field(default_factory=LogConfig)
-
-
-def check_fit(config: RunConfig) -> None:
-    """Raise BadInput if dataset, density, model, strategy's options, guards and augmentation don't fit.
-
-    A table is checked when it is opened.
-    """
-    if config.data.name not in DATASETS:
-        raise UnknownName("dataset", config.data.name, DATASETS)
-    clips = config.data.name in CLIPS
-    models = CLIP_MODELS if clips else MODELS
-    if config.model.name not in models and config.data.name != "table":
-        raise UnknownName("model for clips" if clips else "model", config.model.name, models)
-    if config.data.reads("density") and config.data.density != "natural":
-        density_range(config.data.density, config.data.bag_size)
-    # That its options are its own, and guards fit it, is known before any data is read.
-    require_guardable(make_strategy(config.strategy), config.sampling)
-    _require_positives_by(config.sampling)
-    _require_name(config)
-    if config.model.init != "torch" and clips:
-        raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")
-    if config.augment.of_clips and not clips:
-        raise BadInput(f"augmentation of {config.data.name}", "clips", "leave augment alone, but for flip and shift")
-    if config.augment.of_images and clips:
-        raise BadInput(f"augment.flip or .shift with {config.data.name}", "images", "leave both alone")
-    require_libraries(config.log)
-
-
-def _require_name(config: RunConfig) -> None:
-    """Raise BadInput unless a run's name fits in a line of a table and is not that of another strategy."""
-    name = config.name
-    if len(name) > 100 or not name.isprintable() or set(name) & set("|`<>"):
-        raise BadInput(f"name={name[:40]!r}", "at most 100 printable characters without | ` < >", "choose another name")
-    if name in STRATEGIES and name != config.strategy.name:
-        raise BadInput(f"name={name} of a run of {config.strategy.name}", "no other strategy's name", "choose another")
-
-
-def _require_positives_by(sampling: SamplingConfig) -> None:
-    """Raise BadInput unless positives are chosen in turn, or so many by a strategy that needs no other bags."""
-    name = sampling.positives_by
-    if name == WALK:
-        return
-    if name not in STRATEGIES:
-        raise UnknownName("sampling.positives_by", name, STRATEGIES)
-    if STRATEGIES[name].learns_from_positives or name == "full":
-        raise BadInput(f"sampling.positives_by={name}", "a strategy that looks at each bag alone", "choose another")
-    if not sampling.positives:
-        raise BadInput(f"sampling.positives_by={name} of all positives", "a number", "set sampling.positives")
-
-
-def check_given(configs: Collection[RunConfig], settings: Iterable[str]) -> None:
-    """Raise BadInput for a setting that was given although none of the runs reads it."""
-    for key in (setting.partition("=")[0].strip() for setting in settings):
-        room, _, field = key.partition(".")
-        if room == "data" and not any(config.data.reads(field.partition(".")[0]) for config in configs):
-            names = " or ".join(sorted({config.data.name for config in configs}))
-            readers = ", ".join(name for name in DATASETS if field.partition(".")[0] in READS.get(name, ()))
-            raise BadInput(f"{key} with {names}", f"a setting of that dataset; {readers} read it", f"leave {key} out")
-
-
-def default_folder(config: RunConfig) -> Path:
-    """A folder named after the recipe, with the configuration's digest, so that the same command finds it again."""
-    return Path("runs") / f"{config.recipe}-{config.strategy.name}-seed{config.seed}-{digest(config)}"
-
-
-def digest(config: RunConfig) -> str:
-    """A hash of the settings that change the result and differ from the defaults.
-
-    So a setting that a later version adds leaves the hashes of earlier runs as they are.
-    """
-    default, values = flat(defaults()), flat(to_dict(config))
-    if values["model.name"] == AUTO:
-        values["model.name"] = USUAL["features"]  # as the recipe of tables said before, which folders are named after
-    chosen = {key: value for key, value in values.items() if value != default[key] and key not in FREE}
-    return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
-
-
-@functools.cache
-def defaults() -> dict[str, Any]:  # Any: JSON
-    """Every setting at its default, as sections; not to be changed."""
-    return to_dict(RunConfig(""))
+from negsift.service.strategies import StrategyConfig
+from negsift.trainer.config import AugmentConfig, InstanceLossConfig, SamplingConfig, TrainingConfig
 
 
 def digits() -> RunConfig:

@@ -11,8 +11,8 @@ from negsift.common.errors import BadData, BadInput, BadWeights
 from negsift.common.overrides import flat, updated
 from negsift.common.types import Selection
 from negsift.deploy.origin import origin
-from negsift.deploy.recipes import RunConfig
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.trainer.folder import INPUTS, SELECTION, Json, RunFolder
 from negsift.trainer.selection_file import RecordedSelection, read_selection_file
 from negsift.trainer.selection_inputs import SelectionInputs

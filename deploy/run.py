@@ -20,7 +20,7 @@ from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
 from negsift.deploy.pinned import pinned
 from negsift.deploy.positives import positive_sampler
-from negsift.deploy.recipes import FREE, RunConfig, defaults
+from negsift.deploy.run_config import FREE, RunConfig, defaults
 from negsift.deploy.run_metrics import run_metrics
 from negsift.deploy.same_data import record_data, require_same_data, require_unchanged
 from negsift.deploy.versions import versions

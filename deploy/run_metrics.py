@@ -11,7 +11,7 @@ from negsift.service.monitoring.gpu_memory import gpu_bytes
 from negsift.trainer.folder import RunFolder
 
 if TYPE_CHECKING:
-    from negsift.deploy.recipes import RunConfig
+    from negsift.deploy.run_config import RunConfig
     from negsift.service.monitoring.exporter import Exporter
 
 STAGES = ("select", "train", "evaluate")

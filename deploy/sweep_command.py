@@ -45,7 +45,7 @@ def add_sweep_arguments(sweep: Parser) -> None:
 def configured_sweep(arguments: argparse.Namespace) -> "Study":
     """The study that the arguments describe. Raises BadInput for settings, axes or seeds that don't fit."""
     from negsift.common.data.check_config import require_root
-    from negsift.deploy.recipes import check_given
+    from negsift.deploy.fit import check_given
     from negsift.deploy.settings import configured
     from negsift.deploy.studies import study_named
     from negsift.deploy.sweep.grid import parse_axes

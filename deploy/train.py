@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from negsift.deploy.recipes import RunConfig
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.trainer.folder import Json
 from negsift.trainer.report import write_report
 

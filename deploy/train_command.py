@@ -10,7 +10,7 @@ from negsift.deploy.jobs.inside import require_lasting
 from negsift.deploy.settings import Parser, a_path, configured
 
 if TYPE_CHECKING:
-    from negsift.deploy.recipes import RunConfig
+    from negsift.deploy.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ def add_train_arguments(train: Parser) -> None:
 
 def configured_run(arguments: argparse.Namespace) -> "RunConfig":
     """The run that the arguments describe. Raises BadInput for settings that don't fit, or would not be read."""
-    from negsift.deploy.recipes import check_fit, check_given, recipe
+    from negsift.deploy.fit import check_fit, check_given
+    from negsift.deploy.recipes import recipe
 
     config = configured(recipe(arguments.recipe), arguments)
     check_fit(config)
@@ -45,7 +46,7 @@ def configured_run(arguments: argparse.Namespace) -> "RunConfig":
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from negsift.deploy.recipes import default_folder
+    from negsift.deploy.run_config import default_folder
 
     config = configured_run(arguments)
     require_lasting(arguments.out)

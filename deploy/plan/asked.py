@@ -8,7 +8,7 @@ import torch
 from negsift.common.block_subset import BlockSubset
 from negsift.common.errors import BadInput
 from negsift.deploy.plan.workload import Machines, Rounds
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.service.fleet.even_share import even_share
 from negsift.service.fleet.rebalance import room_for

@@ -26,7 +26,7 @@ from negsift.deploy.plan.memory import Working
 from negsift.deploy.plan.process import Peak, own_cache
 from negsift.deploy.plan.sample import Model, Sample
 from negsift.deploy.plan.workload import Machines, Rounds, Sizes
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.fleet.local import LocalFleet
 from negsift.service.fleet.local_shards import AskedShards
 from negsift.service.points.bag_points import PointsSpec

@@ -12,7 +12,7 @@ from negsift.deploy.plan.memory import MemoryPlan, Working, memory_plan
 from negsift.deploy.plan.sample import sample_of
 from negsift.deploy.plan.seconds import EpochSeconds, Rates, round_parts, scorers_needed
 from negsift.deploy.plan.workload import Workload
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.strategies import make_strategy
 
 TRAINING = 3

@@ -33,7 +33,7 @@ from negsift.common.models.config import AUTO, USUAL
 from negsift.common.models.encoders import make_model, make_vector_model
 from negsift.common.models.psla import make_clip_model
 from negsift.deploy.plan.workload import BagForm
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 
 Model = BagClassifier | ClipClassifier
 _MOST_BYTES, _GROUPS = 256 << 20, 8

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from negsift.common.overrides import override
-from negsift.deploy.recipes import RunConfig, cifar10, cifar10_quarter, cifar10_tenth
+from negsift.deploy.recipes import cifar10, cifar10_quarter, cifar10_tenth
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.study import Study, StudyRow
 from negsift.trainer.results.claims import Claim, Evidence, Judgement, Pair, any_not_below, not_below
 

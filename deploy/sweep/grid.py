@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override
-from negsift.deploy.recipes import RunConfig, check_fit
+from negsift.deploy.fit import check_fit
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
 
 Grid = Mapping[str, tuple[str, ...]]

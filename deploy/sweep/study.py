@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
 from negsift.common.overrides import flat, to_dict
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
 from negsift.deploy.sweep.trial import TrialSpec
 from negsift.trainer.results.claims import Claim, Evidence

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
-from negsift.deploy.recipes import RunConfig, digest
+from negsift.deploy.run_config import RunConfig, digest
 from negsift.trainer.config import SamplingConfig
 
 _ODD = re.compile(r"[^\w.-]+")

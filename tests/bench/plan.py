@@ -42,8 +42,9 @@ from negsift.deploy.models import model_for
 from negsift.deploy.plan.asked import Asked
 from negsift.deploy.plan.plan import Plan, make_plan
 from negsift.deploy.plan.seconds import Rates, round_parts
-from negsift.deploy.recipes import RunConfig, recipe
+from negsift.deploy.recipes import recipe
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.versions import versions
 from negsift.service import NegativeSampler
 from tests.cluster.processes import alive

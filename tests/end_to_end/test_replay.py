@@ -16,9 +16,10 @@ from PIL import Image
 from negsift.common.errors import BadInput, Interrupted
 from negsift.common.overrides import override
 from negsift.deploy.main import main
-from negsift.deploy.recipes import RunConfig, recipe
+from negsift.deploy.recipes import recipe
 from negsift.deploy.replay import replay
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.trainer.folder import RunFolder
 from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.selection_file import read_selection_file

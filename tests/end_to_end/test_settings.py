@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from negsift.common.overrides import to_dict
 from negsift.deploy.commands import parser
 from negsift.deploy.main import main
-from negsift.deploy.recipes import RECIPES, RunConfig, default_folder, recipe
+from negsift.deploy.recipes import RECIPES, recipe
+from negsift.deploy.run_config import RunConfig, default_folder
 from negsift.deploy.settings import configured
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import STRATEGIES

@@ -15,7 +15,8 @@ import negsift
 from negsift.common.account import Account
 from negsift.common.overrides import keys, override
 from negsift.deploy.commands import parser
-from negsift.deploy.recipes import RunConfig, recipe
+from negsift.deploy.recipes import recipe
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.studies import study_named
 from negsift.deploy.sweep.grid import parse_axes
 from negsift.service.monitoring.catalogue import METRICS

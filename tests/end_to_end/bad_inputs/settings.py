@@ -7,7 +7,8 @@ from typing import Any
 from negsift.common.config import Bounds
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.overrides import _settable
-from negsift.deploy.recipes import RECIPES, RunConfig
+from negsift.deploy.recipes import RECIPES
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from tests.end_to_end.bad_inputs.case import Case
 

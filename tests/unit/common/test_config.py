@@ -7,7 +7,7 @@ import pytest
 from negsift.common.config import Bounds
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override, values
-from negsift.deploy.recipes import RunConfig
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.trainer.config import TrainingConfig
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from negsift.deploy.recipes import RunConfig, digits
+from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.trainer.folder import SELECTION
 from negsift.trainer.selection_file import read_selection_file

@@ -13,8 +13,9 @@ from negsift.common.data.instances import Instances
 from negsift.common.data.split import Split, split_bags
 from negsift.common.errors import BadInput
 from negsift.deploy.dry_run import describe_run
-from negsift.deploy.recipes import RunConfig, recipe
+from negsift.deploy.recipes import recipe
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.deploy.same_data import record_data, require_same_data
 from negsift.trainer.folder import Json, RunFolder
 from tests.unit.tables import as_table, random_bags, third_positive, write

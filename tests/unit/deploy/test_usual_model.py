@@ -7,7 +7,8 @@ import pytest
 
 from negsift.common.models.config import ModelConfig
 from negsift.deploy.pinned import pinned
-from negsift.deploy.recipes import RunConfig, default_folder, recipe
+from negsift.deploy.recipes import recipe
+from negsift.deploy.run_config import RunConfig, default_folder
 from negsift.trainer.folder import RunFolder
 from tests.unit.clip_tables import build
 from tests.unit.clips import write_folder

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override
 from negsift.common.types import Selection
-from negsift.deploy.recipes import check_fit, recipe
+from negsift.deploy.fit import check_fit
+from negsift.deploy.recipes import recipe
 from negsift.deploy.run import Runner
 from negsift.trainer.budget import Budget, Spent
 from negsift.trainer.config import SamplingConfig, TrainingConfig

@@ -8,7 +8,8 @@ import pytest
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.overrides import override
 from negsift.common.protocols import Sampler
-from negsift.deploy.recipes import check_fit, recipe
+from negsift.deploy.fit import check_fit
+from negsift.deploy.recipes import recipe
 from negsift.service import NegativeSampler
 from negsift.trainer.epoch_positives import EpochPositives, walked
 from negsift.trainer.worker_group import WorkerGroup

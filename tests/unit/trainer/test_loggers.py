@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from negsift.common.errors import BadInput, Interrupted
-from negsift.deploy.recipes import RunConfig, check_fit, digits
+from negsift.deploy.fit import check_fit
+from negsift.deploy.recipes import digits
 from negsift.deploy.run import Runner
+from negsift.deploy.run_config import RunConfig
 from negsift.trainer.config import LOGGERS, LogConfig
 from negsift.trainer.folder import RunFolder
 from negsift.trainer.loggers.logger import Logger, RunLoggers, numbers

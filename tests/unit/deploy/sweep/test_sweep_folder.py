@@ -122,12 +122,15 @@ def test_the_folder_of_another_trial_in_a_trials_place_is_damage(folder: SweepFo
     assert [folder.state(TRIAL), folder.state(another)] == [TrialState.FINISHED, TrialState.DAMAGED]
 
 
-def test_a_trial_stays_finished_where_free_or_later_settings_or_the_tables_version_differ(folder: SweepFolder) -> None:
+def test_a_trial_stays_finished_where_free_earlier_or_later_settings_or_the_tables_version_differ(
+    folder: SweepFolder,
+) -> None:
     data = replace(digits().data, name="table", root="gone")
     table = trial_of(replace(digits(), data=data))
     shutil.copytree(finish(folder), folder.run(table).path)
     begun = to_dict(replace(table.config, data=replace(data, version=2)))
     begun["fleet"]["shards"] = 4
+    begun["fleet"]["scoring"]["pinned"] = True  # which a version had
     del begun["training"]["weighted"]
     folder.run(table).write_json("config.json", begun)
     assert folder.state(table) is TrialState.FINISHED
