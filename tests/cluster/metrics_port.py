@@ -33,5 +33,5 @@ def exported(**labels: str) -> dict[str, float]:
 
 
 def task_names() -> set[str]:
-    """The names of Ray's tasks and of actors' calls so far."""
-    return {labels["Name"] for _, labels, _ in series("ray_tasks")}
+    """The names of Ray's tasks and of actors' calls so far, but for "Unknown task", which Ray's core adds by itself."""
+    return {labels["Name"] for _, labels, _ in series("ray_tasks")} - {"Unknown task"}
