@@ -16,6 +16,8 @@ from negsift.common.errors import BadInput
 if typing.TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+AUTO = "auto"
+"""The value of a knob that stands for what is best here."""
 _PAST_INT64 = 1 << 63
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from negsift.common.config import AUTO
 from negsift.common.data.config import DATASETS
 from negsift.common.data.table.sources.source import SOURCES, BuildConfig
 from negsift.common.errors import UnknownName
-from negsift.common.models.config import AUTO, CLIP_MODELS, MODELS, POOLINGS, USUAL, VECTOR_MODELS
+from negsift.common.models.config import CLIP_MODELS, MODELS, POOLINGS, USUAL, VECTOR_MODELS
 from negsift.common.overrides import T, keys, values
 from negsift.deploy.recipes import RECIPES
 from negsift.deploy.run_config import RunConfig

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from negsift.common.config import AUTO
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
-from negsift.common.models.config import AUTO, USUAL
+from negsift.common.models.config import USUAL
 from negsift.common.overrides import flat, to_dict
 from negsift.deploy.run_config import FREE, RunConfig, defaults
-from negsift.service.config import AUTO_BLOCK
 from negsift.trainer.folder import RunFolder
 
 
@@ -17,7 +17,7 @@ def pinned(config: RunConfig, folder: RunFolder) -> RunConfig:
     """
     data, model, begun = config.data, config.model, flat(folder.config or {})
     block = begun.get("fleet.block")
-    if config.fleet.block == AUTO_BLOCK and isinstance(block, int):
+    if config.fleet.block == AUTO and isinstance(block, int):
         config = replace(config, fleet=replace(config.fleet, block=block))
     if data.name != "table" or data.root is None or not (data.version is None or model.name == AUTO):
         return config

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from negsift.common.config import AUTO
 from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.config import DataConfig
 from negsift.common.errors import UnknownName
-from negsift.common.models.config import AUTO, ModelConfig
+from negsift.common.models.config import ModelConfig
 from negsift.deploy.run_config import RunConfig
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig

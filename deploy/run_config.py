@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from negsift.common.config import knob
+from negsift.common.config import AUTO, knob
 from negsift.common.data.config import DataConfig
-from negsift.common.models.config import AUTO, USUAL, ModelConfig
+from negsift.common.models.config import USUAL, ModelConfig
 from negsift.common.overrides import flat, keys, to_dict
 from negsift.service.config import FleetConfig
 from negsift.service.strategies import StrategyConfig

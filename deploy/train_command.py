@@ -36,10 +36,11 @@ def add_train_arguments(train: Parser) -> None:
 
 def configured_run(arguments: argparse.Namespace) -> "RunConfig":
     """The run that the arguments describe. Raises BadInput for settings that don't fit, or would not be read."""
+    from negsift.deploy.auto_strategy import with_strategy
     from negsift.deploy.fit import check_fit, check_given
     from negsift.deploy.recipes import recipe
 
-    config = configured(recipe(arguments.recipe), arguments)
+    config = with_strategy(configured(recipe(arguments.recipe), arguments))
     check_fit(config)
     check_given([config], arguments.set)
     return config

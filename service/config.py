@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from negsift.common.config import check_knobs, knob
+from negsift.common.config import AUTO, check_knobs, knob
 from negsift.common.data.table.decoding_budget import DecodingBudget
 from negsift.common.errors import BadInput, UnknownName
 from negsift.service.fleet.failover import Limits
@@ -11,8 +11,7 @@ from negsift.service.points.shared_points import GatherLimits
 from negsift.service.pool.blocks import SMALL_BLOCK
 from negsift.service.scoring.scoring_config import ScoringConfig
 
-KINDS = ("auto", "local", "ray")
-AUTO_BLOCK = "auto"
+KINDS = (AUTO, "local", "ray")
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class FleetConfig:
         if self.kind not in KINDS:
             raise UnknownName("fleet.kind", str(self.kind), KINDS)
         check_knobs(self, "fleet")
-        if isinstance(self.block, str) and self.block != AUTO_BLOCK:
-            raise BadInput(f"fleet.block={self.block!r}", f"a number of bags, or {AUTO_BLOCK}", "correct fleet.block")
+        if isinstance(self.block, str) and self.block != AUTO:
+            raise BadInput(f"fleet.block={self.block!r}", f"a number of bags, or {AUTO}", "correct fleet.block")
         if (self.gpus_per_shard or 0.0) > 1:
             raise BadInput(
                 f"fleet.gpus_per_shard={self.gpus_per_shard:g}", "at most 1: a shard computes on one GPU",

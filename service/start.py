@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from negsift.common.config import AUTO
 from negsift.common.errors import BadInput
-from negsift.service.config import AUTO_BLOCK, FleetConfig
+from negsift.service.config import FleetConfig
 from negsift.service.fleet.local import LocalService
 from negsift.service.pool.blocks import block_count
 from negsift.service.protocols import Service
@@ -33,7 +34,7 @@ def start_service(spec: ShardSpec, config: FleetConfig) -> Service:
         return start_ray_service(spec.to_send(), config)
     devices = local_devices()
     spec = replace(spec, shards=local_shards(config, devices))
-    return LocalService(spec, config.gather_limits, devices, probe=config.block == AUTO_BLOCK)
+    return LocalService(spec, config.gather_limits, devices, probe=config.block == AUTO)
 
 
 def local_devices() -> Sequence[torch.device]:

@@ -20,7 +20,6 @@ CLIP_MODELS = {
     "small_attention": "five convolutions and the same attention, for CPUs, about 230,000 parameters",
 }
 """Models of clips; their factories are `psla.CLIP_ENCODERS`."""
-AUTO = "auto"
 USUAL = {"features": "mlp", "images": "simple_cnn", "clips": "small_attention"}
 """The model of the bags of a table where `model.name` is AUTO."""
 POOLINGS = {

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from negsift.common.config import AUTO
 from negsift.common.data.audio.config import ClipForm
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.config import CLIPS
@@ -29,7 +30,7 @@ from negsift.common.data.table.writer import GROUP_MB, TableWriter
 from negsift.common.errors import BadInput
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.config import AUTO, USUAL
+from negsift.common.models.config import USUAL
 from negsift.common.models.encoders import make_model, make_vector_model
 from negsift.common.models.psla import make_clip_model
 from negsift.deploy.plan.workload import BagForm

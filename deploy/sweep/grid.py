@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override
+from negsift.deploy.auto_strategy import with_strategy
 from negsift.deploy.fit import check_fit
 from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
@@ -52,7 +53,7 @@ def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec
     trials: dict[str, TrialSpec] = {}
     for grid in grids:
         for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
-            config = override(base, setting)
+            config = with_strategy(override(base, setting))
             trial = trial_of(config)
             check_fit(trial.config)
             trials.setdefault(trial.name, trial)

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray import ObjectRef
 
+from negsift.common.config import AUTO
 from negsift.common.counted import counted
 from negsift.common.types import Round, Selection, Snapshot
 from negsift.service.cluster.connect import connect
@@ -23,7 +24,7 @@ from negsift.service.cluster.room import find_room
 from negsift.service.cluster.scorer_factory import ScorerFactory
 from negsift.service.cluster.scorer_group import ScorerGroup
 from negsift.service.cluster.waiting import scorers_waiting, waiting_told
-from negsift.service.config import AUTO_BLOCK, FleetConfig
+from negsift.service.config import FleetConfig
 from negsift.service.protocols import Service, in_blocks
 from negsift.service.scoring.shard_spec import ShardSpec
 from negsift.service.selection.task import Task
@@ -98,7 +99,7 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     group = ScorerGroup.start(factory, spec.shards)
     waiting = functools.partial(scorers_waiting, rf"scorer-\d+-{tag}", (cpus, gpus), room.group)
     with waiting_told(waiting, config.start_s):
-        if config.block == AUTO_BLOCK and gpus:
+        if config.block == AUTO and gpus:
             group.await_start(config.start_s)
             spec = replace(
                 spec, block=group.largest_block(SpecRef(f"{tag}-probe", [put(spec, "the pool")]), config.start_s)
@@ -110,7 +111,7 @@ def start_ray_service(spec: ShardSpec, config: FleetConfig) -> RayService:
     limits = replace(config.limits, needs=f"{cpus:g} CPU and {gpus:g} GPU")
     coordinator = actor.remote(factory, spec.shards, limits, config.gather_limits, spec.shares_instances)
     device = f"{gpus:g} GPU" if gpus else f"{cpus:g} CPU, no GPU"
-    blocks = f" in blocks of {spec.block}" if config.block == AUTO_BLOCK else ""
+    blocks = f" in blocks of {spec.block}" if config.block == AUTO else ""
     who = f"{counted(spec.shards, 'Ray scorer')} of {len(spec.pool):,} bags{blocks}"
     line = f"{who}, {device} each; {name}{config.scoring.suffix}"
     return RayService(coordinator, group, reference, line, config.deadline_s, spec.block)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from negsift.common.config import check_knobs, knob
+from negsift.common.config import AUTO, check_knobs, knob
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.types import Need
 from negsift.service.strategies.badge import ENGINE_NAMES, Badge
@@ -46,7 +46,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
 class StrategyConfig:
     """Which negatives are wanted; each key but `name` is for the strategies that take it."""
 
-    name: str = knob("random", "strategy: see `list`")
+    name: str = knob("random", "strategy: see `list`; auto: by ratio, budget and bags, in `train`, `sweep` and `plan`")
     label: str = knob("pseudo", "class that gradients are taken for: pseudo (the predicted one) or known")
     engine: str = knob("exact", "badge's k-means++: exact, or FAISS's on gathered gradients: faiss, faiss_afkmc2")
     first: str = knob("norm", "badge's first bag: norm (the largest gradient) or random")
@@ -56,7 +56,7 @@ class StrategyConfig:
     keep: int = knob(10, "badge_filtered, cluster_margin: bags considered for each one chosen", least=1)
 
     def __post_init__(self) -> None:
-        if self.name not in STRATEGIES:
+        if self.name not in (*STRATEGIES, AUTO):
             raise UnknownName("strategy", self.name, STRATEGIES)
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
@@ -70,7 +70,9 @@ CHOICES: dict[str, Sequence[str]] = {
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:
-    """The strategy that `config` names; raises BadInput for a key it doesn't take."""
+    """The strategy that `config` names; raises BadInput for a key it doesn't take, and for AUTO, which is none."""
+    if config.name == AUTO:
+        raise UnknownName("strategy", config.name, STRATEGIES)
     kind = STRATEGIES[config.name]
     for key, value in asdict(config).items():
         if key != "name" and value != getattr(StrategyConfig(), key) and not takes(kind, key):

@@ -1,0 +1,46 @@
+"""What `strategy.name=auto` stands for in a run: what the committed results support for its budget, bags and ratio."""
+
+import logging
+from dataclasses import replace
+
+from negsift.common.config import AUTO
+from negsift.common.data.bags import density_range
+from negsift.common.data.config import DataConfig
+from negsift.deploy.run_config import RunConfig
+
+log = logging.getLogger(__name__)
+_IMAGES = ("cifar10", "images")
+"""Datasets like those that scores were measured on, and found to pay."""
+_LARGEST_RATIO, _LEAST_DENSITY = 2.0, 1 / 3
+"""Scores paid at a ratio of 1 and not at 5; and where three of five instances of a positive bag were positive."""
+
+
+def with_strategy(config: RunConfig) -> RunConfig:
+    """The config with a strategy's name in place of `auto`; the log says in a line which, and why."""
+    if config.strategy.name != AUTO:
+        return config
+    name, reason = _choice(config)
+    log.info("strategy.name=%s, chosen since %s (docs/results.md)", name, reason)
+    return replace(config, strategy=replace(config.strategy, name=name))
+
+
+def _choice(config: RunConfig) -> tuple[str, str]:
+    """The strategy, and why, as the end of a sentence."""
+    sampling, training = config.sampling, config.training
+    if training.budget or training.seconds:
+        return "walk", "at equal cost no choice by scores was better than bags in turn"
+    if config.data.name not in _IMAGES:
+        return "walk", "scores were measured to pay on bags of images alone"
+    if sampling.ratio > _LARGEST_RATIO:
+        return "walk", f"with few negatives, sampling.ratio={sampling.ratio:g}, no choice by scores was above random"
+    if _is_sparse(config.data):
+        return "walk", "scores were not measured where few instances of a positive bag are positive"
+    return "svm_margin", "at as many negatives as positives, and no budget, it was the best of those that choose"
+
+
+def _is_sparse(data: DataConfig) -> bool:
+    """Whether on average few instances of a positive bag are known to be positive."""
+    if not data.reads("density") or data.density == "natural":
+        return False
+    least, most = density_range(data.density, data.bag_size)
+    return (least + most) / 2 < _LEAST_DENSITY * data.bag_size
