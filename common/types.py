@@ -177,9 +177,20 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """A draw by chance: a bag of mass q is in it with probability π = 1 - exp(-q · `threshold`). The weight in the loss
+    of one that is in it is 1 / π over `mean_inverse`, the mean of 1 / π over the draw.
+    """
+
+    threshold: float
+    mean_inverse: float
+
+
+@dataclass(frozen=True)
 class Picked:
     """What a strategy chose, best first, each one's `weight` (n,) in the loss (None: 1), and the cost. `filled` were
     drawn once every point left coincided with a pick. `left_out` bounds the mean probability of bags not considered.
+    `draw` says how likely each was, where it was drawn in proportion to masses.
     """
 
     candidates: Candidates
@@ -187,12 +198,14 @@ class Picked:
     traffic: Traffic = field(default_factory=Traffic)
     left_out: float = 0.0
     weight: Floats | None = None
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
     """The chosen negatives, best first: `index` (k,), `score` (k,), `weight` (k,) for the loss. `version` is that of
-    the weights that scored; `staleness` counts epochs between them and the epoch the selection is for.
+    the weights that scored; `staleness` counts epochs between them and the epoch the selection is for. `draw` is the
+    strategy's, where it drew in proportion to masses.
     """
 
     index: Index
@@ -201,6 +214,7 @@ class Selection:
     version: int
     staleness: int = 0
     account: Account = field(default_factory=Account)
+    draw: Draw | None = None
 
     def __post_init__(self) -> None:
         _require(self.index.dtype == np.int64, "an int64 index", self)

@@ -6,6 +6,7 @@ from negsift.common.data.bags import density_range
 from negsift.common.data.config import CLIPS, DATASETS, READS
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.config import CLIP_MODELS, MODELS
+from negsift.deploy.log_odds import offset_of
 from negsift.deploy.run_config import RunConfig
 from negsift.service.selection.task import require_guardable
 from negsift.service.strategies import STRATEGIES, make_strategy
@@ -29,6 +30,7 @@ def check_fit(config: RunConfig) -> None:
     # That its options are its own, and guards fit it, is known before any data is read.
     require_guardable(make_strategy(config.strategy), config.sampling)
     _require_positives_by(config.sampling)
+    offset_of(config)
     _require_name(config)
     if config.model.init != "torch" and clips:
         raise BadInput(f"model.init={config.model.init} with {config.data.name}", "torch", "leave model.init alone")

@@ -16,6 +16,7 @@ from negsift.common.models.config import ModelConfig
 from negsift.common.overrides import to_dict, updated
 from negsift.deploy.clips_on_ray import decoded_on_ray
 from negsift.deploy.jobs.inside import is_job
+from negsift.deploy.log_odds import offset_of
 from negsift.deploy.models import model_for
 from negsift.deploy.origin import negatives, origin
 from negsift.deploy.pinned import pinned
@@ -86,7 +87,7 @@ class Runner:
         record_data(folder, config.data, lambda: split)
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
         chooser = positive_sampler(config, split, model)
-        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split), chooser)
+        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split), chooser, offset_of(config))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         with sole_user(out), sampler:
             return trained(spec, trainer, config.seed, room, config.fleet.start_s)

@@ -37,6 +37,11 @@ SCHEDULES = {
     "linear": "from the peak to 0 over the run, or over its budget",
 }
 """What the learning rate does in a run."""
+CORRECTIONS = {
+    "weight": "the inverse of a negative's chance is its weight in the loss",
+    "offset": "the log-odds of every bag are raised by the logarithm of that inverse",
+}
+"""How the loss allows for negatives that were drawn by chance; see `log_odds`."""
 FORMATS = ("text", "json")
 """The forms of the log."""
 
@@ -100,6 +105,7 @@ class TrainingConfig:
     batch: int = knob(32, "bags in a batch", least=1)
     stratified: bool = knob(False, "have both labels in every batch, in the epoch's proportion")
     prior: str = knob("none", "weight of negatives over that of positives: none (as drawn), balanced, natural, or X")
+    correction: str = knob("weight", f"how the loss allows for a draw by ht_gumbel: {' or '.join(CORRECTIONS)}")
     bag_loss: float = knob(1.0, "weight of the loss of bags", least=0, below=1e12)
     instance_loss: InstanceLossConfig = field(default_factory=InstanceLossConfig)
     workers: int = knob(
@@ -132,6 +138,8 @@ class TrainingConfig:
             raise UnknownName("training.keep_weights", self.keep_weights, KEEP)
         if self.optimiser not in OPTIMISERS:
             raise UnknownName("training.optimiser", self.optimiser, OPTIMISERS)
+        if self.correction not in CORRECTIONS:
+            raise UnknownName("training.correction", self.correction, CORRECTIONS)
         if self.schedule not in SCHEDULES:
             raise UnknownName("training.schedule", self.schedule, SCHEDULES)
         if 0 < self.budget < self.batch:

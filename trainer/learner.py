@@ -141,7 +141,8 @@ class Learner:
         label, weight = (part.to(self.device, non_blocking=True) for part in (batch.label, batch.weight))
         with self._in_turn():
             with self._autocast():
-                loss_N, logits_NK = self._loss(batch.bags.to(self.device, non_blocking=True), label)
+                offset = None if batch.offset is None else batch.offset.to(self.device, non_blocking=True)
+                loss_N, logits_NK = self._loss(batch.bags.to(self.device, non_blocking=True), label, offset)
             loss = (loss_N * weight).mean()
             self._optimiser.step(loss, rate)
         return loss.detach().double(), logits_NK.detach()

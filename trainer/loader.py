@@ -21,7 +21,7 @@ class TrainingBatch:
     """Bags with labels (n,), which are int64 or, for mixtures, floats between 0 and 1, and loss weights (n,).
 
     `bag_count` is the number of bags that the batch represents in the epoch's mean loss, by default n. `row` (n,) has
-    the bags' positions in the epoch's set.
+    the bags' positions in the epoch's set, `offset` (n,) what is added to their log-odds in the loss.
     """
 
     bags: BagBatch | Tensor
@@ -29,6 +29,7 @@ class TrainingBatch:
     weight: Tensor
     bag_count: float | None = None
     row: Index | None = None
+    offset: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,17 @@ class BatchShare:
 
 @dataclass(frozen=True)
 class EpochSet:
-    """The bags of one epoch, S = S+ ∪ S-, with the loss weight of each (|S|,)."""
+    """The bags of one epoch, S = S+ ∪ S-, with the loss weight of each (|S|,), and the `offset` of its log-odds."""
 
     bags: LabelledBags
     weight: Floats
+    offset: Floats | None = None
 
     def batch(self, rows: Index) -> TrainingBatch:
         """The bags at `rows`."""
         label, weight = torch.from_numpy(self.bags.label[rows]), torch.from_numpy(self.weight[rows])
-        return TrainingBatch(self.bags.gather(rows), label, weight.float(), row=rows)
+        offset = None if self.offset is None else torch.from_numpy(self.offset[rows]).float()
+        return TrainingBatch(self.bags.gather(rows), label, weight.float(), row=rows, offset=offset)
 
 
 @dataclass(frozen=True)
@@ -88,18 +91,20 @@ class EpochBatches:
 
 
 def epoch_set(
-    positives: ChosenPositives, pool: LabelledBags, selection: Selection, share: float | None = None
-) -> EpochSet:
-    """The chosen positives and the selected negatives, each with its own weight.
+    positives: ChosenPositives, pool: LabelledBags, selection: Selection, share: float | None = None,
+    offset: Floats | None = None,
+) -> EpochSet:  # fmt: skip
+    """The chosen positives and the selected negatives, each with its own weight or, with an `offset` (|S|,), negatives
+    with weight 1.
 
     With a `share` the negatives weigh so many times what the positives do, and all bags 1 on average.
     """
-    ours, theirs = positives.weight, selection.weight
+    ours, theirs = positives.weight, selection.weight if offset is None else np.ones(len(selection.index))
     weight = np.concatenate([ours, theirs])
     if share is not None and ours.sum() > 0 and theirs.sum() > 0:
         weight[len(ours) :] *= share * ours.sum() / theirs.sum()
         weight /= weight.mean()
-    return EpochSet(positives.bags.joined(pool.subset(selection.index)), weight)
+    return EpochSet(positives.bags.joined(pool.subset(selection.index)), weight, offset)
 
 
 def epoch_order(label: Index, seed: int, epoch: int, config: TrainingConfig) -> Index:

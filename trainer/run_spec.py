@@ -9,6 +9,7 @@ from negsift.common.protocols import Sampler
 from negsift.trainer.config import AugmentConfig, SamplingConfig, TrainingConfig
 from negsift.trainer.epoch_positives import MakeSampler
 from negsift.trainer.folder import Json, RunFolder
+from negsift.trainer.log_odds import Offset
 from negsift.trainer.loggers.logger import Logger
 
 
@@ -18,7 +19,7 @@ class RunSpec:
 
     `loggers` get its numbers: each epoch's, and at the end those of the test. `origin` is recorded with every
     selection: the digests of data and the settings that it is made from. `choose_positives` makes the sampler of
-    positives, where a strategy chooses them.
+    positives, where a strategy chooses them; `offset` gives the offsets of log-odds, where the loss has them.
     """
 
     split: Split
@@ -29,6 +30,7 @@ class RunSpec:
     loggers: tuple[Logger, ...] = ()
     origin: Json = field(default_factory=dict)
     choose_positives: MakeSampler | None = None
+    offset: Offset | None = None
 
 
 @dataclass(frozen=True)

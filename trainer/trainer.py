@@ -19,6 +19,7 @@ from negsift.trainer.instances import record_instances
 from negsift.trainer.kept_weights import needed_epochs
 from negsift.trainer.learner import Learner
 from negsift.trainer.loader import BatchShare, EpochBatches, epoch_order, epoch_set
+from negsift.trainer.log_odds import with_offsets
 from negsift.trainer.loggers.logger import RunLoggers
 from negsift.trainer.metrics import Metrics, bag_metrics
 from negsift.trainer.progress import Progress, epoch_line
@@ -36,7 +37,7 @@ class Trainer:
 
     def __init__(self, spec: RunSpec, config: TrainerConfig, seed: int, group: WorkerGroup | None = None) -> None:
         group = group or WorkerGroup()
-        self._split, self._facts, self._origin = spec.split, spec.facts, spec.origin
+        self._split, self._facts, self._origin, self._offset = spec.split, spec.facts, spec.origin, spec.offset
         self._seed, self._group, self._budget = seed, group, Budget(config.training)
         self._training, self._sampling, self._augment = config.training, config.sampling, config.augment
         self._learner = Learner(spec.model, self._training, seed, group)
@@ -81,10 +82,11 @@ class Trainer:
         """One pass over the epoch's positives and the chosen negatives, as far as the budget goes; the mean loss."""
         with self._timer.stage("select"):
             positives = self._positives.choose(epoch, self._learner.model.state_dict())
+            positives, offset = with_offsets(positives, selection, self._offset, self._learner.score)
             self._scored_positives = positives.scored
         with self._timer.stage("train"):
             share = self._training.negative_share(len(self._split.positives), len(self._split.pool))
-            bags = epoch_set(positives, self._split.pool, selection, share)
+            bags = epoch_set(positives, self._split.pool, selection, share, offset)
             order = epoch_order(bags.bags.label, self._seed, epoch, self._training)
             spent = self._progress.spent
             scored = self._scored_for(selection) + positives.scored

@@ -58,7 +58,7 @@ def select(fleet: Fleet, task: Task, round: Round, limits: GatherLimits, *, shar
         guarded={} if share is None else {"positives": chosen.guarded},
     )  # fmt: skip
     weight = np.ones(len(chosen.index)) if picked.weight is None else picked.weight
-    return Selection(chosen.index, chosen.score, weight, fleet.version, account=account)
+    return Selection(chosen.index, chosen.score, weight, fleet.version, account=account, draw=picked.draw)
 
 
 def _prepare(strategy: Strategy, round: Round, view: FleetView) -> Prepared:

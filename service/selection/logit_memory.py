@@ -96,7 +96,7 @@ class LogitMemory:
         weight = np.ones(len(index)) if picked.weight is None else picked.weight
         dropped = picked.candidates.dropped
         account = Account(considered=len(self.version), dropped=dropped, pool_version=round.pool.version)
-        return Selection(index, score, weight, version, account=account)
+        return Selection(index, score, weight, version, account=account, draw=picked.draw)
 
     def ages(self, chosen: Index, version: int) -> Ages:
         """The ages of all that is remembered, and of what is of the `chosen` bags, at weights of `version`."""

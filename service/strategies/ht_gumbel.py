@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from negsift.common.arrays import Floats, Index
+from negsift.common.arrays import Array, Floats, Index
 from negsift.common.errors import BadInput, UnknownName
 from negsift.common.rng import stream_key, uniform_keys
-from negsift.common.types import Embedded, Picked, Round
+from negsift.common.types import Draw, Embedded, Picked, Round
 from negsift.service.strategies.base import PoolView, Prepared, Strategy
 from negsift.service.strategies.uncertainty import log_probs
 
@@ -37,8 +37,7 @@ class HtGumbel(Strategy):
 
     def score(self, embedded: Embedded, prepared: Prepared, round: Round) -> Floats:
         """-e of every bag, (n,)."""
-        share = MASSES[self.mass](log_probs(embedded.logits), round.target) ** self.power
-        return -_exponentials(round, embedded.index) / (self.floor + (1 - self.floor) * share)
+        return -_exponentials(round, embedded.index) / self._mass(embedded.logits, round.target)
 
     def pick(self, view: PoolView, prepared: Prepared, round: Round) -> Picked:
         """The k bags with the smallest e, weighted so that their mean weight is 1; by the next one's e as T."""
@@ -48,8 +47,23 @@ class HtGumbel(Strategy):
             return picked
         index, score = best.index[: round.k], best.score[: round.k]
         weight = 1 / inclusion(_exponentials(round, index) / -score, -best.score[round.k])
-        mean = weight.mean() if round.k else 1.0
-        return replace(picked, candidates=replace(best, index=index, score=score), weight=weight / mean)
+        mean = float(weight.mean()) if round.k else 1.0
+        candidates, draw = replace(best, index=index, score=score), Draw(-float(best.score[round.k]), mean)
+        return replace(picked, candidates=candidates, weight=weight / mean, draw=draw)
+
+    def offset(self, margin: Floats, draw: Draw) -> Floats:
+        """-ln π of bags with these differences of two logits (n,), had they been in the pool of the draw.
+
+        It is what the log-odds of a bag are raised by where only drawn negatives are seen beside all positives (Fithian
+        and Hastie, local case-control sampling, 2014; Wang et al., arXiv 2110.13048).
+        """
+        mass = self._mass(np.stack([np.zeros(len(margin)), margin], 1), 1)
+        return np.asarray(-np.log(inclusion(mass, draw.threshold)), dtype=np.float64)
+
+    def _mass(self, logits: Array, target: int) -> Floats:
+        """q of bags with logits (n, K)."""
+        share = MASSES[self.mass](log_probs(logits), target) ** self.power
+        return np.asarray(self.floor + (1 - self.floor) * share, dtype=np.float64)
 
 
 def _probability(log_probs: Floats, target: int) -> Floats:

@@ -291,11 +291,13 @@ BOTH_SIDES = (
 
 CHOSEN = "sampling.positives=20 sampling.positives_by=ht_gumbel training.prior=balanced sampling.random_rounds=0"
 GUARDS = "sampling.guard.rest=2 sampling.guard.positives=0.9 sampling.staleness=1 sampling.random_rounds=0"
+OFFSET = "strategy.name=ht_gumbel training.correction=offset sampling.candidates=64 sampling.random_rounds=0"
 MEMORY = "strategy.name=ht_gumbel sampling.score=memory training.optimiser=muon model.pooling=attention"
 
 
 @pytest.mark.parametrize(
-    "settings", ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, CHOSEN, GUARDS, MEMORY]
+    "settings",
+    ["sampling.every=2", "sampling.rescore=64 sampling.staleness=2", BOTH_SIDES, CHOSEN, GUARDS, OFFSET, MEMORY],
 )
 def test_a_run_that_was_stopped_and_resumed_has_the_same_files(settings: str, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -51,6 +51,16 @@ def test_without_it_the_loss_is_the_bags_alone() -> None:
     assert torch.equal(found, cross_entropy(model(BAGS), label, reduction="none"))
 
 
+@pytest.mark.parametrize("label", LABELS)
+def test_an_offset_raises_the_log_odds_of_a_bag_and_of_its_instances(label: Tensor) -> None:
+    model, offset = vector_model(), torch.tensor([0.5, 2.0, 0.0, -1.0])
+    found, logits = BagLoss(model, config(0.7, 0.2, 0.5))(BAGS, label, offset)
+    assert torch.equal(logits, model(BAGS))  # the model's own
+    with torch.no_grad():
+        model.head.bias += torch.tensor([0.0, 2.0])  # which raises all, as the offset of the second bag does
+    torch.testing.assert_close(found[1], BagLoss(model, config(0.7, 0.2, 0.5))(BAGS, label)[0][1])
+
+
 def test_the_instances_of_a_clip_are_its_time_steps() -> None:
     torch.manual_seed(0)
     model = ClipClassifier(ClipForm(frames=5, mels=3, mean=0.0, std=1.0), nn.Identity(), AttentionHead(3))

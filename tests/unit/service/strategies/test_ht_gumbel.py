@@ -71,6 +71,23 @@ def test_weighted_sums_over_draws_average_to_the_sums_over_all_bags() -> None:
         assert sums.std() > 1
 
 
+def test_offsets_are_the_logarithms_of_the_weights_of_bags_that_were_drawn() -> None:
+    for strategy in (HtGumbel(), HtGumbel("entropy", power=2.0, floor=0.02)):
+        picked = strategy.pick(HeldView(embedded([[1.0, 1.0 + gap] for gap in GAPS])), {}, a_round(4))
+        assert picked.draw is not None
+        assert picked.weight is not None
+        margin = np.array(GAPS)[picked.candidates.index]
+        expected = np.log(picked.weight * picked.draw.mean_inverse)
+        np.testing.assert_allclose(strategy.offset(margin, picked.draw), expected, rtol=1e-6)
+        everything = strategy.offset(np.array(GAPS), picked.draw)
+        assert (everything > 0).all()
+        np.testing.assert_allclose(picked.draw.mean_inverse, np.exp(expected).mean())
+
+
+def test_a_draw_that_leaves_nothing_out_has_no_chances() -> None:
+    assert HtGumbel().pick(HeldView(embedded([[0.0, gap] for gap in GAPS])), {}, a_round(len(GAPS))).draw is None
+
+
 def test_bags_called_positive_are_drawn_more_often_and_weigh_less() -> None:
     counts = np.zeros(len(GAPS))
     for seed in range(300):
