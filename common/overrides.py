@@ -1,6 +1,7 @@
 """Values of a configuration by dotted key: as settings `a.b=value`, as nested dicts, and listed."""
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -18,19 +19,22 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def override(config: T, settings: Iterable[str]) -> T:
-    """The config with every `a.b=value` of `settings` applied, in order. Raises BadInput for a malformed setting or a
-    value of the wrong type, UnknownName for a key.
+    """The config with every `a.b=value` of `settings` applied at once, so that those that need each other may come in
+    any order; of a key that is there twice the last one counts. Raises BadInput for a malformed setting or a value of
+    the wrong type, UnknownName for a key.
     """
+    nested: dict[str, Any] = {}  # Any: text, or a dict of dicts of text
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
         if not (key and equals):
             example = next((f"{key}={value}" for key, value in values(config).items() if value), "seed=1")
             raise BadInput(f"setting {setting!r}", "KEY=VALUE", f"for example {example}")
-        nested: Any = text  # Any: text, or a dict of dicts of text
-        for name in reversed(key.split(".")):
-            nested = {name: nested}
-        config = _merged(config, nested, "", parse)
-    return config
+        *rooms, name = key.split(".")
+        room = functools.reduce(lambda outer, inner: _room(outer, inner, key), rooms, nested)
+        if isinstance(room.get(name), dict):
+            raise _both(key, name)
+        room[name] = text
+    return _merged(config, nested, "", parse)
 
 
 def updated(config: T, stored: Mapping[str, Any], prefix: str = "") -> T:  # Any: JSON
@@ -85,6 +89,18 @@ def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for
         return _TRUTH[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
         raise BadInput(f"{key}={text!r}", f"a value of type {kind.__name__}", f"correct {key}") from None
+
+
+def _room(outer: dict[str, Any], name: str, key: str) -> dict[str, Any]:  # Any: as in `override`
+    """The dict called `name` in another one."""
+    inner = outer.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise _both(key, name)
+    return inner
+
+
+def _both(key: str, name: str) -> BadInput:
+    return BadInput(f"key {key!r}", f"{name} as one value or as several", "leave one out")
 
 
 def _from_json(value: Any, kind: Any, key: str) -> Any:  # Any: JSON, annotations

@@ -57,6 +57,31 @@ def test_later_settings_win() -> None:
     assert override(Outer(), ["seed=1", "seed=2"]).seed == 2
 
 
+@dataclass(frozen=True)
+class Needy:
+    """A part in which two values need each other."""
+
+    one: int = knob(0, "the first")
+    two: int = knob(0, "the second")
+
+    def __post_init__(self) -> None:
+        if self.one != self.two:
+            raise BadInput(f"one={self.one}", f"two={self.two}", "set both")
+
+
+@pytest.mark.parametrize("words", [["one=1", "two=1"], ["two=1", "one=1"], ["one=3", "two=1", "one=1"]])
+def test_settings_that_need_each_other_come_in_any_order(words: list[str]) -> None:
+    assert override(Needy(), words) == Needy(1, 1)
+    with pytest.raises(BadInput, match="two=0"):
+        override(Needy(), words[:1])
+
+
+@pytest.mark.parametrize("words", [["seed=1", "seed.x=2"], ["seed.x=2", "seed=1"], ["inner=1", "inner.count=2"]])
+def test_a_key_and_one_below_it_are_refused(words: list[str]) -> None:
+    with pytest.raises(BadInput, match="as one value or as several"):
+        override(Outer(), words)
+
+
 def test_spaces_around_key_and_value_are_ignored() -> None:
     assert override(Outer(), [" inner.name = b "]).inner.name == "b"
 
