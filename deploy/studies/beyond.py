@@ -1,13 +1,11 @@
 """Beyond the paper: what a quarter and a tenth of the full set's cost give, and which part of the recipe gives it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from negsift.common.overrides import override
 from negsift.deploy.recipes import cifar10, cifar10_quarter, cifar10_tenth
-from negsift.deploy.run_config import RunConfig
+from negsift.deploy.studies.rows import above, row
 from negsift.deploy.sweep.study import Study, StudyRow
-from negsift.trainer.results.claims import Claim, Evidence, Judgement, Pair, any_not_below, not_below
+from negsift.trainer.results.claims import Claim, Evidence, Judgement, any_not_below, not_below
 
 CLASSES = ("0", "1", "2", "3", "4", "5")
 UNTOUCHED = ("2", "4")
@@ -54,29 +52,29 @@ def beyond() -> Study:
     quarter, tenth = cifar10_quarter(), cifar10_tenth()
     on_all = {"data.target": CLASSES}
     rows = [
-        _row("full", cifar10(), "strategy.name=full"),
-        _row("full, same tricks", quarter, *_FULL_WITH_TRICKS),
-        _row("quarter", quarter),
-        _row("quarter, Muon and shifts", quarter, *_MUON),
-        *(_row(f"quarter without {name}", quarter, *settings) for name, settings in _LEFT_OUT.items()),
-        *(_row(f"quarter, {name}", quarter, "sampling.random_rounds=1", *words) for name, words in _CHOOSING.items()),
-        _row("paper's random, P-N 5, a quarter", cifar10(), "sampling.ratio=5", "training.budget=22500", *_ENDLESS),
-        _row("tenth", tenth),
-        _row("tenth without Muon", tenth, "training.optimiser=adam"),
-        _row("full stopped at a tenth", cifar10(), "strategy.name=full", "training.budget=10700", *_ENDLESS),
+        row("full", cifar10(), "strategy.name=full"),
+        row("full, same tricks", quarter, *_FULL_WITH_TRICKS),
+        row("quarter", quarter),
+        row("quarter, Muon and shifts", quarter, *_MUON),
+        *(row(f"quarter without {name}", quarter, *settings) for name, settings in _LEFT_OUT.items()),
+        *(row(f"quarter, {name}", quarter, "sampling.random_rounds=1", *words) for name, words in _CHOOSING.items()),
+        row("paper's random, P-N 5, a quarter", cifar10(), "sampling.ratio=5", "training.budget=22500", *_ENDLESS),
+        row("tenth", tenth),
+        row("tenth without Muon", tenth, "training.optimiser=adam"),
+        row("full stopped at a tenth", cifar10(), "strategy.name=full", "training.budget=10700", *_ENDLESS),
     ]
     sparse = {"data.target": ("0", "1"), "data.density": ("fixed:1",)}
     sparse_rows = [
-        _row("sparse: full", cifar10(), "strategy.name=full"),
-        _row("sparse: quarter", quarter),
-        _row("sparse: quarter, both losses", quarter, "training.bag_loss=1"),
-        _row("sparse: quarter, loss of bags", quarter, *_INSTANCES_OFF),
-        _row(
+        row("sparse: full", cifar10(), "strategy.name=full"),
+        row("sparse: quarter", quarter),
+        row("sparse: quarter, both losses", quarter, "training.bag_loss=1"),
+        row("sparse: quarter, loss of bags", quarter, *_INSTANCES_OFF),
+        row(
             "sparse: quarter, most positive instance", quarter, "training.instance_loss.top=true", "training.bag_loss=1"
         ),
-        _row("sparse: quarter, both losses, Muon and shifts", quarter, "training.bag_loss=1", *_MUON),
+        row("sparse: quarter, both losses, Muon and shifts", quarter, "training.bag_loss=1", *_MUON),
     ]
-    all_rows = [*(StudyRow(row, on_all) for row in rows), *(StudyRow(row, sparse) for row in sparse_rows)]
+    all_rows = [*(StudyRow(each, on_all) for each in rows), *(StudyRow(each, sparse) for each in sparse_rows)]
     return Study("beyond", cifar10(), [], seeds=3, claims=CLAIMS, rows=all_rows)
 
 
@@ -87,36 +85,25 @@ _FULL_WITH_TRICKS = (
 _ENDLESS = ("training.epochs=100", "training.patience=100")
 
 
-def _row(name: str, config: RunConfig, *settings: str) -> RunConfig:
-    return replace(override(config, settings), name=name)
-
-
-def _above(evidence: Evidence, name: str, other: str, classes: Sequence[str] = UNTOUCHED) -> Pair:
-    mine, theirs = (
-        {b: v for b, v in evidence.row(row, "last.ap").items() if b.data in classes} for row in (name, other)
-    )
-    return Pair(f"{name} over {other}", mine, theirs)
-
-
 def _beats_full(evidence: Evidence) -> Judgement:
-    return not_below(0.02, _above(evidence, "quarter", "full"))
+    return not_below(0.02, above(evidence, "quarter", "full", UNTOUCHED))
 
 
 def _near_tricks(evidence: Evidence) -> Judgement:
-    return not_below(-0.015, _above(evidence, "quarter", "full, same tricks"))
+    return not_below(-0.015, above(evidence, "quarter", "full, same tricks", UNTOUCHED))
 
 
 def _tenth_near_full(evidence: Evidence) -> Judgement:
-    return not_below(-0.01, _above(evidence, "tenth", "full"))
+    return not_below(-0.01, above(evidence, "tenth", "full", UNTOUCHED))
 
 
 def _scores_pay(evidence: Evidence) -> Judgement:
     chosen = [name for name in _CHOOSING if name != "random"]
-    return any_not_below(0.005, [_above(evidence, f"quarter, {name}", "quarter") for name in chosen])
+    return any_not_below(0.005, [above(evidence, f"quarter, {name}", "quarter", UNTOUCHED) for name in chosen])
 
 
 def _sparse_near_full(evidence: Evidence) -> Judgement:
-    return not_below(-0.01, _above(evidence, "sparse: quarter, both losses", "sparse: full", ("0", "1")))
+    return not_below(-0.01, above(evidence, "sparse: quarter, both losses", "sparse: full", ("0", "1")))
 
 
 CLAIMS = (
