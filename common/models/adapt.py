@@ -12,7 +12,7 @@ from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadModel
 from negsift.common.models.calling import call_module
 from negsift.common.models.embed import EmbeddedTensors, EncodedBags, gradient_labels, with_linear_gradient
-from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head
+from negsift.common.models.head import ForwardPass, HeadPass, HeadRecord, find_head, joined
 from negsift.common.models.outputs import (
     agree,
     all_finite,
@@ -73,20 +73,29 @@ class AdaptedModule(nn.Module):
         if spec.need < Need.FEATURES:  # what enters the head need not be features, nor need there be a head
             logits_NK = self._logits(bags, count)
             return _embedded(logits_NK, logits_NK[:, :0], spec)
-        run, head = self._run_with_head(bags, count)
-        if not run.linear and not self._is_named:
-            raise self._wrong_head(head.outputs.shape[-1], run.logits.shape[1])
-        if spec.need == Need.GRADIENT:
-            _require_linear(run)
-        return _embedded(run.logits, head.inputs.mean(1), spec)
+        return self._of_head(*self._pass(bags, count), type(bags).__name__, spec)
 
-    def logits_of(self, batches: Iterable[Tensor]) -> Tensor:
-        """The logits (N, K) of one batch after another, each as by `embed`, end to end."""
-        return two_columns(torch.cat([self._logits(batch, len(batch)) for batch in batches]))
+    def embed_batches(self, batches: Iterable[Tensor], spec: EmbeddingSpec) -> EmbeddedTensors:
+        """The result of `embed_on_device` for one batch after another, each a pass of its own, end to end. What is not
+        the model's is computed for all of them at once. Batches may come in the same memory.
+        """
+        if spec.need < Need.FEATURES:
+            logits_NK = torch.cat([_apart(self._logits(batch, len(batch)), batch) for batch in batches])
+            return _embedded(logits_NK, logits_NK[:, :0], spec)
+        passes = []
+        for batch in batches:
+            outputs_NK, head, fault = self._pass(batch, len(batch))
+            passes.append((_apart(outputs_NK, batch), head, fault))
+        whole = joined([head for _, head, _ in passes])
+        if whole is None:
+            return EmbeddedTensors.joined([self._of_head(*one, "Tensor", spec) for one in passes])
+        outputs_NK = torch.cat([outputs for outputs, _, _ in passes])
+        return self._of_head(outputs_NK, whole, None, "Tensor", spec)
 
     def encode(self, bags: Batch, count: int) -> EncodedBags:
         """The inputs of the head for `count` bags, (N, n, D). Raises BadModel if the logits can't be had from them."""
-        run, head = self._run_with_head(bags, count)
+        run = self._judged(*self._pass(bags, count))
+        head = self._head_of(run, type(bags).__name__)
         _require_linear(run)
         return EncodedBags(head.inputs, np.full(count, head.inputs.shape[1], dtype=np.int64))
 
@@ -129,19 +138,22 @@ class AdaptedModule(nn.Module):
     def _logits(self, bags: Batch, count: int) -> Tensor:
         """The logits of a forward pass. The head is looked at until a pass has shown that the outputs are logits."""
         if not (self._are_logits or self._agreed):
-            return self._run(bags, count).logits
+            return self._judged(*self._pass(bags, count)).logits
         self._record.wanted = False
         outputs_NK = bag_logits(self._call(bags), count)
         return logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
 
-    def _run(self, bags: Batch, count: int) -> ForwardPass:
-        """A forward pass, without what went through the head if that can't be told by bag."""
+    def _pass(self, bags: Batch, count: int) -> tuple[Tensor, HeadPass | None, BadModel | None]:
+        """The outputs of a forward pass (N, K), and what went through the head, or why that can't be told by bag."""
         self._record.start()
         outputs_NK = bag_logits(self._call(bags), count)
         try:
-            head, fault = self._record.of_bags(bags, count), None
+            return outputs_NK, self._record.of_bags(bags, count), None
         except BadModel as error:
-            head, fault = None, error
+            return outputs_NK, None, error
+
+    def _judged(self, outputs_NK: Tensor, head: HeadPass | None, fault: BadModel | None) -> ForwardPass:
+        """What `_pass` gave, and whether its outputs are those of the head. Raises BadModel for probabilities."""
         logits_NK = logits_of_probabilities(outputs_NK) if self._outputs == "probability" else outputs_NK
         linear = head is not None and agree(outputs_NK, head.outputs, self._outputs or "logits")
         if linear:
@@ -150,9 +162,21 @@ class AdaptedModule(nn.Module):
             self._require_logits(outputs_NK)
         return ForwardPass(logits_NK, head, linear, fault)
 
-    def _run_with_head(self, bags: Batch, count: int) -> tuple[ForwardPass, HeadPass]:
-        """A forward pass and what went through the head, by bag. Raises BadModel if that can't be told."""
-        layer, run = self._known_head, self._run(bags, count)
+    def _of_head(
+        self, outputs_NK: Tensor, passed: HeadPass | None, fault: BadModel | None, form: str, spec: EmbeddingSpec
+    ) -> EmbeddedTensors:
+        """Features, and gradients if `spec` asks, of what `_pass` gave for batches of a form. Raises as `embed`."""
+        run = self._judged(outputs_NK, passed, fault)
+        head = self._head_of(run, form)
+        if not run.linear and not self._is_named:
+            raise self._wrong_head(head.outputs.shape[-1], run.logits.shape[1])
+        if spec.need == Need.GRADIENT:
+            _require_linear(run)
+        return _embedded(run.logits, head.inputs.mean(1), spec)
+
+    def _head_of(self, run: ForwardPass, form: str) -> HeadPass:
+        """What went through the head, by bag of a batch of that form. Raises BadModel if that can't be told."""
+        layer = self._known_head
         if run.fault is not None:
             raise run.fault
         if run.head is None:
@@ -162,10 +186,9 @@ class AdaptedModule(nn.Module):
             found = f"{run.head.calls} calls of the head {self.head_name!r} in a batch"
             raise BadModel(found, "one call for each batch", "stack the instances, or name another with head=")
         if not run.linear and not run.head.sure:
-            rows, form = run.head.inputs.shape[1], type(bags).__name__
-            found = f"{rows} rows through the head for each bag of a {form} without a mask of them"
+            found = f"{run.head.inputs.shape[1]} rows through the head for each bag of a {form} without a mask of them"
             raise BadModel(found, "one row, or a mask (N, n) of 0 and 1", "pool before the head, or add the mask")
-        return run, run.head
+        return run.head
 
     def _require_logits(self, outputs_NK: Tensor) -> None:
         """Raise BadModel for outputs that aren't the head's and may be probabilities."""
@@ -197,6 +220,12 @@ def _require_linear(run: ForwardPass) -> None:
             "use a strategy without gradients, float32 and no frozen features, or a BagClassifier, whose poolings have "
             "their own gradients",
         )  # fmt: skip
+
+
+def _apart(outputs: Tensor, batch: Tensor) -> Tensor:
+    """The outputs in memory that is not the batch's, of which they may be a part."""
+    is_part = outputs.untyped_storage().data_ptr() == batch.untyped_storage().data_ptr()
+    return outputs.clone() if is_part else outputs
 
 
 def _embedded(logits: Tensor, feats_ND: Tensor, spec: EmbeddingSpec) -> EmbeddedTensors:

@@ -44,6 +44,18 @@ class EmbeddedTensors:
     left: Tensor | None = None
     right: Tensor | None = None
 
+    @classmethod
+    def joined(cls, parts: "Sequence[EmbeddedTensors]") -> "EmbeddedTensors":
+        """Several of them, end to end."""
+        columns = zip(*((part.logits, part.features, part.left, part.right) for part in parts), strict=True)
+        logits, features, left, right = (
+            None if column[0] is None else torch.cat([each for each in column if each is not None])
+            for column in columns
+        )
+        assert logits is not None
+        assert features is not None
+        return cls(logits, features, left, right)
+
     def embedded(self, index: Index) -> Embedded:
         """The bags at `index` (N,) in main memory; waits for the device."""
         return embedded_of(index, [to_numpy(part) for part in self.parts])

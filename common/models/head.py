@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +66,15 @@ class HeadPass:
     outputs: Tensor
     calls: int
     sure: bool
+
+
+def joined(passes: Sequence[HeadPass | None]) -> HeadPass | None:
+    """The passes of several batches, end to end; None where one is missing, or they are not alike."""
+    known = [one for one in passes if one is not None]
+    if not known or len(known) < len(passes) or len({(one.calls, one.inputs.shape[1:]) for one in known}) > 1:
+        return None
+    inputs, outputs = (torch.cat(parts) for parts in zip(*((one.inputs, one.outputs) for one in known), strict=True))
+    return HeadPass(inputs, outputs, known[0].calls, all(one.sure for one in known))
 
 
 @dataclass(frozen=True)

@@ -99,24 +99,40 @@ class BlockEmbedder:
         return map_blocks(self._threads, lambda run: then(self._run(snapshot, run, spec)), runs, self.data.share)
 
     def _run(self, snapshot: Snapshot, run: Sequence[int], spec: EmbeddingSpec) -> Sequence[Embedded]:
-        """The embeddings of some blocks: all as one where only logits are asked of parts of an array in memory, read at
-        once; else of each block.
+        """The embeddings of some blocks, those of parts of an array in memory read at once; where only logits are asked
+        for, all as one.
         """
-        if len(run) == 1 or spec.need != Need.LOGITS or not self.runner.takes_blocks(self.data.pool):
-            one_pass = self._pass(snapshot, "pool", spec, keep=True)
+        one_pass = self._pass(snapshot, "pool", spec, keep=True)
+        if len(run) == 1 or spec.need == Need.NOTHING or not self.runner.takes_blocks(self.data.pool):
             return [self._embed(one_pass, block) for block in run]  # in this thread, which is one of a run's
+        if spec.need == Need.LOGITS:
+            return [self._logits(run, spec)]
+        kept = [embedded for block in run if (embedded := one_pass.kept(block)) is not None]
+        if len(kept) == len(run):
+            return kept
+        parts = single_blocks([self._embed_run(run, spec)], self.data.block)
+        for block, part in zip(run, parts, strict=True):
+            one_pass.keep(block, part)
+        return parts
+
+    def _logits(self, run: Sequence[int], spec: EmbeddingSpec) -> Embedded:
         key = "pool", tuple(run), _computed(spec)
         kept = self._embedded.get(key)
         if kept is None:
-            index = self.data.run_index(run)
-            name = f"blocks {run[0]} to {run[-1]} of the pool ({len(index)} bags)"
-            pool, block = self.data.pool, self.data.block
-            kept = self._limiter.run(lambda: self.runner.logits_of_blocks(pool, index, block), lambda: name)
-            require_classes(kept)
+            kept = self._embed_run(run, spec)
             with self._lock:
-                self.embedded += len(index)
+                self.embedded += len(kept.index)
             self._embedded.put(key, kept)
-        return [kept]
+        return kept
+
+    def _embed_run(self, run: Sequence[int], spec: EmbeddingSpec) -> Embedded:
+        """Some blocks of an array in memory as one; raises BadModel as `block` does."""
+        index = self.data.run_index(run)
+        name = f"blocks {run[0]} to {run[-1]} of the pool ({len(index)} bags)"
+        pool, block = self.data.pool, self.data.block
+        embedded = self._limiter.run(lambda: self.runner.embed_blocks(pool, index, block, spec), lambda: name)
+        require_classes(embedded)
+        return embedded
 
     def _embed(self, one_pass: BlockPass, block: int) -> Embedded:
         return self._limiter.run(lambda: one_pass.embed(block), lambda: one_pass.name(block))

@@ -11,7 +11,7 @@ from negsift.common.data.reused_buffer import ReusedBuffer
 from negsift.common.models.adapt import AdaptedModule
 from negsift.common.models.bag import BagClassifier
 from negsift.common.models.clip import ClipClassifier
-from negsift.common.models.embed import EmbeddedTensors, EncodedBags, to_numpy
+from negsift.common.models.embed import EmbeddedTensors, EncodedBags
 from negsift.common.models.embedder import Embedder
 from negsift.common.types import Embedded, EmbeddingSpec, Snapshot
 from negsift.common.weights import load_snapshot, weights_digest
@@ -83,15 +83,14 @@ class ModelRunner:
                 return self._model.embed(present, index, spec)
             return self._model.embed_on_device(present, len(index), spec)
 
-    def logits_of_blocks(self, source: BagSource, index: Index, block: int) -> Embedded:
-        """The logits of the bags at `index`, in whole blocks of `block`, of a source that it takes so."""
+    def embed_blocks(self, source: BagSource, index: Index, block: int, spec: EmbeddingSpec) -> Embedded:
+        """The embeddings of the bags at `index`, in whole blocks of `block`, of a source that it takes so."""
         assert isinstance(self._model, AdaptedModule)
         with torch.inference_mode():
-            logits = to_numpy(self._model.logits_of(self._read_blocks(source, index, block)))
-        return Embedded(index, logits, logits[:, :0])
+            return self._model.embed_batches(self._read_blocks(source, index, block), spec).embedded(index)
 
     def takes_blocks(self, source: BagSource) -> bool:
-        """Whether it takes this source as blocks of one array, by `logits_of_blocks`."""
+        """Whether it takes this source as blocks of one array, by `embed_blocks`."""
         is_plain = isinstance(self._model, AdaptedModule) and not self._has_own_embed and self.device.type == "cpu"
         return is_plain and source.is_array and not self._config.split
 

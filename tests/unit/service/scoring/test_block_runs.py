@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from negsift.common.data.protocols import BagDataset
 from negsift.common.errors import BadModel
@@ -20,7 +20,7 @@ BAGS = torch.randn(8 * 513 + 5, 3, 6, generator=torch.Generator().manual_seed(0)
 BAGS[100] = float("nan")
 
 
-def picks(pool: BagDataset, model: MeanNet, strategy: str = "entropy", **options: Any) -> Selection:  # Any: its own
+def picks(pool: BagDataset, model: nn.Module, strategy: str = "entropy", **options: Any) -> Selection:  # Any: its own
     return select(pool, model, strategy, 50, shards=1, **{"options": FleetConfig(block=8), **options})
 
 
@@ -42,6 +42,57 @@ def test_picks_are_those_of_one_block_after_another(strategy: str, classes: int,
     found, expected = (picks(pool, model, strategy, **options) for pool in (BAGS, OneByOne()))
     assert_same(found, expected)
     assert found.account.dropped == expected.account.dropped
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("strategy", ["gradient_embedding", "badge", "badge_filtered", "cluster_margin", "k_center"])
+def test_so_are_those_by_features_and_gradients(strategy: str, classes: int) -> None:
+    found, expected = (picks(pool, MeanNet(classes), strategy) for pool in (BAGS, OneByOne()))
+    assert_same(found, expected)
+    assert found.account.dropped == expected.account.dropped == 1
+
+
+@pytest.mark.parametrize("strategy", ["svm_margin", "kl_embedding", "kl_prob"])
+def test_and_those_that_learn_from_positives(strategy: str) -> None:
+    positives = torch.randn(40, 3, 6, generator=torch.Generator().manual_seed(1))
+    found, expected = (picks(pool, MeanNet(2), strategy, positives=positives) for pool in (BAGS, OneByOne()))
+    assert_same(found, expected)
+
+
+class PartOfItsInput(nn.Module):
+    """Bags that are the logits already, whose memory the outputs are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, bags: Tensor) -> Tensor:
+        return bags[:, 0, :2]
+
+
+def test_outputs_in_the_memory_of_their_batch_are_those_of_each_block() -> None:
+    model = PartOfItsInput()
+    assert_same(picks(BAGS, model), picks(OneByOne(), model))
+
+
+class HeadThatIsNotTheClassifier(nn.Module):
+    """Logits that don't follow from what goes through the last linear layer, in some bags alone."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.last, self.head = last, nn.Linear(6, 2)
+        self.seen = 0
+
+    def forward(self, bags: Tensor) -> Tensor:
+        logits: Tensor = self.head(bags.mean(1))
+        self.seen += len(bags)
+        return logits * torch.where(torch.isnan(logits), 1.0, 2.0) if self.seen > self.last else logits
+
+
+@pytest.mark.parametrize("last", [0, 900, 3000])
+def test_each_block_is_held_against_its_head(last: int) -> None:
+    with pytest.raises(BadModel, match="expected equal ones|nor their mean"):
+        picks(BAGS, HeadThatIsNotTheClassifier(last), "gradient_embedding")
 
 
 class Late(MeanNet):
