@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from negsift.common.arrays import Floats
 from negsift.deploy.studies.beyond import UNTOUCHED
 from negsift.trainer.budget import FORWARDS
 from negsift.trainer.results.estimate import estimate
@@ -21,6 +22,10 @@ from negsift.trainer.results.intervals import bca_interval
 from negsift.trainer.results.significance import holm, sign_flip_p
 
 TRIALS = Path(__file__).parent / "sweeps" / "beyond.tar.gz"
+DATE = "2026-11-28"
+HEADLINE = ("full, same tricks", "quarter", "quarter, Muon and shifts", "tenth", "tenth without Muon",
+            "full stopped at a tenth", "paper's random, P-N 5, a quarter")  # fmt: skip
+"""Rows that are held against the full set."""
 Block = tuple[str, int]
 """A class and a seed."""
 
@@ -79,6 +84,49 @@ def compared(rows: Rows, names: Iterable[str], base: str, classes: Iterable[str]
     return lines
 
 
+def differences(rows: Rows, name: str, base: str = "quarter") -> Floats:
+    """Last test AP of a row over that of another, by class and seed."""
+    return np.array([rows[name][block].last - rows[base][block].last for block in sorted(rows[name])])
+
+
+def plot(rows: Rows, place: Path) -> None:
+    """AP against cost, and what rows of a quarter's cost give over `cifar10-quarter`, with 95 % intervals."""
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.8), width_ratios=(1, 1.15), layout="constrained")
+    for name in ("full", *HEADLINE):
+        trials = rows[name].values()
+        ap, cost = np.array([trial.last for trial in trials]), np.mean([trial.cost for trial in trials])
+        left.errorbar(cost, ap.mean(), ap.std(ddof=1) / len(ap) ** 0.5, fmt="o", capsize=3)
+        left.annotate(name, (cost, ap.mean()), xytext=(-7 if cost > 5e4 else 7, -3), textcoords="offset points",
+                      ha="right" if cost > 5e4 else "left")  # fmt: skip
+    left.set(xscale="log", xlim=(8e3, 1.5e5), xlabel="cost: bags trained and a third of those scored",
+             ylabel="test AP, last weights, ± standard error")  # fmt: skip
+    bars = sorted(_ingredients(rows) + _choosing(rows), key=lambda name: differences(rows, name).mean())
+    for row, name in enumerate(bars):
+        above, interval = differences(rows, name), bca_interval(differences(rows, name))
+        colour = "tab:orange" if name in _choosing(rows) else "tab:blue"
+        right.plot((interval.low, interval.high), (row, row), color=colour)
+        right.plot(above.mean(), row, "o", color=colour)
+    right.axvline(0, color="grey", linewidth=1)
+    right.set(
+        yticks=range(len(bars)),
+        yticklabels=bars,
+        xlabel="test AP over that of the quarter, 95 % interval; orange: other choices of negatives",
+    )
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(place, dpi=110)
+
+
+def _ingredients(rows: Rows) -> list[str]:
+    return ["quarter, Muon and shifts", *sorted(name for name in rows if name.startswith("quarter without"))]
+
+
+def _choosing(rows: Rows) -> list[str]:
+    return sorted(name for name in rows if name.startswith("quarter, ") and "Muon" not in name)
+
+
 def seconds(rows: Rows, names: Iterable[str]) -> list[str]:
     """A table of what rows cost, in bags and in time, over what the full set does, in pairs."""
     lines = ["| row | cost over the full set's | seconds over the full set's |", "|---|---:|---:|"]
@@ -92,19 +140,16 @@ def seconds(rows: Rows, names: Iterable[str]) -> list[str]:
 
 def page(rows: Rows, date: str) -> str:
     """All tables."""
-    dense = [name for name in rows if not name.startswith("sparse")]
-    headline = ["full, same tricks", "quarter", "quarter, Muon and shifts", "tenth", "tenth without Muon",
-                "full stopped at a tenth", "paper's random, P-N 5, a quarter"]  # fmt: skip
-    without = ["quarter, Muon and shifts", *sorted(name for name in dense if name.startswith("quarter without"))]
-    chosen = sorted(name for name in dense if name.startswith("quarter, ") and "Muon" not in name)
     sparse = sorted(name for name in rows if name.startswith("sparse"))
     parts = {
-        "Against the full set, all six classes": compared(rows, headline, "full"),
+        "Against the full set, all six classes": compared(rows, HEADLINE, "full"),
         f"The same on the classes that no setting was chosen on, {' and '.join(UNTOUCHED)}": compared(
-            rows, headline, "full", UNTOUCHED
+            rows, HEADLINE, "full", UNTOUCHED
         ),
-        "What each ingredient gives: `cifar10-quarter` without it": compared(rows, without, "quarter"),
-        "Choosing negatives by scores, in place of their turn, at equal cost": compared(rows, chosen, "quarter"),
+        "What each ingredient gives: `cifar10-quarter` without it": compared(rows, _ingredients(rows), "quarter"),
+        "Choosing negatives by scores, in place of their turn, at equal cost": compared(
+            rows, _choosing(rows), "quarter"
+        ),
         "One positive image of five in a positive bag, classes 0 and 1": compared(rows, sparse, "sparse: full"),
         "Cost and time": seconds(rows, ["quarter", "quarter, ht_gumbel", "quarter, Muon and shifts", "tenth"]),
     }
@@ -119,9 +164,10 @@ def page(rows: Rows, date: str) -> str:
 
 
 def main() -> None:
-    """Compare, and write the page."""
-    place = Path(__file__).with_suffix(".md")
-    place.write_text(page(trials(TRIALS), "2026-11-28"))
+    """Compare, and write the page and the plots."""
+    rows = trials(TRIALS)
+    Path(__file__).with_suffix(".md").write_text(page(rows, DATE))
+    plot(rows, TRIALS.with_name("beyond.png"))
 
 
 if __name__ == "__main__":

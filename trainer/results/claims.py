@@ -127,7 +127,8 @@ def not_below(margin: float, pair: Pair, tried: int = 1) -> Judgement:
     """
     difference = pair.differences
     limit = lower_limit(difference, 1 - LEVEL / tried)
-    numbers = pair.text() + (f", one-sided limit {limit:+.4f}".replace("-", "−") if len(difference) else "")
+    shown = f"{limit:+.4f}".replace("-", "−")
+    numbers = pair.text() + (f", one-sided limit {shown}" if len(difference) else "")
     if limit > margin:
         return Judgement(CONFIRMED, numbers)
     return Judgement(NOT_CONFIRMED if pair.versus.difference.mean < margin else UNDECIDED, numbers)
