@@ -91,6 +91,14 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def has_image_lists(kind: pa.DataType) -> bool:
-    """Whether a column of this type has lists of encoded images."""
-    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-    return inner != kind and bool(pa.types.is_struct(inner)) and inner.get_field_index("bytes") >= 0
+    """Whether a column of this type has lists of encoded images: of bytes, or of structs with `bytes`."""
+    if not is_list(kind):
+        return False
+    inner = kind.value_type
+    is_file = pa.types.is_struct(inner) and inner.get_field_index("bytes") >= 0
+    return bool(is_file or pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type has lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -18,7 +18,7 @@ from negsift.common.data.audio.config import AudioConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.images import image_size
 from negsift.common.data.table.decoded_row_group import decode
-from negsift.common.data.table.schema import ENCODED, Payload, SoundFormat
+from negsift.common.data.table.schema import Payload, SoundFormat
 from negsift.common.errors import BadData, BadInput
 from negsift.common.regular_file import regular
 
@@ -35,18 +35,17 @@ class HubBags:
 
     @classmethod
     def of(cls, dataset: Any, audio: AudioConfig | None = None) -> "HubBags":  # Any: as above
-        """Bags of the only column of them. A row is a list of instances, one instance, an encoded image, scaled to the
-        size of the first, or an encoded clip, as log-mel of the parameters `audio`. Raises BadInput without such rows.
+        """Bags of the only column of them. A row is a list of instances, one instance, one encoded image or a list of
+        them, scaled to the size of the first, or an encoded clip, as log-mel of the parameters `audio`. Raises BadInput
+        without such rows.
         """
         if not len(dataset):
             raise BadInput("a datasets.Dataset of no row", "one row or more", "give another")
         first = plain(dataset.with_format("arrow")[:1])
         fitting = [name for name in first.column_names if _is_bag(name, first[name].type)]
+        listed = any(has_image_lists(first[name].type) for name in fitting)
         preferred = [name for name in fitting if name in ("features", *_ENCODED)] or fitting
-        listed = next((name for name in first.column_names if has_image_lists(first.schema.field(name).type)), None)
-        if listed:
-            found = f"lists of images in column {listed!r} of a datasets.Dataset"
-            raise BadInput(found, "one image in a row", "give a torch Dataset of tensors (images, 3, H, W)")
+        preferred = fitting if listed else preferred
         if len(preferred) != 1:
             found = f"a datasets.Dataset with columns {', '.join(first.column_names[:8])}"
             raise BadInput(found, f"one column of bags: features, {', '.join(_ENCODED)}", "rename or remove columns")
@@ -56,7 +55,7 @@ class HubBags:
         return len(self.dataset)
 
     def __getitem__(self, position: int) -> Tensor:
-        """One bag: features (n, D), an image (1, 3, H, W) uint8, or a clip (frames, mels). Raises IndexError."""
+        """One bag: features (n, D), images (n, 3, H, W) uint8, or a clip (frames, mels). Raises IndexError."""
         if not -len(self) <= position < len(self):
             raise IndexError(f"row {position} of {len(self)}")
         return self.__getitems__([position % len(self)])[0]
@@ -67,14 +66,15 @@ class HubBags:
         column = rows[self.column].combine_chunks()
         if self.payload.column == "features":
             return _features(column, self.payload.shape[0])
-        items = zip(map(_content, column.to_pylist()), positions, strict=True)
-        named = [item | {"path": item["path"] or f"row {position}"} for item, position in items]
+        read = _named if self.payload.single else _named_list
+        named = [read(item, f"row {position}") for item, position in zip(column.to_pylist(), positions, strict=True)]
+        sizes = [1 if self.payload.single else len(bag) for bag in named]
         try:
-            decoded = decode([pa.array(named, ENCODED)], self.payload, len(named), len(named)).values
+            decoded = decode([pa.array(named, self.payload.type)], self.payload, len(named), sum(sizes)).values
         except BadData as error:
             raise BadData(error.found, error.expected, "give the dataset without it") from None
-        clips = torch.from_numpy(decoded)
-        return list(clips if self.payload.sound else clips[:, None])
+        instances = torch.from_numpy(decoded)
+        return list(instances if self.payload.sound else torch.split(instances, sizes))
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[position] for position in range(len(self)))
@@ -88,6 +88,8 @@ def is_hub_dataset(dataset: object) -> bool:
 
 
 def _is_bag(name: str, kind: pa.DataType) -> bool:
+    if has_image_lists(kind):
+        return True
     if name in _ENCODED:
         return bool(pa.types.is_struct(kind))
     inner = kind
@@ -98,12 +100,14 @@ def _is_bag(name: str, kind: pa.DataType) -> bool:
 
 
 def _payload(name: str, column: pa.ChunkedArray, audio: AudioConfig) -> Payload:
-    if name not in _ENCODED:
+    listed = has_image_lists(column.type)
+    if name not in _ENCODED and not listed:
         return Payload("features", "float32", (_features(column.combine_chunks(), None)[0].shape[1],))
-    if _ENCODED[name] == "audio":
+    if not listed and _ENCODED[name] == "audio":
         return Payload("audio", "float16", (audio.frames, audio.mels), SoundFormat(audio.sample_rate, audio.seconds))
     try:
-        return Payload("image", "uint8", (3, *image_size(_content(column[0].as_py())["bytes"])))
+        first = _named_list(column[0].as_py(), "row 0")[0] if listed else _named(column[0].as_py(), "row 0")
+        return Payload("instances" if listed else "image", "uint8", (3, *image_size(first["bytes"])))
     except UNDECODABLE as error:
         raise BadData(f"the image of row 0 ({decode_fault(error)})", "one that decodes", "remove the row") from None
 
@@ -121,9 +125,16 @@ def _features(column: pa.Array, width: int | None) -> list[Tensor]:
     return list(torch.split(torch.from_numpy(numbers.reshape(-1, width)), sizes.tolist()))
 
 
-def _content(item: Any) -> dict[str, Any]:  # Any: an encoded file as Arrow gives it
-    """The bytes and the path of an encoded file; what is a path alone is read, as the library does."""
-    item = item or {}
+def _named(item: Any, name: str) -> dict[str, Any]:  # Any: an encoded file as Arrow gives it
+    """An encoded file, called by its path or else `name`; what is a path alone is read, as the library does."""
+    item = {"bytes": item} if isinstance(item, bytes) else item or {}
     path = item.get("path")
     content = item.get("bytes") or (regular(Path(path)).read_bytes() if path else b"")
-    return {"bytes": content, "path": path}
+    return {"bytes": content, "path": path or name}
+
+
+def _named_list(items: Any, name: str) -> list[dict[str, Any]]:  # Any: as above, a list of them
+    """The encoded images of a bag. Raises BadData if there are none."""
+    if not items:
+        raise BadData(f"{name} without an image", "one or more in each", "give the dataset without it")
+    return [_named(item, f"{name} image {number}") for number, item in enumerate(items)]

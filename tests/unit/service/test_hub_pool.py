@@ -120,7 +120,7 @@ def test_an_image_that_cannot_be_decoded_is_named_by_its_row(broken: Any) -> Non
 @pytest.mark.parametrize(
     ("pool", "message"),
     [
-        (Dataset.from_dict({"image": [[PICTURE] * 2] * 3}), "lists of images in column 'image' .*; give a torch Dataset"),
+        (Dataset.from_dict({"pages": [[PICTURE]] * 3, "image": [PICTURE] * 3}), "with columns pages, image; expected one"),
         (DatasetDict(train=dataset()), r"a pool of type DatasetDict; .*; give one of its parts, such as \['train'\]"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from PIL import Image
@@ -51,10 +52,17 @@ def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     """All images at `source`. Raises BadData where there are no images, or no classes."""
     if tar_files(source):
         return _in_tars(source, config)
-    if source.is_dir() and (config.labels or not any(map(is_shard, files_below(source)))):
-        tables = find_lists(source, config)
-        return _in_list(source, tables, config) if tables else _in_folder(source)
-    return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
+    if has_rows(source, config):
+        return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
+    tables = find_lists(source, config)
+    return _in_list(source, tables, config) if tables else _in_folder(source)
+
+
+def has_rows(source: Path, config: BuildConfig) -> bool:
+    """Whether the images at `source` are those in rows of Parquet or Arrow files."""
+    if tar_files(source):
+        return False
+    return not source.is_dir() or (not config.labels and any(map(is_shard, files_below(source))))
 
 
 class ImageReader:
@@ -86,7 +94,7 @@ def others_beside(source: Path, config: BuildConfig) -> list[str]:
     if tar_files(source) or not source.is_dir():
         return []
     others = [line for _, below in split_folders(source) for line in others_below(source, below)]
-    if config.labels or any(map(is_shard, files_below(source))) or find_lists(source, config):
+    if config.labels or has_rows(source, config) or find_lists(source, config):
         return others
     return [*others, *folders_beside(source), *(f"{path.name}: not used as a list" for path in tables_in(source))]
 
@@ -196,8 +204,13 @@ def _content(path: Path) -> bytes:
 
 
 def _bytes(images: pa.ChunkedArray, row: int) -> bytes:
-    image = images[row].as_py() or {}
-    if not image.get("bytes"):
-        raise OSError(f"no image, but the path {image['path']!r:.80}" if image.get("path") else "no image")
-    content: bytes = image["bytes"]
+    return image_content(images[row].as_py())
+
+
+def image_content(image: Any) -> bytes:  # Any: bytes, or bytes and path, as Arrow gives them
+    """The encoded file of a row. Raises OSError where there is none."""
+    item = {"bytes": image} if isinstance(image, bytes) else image or {}
+    if not item.get("bytes"):
+        raise OSError(f"no image, but the path {item['path']!r:.80}" if item.get("path") else "no image")
+    content: bytes = item["bytes"]
     return content

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
+from negsift.common.data.arrow_files import is_list
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
@@ -26,7 +27,6 @@ from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, 
 from negsift.common.data.table.sources.tabular_files import (
     describe_rows,
     has_bags,
-    is_list,
     label_reader,
     read_batches,
     require_same,

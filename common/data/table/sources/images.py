@@ -14,7 +14,15 @@ import pyarrow as pa
 from negsift.common.data.bags import require_as_many
 from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import Payload, table_schema
-from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, encoded_images, others_beside
+from negsift.common.data.table.sources.encoded_images import (
+    EncodedImage,
+    ImageReader,
+    encoded_images,
+    has_rows,
+    others_beside,
+)
+from negsift.common.data.table.sources.image_bags import image_lists, open_image_bags
+from negsift.common.data.table.sources.shards import shards
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.rng import generator
 
@@ -22,11 +30,15 @@ _BAGS, _VIEW_BAGS, _IMAGES = 1 << 8, 1 << 14, 1 << 10
 
 
 def open_images(source: Path, config: BuildConfig) -> Source:
-    """Bags of `config.bag_size` images. Every image is in `config.views` bags; one view gives the same bags as none.
+    """Bags of `config.bag_size` images, or those that rows have. Every image is in `config.views` bags; one view gives
+    the same bags as none.
 
     Raises BadData for a source without classes, with fewer images than a bag has, or with more than half of them
     undecodable.
     """
+    listed = has_rows(source, config) and image_lists(shards(source)[0].path, config)
+    if listed:
+        return open_image_bags(shards(source), listed, config)
     images = encoded_images(source, config)
     require_as_many(config.bag_size, len(images), "bag_size")
     column = "instance_rows" if config.views else "instances"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from negsift.common.data.arrow_files import has_image_lists, read_schema
+from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audioset.clip_files import ENDINGS as CLIP_ENDINGS
 from negsift.common.data.files_below import files_below, listed_once
 from negsift.common.data.images import IMAGE_ENDINGS
@@ -17,6 +17,7 @@ from negsift.common.data.table.sources.arrays import open_arrays
 from negsift.common.data.table.sources.clips import open_clips
 from negsift.common.data.table.sources.encoded_images import image_column
 from negsift.common.data.table.sources.features import open_features
+from negsift.common.data.table.sources.image_bags import image_lists
 from negsift.common.data.table.sources.images import open_images
 from negsift.common.data.table.sources.shards import is_shard
 from negsift.common.data.table.sources.source import BuildConfig, Source
@@ -59,32 +60,31 @@ def kind_of(source: Path, config: BuildConfig) -> str:
         raise UnknownName("kind", config.kind, ("auto", *OPENERS))
     if config.kind != "auto":
         return config.kind
-    kind = _kind_of_folder(source, config) if source.is_dir() else _kind_of_file(regular(source))
+    kind = _kind_of_folder(source, config) if source.is_dir() else _kind_of_file(regular(source), config)
     if kind is None:
         expected = f"one of the kinds {', '.join(OPENERS)}"
         raise BadData(_describe(source), expected, "convert it; `negsift list sources` says to what")
     return kind
 
 
-def _kind_of_file(path: Path) -> str | None:
+def _kind_of_file(path: Path, config: BuildConfig) -> str | None:
     if path.name.endswith("_segments.csv"):
         return "audio"
     if tar_files(path):
         return _kind_of_endings(first_endings(path))
     if is_shard(path):
-        return _kind_of_rows(path)
+        return _kind_of_rows(path, config)
     return "features" if is_table(path) else None
 
 
-def _kind_of_rows(path: Path) -> str:
+def _kind_of_rows(path: Path, config: BuildConfig) -> str:
     schema = read_schema(path)
-    listed = next((field.name for field in schema if has_image_lists(field.type)), None)
-    if listed:
-        found = f"lists of images in column {listed!r} of {path}"
-        raise BadData(found, "an image in each row, or features", "write features, a list of lists for each bag")
+    if image_lists(path, config):
+        return "images"
     if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):
         return "audio"
-    return "images" if image_column(schema) else "features"
+    single = image_column(schema)
+    return "images" if single and config.key in (None, single) else "features"
 
 
 def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
@@ -99,7 +99,7 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
         return "arrays"
     first = min(filter(is_shard, files), default=None)
     if first is not None and not config.labels:
-        return _kind_of_rows(first)
+        return _kind_of_rows(first, config)
     return _kind_of_endings(endings)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from negsift.common.data.arrow_files import ARROW, open_rows
+from negsift.common.data.arrow_files import ARROW, is_list, open_rows
 from negsift.common.data.class_names import class_names
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns, text_columns
@@ -40,7 +40,8 @@ def read_batches(
     try:
         for batch in read(source, config, others):
             named = _with_features(batch, config)
-            named = named if name is None else _with_ids(named, config, name, rows)
+            if name is not None and _has_features(named.schema):
+                named = with_ids(named, config, name, rows)
             require_columns(named.column_names, path, config)
             rows += batch.num_rows
             yield named
@@ -137,9 +138,10 @@ def _with_features(batch: pa.Table, config: BuildConfig) -> pa.Table:
     return kept.rename_columns(["features" if name == wanted[0] else name for name in kept.column_names])
 
 
-def _with_ids(batch: pa.Table, config: BuildConfig, name: str, first: int) -> pa.Table:
+def with_ids(batch: pa.Table, config: BuildConfig, name: str, first: int) -> pa.Table:
+    """The rows, called by `name` and their number from `first` if they have no ids and no column of them is stated."""
     id = column(batch.column_names, config, ID)
-    if id in batch.column_names or config.id_column != BuildConfig.id_column or not _has_features(batch.schema):
+    if id in batch.column_names or config.id_column != BuildConfig.id_column:
         return batch
     ids = [f"{name}-{number:06d}" for number in range(first, first + len(batch))]
     return batch.append_column(id, pa.array(ids, pa.string()))
@@ -153,11 +155,6 @@ def has_bags(schema: pa.Schema) -> bool:
     """Whether a row is a bag, and its `features` a list of lists."""
     kind = schema.field("features").type if "features" in schema.names else pa.null()
     return is_list(kind) and is_list(kind.value_type)
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a column of this type has lists."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 _READERS: dict[str, Reader] = {

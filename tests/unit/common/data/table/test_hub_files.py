@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import Array2D, ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value
 
@@ -192,13 +191,3 @@ def test_a_stream_of_arrow_that_ends_at_a_batch_is_refused(cut: int, tmp_path: P
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(BadData, match="arrow unreadable .cut between two batches"):
         built(path)
-
-
-@pytest.mark.parametrize("column", ["image", "pages"])
-def test_lists_of_images_are_told(column: str, tmp_path: Path) -> None:
-    picture = {"bytes": png(0), "path": None}
-    pq.write_table(pa.table({column: [[picture] * 2] * 4, "label": [0, 1, 0, 1]}), tmp_path / "x.parquet")
-    with pytest.raises(
-        BadData, match=f"lists of images in column '{column}' of .*x.parquet; expected an image in each"
-    ):
-        built(tmp_path / "x.parquet")
