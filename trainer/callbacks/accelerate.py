@@ -3,8 +3,7 @@
 from accelerate import Accelerator
 from torch import nn
 
-from negsift.common.protocols import Sampler
-from negsift.trainer.callbacks.rounds import MakeSampler, SelectionRounds
+from negsift.trainer.callbacks.rounds import AnySampler, SelectionRounds
 from negsift.trainer.epoch_bags import EpochBags
 
 
@@ -15,11 +14,7 @@ class AcceleratedSelection(SelectionRounds):
     """
 
     def __init__(
-        self,
-        accelerator: Accelerator,
-        bags: EpochBags,
-        sampler: Sampler | MakeSampler,
-        every_n_steps: int | None = None,
+        self, accelerator: Accelerator, bags: EpochBags, sampler: AnySampler, every_n_steps: int | None = None
     ) -> None:
         super().__init__(bags, sampler, every_n_steps)
         self._accelerator, self._has_started = accelerator, False
@@ -37,5 +32,7 @@ class AcceleratedSelection(SelectionRounds):
 
     def _start(self, model: nn.Module) -> None:
         if not self._has_started:
+            if loaders := self._accelerator._dataloaders:  # those that it prepared; the loop may have others
+                self.require_in_use(loaders, are_all=False)
             self.start(self._accelerator.unwrap_model(model))
             self._has_started = True

@@ -10,9 +10,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from negsift.common.models.copying import unwrapped
-from negsift.common.protocols import Sampler
 from negsift.common.weights import Weights
-from negsift.trainer.callbacks.rounds import MakeSampler, SelectionRounds
+from negsift.trainer.callbacks.rounds import AnySampler, SelectionRounds
 from negsift.trainer.epoch_bags import EpochBags
 
 _KEY = "negsift"
@@ -24,12 +23,13 @@ class HuggingFaceSelection(TrainerCallback):
     The arguments are those of SelectionRounds. The state is in the checkpoints' `trainer_state.json`.
     """
 
-    def __init__(self, bags: EpochBags, sampler: Sampler | MakeSampler, every_n_steps: int | None = None) -> None:
+    def __init__(self, bags: EpochBags, sampler: AnySampler, every_n_steps: int | None = None) -> None:
         self._rounds = SelectionRounds(bags, sampler, every_n_steps)
 
     def on_train_begin(  # noqa: D102
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self._rounds.require_in_use(kwargs["train_dataloader"])
         self._rounds.start(unwrapped(kwargs["model"]))
         if _KEY in state.stateful_callbacks:
             saved = io.BytesIO(base64.b64decode(state.stateful_callbacks[_KEY]["state"]))

@@ -5,9 +5,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from negsift.common.protocols import Sampler
 from negsift.common.weights import Weights
-from negsift.trainer.callbacks.rounds import MakeSampler, SelectionRounds
+from negsift.trainer.callbacks.rounds import AnySampler, SelectionRounds
 from negsift.trainer.epoch_bags import EpochBags
 
 
@@ -18,9 +17,7 @@ class LightningSelection(Callback):
     are chosen before checkpoints and DataLoader workers need them: at the epoch's end before, or when a run goes on.
     """
 
-    def __init__(
-        self, bags: EpochBags, sampler: Sampler | MakeSampler, every_n_steps: int | None = None, part: str = ""
-    ) -> None:
+    def __init__(self, bags: EpochBags, sampler: AnySampler, every_n_steps: int | None = None, part: str = "") -> None:
         self._rounds, self._part, self._first = SelectionRounds(bags, sampler, every_n_steps), part, 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: D102
@@ -30,6 +27,9 @@ class LightningSelection(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
         if self._first != trainer.max_epochs:
             self._rounds.at_epoch(self._first, self._weights(trainer))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
+        self._rounds.require_in_use(trainer.train_dataloader)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
         self._rounds.at_epoch(trainer.current_epoch, self._weights(trainer))

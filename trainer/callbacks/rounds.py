@@ -9,10 +9,12 @@ from torch import nn
 from negsift.common.errors import BadInput
 from negsift.common.protocols import Sampler
 from negsift.common.weights import Weights, gathered
+from negsift.trainer.callbacks.bags_in_use import require_in_use
 from negsift.trainer.epoch_bags import EpochBags
 from negsift.trainer.worker_group import TorchWorkerGroup, WorkerGroup
 
-MakeSampler = Callable[[nn.Module], Sampler]
+AnySampler = Sampler | Callable[[nn.Module], Sampler]
+"""A sampler, or a function that makes one of the model."""
 
 
 class SelectionRounds:
@@ -22,7 +24,7 @@ class SelectionRounds:
     and which is closed at the end. All ranks have to make the same calls.
     """
 
-    def __init__(self, bags: EpochBags, sampler: Sampler | MakeSampler, every_n_steps: int | None = None) -> None:
+    def __init__(self, bags: EpochBags, sampler: AnySampler, every_n_steps: int | None = None) -> None:
         if not isinstance(bags, EpochBags):
             raise BadInput(f"bags of type {type(bags).__name__}", "EpochBags", "give EpochBags(positives, pool, k=...)")
         if not (callable(sampler) or hasattr(sampler, "select")):
@@ -44,6 +46,10 @@ class SelectionRounds:
             make = self._given
             self._sampler = self._group.on_rank0_alone(lambda: make(model))
         self._restore()
+
+    def require_in_use(self, loaders: object, are_all: bool = True) -> None:
+        """Raise BadInput where a loop with these `loaders` can't read the bags, or warn where that is not sure."""
+        require_in_use(self.bags, loaders, are_all)
 
     def at_epoch(self, epoch: int, weights: Callable[[], Weights]) -> bool:
         """Select for an epoch, or the first round of steps, unless that is done; gives whether it did."""

@@ -1,10 +1,11 @@
 """Selection in a loop of Accelerate's, and in one that goes on."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from tests.unit.trainer.callbacks.toy_loop import Network, Recorder, accelerator, epoch_bags, loss_of, recorder
 
@@ -46,3 +47,13 @@ def test_a_loop_that_goes_on_selects_as_an_undisturbed_one(tmp_path: Path) -> No
 
 def test_rounds_may_be_of_steps(tmp_path: Path) -> None:
     assert list(train(tmp_path, range(2), every_n_steps=3).picks) == [0, 1, 2]  # of 8 steps
+
+
+def test_prepared_loaders_of_other_bags_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    ours, bags = accelerator(), epoch_bags()
+    model, _ = ours.prepare(Network(), DataLoader(TensorDataset(torch.zeros(8, 3)), 4))
+    with closing(AcceleratedSelection(ours, bags, recorder)) as selection:
+        selection.epoch(0, model)
+    assert (
+        "a training loader of TensorDataset, without the EpochBags of the callback: unless it reads them" in caplog.text
+    )

@@ -4,10 +4,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 from torch import Tensor
 
+from negsift.common.errors import BadInput
 from negsift.service import NegativeSampler
 from negsift.trainer.epoch_bags import EpochBags
 from tests.unit.trainer.callbacks.toy_loop import POOL, POSITIVES, K, Network, Recorder, loss_of
@@ -99,3 +101,14 @@ def test_a_run_that_goes_on_selects_as_an_undisturbed_one(tmp_path: Path, save: 
 def test_rounds_may_be_of_steps(tmp_path: Path) -> None:
     sampler, _ = train(tmp_path, save="no", every_n_steps=5)
     assert list(sampler.picks) == [0, 1, 2, 3]  # of 16 steps
+
+
+def test_a_train_dataset_of_other_bags_is_refused_before_a_sampler_is_made(tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_dict({"bags": [bag.tolist() for bag in POOL], "labels": [0] * len(POOL)})
+    selection = HuggingFaceSelection(EpochBags(POSITIVE_ROWS, ROWS, K), pytest.fail)
+    arguments = transformers.TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], save_strategy="no")
+    trainer = transformers.Trainer(Classifier(), arguments, train_dataset=rows, callbacks=[selection])
+    with pytest.raises(
+        BadInput, match="a training loader of Dataset, without the EpochBags of the callback; .*; train"
+    ):
+        trainer.train()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
+from negsift.common.errors import BadInput
 from negsift.trainer.epoch_bags import EpochBags
 from tests.unit.trainer.callbacks.toy_loop import POSITIVES, Network, Recorder, epoch_bags, loss_of, recorder
 
@@ -116,3 +117,17 @@ def test_rounds_may_be_of_steps_and_the_sampler_of_a_part(tmp_path: Path) -> Non
     sampler, *_ = fit(tmp_path, 2, sampler=lambda net: recorder(net, "entropy"), every_n_steps=3, part="net")
     steps = 2 * 2 * len(POSITIVES) // 4
     assert list(sampler.picks) == list(range(steps // 3 + 1))
+
+
+def test_a_training_loader_of_other_bags_is_refused() -> None:
+    made = list[Recorder]()
+    selection = LightningSelection(epoch_bags(), lambda net: made.append(recorder(net)) or made[0])  # type: ignore[func-returns-value]
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[selection], enable_checkpointing=False,
+    )  # fmt: skip
+    with pytest.raises(
+        BadInput, match="a training loader of TensorDataset, without the EpochBags of the callback; .*; train"
+    ):
+        trainer.fit(Module(), DataLoader(TensorDataset(torch.stack(POSITIVES)), 4, shuffle=True))
+    assert made[0].closed
