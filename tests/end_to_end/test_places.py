@@ -64,7 +64,7 @@ def test_the_report_has_a_map_of_each_and_a_damaged_file_is_reported(run: Path) 
     page = (run / "report.html").read_text()
     count = len(pq.read_table(run / "places.parquet"))
     assert page.count("the most positive of 20 instances lies at ") == 3 * count
-    assert "that have labels of them AP " in page
+    assert "test bags with labels of instances: AP " in page
     content = (run / "places.parquet").read_bytes()
     (run / "places.parquet").write_bytes(content[:40])
     with pytest.raises(BadData, match="places.parquet: .*expected places as a run writes them"):

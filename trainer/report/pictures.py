@@ -32,7 +32,7 @@ _Pixels = NDArray[np.uint8]
 class BagPicture:
     """A picture of one bag: its instances side by side, or a clip's spectrogram; sizes are in CSS pixels.
 
-    `source` is a data URI, and so is `sound`, which is "" for images.
+    `source` is a data URI, and so is `sound`, which is "" for others; a `note` stands below it.
     """
 
     source: str
@@ -41,6 +41,7 @@ class BagPicture:
     bag_id: str
     score: str
     description: str
+    note: str = ""
     sound: str = ""
 
 
@@ -109,7 +110,7 @@ def _picture(chosen: ChosenBags, pool: LabelledBags, rank: int) -> BagPicture:
     position, bag_id, score = int(chosen.index[rank]), chosen.bag_id[rank], f"{chosen.score[rank]:.4g}"
     if isinstance(pool, ClipSet):
         clip = picture_clip(pool, position)
-        return BagPicture(png(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, clip.sound)
+        return BagPicture(png(clip.pixels), CLIP_WIDTH, CLIP_HEIGHT, bag_id, score, clip.tags, sound=clip.sound)
     images, names = _images(pool, position)
     pixels = _side_by_side([_thumbnail(image) for image in images[:MOST_INSTANCES]])
     scale = max(1, round(HEIGHT / pixels.shape[0]))

@@ -1,5 +1,6 @@
 """Where instances lie, as in a slide: maps of some test bags, coloured by what the model says of each instance."""
 
+import math
 import os
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from negsift.trainer.report.pictures import BagPicture, PictureRow, png
 from negsift.trainer.results.groups import Comparison
 from negsift.trainer.results.runs import ReportedRun
 
-_SIDE, _FRAME = 192, (213, 94, 0, 255)
-"""Pixels of the longer side, and the colour around the most positive instance."""
+_SIDE, _SQUARE, _DARKEST = 300, 24, 0.15
+"""Pixels of the longer side, which fit a narrow page, and of a square at most; the share of the colours left out, which
+are hard to see on a dark page.
+"""
+_FRAME = (213, 94, 0, 255)
+"""The colour around the most positive instance."""
 _FORM = {
     "bag_id": pa.string(), "score": pa.float64(), "x": pa.list_(pa.float64()), "y": pa.list_(pa.float64()),
     "instance_score": pa.list_(pa.float64()),
@@ -37,7 +42,7 @@ def _measured(run: ReportedRun) -> str:
     bags, ap, roc_auc = (run.result(f"instances.{name}") for name in ("bags", "ap", "roc_auc"))
     if np.isnan(bags):
         return ""
-    return f"; over the instances of {bags:,.0f} test bags that have labels of them AP {ap:.4f}, ROC-AUC {roc_auc:.4f}"
+    return f"; instances of {bags:,.0f} test bags with labels of instances: AP {ap:.4f}, ROC-AUC {roc_auc:.4f}"
 
 
 def _maps(run: ReportedRun) -> tuple[BagPicture, ...]:
@@ -49,23 +54,25 @@ def _maps(run: ReportedRun) -> tuple[BagPicture, ...]:
 
 def _map(bag_id: str, score: float, x: Floats, y: Floats, scores: Floats) -> BagPicture:
     pixels, best = draw_map(x, y, scores), int(np.argmax(scores))
-    text = f"the most positive of {len(scores):,} instances lies at {x[best]:g}, {y[best]:g}"
-    return BagPicture(png(pixels), pixels.shape[1], pixels.shape[0], bag_id, f"{score:.4g}, {text}", text)
+    text = f"the most positive of {len(scores):,} instances lies at x\u00a0{x[best]:.10g}, y\u00a0{y[best]:.10g}"
+    return BagPicture(png(pixels), pixels.shape[1], pixels.shape[0], bag_id, f"{score:.4g}", text, text)
 
 
 def draw_map(x: Floats, y: Floats, scores: Floats) -> NDArray[np.uint8]:
     """RGBA pixels (height, width, 4) with a square for each place, the brighter the larger the largest score there; y
     grows downwards, as in images. The most positive instance is framed.
     """
-    step = max(_step(x), _step(y), max(np.ptp(x), np.ptp(y)) / (_SIDE - 1), np.finfo(np.float32).tiny)
-    column, row = (np.round((values - values.min()) / step).astype(np.int64) for values in (x, y))
+    step = _step(x, y)
+    # Not rounded: halves would go to even numbers, and columns merged in pairs would be uneven.
+    column, row = (np.floor((values - values.min()) / step + 0.49).astype(np.int64) for values in (x, y))
     grid = np.full((row.max() + 1, column.max() + 1), -np.inf)
     np.maximum.at(grid, (row, column), scores)
     low, high = np.percentile(scores, (5, 99.5))
     shares = np.clip((grid - low) / max(float(high - low), 1e-9), 0, 1)
-    pixels: NDArray[np.uint8] = matplotlib.colormaps["viridis"](shares, bytes=True)
+    colours = _DARKEST + (1 - _DARKEST) * shares
+    pixels: NDArray[np.uint8] = matplotlib.colormaps["viridis"](colours, bytes=True)
     pixels[np.isneginf(grid)] = 0
-    size = max(3, _SIDE // max(grid.shape))
+    size = min(_SQUARE, _SIDE // max(grid.shape))
     pixels, best = pixels.repeat(size, 0).repeat(size, 1), int(np.argmax(scores))
     padded = np.pad(pixels, ((3, 3), (3, 3), (0, 0)))
     top, left = int(row[best]) * size, int(column[best]) * size
@@ -79,8 +86,17 @@ def _frame(side: int) -> NDArray[np.bool_]:
     return frame
 
 
-def _step(values: Floats) -> float:
-    """The distance of neighbours in a grid."""
+def _step(x: Floats, y: Floats) -> float:
+    """The side of a square: the distance of neighbours in a grid, or a multiple of it where the map would be too large,
+    or squares too small for the distances between them.
+    """
+    wide, high = float(np.ptp(x)), float(np.ptp(y))
+    least = max(max(wide, high) / (_SIDE - 1), math.sqrt(wide * high / len(x)) / 4)
+    grid = max(_gap(x), _gap(y), float(np.finfo(np.float32).tiny))
+    return grid * max(1, math.ceil(least / grid))
+
+
+def _gap(values: Floats) -> float:
     gaps = np.diff(np.unique(values))
     return float(gaps.min()) if len(gaps) else 0.0
 
