@@ -1,8 +1,8 @@
 """What the selections of a run are made from besides weights: its data, by digests, and settings."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from negsift.common.data.bags_digest import bags_digest
 from negsift.common.data.split import Split
 from negsift.deploy.run_config import RunConfig
 from negsift.service.strategies import make_strategy
@@ -16,10 +16,12 @@ def negatives(config: RunConfig, split: Split) -> int | None:
     return None if full else config.sampling.negatives(len(split.positives))
 
 
-def origin(config: RunConfig, split: Split) -> Json:
-    """What is recorded with every selection of the run, in plain values; shards and fleet are not part of it."""
+def origin(config: RunConfig, split: Split, digests: Mapping[str, str]) -> Json:
+    """What is recorded with every selection of the run, in plain values; shards and fleet are not part of it. `digests`
+    are those of the split's parts.
+    """
     return {
-        "pool": bags_digest(split.pool), "positives": bags_digest(split.positives),
+        "pool": digests["pool"], "positives": digests["positives"],
         "strategy": asdict(config.strategy), "policy": asdict(config.sampling.policy), "model": asdict(config.model),
         "scoring": asdict(config.fleet.scoring), "block": config.fleet.block,
         "k": negatives(config, split), "target": config.data.target, "seed": config.seed,

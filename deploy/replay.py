@@ -102,7 +102,8 @@ class Replay:
 
     @functools.cached_property
     def _origin(self) -> Json:
-        return origin(self.config, self.runner.split(self.config.data))
+        data = self.config.data
+        return origin(self.config, self.runner.split(data), self.runner.digests(data))
 
 
 def stored_config(folder: RunFolder) -> RunConfig:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from negsift.common.data.bags_digest import split_digests
 from negsift.common.data.catalogue import load_split
 from negsift.common.data.config import DataConfig
 from negsift.common.data.split import Split
@@ -48,6 +49,7 @@ class Runner:
     """Runs one configuration after another; those with the same data, model and fleet share data and shards."""
 
     _splits: dict[DataConfig, Split] = field(default_factory=dict)
+    _digests: dict[DataConfig, dict[str, str]] = field(default_factory=dict)
     _samplers: dict[Shared, NegativeSampler] = field(default_factory=dict)
     _adopted: frozenset[Shared] = frozenset()
 
@@ -63,7 +65,7 @@ class Runner:
         folder.check(to_dict(config), FREE, defaults())
         summary = folder.summary
         if summary is not None:
-            require_unchanged(folder, config.data, lambda: self.split(config.data))
+            require_unchanged(folder, config.data, lambda: self.digests(config.data))
             log.info("%s is finished already", out)
             return summary
         with trainer_room(config.training.workers, config.fleet) as room:
@@ -75,7 +77,7 @@ class Runner:
         fleet, out = config.fleet if room is None else replace(config.fleet, kind="ray"), folder.path
         with decoded_on_ray(fleet):
             split = self.split(config.data)
-        require_same_data(folder, config.data, lambda: split)
+        require_same_data(folder, config.data, lambda: self.digests(config.data))
         sampler = self.sampler(replace(config, fleet=fleet), split)
         config = replace(config, fleet=replace(config.fleet, block=sampler.block))
         if is_job() or room is not None:
@@ -84,10 +86,11 @@ class Runner:
             require_shared(out, "--out")
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
-        record_data(folder, config.data, lambda: split)
+        record_data(folder, config.data, lambda: self.digests(config.data))
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)
         chooser = positive_sampler(config, split, model)
-        spec = RunSpec(split, model, sampler, folder, facts, loggers, origin(config, split), chooser, offset_of(config))
+        made_of = origin(config, split, self.digests(config.data))
+        spec = RunSpec(split, model, sampler, folder, facts, loggers, made_of, chooser, offset_of(config))
         trainer = TrainerConfig(config.training, config.sampling, config.augment)
         with sole_user(out), sampler:
             return trained(spec, trainer, config.seed, room, config.fleet.start_s)
@@ -100,6 +103,12 @@ class Runner:
             if split.dropped:
                 log.info("%d left out, all listed in the report; the first: %s", len(split.dropped), split.dropped[0])
         return self._splits[config]
+
+    def digests(self, config: DataConfig) -> dict[str, str]:
+        """What identifies the bags of each part, wherever they lie; computed once."""
+        if config not in self._digests:
+            self._digests[config] = split_digests(self.split(config))
+        return self._digests[config]
 
     def bags_of(self, run: ReportedRun) -> Split:
         """The bags a run was made with, for the pictures of its report; raises BadData if they are gone."""
@@ -123,6 +132,7 @@ class Runner:
         for shared in self._samplers.keys() - self._adopted - {(config.data, config.model, config.fleet)}:
             self._samplers.pop(shared).close()
         self._splits = {data: split for data, split in self._splits.items() if data == config.data}
+        self._digests = {data: digests for data, digests in self._digests.items() if data == config.data}
 
     def sampler(self, config: RunConfig, split: Split) -> NegativeSampler:
         """A sampler for the configuration, whose shards end with this runner."""

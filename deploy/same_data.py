@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from negsift.common.data.config import DataConfig
 from negsift.common.data.table.location import Location
@@ -10,33 +9,26 @@ from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput
 from negsift.trainer.folder import Json, RunFolder
 
-if TYPE_CHECKING:
-    from negsift.common.data.split import Split
-
 log = logging.getLogger(__name__)
 FILE = "digests.json"
-_PARTS = ("positives", "pool", "val", "test")
+Digests = Callable[[], Json]
+"""Gives the digest of each part of a split."""
 
 
-def data_digests(config: DataConfig, split: "Callable[[], Split]") -> Json:
+def data_digests(config: DataConfig, digests: Digests) -> Json:
     """What identifies the data, wherever they lie. Of a bag table its manifest says so, and no bag is opened; else it
-    needs the `split`. Raises BadInput as the dataset's `load` does.
+    needs the `digests` of the split. Raises BadInput as the dataset's `load` does.
     """
-    if config.name == "table":
-        return _table_digest(config)
-    from negsift.common.data.bags_digest import bags_digest  # imported here: a dry run of a table needs no torch
-
-    bags = split()
-    return {part: bags_digest(getattr(bags, part)) for part in _PARTS}
+    return _table_digest(config) if config.name == "table" else digests()
 
 
-def require_same_data(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
+def require_same_data(folder: RunFolder, config: DataConfig, digests: Digests) -> None:
     """Raise BadInput where the folder has a run of other data, and as `data_digests`; the data of older runs are not
     known, and pass.
     """
     recorded = folder.read_json(FILE)
     if recorded is not None:
-        _compare(folder, config, recorded, data_digests(config, split))
+        _compare(folder, config, recorded, data_digests(config, digests))
 
 
 def require_same_table(folder: RunFolder, config: DataConfig) -> None:
@@ -46,23 +38,23 @@ def require_same_table(folder: RunFolder, config: DataConfig) -> None:
         _compare(folder, config, recorded, _table_digest(config))
 
 
-def require_unchanged(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
+def require_unchanged(folder: RunFolder, config: DataConfig, digests: Digests) -> None:
     """The same for a finished run, whose data may be gone: the log says that they can't be compared."""
     recorded = folder.read_json(FILE)
     if recorded is None:
         return
     try:
-        now = data_digests(config, split)
+        now = data_digests(config, digests)
     except BadInput as error:
         log.info("whether its data are still the same can't be said: %s", error.found)
         return
     _compare(folder, config, recorded, now)
 
 
-def record_data(folder: RunFolder, config: DataConfig, split: "Callable[[], Split]") -> None:
+def record_data(folder: RunFolder, config: DataConfig, digests: Digests) -> None:
     """Keep the digests in the folder of a run that begins; those of one that goes on stay."""
     if folder.read_json(FILE) is None:
-        folder.write_json(FILE, data_digests(config, split))
+        folder.write_json(FILE, data_digests(config, digests))
 
 
 def _table_digest(config: DataConfig) -> Json:

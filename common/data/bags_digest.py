@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from negsift.common.data.audioset.clips import ClipSet
 from negsift.common.data.bagset import BagSet
 from negsift.common.data.protocols import LabelledBags
+from negsift.common.data.split import Split
 from negsift.common.data.table.table_set import TableSet
+
+PARTS = ("positives", "pool", "val", "test")
+
+
+def split_digests(split: Split) -> dict[str, str]:
+    """The digest of each part of a split."""
+    return {part: bags_digest(getattr(split, part)) for part in PARTS}
 
 
 def bags_digest(bags: LabelledBags) -> str:

@@ -3,6 +3,7 @@
 The folder's name is a hash of the source's content and of the decoding parameters.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -43,7 +44,7 @@ class Instances:
         object.__setattr__(self, "in_memory", opened)
         return opened
 
-    @property
+    @functools.cached_property
     def content(self) -> str:
         """What identifies the images: their folder's name, a hash of where they come from, or a hash of the pixels."""
         if self.path is not None:

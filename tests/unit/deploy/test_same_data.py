@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from negsift.common.data.bags_digest import split_digests
 from negsift.common.data.config import DataConfig
 from negsift.common.data.instances import Instances
-from negsift.common.data.split import Split, split_bags
+from negsift.common.data.split import split_bags
 from negsift.common.errors import BadInput
 from negsift.deploy.dry_run import describe_run
 from negsift.deploy.recipes import recipe
@@ -75,13 +76,22 @@ def test_a_run_does_not_go_on_with_other_data(begun: tuple[RunConfig, Path], tmp
 def test_bags_of_images_are_compared_by_their_pixels(tmp_path: Path) -> None:
     folder, config = RunFolder(tmp_path / "run"), DataConfig(bag_size=2)
 
-    def bags(seed: int) -> Split:
+    def digests(seed: int) -> Json:
         pixels = np.random.default_rng(seed).integers(0, 255, (200, 1, 4, 4), dtype=np.uint8)
         images = Instances(np.arange(200) % 4, ("0", "1", "2", "3"), in_memory=pixels)
-        return split_bags(images, images, config)
+        return split_digests(split_bags(images, images, config))
 
-    require_same_data(folder, config, lambda: bags(0))  # nothing is known of the data of an earlier version's run
-    record_data(folder, config, lambda: bags(0))
-    require_same_data(folder, config, lambda: bags(0))
+    require_same_data(folder, config, lambda: digests(0))  # nothing is known of the data of an earlier version's run
+    record_data(folder, config, lambda: digests(0))
+    require_same_data(folder, config, lambda: digests(0))
     with pytest.raises(BadInput, match=r"other data in digits .* \(pool, positives, test, val changed\)"):
-        require_same_data(folder, config, lambda: bags(1))
+        require_same_data(folder, config, lambda: digests(1))
+
+
+def test_the_digests_of_the_parts_are_computed_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = list[str]()
+    monkeypatch.setattr("negsift.common.data.bags_digest.bags_digest", lambda bags: hashed.append(bags.name) or "0")
+    base = recipe("digits")
+    config = replace(base, training=replace(base.training, epochs=1))
+    run(config, tmp_path / "run")
+    assert len(hashed) == 4
