@@ -2,6 +2,7 @@
 a device such as /dev/zero, also behind a link, never ends.
 """
 
+import os
 import stat
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def regular(path: Path) -> Path:
 
 def size_of(path: Path) -> int:
     """The size of a regular file in bytes. Raises BadData as `regular`."""
+    return status_of(path).st_size
+
+
+def status_of(path: Path) -> os.stat_result:
+    """Size, times and more of a regular file. Raises BadData as `regular`."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -30,4 +36,4 @@ def size_of(path: Path) -> int:
     if kind != stat.S_IFREG:
         found = f"{_KINDS.get(kind, 'something else')} at {path}"
         raise BadData(found, "a regular file", "name another, or copy the content to one")
-    return status.st_size
+    return status

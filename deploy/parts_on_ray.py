@@ -40,18 +40,24 @@ def _on_ray(writer: PartWriter, parts: Mapping[int, Part], workers: int) -> Iter
     from negsift.service.cluster.connect import connect
 
     connect()
-    task, waiting = ray.remote(write_part).options(name="pool-part", num_cpus=1), iter(parts.items())
+    task = ray.remote(write_part).options(name="pool-part", num_cpus=1)
+    shared, waiting = ray.put(writer), iter(parts.items())
+    running, ready = dict[Any, int](), dict[int, Any]()  # Any: ray.ObjectRef
 
-    def start() -> dict[Any, int]:  # Any: ray.ObjectRef
-        return {task.remote(writer, number, part): number for number, part in itertools.islice(waiting, 1)}
+    def start() -> None:
+        """Start the part that is ready, and have the next one sent while others are written."""
+        running.update({task.remote(shared, number, sent): number for number, sent in ready.items()})
+        ready.clear()
+        ready.update({number: ray.put(part) for number, part in itertools.islice(waiting, 1)})
 
-    running = dict(pair for _ in range(workers) for pair in start().items())
+    for _ in range(workers + 1):
+        start()
     try:
         while running:
             (done,), _ = ray.wait(list(running))
-            written = _arrived(done, writer)
-            yield running.pop(done), written
-            running |= start()
+            number = running.pop(done)
+            start()
+            yield number, _arrived(done, writer)
     finally:
         for reference in running:
             ray.cancel(reference)  # as Ctrl-C: it removes what it was writing

@@ -2,15 +2,31 @@
 
 import operator
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from negsift.common.errors import BadData
 
 _PARTS = operator.attrgetter("parts")
-_listed: ContextVar[dict[Path, list[Path]] | None] = ContextVar("_listed", default=None)
+
+
+@dataclass
+class _Listing:
+    """The files below a folder, and the same by their endings in lower case, "" for none."""
+
+    paths: list[Path] = field(default_factory=list)
+    by_ending: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, paths: list[Path], by_ending: Mapping[str, list[Path]]) -> None:
+        self.paths += paths
+        for ending, some in by_ending.items():
+            self.by_ending.setdefault(ending, []).extend(some)
+
+
+_listed: ContextVar[dict[Path, _Listing] | None] = ContextVar("_listed", default=None)
 
 
 @contextmanager
@@ -29,12 +45,14 @@ def files_below(folder: Path) -> Iterator[Path]:
 
     Raises BadData for a folder that can't be listed: its files would be missing without a word.
     """
-    known = _listed.get()
-    if known is None:
-        return (path for _, paths in _walk(folder) for path in paths)
-    if folder not in known:
-        known |= _all_below(folder)
-    return iter(known[folder])
+    if _listed.get() is None:
+        return (path for _, paths, _ in _walk(folder) for path in paths)
+    return iter(_listing(folder).paths)
+
+
+def endings_below(folder: Path) -> Mapping[str, Sequence[Path]]:
+    """The files that `files_below` gives, by their endings in lower case, "" for none; raises as it does."""
+    return _listing(folder).by_ending
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -47,23 +65,42 @@ def name_below(root: Path, path: Path) -> str:
     return "/".join(path.parts[len(root.parts) :])
 
 
-def _all_below(folder: Path) -> dict[Path, list[Path]]:
+def _listing(folder: Path) -> _Listing:
+    known = _listed.get()
+    if known is None:
+        return _all_below(folder)[folder]
+    if folder not in known:
+        known |= _all_below(folder)
+    return known[folder]
+
+
+def _all_below(folder: Path) -> dict[Path, _Listing]:
     """The files below a folder, and those below each folder in it."""
-    found: dict[Path, list[Path]] = {folder: []}
-    for place, paths in _walk(folder):
+    found = {folder: _Listing()}
+    for place, paths, by_ending in _walk(folder):
         for around in (place, *place.parents):
-            found.setdefault(around, []).extend(paths)
+            found.setdefault(around, _Listing()).add(paths, by_ending)
             if around == folder:
                 break
     return found
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder with the files in it."""
+def _walk(folder: Path) -> Iterator[tuple[Path, list[Path], dict[str, list[Path]]]]:
+    """Each folder with the files in it, and these by ending."""
     for place, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = filter(_visible, folders)  # os.walk enters those that stay
-        here = Path(place)
-        yield here, [here / name for name in filter(_visible, names)]
+        here, paths, by_ending = Path(place), list[Path](), dict[str, list[Path]]()
+        for name in filter(_visible, names):
+            path = here / name
+            paths.append(path)
+            by_ending.setdefault(_ending(name), []).append(path)
+        yield here, paths, by_ending
+
+
+def _ending(name: str) -> str:
+    """What `Path.suffix` says of a visible file's name, in a fifth of the time."""
+    stem, point, ending = name.rpartition(".")
+    return f".{ending.lower()}" if stem and ending and point else ""
 
 
 def _visible(name: str) -> bool:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from negsift.common.data.class_names import require_distinct_forms
 from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require_mostly_decoded
-from negsift.common.data.files_below import files_below, in_order
+from negsift.common.data.files_below import endings_below, in_order
 from negsift.common.data.instances import Instances, decode_once
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
@@ -121,14 +121,14 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 def images_below(folder: Path) -> Sequence[Path]:
     """All visible files in a folder and its sub-folders that have the ending of an image, sorted."""
-    images = (path for path in files_below(folder) if path.suffix.lower() in IMAGE_ENDINGS)
-    return in_order(images)
+    found = endings_below(folder)
+    return in_order(path for ending in IMAGE_ENDINGS for path in found.get(ending, ()))
 
 
 def others_below(root: Path, folder: Path) -> list[str]:
     """A line for each visible file in the classes of `folder` that has another ending, named from `root`."""
-    files = (path for name in class_folders(folder) for path in files_below(folder / name))
-    others = in_order(path for path in files if path.suffix.lower() not in IMAGE_ENDINGS)
+    found = (endings_below(folder / name).items() for name in class_folders(folder))
+    others = in_order(path for some in found for ending, paths in some if ending not in IMAGE_ENDINGS for path in paths)
     return [f"{path.relative_to(root)}: {_OTHER}" for path in others]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from negsift.common.data.audioset.segments import Segment
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import endings_below
 
 ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 """In order of preference. libsndfile can't read the last three; they are found so that the error names them."""
@@ -44,14 +44,20 @@ ClipFiles = Mapping[str, Sequence[ClipFile]]
 def index_folder(root: Path) -> ClipFiles:
     """The clips below `root`; the files of an id are in order of preference. A path without ending is an id, too."""
     files: dict[str, list[ClipFile]] = {}
-    for path in sorted(files_below(root), key=_rank):
-        if is_clip(path) and path.is_file():
+    for path in sorted(clips_below(root), key=_rank):
+        if path.is_file():
             for id, start in read_name(path.stem):
                 files.setdefault(id, []).append(ClipFile(path, start))
             if path.parent != root:
                 below = path.relative_to(root).with_suffix("").as_posix()
                 files.setdefault(below, []).append(ClipFile(path, None))
     return files
+
+
+def clips_below(folder: Path) -> list[Path]:
+    """The files of sound below a folder."""
+    found = endings_below(folder)
+    return [path for ending in ENDINGS for path in found.get(ending, ())]
 
 
 def is_clip(path: Path) -> bool:
@@ -88,5 +94,4 @@ def _fits(file: ClipFile, segment: Segment) -> bool:
 
 
 def _rank(path: Path) -> tuple[int, Path]:
-    ending = path.suffix.lower()
-    return (ENDINGS.index(ending) if ending in ENDINGS else len(ENDINGS)), path
+    return ENDINGS.index(path.suffix.lower()), path

@@ -38,13 +38,14 @@ class PartNotes:
     def __init__(self, location: Location, payload: Payload, settings: object) -> None:
         self._location, self._payload = location, payload
         self._settings, self._made, self._lock = repr((payload, settings)), dict[str, WrittenPart](), _lock(location)
-        self._names, self._known = dict[int, str](), set(location.hidden(_PREFIX) if self._lock is not None else ())
+        self._asked, self._known = dict[int, Part](), set(location.hidden(_PREFIX) if self._lock is not None else ())
 
     def recall(self, number: int, part: Part) -> WrittenPart | None:
         """What an earlier build has written of part `number`, if its files are all there and whole."""
         if self._lock is None or not part.files:
             return None
-        name = self._names[number] = self._name(part)
+        self._asked[number] = part
+        name = self._name(part) if self._known else ""
         if name not in self._known:
             return None
         with suppress(*_DAMAGED):
@@ -56,8 +57,8 @@ class PartNotes:
 
     def note(self, number: int, written: WrittenPart) -> None:
         """Note that part `number` is written, which was asked for before."""
-        name = self._names.get(number)
-        if name is not None:
+        if number in self._asked:
+            name = self._name(self._asked.pop(number))
             with suppress(FileExistsError):  # of damaged content
                 self._location.write(name, json.dumps(dataclasses.asdict(written)).encode())
             self._made[name] = written
@@ -91,9 +92,7 @@ class PartNotes:
         return WrittenPart(files, *(tuple(noted[field]) for field in ("classes", "left_out", "remarks")))
 
     def _name(self, part: Part) -> str:
-        stats = [path.stat() for path in part.files]
-        stamps = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in zip(part.files, stats, strict=True)]
-        content = pickle.dumps((self._settings, stamps, part.read))
+        content = pickle.dumps((self._settings, [tuple(file) for file in part.files])) + part.pickled
         return f"{_PREFIX}{hashlib.sha256(content).hexdigest()}.json"
 
 

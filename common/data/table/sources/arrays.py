@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from negsift.common.data.files_below import in_order, name_below
+from negsift.common.data.files_below import name_below
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
 from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
@@ -91,7 +91,7 @@ def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str],
 def _source(files: Sequence[BagFile], missing: Sequence[str], beside: Sequence[str], config: BuildConfig) -> Source:
     width = _width(files, config.key)
     read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
-    parts = [Part(functools.partial(read, some), _paths(some)) for some in cut(files, _paths_of)]
+    parts = [Part(functools.partial(read, some), stamps) for some, stamps in cut(files, _paths_of)]
     return Source(Payload("features", config.dtype, (width,)), parts, missing, beside)
 
 
@@ -159,7 +159,3 @@ def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
 def _paths_of(file: BagFile) -> list[Path]:
     features = file.features if isinstance(file.features, Path) else file.features.path
     return [features, *(path for path in (file.coords, file.labels) if path is not None)]
-
-
-def _paths(files: Sequence[BagFile]) -> list[Path]:
-    return in_order({path for file in files for path in _paths_of(file)})

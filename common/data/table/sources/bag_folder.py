@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from negsift.common.data.files_below import files_below, in_order
+from negsift.common.data.files_below import endings_below, files_below, in_order
 from negsift.common.data.table.sources.array_file import COORDS, ENDINGS
 from negsift.common.errors import BadData
 
@@ -33,7 +33,8 @@ def find_bags(root: Path, key: str | None) -> BagFolder:
     """The bags below `root`. `key` names the folder below features/ if there are several. Raises BadData for two files
     of one id, and for several sets of features.
     """
-    paths = in_order(path for path in files_below(root) if path.suffix.lower() in ENDINGS)
+    found = endings_below(root)
+    paths = in_order(path for ending in ENDINGS for path in found.get(ending, ()))
     if any(path.parts[len(root.parts)] == _FEATURES for path in paths):
         return _torchmil(root, paths, key)
     for name in _CLAM:
@@ -61,9 +62,10 @@ def _torchmil(root: Path, paths: Sequence[Path], key: str | None) -> BagFolder:
 
 def _by_id(root: Path, paths: Sequence[Path]) -> dict[str, Path]:
     """The id of a file is its name, or where names repeat its path below `root`, both without the ending."""
-    times, files = Counter(path.stem for path in paths), dict[str, Path]()
-    for path in paths:
-        id = path.stem if times[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
+    stems, files = [path.stem for path in paths], dict[str, Path]()
+    times = Counter(stems)
+    for path, stem in zip(paths, stems, strict=True):
+        id = stem if times[stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
         if id in files:
             raise BadData(f"{files[id]} and {path.name}, both bag {id!r}", "one file for a bag", "rename one")
         files[id] = path

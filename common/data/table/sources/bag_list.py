@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from negsift.common.data.files_below import endings_below
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.sources.split_names import stated_split
 from negsift.common.data.table.sources.tabular_files import (
+    TABLE_ENDINGS,
     describe_rows,
     is_table,
     label_reader,
@@ -59,7 +61,8 @@ class BagList:
             other = matched.setdefault(files[known], row)
             for name, one, two in zip(Described._fields, other, row, strict=True):
                 require_same(known, name, one, two)
-        self._require_files(missing, files)
+        if missing:
+            self._require_files(missing, files)
         names = ", ".join(path.name for path in self.paths)
         return matched, [f"{id}: no file, but a row of {names}" for id in missing]
 
@@ -96,8 +99,9 @@ def find_lists(root: Path, config: BuildConfig) -> Sequence[Path]:
 
 def tables_in(root: Path) -> Sequence[Path]:
     """The visible tables in a folder itself, sorted, which may be lists."""
-    visible = (path for path in root.iterdir() if path.name[0] != "." and path.name not in _NO_LISTS)
-    return sorted(path for path in visible if is_table(path) and not path.is_dir())
+    found = endings_below(root)
+    fitting = (path for ending in TABLE_ENDINGS for path in found.get(ending, ()))
+    return sorted(path for path in fitting if path.parent == root and is_table(path) and path.name not in _NO_LISTS)
 
 
 def read_lists(paths: Sequence[Path], config: BuildConfig) -> BagList:

@@ -18,15 +18,14 @@ from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audio.decode import read_sound
 from negsift.common.data.audio.recording import Recording, RecordingReader
 from negsift.common.data.audioset.classes import Vocabulary, read_vocabulary
-from negsift.common.data.audioset.clip_files import is_clip
+from negsift.common.data.audioset.clip_files import clips_below, is_clip
 from negsift.common.data.audioset.parquet import is_audioset
 from negsift.common.data.audioset.read_clip_lists import read_clip_list, read_clip_lists
 from negsift.common.data.audioset.segments import ClipList
-from negsift.common.data.files_below import files_below, in_order
 from negsift.common.data.table.schema import Payload, SoundFormat, table_schema
 from negsift.common.data.table.sources.bag_list import find_lists, tables_in
 from negsift.common.data.table.sources.listed_clips import clips_by_folder, clips_in_shards, clips_in_tars, listed_clips
-from negsift.common.data.table.sources.shards import is_shard
+from negsift.common.data.table.sources.shards import is_shard, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tar_shards import tar_files
@@ -55,7 +54,7 @@ def open_clips(source: Path, config: BuildConfig) -> Source:
     taken = [clip for split, clips in clip_lists.items() for clip in _taken(clips, split, names)]
     read = functools.partial(_tables, payload=payload)
     pieces = cut(taken, lambda clip: [clip.recording.path])
-    parts = [Part(functools.partial(read, some), in_order({clip.recording.path for clip in some})) for some in pieces]
+    parts = [Part(functools.partial(read, some), files) for some, files in pieces]
     return Source(payload, parts, missing, _beside(source, config, clip_lists), unit="clips")
 
 
@@ -68,7 +67,7 @@ def _beside(source: Path, config: BuildConfig, clip_lists: Mapping[str, ClipList
     root = source.parent if source.is_file() else source
     if not any(map(is_clip, used)):
         return others
-    unused = (path for path in files_below(root) if is_clip(path) and path not in used)
+    unused = (path for path in clips_below(root) if path not in used)
     counts = Counter(path.parent.relative_to(root) for path in unused if path.is_file())
     others += [f"{folder}/: {count:,} of its clips not used" for folder, count in sorted(counts.items())]
     if config.labels or source.is_file() or _has_list(source) or find_lists(source, config):
@@ -93,7 +92,7 @@ def _clip_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
 
 def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     has_list = _has_list(source)
-    first = next((path for path in files_below(source) if is_shard(path)), None) if source.is_dir() else source
+    first = min(shards_below(source), default=None) if source.is_dir() else source
     if tar_files(source):
         return clips_in_tars(source, config)
     if config.labels:

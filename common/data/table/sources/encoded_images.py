@@ -16,7 +16,7 @@ from PIL import Image
 
 from negsift.common.data.arrow_files import open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
-from negsift.common.data.files_below import files_below, name_below
+from negsift.common.data.files_below import name_below
 from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_below, others_below
 from negsift.common.data.mapped_rows import mapped
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
@@ -24,7 +24,7 @@ from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.bag_list import Described, find_lists, read_lists, tables_in
 from negsift.common.data.table.sources.columns import LABEL, column
-from negsift.common.data.table.sources.shards import DataFile, is_shard, shards
+from negsift.common.data.table.sources.shards import DataFile, shards, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Remark
 from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
@@ -62,7 +62,7 @@ def has_rows(source: Path, config: BuildConfig) -> bool:
     """Whether the images at `source` are those in rows of Parquet or Arrow files."""
     if tar_files(source):
         return False
-    return not source.is_dir() or (not config.labels and any(map(is_shard, files_below(source))))
+    return not source.is_dir() or (not config.labels and bool(shards_below(source)))
 
 
 class ImageReader:
@@ -107,9 +107,10 @@ def image_column(schema: pa.Schema) -> str | None:
 
 def _in_folder(root: Path) -> Sequence[EncodedImage]:
     images = [
-        EncodedImage(functools.partial(_content, path), name_below(root, path), (name,), split, path)
+        EncodedImage(functools.partial(_content, path), name_below(root, path), labels, split, path)
         for split, below in split_folders(root)
         for name in class_folders(below)
+        for labels in [(name,)]  # one for all: parts are sent to where they are read
         for path in images_below(below / name)
     ]
     if not images:

@@ -23,7 +23,7 @@ from negsift.common.data.table.sources.feature_column import Features, feature_c
 from negsift.common.data.table.sources.labels import LabelReader
 from negsift.common.data.table.sources.rows_apart import find_apart, put_together, require_room
 from negsift.common.data.table.sources.shards import DataFile, shards
-from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source, stamp
 from negsift.common.data.table.sources.tabular_files import (
     describe_rows,
     has_bags,
@@ -48,7 +48,7 @@ def open_features(source: Path, config: BuildConfig) -> Source:
     # Where a bag is a row, no bag is in two files.
     parts = [[file] for file in files] if first.nested else [files]
     return Source(
-        payload, [Part(functools.partial(read, some), [file.path for file in some]) for some in parts],
+        payload, [Part(functools.partial(read, some), [stamp(file.path) for file in some]) for some in parts],
         beside=first.unused,
     )  # fmt: skip
 

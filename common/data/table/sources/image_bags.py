@@ -13,7 +13,7 @@ from negsift.common.data.table.schema import Payload
 from negsift.common.data.table.sources.columns import require_columns, text_columns
 from negsift.common.data.table.sources.encoded_images import EncodedImage, ImageReader, image_column, image_content
 from negsift.common.data.table.sources.shards import DataFile
-from negsift.common.data.table.sources.source import BuildConfig, Part, Source
+from negsift.common.data.table.sources.source import BuildConfig, Part, Source, stamp
 from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, with_ids
 from negsift.common.errors import BadData, BadInput
@@ -42,7 +42,7 @@ def open_image_bags(files: Sequence[DataFile], images: str, config: BuildConfig)
     if config.views:
         raise BadInput(f"views={config.views} of bags that are rows", "single images", "leave views out")
     payload = Payload("instances", "uint8", (3, config.image_size, config.image_size))
-    parts = [Part(functools.partial(_bags, file, images, config, payload), [file.path]) for file in files]
+    parts = [Part(functools.partial(_bags, file, images, config, payload), [stamp(file.path)]) for file in files]
     return Source(payload, parts, unit="images")
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from negsift.common.data.bags import require_as_many
-from negsift.common.data.files_below import in_order
 from negsift.common.data.table.schema import Payload, table_schema
 from negsift.common.data.table.sources.encoded_images import (
     EncodedImage,
@@ -47,7 +46,7 @@ def open_images(source: Path, config: BuildConfig) -> Source:
     made = functools.partial(Source, payload, beside=others_beside(source, config), unit="images")
     if not config.views:
         some = [(name, [images[place] for place in bag]) for name, bag in bags]
-        return made([Part(functools.partial(_bags, piece, payload), _paths(piece)) for piece in cut(some, _own)])
+        return made([Part(functools.partial(_bags, bags, payload), files) for bags, files in cut(some, _own)])
     row_of = dict[int, int]()
     table = _instance_table(images, payload.instance_payload, row_of)
     return made([Part(functools.partial(_bags_of_rows, images, bags, payload, row_of))], images=table)
@@ -83,10 +82,6 @@ Filled = tuple[str, Sequence[EncodedImage]]
 def _own(bag: Filled) -> list[Path]:
     """The files of a bag's images, where they have files of their own."""
     return [image.path for image in bag[1] if image.path is not None]
-
-
-def _paths(bags: Sequence[Filled]) -> list[Path]:
-    return in_order({path for bag in bags for path in _own(bag)})
 
 
 def _bags(bags: Sequence[Filled], payload: Payload) -> Iterator[pa.Table | str]:

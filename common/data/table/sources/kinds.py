@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from negsift.common.data.arrow_files import read_schema
 from negsift.common.data.audioset.clip_files import ENDINGS as CLIP_ENDINGS
-from negsift.common.data.files_below import files_below, listed_once
+from negsift.common.data.files_below import endings_below, files_below, listed_once
 from negsift.common.data.images import IMAGE_ENDINGS
 from negsift.common.data.table.sources.array_file import ENDINGS
 from negsift.common.data.table.sources.arrays import open_arrays
@@ -19,7 +19,7 @@ from negsift.common.data.table.sources.encoded_images import image_column
 from negsift.common.data.table.sources.features import open_features
 from negsift.common.data.table.sources.image_bags import image_lists
 from negsift.common.data.table.sources.images import open_images
-from negsift.common.data.table.sources.shards import is_shard
+from negsift.common.data.table.sources.shards import is_shard, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.sources.tabular_files import is_table
 from negsift.common.data.table.sources.tar_shards import first_endings, tar_files
@@ -93,13 +93,12 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
         return "audio"
     if tar_files(source):
         return _kind_of_endings(first_endings(source))
-    files = list(files_below(source))
-    endings = {path.suffix.lower() for path in files}
+    endings = set(endings_below(source))
     if not endings.isdisjoint(ENDINGS):
         return "arrays"
-    first = min(filter(is_shard, files), default=None)
-    if first is not None and not config.labels:
-        return _kind_of_rows(first, config)
+    rows = shards_below(source)
+    if rows and not config.labels:
+        return _kind_of_rows(min(rows), config)
     return _kind_of_endings(endings)
 
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from negsift.common.data.arrow_files import open_rows
 from negsift.common.data.audio.recording import Recording
-from negsift.common.data.audioset.clip_files import ENDINGS, ClipFiles, index_folder, is_clip
+from negsift.common.data.audioset.clip_files import ENDINGS, ClipFiles, clips_below, index_folder
 from negsift.common.data.audioset.read_clip_lists import match_files
 from negsift.common.data.audioset.segments import ClipList, Segment
-from negsift.common.data.files_below import files_below, in_order, name_below
+from negsift.common.data.files_below import in_order, name_below
 from negsift.common.data.images import class_folders
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.bag_list import read_rows
@@ -76,7 +76,7 @@ def clips_by_folder(root: Path) -> Mapping[str, ClipList]:
         found.setdefault(split, []).extend(_in_classes(root, below))
     classes = {segment.tags for clips in found.values() for segment, _ in clips}
     if len(classes) < 2:
-        names = sorted(path.name for path in files_below(root) if is_clip(path))[:3]
+        names = sorted(path.name for path in clips_below(root))[:3]
         expected = "a list of their labels, or a sub-folder for each class"
         raise BadData(f"clips below {root}, such as {', '.join(names)}, and no labels", expected, "set labels=FILE")
     return {
@@ -143,9 +143,10 @@ def _part(matched: ClipList, segments: Iterable[Segment]) -> ClipList:
 
 def _in_classes(root: Path, below: Path) -> Iterator[tuple[Segment, Recording]]:
     for name in class_folders(below):
-        for path in in_order(filter(is_clip, files_below(below / name))):
+        labels = (name,)  # one for all: parts are sent to where they are read
+        for path in in_order(clips_below(below / name)):
             id = name_below(root, path).removesuffix(path.suffix)
-            yield Segment(id, None, (name,)), Recording(path)
+            yield Segment(id, None, labels), Recording(path)
 
 
 def _ids(table: pa.Table, name: str, row: int, config: BuildConfig) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from negsift.common.data.arrow_files import ARROW
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import endings_below, files_below
 from negsift.common.data.numbered_shards import require_all, require_saved
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.split_names import folder_split, split_of
@@ -26,13 +26,19 @@ def shards(source: Path) -> Sequence[DataFile]:
     """
     if not source.is_dir():
         return [DataFile(source, source.stem, None)]
-    paths = sorted(path for path in files_below(source) if is_shard(path))
+    paths = sorted(shards_below(source))
     if not paths:
         raise BadData(f"no {', '.join(ARROW)} below {source}", "at least one", "correct --from")
     require_all(paths)
     require_saved(paths, files_below(source))
     files = [_file(source, path) for path in paths]
     return sorted(files, key=lambda file: SPLITS.index(file.split or SPLITS[0]))
+
+
+def shards_below(folder: Path) -> list[Path]:
+    """The files below a folder that have rows of Arrow columns."""
+    found = endings_below(folder)
+    return [path for ending in ARROW for path in found.get(ending, ()) if is_shard(path)]
 
 
 def is_shard(path: Path) -> bool:

@@ -1,9 +1,11 @@
 """The kinds of sources, what a source provides, and the configuration."""
 
+import functools
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -12,7 +14,7 @@ from negsift.common.data.audio.config import TRAIN_SETS
 from negsift.common.data.config import MOST_PIXELS
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadInput, UnknownName
-from negsift.common.regular_file import size_of
+from negsift.common.regular_file import status_of
 
 T = TypeVar("T")
 PART_FILES, _PART_BYTES = 1000, 1 << 28
@@ -79,6 +81,20 @@ class BuildConfig:
         check_knobs(self)
 
 
+class Stamp(NamedTuple):
+    """A regular file as it was before it was read: its path, size in bytes, and time of change."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """The file's stamp. Raises BadData for what is no regular file."""
+    status = status_of(path)
+    return Stamp(str(path), status.st_size, status.st_mtime_ns)
+
+
 class Remark(str):
     """A line about something odd that is taken nevertheless."""
 
@@ -87,11 +103,24 @@ class Remark(str):
 class Part:
     """A piece of a source. `read` gives tables of its bags, in order, a line for everything in it that is left out, and
     remarks.
-    A part of `files` reads nothing else and is pickled to where it is read, so that parts are read side by side.
+    A part of `files` reads nothing else and is pickled to where it is read, without their list, so that parts are read
+    side by side.
     """
 
     read: Callable[[], Iterator[pa.Table | str]]
-    files: Sequence[Path] = ()
+    files: Sequence[Stamp] = ()
+
+    @functools.cached_property
+    def pickled(self) -> bytes:
+        """`read`, pickled once: it is what a part is known by, and what is sent."""
+        return pickle.dumps(self.read)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "Part"], tuple[bytes]]:
+        return _unpickled, (self.pickled,)
+
+
+def _unpickled(pickled: bytes) -> Part:
+    return Part(pickle.loads(pickled))
 
 
 @dataclass(frozen=True)
@@ -109,15 +138,24 @@ class Source:
     images: Iterator[pa.Table | str] = field(default_factory=lambda: iter(()))
 
 
-def cut(items: Sequence[T], files_of: Callable[[T], Sequence[Path]]) -> list[Sequence[T]]:
+class Piece(NamedTuple, Generic[T]):
+    """Items for one part, and the files that they are in."""
+
+    items: Sequence[T]
+    files: Sequence[Stamp]
+
+
+def cut(items: Sequence[T], files_of: Callable[[T], Sequence[Path]]) -> list[Piece[T]]:
     """The items in pieces for one part each, which depend on nothing but their files."""
-    pieces, start, files, size, last = list[Sequence[T]](), 0, 0, 0, Path()
+    pieces, start, files, size, last, stamps = list[Piece[T]](), 0, 0, 0, "", dict[str, Stamp]()
     for place, item in enumerate(items):
         for path in files_of(item):
-            files += 1
-            if path != last:  # rows of one file stand together
-                size, last = size + size_of(path), path
+            files, name = files + 1, str(path)
+            if name not in stamps:
+                stamps[name] = stamp(path)
+            if name != last:  # rows of one file stand together
+                size, last = size + stamps[name].size, name
         if files >= PART_FILES or size >= _PART_BYTES or place + 1 == len(items):
-            pieces.append(items[start : place + 1])
-            start, files, size, last = place + 1, 0, 0, Path()
+            pieces.append(Piece(items[start : place + 1], list(stamps.values())))
+            start, files, size, last, stamps = place + 1, 0, 0, "", {}
     return pieces

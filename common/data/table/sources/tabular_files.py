@@ -161,3 +161,5 @@ _READERS: dict[str, Reader] = {
     **dict.fromkeys(TEXT, read_text), **dict.fromkeys(ARROW, _read_arrow), **dict.fromkeys(SVM, read_svm),
     **dict.fromkeys(MAT, read_mat),
 }  # fmt: skip
+TABLE_ENDINGS = {Path(ending).suffix or ending for ending in _READERS}
+"""The last endings of files of rows; `.gz` may be another file's."""

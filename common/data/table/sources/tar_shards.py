@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from negsift.common.data.files_below import files_below
+from negsift.common.data.files_below import endings_below
 from negsift.common.data.numbered_shards import require_all
 from negsift.common.data.table.sources.labels import as_labels
 from negsift.common.data.table.sources.shards import split_below
@@ -69,9 +69,10 @@ class TarSample:
 
 def tar_files(source: Path) -> list[Path]:
     """The tar file at a path, or those of a folder that has no other data, sorted."""
-    paths = [source] if not source.is_dir() else list(files_below(source))
-    tars = sorted(path for path in paths if path.name.lower().endswith(".tar"))
-    return tars if tars and {path.suffix.lower() for path in paths} <= {".tar", *_BESIDE} else []
+    if not source.is_dir():
+        return [source] if source.suffix.lower() == ".tar" else []
+    found = endings_below(source)
+    return sorted(found[".tar"]) if ".tar" in found and found.keys() <= {".tar", *_BESIDE} else []
 
 
 def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[str]]:
