@@ -1,11 +1,12 @@
 """Listings of folders: visible files, once for a folder and those in it."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from negsift.common.data.files_below import files_below, listed_once
+from negsift.common.data.files_below import endings_below, files_below, listed_once
 
 
 @pytest.fixture
@@ -35,3 +36,14 @@ def test_a_folder_and_those_in_it_are_listed_once(root: Path, monkeypatch: pytes
     assert walked == [str(root)]
     (root / "new").touch()
     assert root / "new" in list(files_below(root))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.b.PNG", "a", "a.", "a..", "a b.tar.gz", "..b", "é.Csv"])
+@pytest.mark.parametrize("once", [False, True])
+def test_endings_are_those_of_pathlib(name: str, once: bool, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    path = tmp_path / "below" / name
+    path.touch()
+    with listed_once() if once else nullcontext():
+        expected = {path.suffix.lower(): [path]} if name[0] != "." else {}
+        assert endings_below(tmp_path) == endings_below(tmp_path / "below") == expected

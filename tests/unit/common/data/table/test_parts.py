@@ -1,6 +1,7 @@
 """Parts of a build: a build that was killed goes on where it was, if nothing has changed."""
 
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from negsift.common.data.table.build import RunParts, build_table, one_by_one
 from negsift.common.data.table.manifest import Manifest
 from negsift.common.data.table.part import PartWriter, WrittenPart
 from negsift.common.data.table.sources import source as sources
+from negsift.common.data.table.sources.kinds import open_source
 from negsift.common.data.table.sources.source import BuildConfig, Part
 from negsift.common.errors import BadData, Interrupted
 from tests.unit.sources import bags
@@ -164,3 +166,23 @@ def test_two_builds_at_once_do_not_take_each_others_parts(source: Path, tmp_path
     with pytest.raises(BadData, match="which another program has written in the meantime"):
         build_table(tmp_path / "table", source, FORM, run=run)
     assert [bag["bag_id"] for bag in bags(tmp_path / "table")] == [f"{number:02d}" for number in range(20)]
+
+
+def test_a_part_is_pickled_once_and_sent_without_the_list_of_its_files(source: Path) -> None:
+    (part, *_) = open_source(source, FORM).parts
+    sent = pickle.loads(pickle.dumps(part))
+    assert part.pickled is part.pickled
+    assert (sent.files, sent.pickled) == ((), part.pickled)
+    assert [bag.column_names for bag in sent.read()] == [bag.column_names for bag in part.read()]
+
+
+def test_files_that_change_while_a_build_lasts_are_read_again_by_the_next(tmp_path: Path, source: Path) -> None:
+    def run(writer: PartWriter, parts: Mapping[int, Part]) -> Iterator[tuple[int, WrittenPart]]:
+        for number, written in one_by_one(writer, parts):
+            os.utime(source / "00.npy", ns=(1, 1))  # of the first part, after it was seen
+            yield number, written
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="1 of 5 parts are kept"):
+        build_table(tmp_path / "table", source, FORM, run=run)
+    assert rebuild(tmp_path / "table", source)[1] == list(range(PARTS))
