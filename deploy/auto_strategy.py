@@ -9,8 +9,8 @@ from negsift.common.data.config import DataConfig
 from negsift.deploy.run_config import RunConfig
 
 log = logging.getLogger(__name__)
-_IMAGES = ("cifar10", "images")
-"""Datasets like those that scores were measured on, and found to pay."""
+_PHOTOGRAPHS = ("cifar10", "images")
+"""Datasets like the one that scores were measured on, and found to pay."""
 _LARGEST_RATIO, _LEAST_DENSITY = 2.0, 1 / 3
 """Scores paid at a ratio of 1 and not at 5; and where three of five instances of a positive bag were positive."""
 
@@ -29,8 +29,8 @@ def _choice(config: RunConfig) -> tuple[str, str]:
     sampling, training = config.sampling, config.training
     if training.budget or training.seconds:
         return "walk", "at equal cost no choice by scores was better than bags in turn"
-    if config.data.name not in _IMAGES:
-        return "walk", "scores were measured to pay on bags of images alone"
+    if config.data.name not in _PHOTOGRAPHS:
+        return "walk", "scores were measured to pay on bags of photographs alone"
     if sampling.ratio > _LARGEST_RATIO:
         return "walk", f"with few negatives, sampling.ratio={sampling.ratio:g}, no choice by scores was above random"
     if _is_sparse(config.data):

@@ -24,8 +24,8 @@ from negsift.service.strategies import StrategyConfig, make_strategy
         ("cifar10 data.density=fixed:1", "walk", "few instances of a positive bag"),
         ("images data.density=uniform", "svm_margin", "no budget"),
         ("images data.density=natural", "svm_margin", "no budget"),
-        ("audio-scenes", "walk", "images alone"),
-        ("table", "walk", "images alone"),
+        ("audio-scenes", "walk", "photographs alone"),
+        ("table", "walk", "photographs alone"),
     ],
 )
 def test_auto_goes_by_budget_bags_and_ratio_and_says_so(
