@@ -89,20 +89,21 @@ class BlockEmbedder:
         return map_blocks(self._threads, lambda block: then(self._embed(one_pass, block)), blocks, self.data.share)
 
     def runs(
-        self, snapshot: Snapshot, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Sequence[Embedded]], T]
-    ) -> Iterator[T]:
+        self, snapshot: Snapshot, blocks: Sequence[int], spec: EmbeddingSpec, then: Callable[[Sequence[Embedded]], T],
+        *, keep: bool = True,
+    ) -> Iterator[T]:  # fmt: skip
         """`then` of the embeddings of some blocks of the pool at a time, in order; see `ShardData.runs`."""
         self.load(snapshot)
         if self._pipeline is not None:
-            return self.blocks(snapshot, "pool", blocks, spec, lambda embedded: then([embedded]))
-        runs = self.data.runs(blocks)
-        return map_blocks(self._threads, lambda run: then(self._run(snapshot, run, spec)), runs, self.data.share)
+            return self.blocks(snapshot, "pool", blocks, spec, lambda embedded: then([embedded]), keep=keep)
+        runs, one_pass = self.data.runs(blocks), self._pass(snapshot, "pool", spec, keep)
+        return map_blocks(self._threads, lambda run: then(self._run(one_pass, run)), runs, self.data.share)
 
-    def _run(self, snapshot: Snapshot, run: Sequence[int], spec: EmbeddingSpec) -> Sequence[Embedded]:
+    def _run(self, one_pass: BlockPass, run: Sequence[int]) -> Sequence[Embedded]:
         """The embeddings of some blocks, those of parts of an array in memory read at once; where only logits are asked
         for, all as one.
         """
-        one_pass = self._pass(snapshot, "pool", spec, keep=True)
+        spec = one_pass.spec
         if len(run) == 1 or spec.need == Need.NOTHING or not self.runner.takes_blocks(self.data.pool):
             return [self._embed(one_pass, block) for block in run]  # in this thread, which is one of a run's
         if spec.need == Need.LOGITS:

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -117,7 +118,10 @@ class Shard:
         blocks = self._embedder.data.blocks(part, subset)
         if index is not None:
             blocks = np.intersect1d(blocks, index // self._embedder.data.block).tolist()
-        parts = list(self._embedder.blocks(snapshot, part, blocks, spec, lambda embedded: embedded))
+        if part == "pool":
+            parts = list(chain.from_iterable(self._embedder.runs(snapshot, blocks, spec, lambda run: run)))
+        else:
+            parts = list(self._embedder.blocks(snapshot, part, blocks, spec, lambda embedded: embedded))
         if not parts:
             return None
         merged = Embedded.merge(parts)
@@ -143,10 +147,8 @@ class Shard:
             self._points = None  # frees its memory before the next points take theirs
             data, limit_bytes = self._embedder.data, self._embedder.budget.limit_bytes
             blocks = data.blocks("pool", spec.subset)
-            parts = self._embedder.blocks(
-                snapshot, "pool", blocks, spec.embedding, lambda embedded: embedded, keep=False
-            )
-            self._points = key, BagPoints(parts, data.bags(blocks), spec, limit_bytes)
+            runs = self._embedder.runs(snapshot, blocks, spec.embedding, lambda run: run, keep=False)
+            self._points = key, BagPoints(chain.from_iterable(runs), data.bags(blocks), spec, limit_bytes)
         return self._points[1]
 
     def query(self, snapshot: Snapshot, spec: PointsSpec, grid: Grid, query: PointQuery[T]) -> T:
