@@ -5,7 +5,7 @@ already are dropped; the others are visited one by one, since each centre lowers
 Axes: m arrivals of a block.
 """
 
-import enum
+from typing import Protocol
 
 import numpy as np
 
@@ -13,33 +13,29 @@ from negsift.service.kmeanspp.arrival_stream import Arrivals, ArrivalStream
 from negsift.service.kmeanspp.centres import Centres
 from negsift.service.kmeanspp.nearest import CentresByNorm, nearest
 from negsift.service.kmeanspp.numba_policy import numba_pays
-from negsift.service.kmeanspp.pass_schedule import PassSchedule
+from negsift.service.kmeanspp.pass_schedule import NextStep, PassSchedule
 from negsift.service.kmeanspp.points import Points, squared_gaps
 from negsift.service.kmeanspp.thinning import ArrivalBlock, Thinning, thin_out
 
 _LEAST_BLOCK, _MOST_BLOCK = 96, 1024  # arrivals; the squared distances among 1,024 take 8 MiB
 _CENTRES_A_BLOCK = 8  # expected; larger blocks compare more arrivals that these centres thin out anyway
-_SHRINK = 1.5**2  # a radius this much smaller (squared) is worth a new phase, which costs no pass
 
 
-class NextStep(enum.Enum):
-    """What D² sampling has to do next."""
+class Scan(Protocol):
+    """The scan of one phase."""
 
-    SCAN = enum.auto()
-    PASS = enum.auto()
-    SMALLER_RADIUS = enum.auto()
-    STOP = enum.auto()
+    stream: ArrivalStream
+
+    def run(self, arrivals: Arrivals) -> NextStep:
+        """Visit arrivals until all centres are chosen or the phase ends."""
 
 
 class ArrivalScan:
     """The scan of one phase."""
 
-    def __init__(
-        self, stream: ArrivalStream, centres: Centres, schedule: PassSchedule, radius_square: float = 0.0
-    ) -> None:
-        """Rates come from norms and the radius √`radius_square`, or from a pass if that is 0."""
+    def __init__(self, stream: ArrivalStream, centres: Centres, schedule: PassSchedule) -> None:
+        """The arrivals of `stream` become centres."""
         self.stream, self._centres, self._schedule = stream, centres, schedule
-        self._radius_square = radius_square
 
     def run(self, arrivals: Arrivals) -> NextStep:
         """Visit arrivals until all centres are chosen or the phase ends."""
@@ -54,18 +50,15 @@ class ArrivalScan:
             if step is not NextStep.SCAN:
                 return step
             scanned += len(part)
-        limit = self._schedule.limits(self._centres.count, 1)[0]
-        return NextStep.PASS if self._schedule.arrivals >= limit else NextStep.SCAN
+        return self._schedule.after_all(self._centres.count)
 
     def _thin_by_centres(self, arrivals: Arrivals, earlier: CentresByNorm, before: int) -> tuple[Points, ArrivalBlock]:
         """The arrivals that the centres so far leave; `earlier` has those before the scan, of which `before`."""
         points, rate_m = self.stream.points.take(arrivals.row), self.stream.rate[arrivals.row]
-        gap_m = nearest(points, earlier, None if self._schedule.by_norm else rate_m)
+        gap_m = nearest(points, earlier, rate_m)
         gap_m = nearest(points, CentresByNorm(self._centres.since(before)), gap_m)
         place_m = np.flatnonzero(arrivals.mark * rate_m < gap_m)
-        left = points.take(place_m)
-        ends_phase_m = left.squares * _SHRINK < self._radius_square
-        return left, ArrivalBlock(place_m, (arrivals.mark * rate_m)[place_m], gap_m[place_m], ends_phase_m)
+        return points.take(place_m), ArrivalBlock(place_m, (arrivals.mark * rate_m)[place_m], gap_m[place_m])
 
     def _visit(self, points: Points, block: ArrivalBlock, size: int) -> NextStep:
         """Keep arrivals of the block one by one; it is what thinning left of `size` arrivals."""
@@ -78,24 +71,16 @@ class ArrivalScan:
             if len(kept):
                 self._centres.add(points.take(kept), block.gap[kept])
                 self._schedule.arrivals = before + int(block.place[kept[-1]]) + 1
-            step = NextStep.PASS if beyond else self._after(len(kept) > 0 and bool(block.ends_phase[kept[-1]]))
+            step = self._schedule.end_phase(self._centres.count) if beyond else self._schedule.after(self._centres)
             if step is not NextStep.SCAN:
                 return step
         self._schedule.arrivals = before + size
         return NextStep.SCAN
 
-    def _after(self, ends_phase: bool) -> NextStep:
-        """What comes after the last centre kept."""
-        if not self._centres.missing:
-            return NextStep.STOP
-        if self._schedule.pass_pays(self._centres.count, self._schedule.arrivals):
-            return NextStep.PASS
-        return NextStep.SMALLER_RADIUS if ends_phase else NextStep.SCAN
-
 
 def _thinning_for(points: Points) -> Thinning:
     """The loop for a block of these points, compiled if that pays."""
-    if not numba_pays(points, len(points)):
+    if len(points.factors) > 1 or not numba_pays(len(points) * points.factors[0].size):
         return thin_out
     from negsift.service.kmeanspp import numba_kernels
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from negsift.common.arrays import Floats
+from negsift.common.arrays import Floats, Index
 from negsift.service.kmeanspp.points import Points
 
 
@@ -13,10 +13,9 @@ class Centres:
 
     def __init__(self, first: Points, capacity: int) -> None:
         self.index = np.zeros(capacity, dtype=np.int64)
-        self.scores, self._squares = np.zeros(capacity), np.zeros(capacity)
+        self.scores, self.squares = np.zeros(capacity), np.zeros(capacity)
         self._factors = tuple(np.zeros((capacity, factor.shape[1])) for factor in first.factors)
         self.count, self.capacity = 0, capacity
-        self.least_square = np.inf  # the smallest squared norm of a centre
         self.add(first, first.squares)
 
     @property
@@ -27,14 +26,24 @@ class Centres:
     def add(self, points: Points, scores: Sequence[float] | Floats) -> None:
         """Append points; their scores are their squared distances to the centres before them."""
         run = slice(self.count, self.count + len(points))
-        self.index[run], self.scores[run], self._squares[run] = points.index, scores, points.squares
+        self.index[run], self.scores[run], self.squares[run] = points.index, scores, points.squares
         for own, added in zip(self._factors, points.factors, strict=True):
             own[run] = added
         self.count += len(points)
-        self.least_square = min(self.least_square, float(points.squares.min()))
+
+    @property
+    def rows(self) -> Floats:
+        """The first factor, (capacity, c)."""
+        return self._factors[0]
+
+    def note(self, index: Index, scores: Floats) -> None:
+        """Append points whose rows and squared norms were written already."""
+        run = slice(self.count, self.count + len(index))
+        self.index[run], self.scores[run] = index, scores
+        self.count += len(index)
 
     def since(self, start: int) -> Points:
         """The centres from number `start` on, as float64."""
         run = slice(start, self.count)
         points = Points(self.index[run], tuple(factor[run] for factor in self._factors))
-        return points.with_squares(self._squares[run])
+        return points.with_squares(self.squares[run])

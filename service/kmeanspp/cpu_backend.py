@@ -1,7 +1,7 @@
 """The backend for a CPU: matrix products by BLAS over runs of rows that stay in the cache.
 
-With numba, norms and first arrival times take one pass over memory each. On one thread, at 1,000,000 x 84 and
-1,000 centres, that saves a third of all CPU time. Compiled products, and torch's, were no quicker than BLAS.
+With numba, sketches with norms, and first arrival times, take one pass over memory each. Compiled products, and
+torch's, were no quicker than BLAS.
 Axes: n points, m centres, c columns.
 """
 
@@ -11,11 +11,13 @@ import numpy as np
 
 from negsift.common.arrays import Floats, Index
 from negsift.common.rng import uniform_keys
+from negsift.service.kmeanspp.float_sketch import FloatSketch
 from negsift.service.kmeanspp.messages import TimeWindow
 from negsift.service.kmeanspp.nearest import CentresByNorm
 from negsift.service.kmeanspp.numba_policy import numba_installed
 from negsift.service.kmeanspp.point_backend import NEAR, ROUNDED_UP, earliest, row_runs, slack
 from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.sketch import Directions
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_CELLS = 1 << 13, 256, 1 << 20  # of a run and of its products: 4 MiB
 _NORM_RUN = 128  # points of similar norm that share their candidate centres
@@ -25,17 +27,36 @@ MANY_CENTRES = 32  # from here on it pays to visit points in the order of their 
 
 
 class CpuBackend:
-    """Points and bounds as numpy arrays; 16 bytes a point beyond the points."""
+    """Points and bounds as numpy arrays; 28 bytes a point beyond the points."""
 
     def __init__(self, points: Points, compiled: bool | None = None) -> None:
         """`compiled`: whether numba is used; by default where it pays."""
         self._compiled = points.size_bytes >= LEAST_BYTES and numba_installed() if compiled is None else compiled
         self._index, self._factors, self._slack = points.index, points.factors32, slack(points.factors)
-        self.squares: Steps = np.ones(len(points), dtype=np.float32)
-        for factor_nc in self._factors:
-            self.squares *= self._norms_of(factor_nc)
+        self._sketch: FloatSketch | None = None
         self._bound: Steps = np.full(len(points), np.inf, dtype=np.float32)
-        self._timed: tuple[float | None, int] | None = None  # the radius and key that `_times` are for
+        self._times: Steps | None = None
+        self._timed: int | None = None  # the key that `_times` are for
+
+    @cached_property
+    def squares(self) -> Steps:
+        """|u|² of every point, (n,)."""
+        if self._sketch is not None:
+            return self._sketch.squares
+        squares_n: Steps = np.ones(len(self._bound), dtype=np.float32)
+        for factor_nc in self._factors:
+            squares_n *= self._norms_of(factor_nc)
+        return squares_n
+
+    def look_along(self, directions: Directions) -> None:
+        """Sketch all points along these directions."""
+        self._sketch = FloatSketch(self._factors, directions, self._compiled)
+
+    def lower_by_sketch(self, sketch_mr: Floats, squares_m: Floats) -> Index:
+        """Lower the bounds to what sketches say of D² to these centres; gives the rows that may be mostly rounding."""
+        assert self._sketch is not None  # `look_along` was called
+        self._timed = None
+        return self._sketch.lower(self._bound, sketch_mr, squares_m)
 
     def lower_bounds(self, centres: Points) -> Index:
         """Lower them to |u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c; gives the rows that may be mostly rounding."""
@@ -96,27 +117,25 @@ class CpuBackend:
         least = len(order) - count
         return order[least:], float(self._bound[order[least - 1]])
 
-    def arriving(self, radius: float | None, window: TimeWindow) -> Index:
+    def arriving(self, window: TimeWindow) -> Index:
         """Rows whose first arrival may be in the window, and perhaps a few at its ends."""
-        if self._timed != (radius, window.key):
-            self._timed, self._times = (radius, window.key), self._first_times(radius, window.key)
-        start, end = window.start / ROUNDED_UP, window.end * ROUNDED_UP
-        return np.flatnonzero((self._times <= end) & (self._times > start) if start else self._times <= end)
+        if self._timed != window.key or self._times is None:
+            self._timed, self._times = window.key, self._first_times(window.key)
+        rows = np.flatnonzero(self._times <= np.float32(window.end * ROUNDED_UP))
+        return rows[self._times[rows] > np.float32(window.start / ROUNDED_UP)] if window.start else rows
 
-    def _first_times(self, radius: float | None, key: int) -> Steps:
+    def _first_times(self, key: int) -> Steps:
         """A lower bound of each point's first arrival time, (n,)."""
+        times_n = np.empty_like(self._bound) if self._times is None else self._times
         if self._compiled:
             from negsift.service.kmeanspp.numba_kernels import first_times
 
-            basis_n, radius = (self._bound, -1.0) if radius is None else (self.squares, radius)
-            return first_times(self._index, basis_n, np.uint64(key), radius)
-        times_n = np.empty_like(self._bound)
+            first_times(self._index, self._bound, np.uint64(key), times_n)
+            return times_n
         with np.errstate(divide="ignore", invalid="ignore"):  # points of rate 0 never arrive
             for rows in self._runs(1):
-                rate_n = self._bound[rows].astype(np.float64)
-                if radius is not None:
-                    rate_n = np.square(np.sqrt(self.squares[rows], dtype=np.float64) + radius)
-                times_n[rows] = earliest(uniform_keys(key, self._index[rows]), rate_n)
+                uniform_n = uniform_keys(key, self._index[rows])
+                times_n[rows] = earliest(uniform_n, self._bound[rows].astype(np.float64))
         return times_n
 
     def _norms_of(self, factor_nc: Steps) -> Steps:
@@ -127,6 +146,15 @@ class CpuBackend:
             return squared_norms(factor_nc)
         squares_n: Steps = np.einsum("nc,nc->n", factor_nc, factor_nc)
         return squares_n
+
+    def small_hashes(self, key: int, share: float) -> Index:
+        """The rows whose `rng.uniform_keys` under `key` is at most `share`, and perhaps a few more."""
+        if self._compiled:
+            from negsift.service.kmeanspp.numba_kernels import small_hashes
+
+            return small_hashes(self._index, np.uint64(key), share)
+        parts = [np.flatnonzero(uniform_keys(key, self._index[run]) <= share) + run.start for run in self._runs(1)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
     def _runs(self, columns: int) -> list[slice]:
         """All rows in runs of which an array of that many columns stays in the cache."""

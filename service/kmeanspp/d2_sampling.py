@@ -10,10 +10,11 @@ Here it takes a few passes in all, and the distribution is the same:
 2.  D² falls with every centre, but rates are not updated. A rate that is too high does no harm if each arrival is
     kept only with probability D² / rate (thinning; Lewis and Shedler 1979). So D² is needed only for the few
     points that arrive. Rejection sampling for k-means++ (Cohen-Addad et al., NeurIPS 2020) rests on the same bound.
-3.  The first rates need no pass: with a centre c, D² ≤ (|u| + |c|)². A chosen centre that is much shorter lowers
-    them (`NextStep.SMALLER_RADIUS`).
-4.  When too many arrivals are dropped, one pass over the pool sets all rates to D² (`NextStep.PASS`); each such
-    change of rates begins a phase at time 0 with new random numbers. `pass_schedule` decides when.
+3.  The first rates need no pass: what a point looks like along three directions bounds D² (`sketch`,
+    `NextStep.SKETCH`). One read of the pool gives these sketches with the norms.
+4.  When too many arrivals are dropped, rates are taken afresh from the sketches of all centres so far or, if those
+    are too coarse, from one pass over the pool, which sets them to D² (`NextStep.PASS`). Each such change of rates
+    begins a phase at time 0 with new random numbers. `pass_schedule` decides when.
 5.  For a stretch of time, shards send the points that may arrive in it (`queries.FindArrivals`); the arrivals are
     then scanned in the order of time (`arrival_scan`).
 
@@ -24,25 +25,25 @@ picks are a function of the points alone: the same on any number of shards, back
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from negsift.service.kmeanspp.arrival_scan import ArrivalScan, NextStep
+from negsift.service.kmeanspp.arrival_scan import ArrivalScan, Scan
 from negsift.service.kmeanspp.arrival_stream import ArrivalStream
 from negsift.service.kmeanspp.hashed_times import phase_key
 from negsift.service.kmeanspp.messages import RateBasis, RatedPoints, TimeWindow
-from negsift.service.kmeanspp.pass_schedule import PassSchedule
+from negsift.service.kmeanspp.numba_policy import numba_pays
+from negsift.service.kmeanspp.pass_schedule import NextStep, PassSchedule
 from negsift.service.kmeanspp.point_pool import PointPool
 from negsift.service.kmeanspp.queries import FindArrivals, SumBounds
 from negsift.service.kmeanspp.seeding import EMPTY, Seeding, SeedingRun, SeedingSpec
 
-_FIRST_STRETCH, _GROWTH = 512, 2  # arrivals of the first stretch; while rates come from norms, stretches double
+_FIRST_STRETCH, _GROWTH = 128, 4  # arrivals of the first stretch; while rates come from sketches, stretches grow so
+_LEAST_STRETCH = 64  # arrivals: fewer save less than the round costs
 _SPARE = 64  # arrivals beyond the end of the phase, so that one stretch usually reaches it
 _SURPLUS = 1.25  # arrivals per expected one for the centres that are missing: another stretch costs a round
 
 
 def d2_sample(pool: PointPool, spec: SeedingSpec) -> Seeding:
     """`spec.count` points of the pool by D² sampling without replacement, or all points if there are fewer."""
-    run = SeedingRun.begin(pool, spec)
+    run = SeedingRun.begin(pool, spec, sketched=True)
     if run is None:
         return EMPTY
     D2Sampler(run).draw()
@@ -56,7 +57,7 @@ class Phase:
     key: int
     basis: RateBasis
     total_rate: float
-    scan: ArrivalScan
+    scan: Scan
     restarts: int
     time: float = 0.0
     kept_share: float = 1.0
@@ -68,33 +69,35 @@ class D2Sampler:
 
     def __init__(self, run: SeedingRun) -> None:
         self._run, self._pool, self._centres = run, run.pool, run.centres
-        self._schedule = PassSchedule(run.moments.count, run.centres.capacity)
+        self._schedule = PassSchedule(run.points, run.centres.capacity)
         self._phases = 0
 
     def draw(self) -> None:
         """Add centres until there are enough, or all points lie on one."""
-        step = NextStep.SMALLER_RADIUS if self._centres.missing else NextStep.STOP
+        step = NextStep.SKETCH if self._centres.missing else NextStep.STOP
         while step is not NextStep.STOP:
-            phase = self._begin_phase(by_norm=step is NextStep.SMALLER_RADIUS)
+            phase = self._begin_phase(by_sketch=step is NextStep.SKETCH)
             step = NextStep.SCAN if phase.total_rate > 0.0 else NextStep.STOP
             while step is NextStep.SCAN:
                 step = self._advance(phase)
 
-    def _begin_phase(self, by_norm: bool) -> Phase:
+    def _begin_phase(self, by_sketch: bool) -> Phase:
         """New rates and a new key; time begins at 0."""
-        self._schedule.begin_phase(self._centres.count, by_norm)
-        radius_square = self._centres.least_square if by_norm else 0.0
-        centres = self._centres.since(0).as_float32()
-        if by_norm:
-            basis = RateBasis(centres.take(slice(0)), float(np.sqrt(radius_square)))
-            total_rate = self._run.moments.total_rate(float(np.sqrt(radius_square)))
-        else:
-            basis = RateBasis(centres)
-            total_rate = float(sum(self._pool.ask(SumBounds(basis))))
+        self._schedule.begin_phase(self._centres.count, by_sketch)
+        basis = RateBasis(self._centres.since(0).as_float32(), self._run.directions if by_sketch else None)
+        total_rate = float(sum(self._pool.ask(SumBounds(basis))))
         self._phases += 1
         key = phase_key(self._run.spec.seed, self._run.spec.epoch, self._phases)
-        scan = ArrivalScan(ArrivalStream(key, centres), self._centres, self._schedule, radius_square)
-        return Phase(key, basis, total_rate, scan, self._pool.restarts)
+        return Phase(key, basis, total_rate, self._scan(ArrivalStream(key, basis.centres)), self._pool.restarts)
+
+    def _scan(self, stream: ArrivalStream) -> Scan:
+        """The compiled loop if that pays."""
+        basis_rc = self._run.pruning
+        if basis_rc is None or not numba_pays(self._centres.capacity**2 * basis_rc.shape[1]):
+            return ArrivalScan(stream, self._centres, self._schedule)
+        from negsift.service.kmeanspp.compiled_scan import CompiledScan
+
+        return CompiledScan(stream, self._centres, self._schedule, basis_rc)
 
     def _advance(self, phase: Phase) -> NextStep:
         """One stretch of time: fetch the points that arrive in it, then scan their arrivals."""
@@ -123,6 +126,6 @@ class D2Sampler:
         schedule = self._schedule
         to_end = float(schedule.limits(self._centres.count, 1)[0]) - schedule.arrivals + _SPARE
         needed = _SURPLUS * self._centres.missing / phase.kept_share
-        if schedule.by_norm:
-            needed = max(_FIRST_STRETCH, min(needed, _GROWTH * schedule.arrivals))
-        return min(to_end, needed)
+        if schedule.by_sketch:
+            needed = min(needed, max(_FIRST_STRETCH, _GROWTH * schedule.arrivals))
+        return min(to_end, max(needed, _LEAST_STRETCH))

@@ -7,18 +7,24 @@ import numpy as np
 
 from negsift.common.arrays import Array, Floats
 from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.sketch import Directions
 
 
 @dataclass(frozen=True)
 class RateBasis:
     """What the points' arrival rates are computed from.
 
-    Without a `radius` a rate is D², the squared distance to the nearest of the `centres`. With one it is
-    (|u| + radius)², which is at least D² once a centre of that norm was chosen; no centres are needed then.
+    Without `directions` a rate is D², the squared distance to the nearest of the `centres`; with them it is the
+    bound on D² that sketches along these directions give.
     """
 
     centres: Points
-    radius: float | None = None
+    directions: Directions | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """The size on the wire."""
+        return self.centres.size_bytes + (self.directions.size_bytes if self.directions else 0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class PointsSummary:
-    """A shard's moments and its candidate for the first centre: one point, or none where the shard has none."""
+    """A shard's number of points and its candidate for the first centre: one point, or none where it has none."""
 
-    moments: Moments
+    count: int
     candidate: Points

@@ -39,7 +39,8 @@ def nearest(points: Points, centres: CentresByNorm, bound_n: Floats | None = Non
     """
     gap_n = np.full(len(points), np.inf) if bound_n is None else bound_n.copy()
     order, sorted_centres = np.argsort(points.squares, kind="stable"), centres.points
-    if numba_pays(points, len(centres)) and sorted_centres.factors64[0].nbytes <= _CACHED_BYTES:
+    products, one_factor = len(points) * sorted_centres.factors[0].size, len(points.factors) == 1
+    if one_factor and numba_pays(products) and sorted_centres.factors64[0].nbytes <= _CACHED_BYTES:
         from negsift.service.kmeanspp.numba_kernels import lower_to_nearest
 
         theirs = sorted_centres.factors64[0], sorted_centres.squares

@@ -30,24 +30,90 @@ def squared_norms(x_nc: Steps) -> Steps:
     return squares_n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def first_times(index: Index, rate_n: Steps, key: np.uint64, radius: float) -> Steps:
-    """A lower bound of each point's first arrival time, (n,); the rates are (√rate + radius)² if radius ≥ 0.
+@njit(fastmath=True, nogil=True, cache=True)
+def sketch(x_nc: Steps, basis_rc: Steps, slack: float) -> tuple[Steps, Steps]:
+    """|u|² of every point, (n,), and its coordinates in three directions and distance from their span, (4, n).
 
-    As `point_backend.earliest` of `rng.uniform_keys`.
+    The squared distance is raised by `slack` of |u|². All three at once take a third more time than |u|² alone.
     """
-    times_n = np.empty(len(index), np.float32)
+    squares_n, columns = np.empty(len(x_nc), np.float32), np.empty((4, len(x_nc)), np.float32)
+    basis_0, basis_1, basis_2 = basis_rc[0], basis_rc[1], basis_rc[2]
+    for n in range(len(x_nc)):
+        x_c = x_nc[n]
+        square = z_0 = z_1 = z_2 = np.float32(0.0)
+        for c in range(x_nc.shape[1]):
+            x = x_c[c]
+            square, z_0, z_1, z_2 = square + x * x, z_0 + x * basis_0[c], z_1 + x * basis_1[c], z_2 + x * basis_2[c]
+        squares_n[n], columns[0, n], columns[1, n], columns[2, n] = square, z_0, z_1, z_2
+    more = np.float32(slack)
+    for n in range(len(x_nc)):
+        rest = squares_n[n] - columns[0, n] ** 2 - columns[1, n] ** 2 - columns[2, n] ** 2
+        columns[3, n] = np.sqrt(max(rest, np.float32(0.0)) + more * squares_n[n])
+    return squares_n, columns
+
+
+@njit(fastmath=True, nogil=True, cache=True)
+def lower_by_sketch(points: tuple[Steps, Steps], centres: tuple[Steps, Steps], bound_n: Steps, scales: Steps) -> Index:
+    """bound = min(bound, above · |u|² + Σ columns · weights + |c|²); gives the rows with 0 < bound ≤ near · |u|².
+
+    `points` are columns (4, n) and squares (n,), `centres` weights (m, 4) and squares (m,), `scales` above and near.
+    """
+    above, near = scales[0], scales[1]
+    (columns, squares_n), (weights_mr, squares_m) = points, centres
+    rows, count = np.empty(len(bound_n), np.int64), 0
+    for start in range(0, len(bound_n), 1024):
+        run = slice(start, start + 1024)
+        z_0, z_1, z_2, p = columns[0, run], columns[1, run], columns[2, run], columns[3, run]
+        square, bound, found = squares_n[run], bound_n[run], 0
+        for m in range(len(squares_m)):
+            w_0, w_1, w_2, w_p = weights_mr[m, 0], weights_mr[m, 1], weights_mr[m, 2], weights_mr[m, 3]
+            square_m = squares_m[m]
+            for n in range(len(bound)):
+                gap = square[n] * above + square_m + z_0[n] * w_0 + z_1[n] * w_1 + z_2[n] * w_2 + p[n] * w_p
+                bound[n] = min(bound[n], gap)
+        for n in range(len(bound)):
+            found += (bound[n] > 0.0) & (bound[n] <= near * square[n])
+        if found:
+            for n in range(len(bound)):
+                if bound[n] > 0.0 and bound[n] <= near * square[n]:
+                    rows[count] = start + n
+                    count += 1
+    return rows[:count].copy()
+
+
+@njit(nogil=True, cache=True)
+def _hash(index: np.int64, key: np.uint64) -> np.uint64:
+    """As in `rng.uniform_keys`."""
+    bits = np.uint64(index) * GOLDEN + key
+    bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
+    bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
+    return bits ^ (bits >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def first_times(index: Index, rate_n: Steps, key: np.uint64, times_n: Steps) -> None:
+    """A lower bound of each point's first arrival time, (n,), as `point_backend.earliest` of `rng.uniform_keys`."""
     for n in range(len(index)):
-        bits = np.uint64(index[n]) * GOLDEN + key
-        bits = (bits ^ (bits >> np.uint64(30))) * MIX_A
-        bits = (bits ^ (bits >> np.uint64(27))) * MIX_B
-        bits ^= bits >> np.uint64(31)
-        uniform = (np.float64(np.int64(bits >> np.uint64(11))) + 1.0) * 2.0**-53
-        rate = np.float64(rate_n[n])
-        if radius >= 0.0:
-            rate = (np.sqrt(rate) + radius) ** 2
-        times_n[n] = (uniform - 2.0**-53) / rate
-    return times_n
+        uniform = np.float32(np.int64(_hash(index[n], key) >> np.uint64(11))) * np.float32(2.0**-53)
+        times_n[n] = uniform / rate_n[n]
+
+
+@njit(nogil=True, cache=True)
+def small_hashes(index: Index, key: np.uint64, share: float) -> Index:
+    """The rows whose hash is among the smallest `share` of all there can be, and perhaps one of the next."""
+    limit, rows, count = np.uint64(share * 2.0**64), np.empty(len(index), np.int64), 0
+    hash_n = np.empty(1024, np.uint64)
+    for start in range(0, len(index), 1024):
+        run, least = index[start : start + 1024], ~np.uint64(0)
+        for n in range(len(run)):
+            hash_n[n] = _hash(run[n], key)
+            least = min(least, hash_n[n])
+        if least <= limit:
+            for n in range(len(run)):
+                if hash_n[n] <= limit:
+                    rows[count] = start + n
+                    count += 1
+    return rows[:count].copy()
 
 
 @njit(nogil=True, cache=True)

@@ -10,9 +10,15 @@ from typing import Protocol
 from negsift.common.arrays import Floats, Index
 from negsift.service.kmeanspp.messages import TimeWindow
 from negsift.service.kmeanspp.points import Factor, Points, Steps
+from negsift.service.kmeanspp.sketch import Directions
 
 NEAR = 16.0
 """A bound of at most `NEAR · slack · |u|²` may be mostly rounding error: bounds exceed D² by a few slacks."""
+SKETCH_SLACK, RESIDUAL_SLACK = 6.0, 8.0
+"""Slacks of |u|² + |c|² by which a bound from float32 sketches is raised, and of |u|² by which the squared distance
+from the directions' span is: each coordinate is wrong by a slack of |u|, and four directions at most are used."""
+NEAR_SKETCH = 3.0
+"""A bound from sketches of at most `NEAR_SKETCH · SKETCH_SLACK · slack · |u|²` may be mostly rounding error."""
 ROUNDED_UP = 1.0 + 2.0**-22
 """A number times this is no less than the number once it is rounded to float32."""
 
@@ -23,8 +29,18 @@ class PointBackend(Protocol):
     D² is the squared distance to the nearest centre; everything is in squared steps.
     """
 
-    squares: Steps
-    """|u|² of every point, (n,), with a relative error of at most `slack`."""
+    @property
+    def squares(self) -> Steps:
+        """|u|² of every point, (n,), with a relative error of at most `slack`."""
+
+    def look_along(self, directions: Directions) -> None:
+        """Sketch all points along these directions."""
+
+    def lower_by_sketch(self, sketch_mr: Floats, squares_m: Floats) -> Index:
+        """Lower the bounds to what sketches say of D² to centres of these sketches and norms, or a few slacks above.
+
+        Gives the rows whose bound is above 0 and at most `NEAR_SKETCH · SKETCH_SLACK · slack · |u|²`.
+        """
 
     def lower_bounds(self, centres: Points) -> Index:
         """Lower the bounds to D² to these centres or, by rounding, a few slacks of |u|² + |c|² above it.
@@ -47,11 +63,11 @@ class PointBackend(Protocol):
     def largest(self, count: int) -> tuple[Index, float]:
         """The `count` rows of the largest bounds and the largest bound of the others; all rows and 0 if n ≤ `count`."""
 
-    def arriving(self, radius: float | None, window: TimeWindow) -> Index:
-        """Rows whose first arrival may be in the window, and hardly more.
+    def small_hashes(self, key: int, share: float) -> Index:
+        """The rows whose `rng.uniform_keys` under `key` is at most `share` (below 1), and perhaps a few more."""
 
-        Rates are the bounds or, with a radius, (|u| + radius)².
-        """
+    def arriving(self, window: TimeWindow) -> Index:
+        """Rows whose first arrival at the rate of their bounds is in the window, and hardly more."""
 
 
 BackendFactory = Callable[[Points], PointBackend]

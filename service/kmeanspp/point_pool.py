@@ -5,6 +5,7 @@ from typing import Protocol
 
 from negsift.common.account import Traffic
 from negsift.service.kmeanspp.messages import FarthestPoints, RatedPoints
+from negsift.service.kmeanspp.points import Points
 from negsift.service.kmeanspp.queries import Answer, BasisQuery, PointQuery
 from negsift.service.kmeanspp.shard_rows import ShardRows
 
@@ -48,9 +49,10 @@ class CountedPool:
     def ask(self, query: PointQuery[Answer]) -> Sequence[Answer]:
         """The answer of every shard."""
         answers = self._pool.ask(query)
-        sent = [answer.points for answer in answers if isinstance(answer, RatedPoints | FarthestPoints)]
-        up_bytes = sum(points.size_bytes + 8 * len(points) for points in sent)  # and a float64 each
-        down_bytes = query.basis.centres.size_bytes * len(answers) if isinstance(query, BasisQuery) else 0
+        rated = [answer.points for answer in answers if isinstance(answer, RatedPoints | FarthestPoints)]
+        sent = rated + [answer for answer in answers if isinstance(answer, Points)]
+        up_bytes = sum(points.size_bytes for points in sent) + 8 * sum(map(len, rated))  # a float64 each
+        down_bytes = query.basis.size_bytes * len(answers) if isinstance(query, BasisQuery) else 0
         before = self.traffic
         self.traffic = Traffic(
             before.rounds + 1, before.passes + query.is_pass, before.points + sum(map(len, sent)),

@@ -6,26 +6,28 @@ selections in turn, answers it as any other would. Everything is in squared step
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from negsift.common.arrays import Index
-from negsift.service.kmeanspp.messages import FarthestPoints, Moments, PointsSummary, RateBasis, RatedPoints, TimeWindow
+from negsift.service.kmeanspp.messages import FarthestPoints, PointsSummary, RateBasis, RatedPoints, TimeWindow
 from negsift.service.kmeanspp.points import Points
 from negsift.service.kmeanspp.shard_rows import ShardRows
+from negsift.service.kmeanspp.sketch import Directions
 
 Answer = TypeVar("Answer", covariant=True)
 
-_TIME_MARGIN = 1e-3  # a backend's rates may be too low by the rounding of its float32 norms, so windows end later
 _MOST_ROWS = 1 << 16  # whose exact D² are computed at a time
 
 
 class PointQuery(ABC, Generic[Answer]):
     """A question that every shard answers from its own points."""
 
-    is_pass: ClassVar[bool] = False
-    """Whether shards compare all their points with the centres added since the last pass."""
+    @property
+    def is_pass(self) -> bool:
+        """Whether shards compare all their points with the centres added since the last pass."""
+        return False
 
     @abstractmethod
     def answer(self, rows: ShardRows) -> Answer:
@@ -40,6 +42,16 @@ class BasisQuery(PointQuery[Answer]):
 
 
 @dataclass(frozen=True)
+class PassQuery(BasisQuery[Answer]):
+    """A question about the rates of all points."""
+
+    @property
+    def is_pass(self) -> bool:
+        """Sketches are no pass."""
+        return self.basis.directions is None
+
+
+@dataclass(frozen=True)
 class AllPoints(PointQuery[Points]):
     """All points of the shard, sorted by index."""
 
@@ -49,22 +61,38 @@ class AllPoints(PointQuery[Points]):
 
 
 @dataclass(frozen=True)
-class Summarize(PointQuery[PointsSummary]):
-    """Moments, and the candidate for the first centre: the longest point or, with a key, that of the smallest hash."""
+class SampleByHash(PointQuery[Points]):
+    """The `count` points with the smallest hashes under `key`."""
 
-    first_key: int | None
+    key: int
+    count: int
 
-    def answer(self, rows: ShardRows) -> PointsSummary:
-        """One summary; it has no candidate where the shard has no point."""
-        row = rows.longest() if self.first_key is None else rows.by_hash(self.first_key, 1)
-        return PointsSummary(Moments.of(rows.backend.squares), rows.points.take(row))
+    def answer(self, rows: ShardRows) -> Points:
+        """At most `count` points, in the order of the hash."""
+        return rows.points.take(rows.by_hash(self.key, self.count)).as_float32()
 
 
 @dataclass(frozen=True)
-class SumBounds(BasisQuery[float]):
-    """The sum of the D² bounds, which are the rates after a pass."""
+class Summarize(PointQuery[PointsSummary]):
+    """The number of points, and the candidate for the first centre: the longest or, with a key, of the smallest hash.
 
-    is_pass = True
+    Squared norms take a read of all points, which also gives sketches along `directions`.
+    """
+
+    first_key: int | None
+    directions: Directions | None = None
+
+    def answer(self, rows: ShardRows) -> PointsSummary:
+        """One summary; it has no candidate where the shard has no point."""
+        if self.directions is not None:
+            rows.look_along(self.directions)
+        row = rows.longest() if self.first_key is None else rows.by_hash(self.first_key, 1)
+        return PointsSummary(len(rows.points), rows.points.take(row))
+
+
+@dataclass(frozen=True)
+class SumBounds(PassQuery[float]):
+    """The sum of the D² bounds, which are the rates or a little above them."""
 
     def answer(self, rows: ShardRows) -> float:
         """Zero if and only if every point lies on a centre."""
@@ -80,21 +108,16 @@ class FindArrivals(BasisQuery[RatedPoints]):
 
     def answer(self, rows: ShardRows) -> RatedPoints:
         """These points and few others, with their exact rates."""
-        radius, later = self.basis.radius, 1.0 + _TIME_MARGIN + rows.slack
-        window = TimeWindow(self.window.key, self.window.start * later, self.window.end * later)
         rows.lower_bounds(self.basis)
-        arriving = rows.backend.arriving(radius, window)
-        points = rows.points.take(arriving)
-        rate_n = rows.gaps_of(arriving) if radius is None else np.square(np.sqrt(points.squares) + radius)
-        return RatedPoints(points, rate_n)
+        arriving = rows.backend.arriving(self.window)
+        return RatedPoints(rows.points.take(arriving), rows.rates_of(arriving, self.basis))
 
 
 @dataclass(frozen=True)
-class FindFarthest(BasisQuery[FarthestPoints]):
+class FindFarthest(PassQuery[FarthestPoints]):
     """The `count` points of the largest D² bounds."""
 
     count: int
-    is_pass = True
 
     def answer(self, rows: ShardRows) -> FarthestPoints:
         """These points with their exact D², and the largest bound of the others."""
@@ -104,10 +127,8 @@ class FindFarthest(BasisQuery[FarthestPoints]):
 
 
 @dataclass(frozen=True)
-class SumSquares(BasisQuery[float]):
+class SumSquares(PassQuery[float]):
     """Σ D², the k-means potential of the centres."""
-
-    is_pass = True
 
     def answer(self, rows: ShardRows) -> float:
         """The sum over the shard's points."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from negsift.common.arrays import Floats, Index
 
@@ -21,8 +20,6 @@ class ArrivalBlock(NamedTuple):
     """mark · rate: an arrival is kept if D² is above it."""
     gap: Floats
     """D² to the centres before the block, lowered in place as arrivals are kept."""
-    ends_phase: NDArray[np.bool_]
-    """Whether keeping this arrival ends the phase."""
 
 
 def thin_out(block: ArrivalBlock, gaps_mm: Floats, limits: Floats, first: int) -> tuple[Index, int, bool]:
@@ -32,7 +29,7 @@ def thin_out(block: ArrivalBlock, gaps_mm: Floats, limits: Floats, first: int) -
     phase ends before the arrival at place `limits[j]`; len(limits) arrivals are kept at most. Gives the
     rows kept, the row to continue from, and whether that row is beyond the limit.
     """
-    place_m, threshold_m, gap_m, ends_phase_m = block
+    place_m, threshold_m, gap_m = block
     kept, count = np.empty(len(limits), np.int64), 0
     for row in range(first, len(place_m)):
         if place_m[row] >= limits[count]:
@@ -41,7 +38,7 @@ def thin_out(block: ArrivalBlock, gaps_mm: Floats, limits: Floats, first: int) -
             kept[count] = row
             count += 1
             gap_m[row + 1 :] = np.minimum(gap_m[row + 1 :], gaps_mm[row, row + 1 :])
-            if count == len(limits) or ends_phase_m[row]:
+            if count == len(limits):
                 return kept[:count], row + 1, False
     return kept[:count], len(place_m), False
 

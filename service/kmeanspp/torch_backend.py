@@ -13,8 +13,17 @@ from negsift.common.arrays import Floats, Index
 from negsift.common.gpu_arithmetic import IEEE, TF32, gpu_arithmetic, products_are_tf32
 from negsift.common.rng import GOLDEN, MIX_A, MIX_B
 from negsift.service.kmeanspp.messages import TimeWindow
-from negsift.service.kmeanspp.point_backend import NEAR, ROUNDED_UP, row_runs, slack
+from negsift.service.kmeanspp.point_backend import (
+    NEAR,
+    NEAR_SKETCH,
+    RESIDUAL_SLACK,
+    ROUNDED_UP,
+    SKETCH_SLACK,
+    row_runs,
+    slack,
+)  # fmt: skip
 from negsift.service.kmeanspp.points import Points, Steps
+from negsift.service.kmeanspp.sketch import Directions
 
 _MOST_CELLS, _LEAST_COLUMNS = 1 << 26, 8  # of an array (n, m): 256 MiB; n counts as if it had 8 columns at least
 _TF32 = 2.0**-9  # twice the relative error of a product of two factors rounded to TF32's 11 bits
@@ -35,6 +44,36 @@ class TorchBackend:
             self._squares *= factor_nc.square().sum(1)
         self._bound = torch.full_like(self._squares, torch.inf)
         self.squares: Steps = self._squares.cpu().numpy()
+
+    def look_along(self, directions: Directions) -> None:
+        """Sketch all points along these directions: coordinates and distances from their span, (n, r + 1)."""
+        coordinates = []
+        for factor_nc, basis_rc in zip(self.factors, directions.orthonormal, strict=True):
+            with self._arithmetic(self._way):
+                coordinates.append(factor_nc @ torch.from_numpy(basis_rc).to(self._device, torch.float32).T)
+        columns = list(coordinates[0].T)
+        for more in coordinates[1:]:
+            columns = [left * right for left in columns for right in more.T]
+        rest = self._squares.clone()
+        for column in columns:
+            rest -= column.square()
+        rest = rest.clamp_(min=0.0) + RESIDUAL_SLACK * self._slack * self._squares
+        self._sketch = torch.stack([*columns, rest.sqrt_()], dim=1)
+
+    def lower_by_sketch(self, sketch_mr: Floats, squares_m: Floats) -> Index:
+        """Lower the bounds to what sketches say of D² to these centres; gives the rows that may be mostly rounding."""
+        above = 1.0 + SKETCH_SLACK * self._slack
+        weights_mr = -2.0 * sketch_mr
+        weights_mr[:, -1] *= -1.0
+        weights = torch.from_numpy(weights_mr).to(self._device, torch.float32)
+        squares = torch.from_numpy(squares_m * above).to(self._device, torch.float32)
+        for rows in self._runs(len(squares_m)):
+            with self._arithmetic(IEEE):
+                products_nm = self._sketch[rows] @ weights.T
+            bound_n = products_nm.add_(squares).amin(1) + self._squares[rows] * above
+            torch.minimum(self._bound[rows], bound_n, out=self._bound[rows])
+        limit = NEAR_SKETCH * SKETCH_SLACK * self._slack
+        return _true_rows((self._bound > 0.0) & (self._bound <= limit * self._squares))
 
     def lower_bounds(self, centres: Points) -> Index:
         """Lower them to |u|²(1 + 2ε) + |c|²(1 + ε) - 2u·c; gives the rows that may be mostly rounding."""
@@ -75,19 +114,22 @@ class TorchBackend:
         rows: Index = largest.indices[:count].cpu().numpy()
         return rows, float(largest.values[count])
 
-    def arriving(self, radius: float | None, window: TimeWindow) -> Index:
+    def arriving(self, window: TimeWindow) -> Index:
         """Rows whose first arrival may be in the window: u ≤ rate · time + 2^-53, as `point_backend.earliest`."""
         parts = [np.zeros(0, dtype=np.int64)]
         for rows in self._runs(1):
             rate_n = self._bound[rows].double()
-            if radius is not None:
-                rate_n = (self._squares[rows].double().sqrt() + radius) ** 2
             uniform_n = _uniform_keys(self._index[rows], window.key)
             arriving_n = uniform_n <= rate_n * window.end + 2.0**-53
             if window.start > 0.0:
                 arriving_n &= uniform_n > rate_n * window.start + 2.0**-53
             parts.append(_true_rows(arriving_n) + rows.start)
         return np.concatenate(parts)
+
+    def small_hashes(self, key: int, share: float) -> Index:
+        """The rows whose hash under `key` is at most `share`."""
+        parts = [_true_rows(_uniform_keys(self._index[run], key) <= share) + run.start for run in self._runs(1)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
     def _runs(self, columns: int) -> list[slice]:
         return row_runs(len(self._bound), max(1, _MOST_CELLS // max(columns, _LEAST_COLUMNS)))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from negsift.common.rng import stream_key
+from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.sketch import find_directions
 from tests.unit.common.test_rng import splitmix64
 
 Rows = Sequence[Sequence[int]]
@@ -28,6 +30,9 @@ class Oracle:
     seed: int = 0
     epoch: int = 0
     passes: int = 0
+    sketches: int = 0
+    start: int = 0
+    arrivals: int = 0
     chosen: list[int] = field(default_factory=list)
     nearest: list[float] = field(default_factory=list)
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
@@ -40,41 +45,60 @@ class Oracle:
             return [], 0
         self.nearest = [math.inf] * len(self.rows)
         self.choose(min(range(len(self.rows)), key=lambda i: (-norms[i], self.index[i])))
-        checkpoint, by_norm = 0, True
+        basis, checkpoint, by_sketch = self.basis(), 0, True
         while len(self.chosen) < room:
             checkpoint += 1
-            rates = [float(gap) for gap in self.nearest]
-            if by_norm:
-                radius = math.sqrt(min(norms[i] for i in self.chosen))
-                rates = [(math.sqrt(norm) + radius) ** 2 for norm in norms]
+            rates = self.bounds(basis) if by_sketch else [float(gap) for gap in self.nearest]
             if not any(rates):
                 break
-            by_norm = self.stretch(checkpoint, rates, room, norms if by_norm else None)
+            by_sketch = self.stretch(checkpoint, rates, room, by_sketch)
         key = stream_key(self.seed, "badge-fill", self.epoch)
         free = [i for i in range(len(self.rows)) if i not in self.chosen]
         free.sort(key=lambda i: (splitmix64(key, self.index[i]), self.index[i]))
         drawn = len(self.chosen)
         return (self.chosen + free)[:room], room - drawn
 
-    def stretch(self, checkpoint: int, rates: Sequence[float], room: int, norms: Sequence[int] | None) -> bool:
-        """From one checkpoint to the next; gives whether that one takes its rates from norms again."""
+    def basis(self) -> np.ndarray:
+        """An orthonormal basis, (r, c), of the directions that a sample gives."""
+        key = stream_key(self.seed, "badge-sample", self.epoch)
+        sample = sorted(range(len(self.rows)), key=lambda i: (splitmix64(key, self.index[i]), self.index[i]))[:128]
+        rows = self.points[sample].astype(np.float32)
+        directions = find_directions(Points(np.array(sample), (rows,))).factors[0].astype(np.float64)
+        return np.linalg.qr(directions.T)[0].T if len(directions) else directions
+
+    def bounds(self, basis: np.ndarray) -> list[float]:
+        """The largest D² that points can have by their coordinates and their distances from the basis's span."""
+        points = self.points.astype(np.float64)
+        along = points @ basis.T
+        slack = 2.0**-46 * (points**2).sum(1)
+        across = np.sqrt(((points - along @ basis) ** 2).sum(1) + slack)
+        gaps = ((along[:, None] - along[self.chosen]) ** 2).sum(2) + (across[:, None] + across[self.chosen]) ** 2
+        gaps += slack[:, None] + slack[self.chosen]
+        found: list[float] = gaps.min(1).tolist()
+        return found
+
+    def stretch(self, checkpoint: int, rates: Sequence[float], room: int, by_sketch: bool) -> bool:
+        """From one checkpoint to the next; gives whether that one takes its rates from sketches."""
         key = stream_key(self.seed, f"badge-{checkpoint}", self.epoch)
-        start = len(self.chosen) if norms is None else 0
-        radius = min((norms[i] for i in self.chosen), default=0) if norms else 0
-        self.passes += norms is None
-        seen, arrivals, look = (len(self.chosen), 0), 0, next_look(len(self.chosen), norms is not None)
+        if not by_sketch:
+            self.start, self.arrivals, self.passes = len(self.chosen), 0, self.passes + 1
+        self.sketches += by_sketch
+        count = fresh = len(self.chosen)
+        began, seen, look = self.arrivals, (count, self.arrivals), next_look(count, by_sketch)
         clocks = [(self.spell(key, i, 0) / rate, self.index[i], 0, i) for i, rate in enumerate(rates) if rate > 0.0]
         heapq.heapify(clocks)
         total = [self.spell(key, i, 0) for i in range(len(rates))]
         while True:
             count = len(self.chosen)
-            cost = len(self.rows) * (count - start + 16)
-            if (norms or count > start) and arrivals >= cost / (count + 512) + 64:
+            by_pass, again = self.cost(count - self.start), self.cost_of_sketches(count - fresh)
+            if (by_sketch or count > self.start) and self.arrivals >= by_pass / (count + 512) + 64:
                 return False
+            if by_sketch and count >= 2 * fresh and self.arrivals - began >= again / (count + 512) + 512:
+                return True
             _, position, turn, i = heapq.heappop(clocks)
             total[i] += self.spell(key, i, turn + 1)
             heapq.heappush(clocks, (total[i] / rates[i], position, turn + 1, i))
-            arrivals += 1
+            self.arrivals += 1
             if number(key, position, 2 * turn + 1) * rates[i] >= self.nearest[i]:
                 continue
             self.choose(i)
@@ -82,13 +106,23 @@ class Oracle:
             if count == room:
                 return False
             if count >= look:
-                saved = (arrivals - seen[1]) / (count - seen[0]) - (1.25 if norms else 2.0)
-                cost = len(self.rows) * (count - start + 16)
-                if (room - count) * saved * ((count + room) / 2 + 512) > cost:
+                saved = (self.arrivals - seen[1]) / (count - seen[0]) - (1.25 if by_sketch else 2.0)
+                saved *= (room - count) * ((count + room) / 2 + 512)
+                by_pass, again = self.cost(count - self.start), self.cost_of_sketches(count - fresh) + 300_000
+                if by_sketch and count >= 2 * fresh and again < by_pass:
+                    if saved > again:
+                        return True
+                elif saved > by_pass:
                     return False
-                seen, look = (count, arrivals), next_look(count, norms is not None)
-            if norms and norms[i] * 1.5**2 < radius:
-                return True
+                seen, look = (count, self.arrivals), next_look(count, by_sketch)
+
+    def cost(self, centres: int) -> float:
+        """Of a pass, in distances."""
+        return len(self.rows) * (centres + 16)
+
+    def cost_of_sketches(self, centres: int) -> float:
+        """Of rates from sketches of so many more centres."""
+        return len(self.rows) * (centres / 12 + 1.0)
 
     def choose(self, row: int) -> None:
         self.chosen.append(row)
@@ -104,10 +138,10 @@ class Oracle:
         return squares
 
 
-def next_look(count: int, by_norm: bool) -> int:
+def next_look(count: int, by_sketch: bool) -> int:
     """The number of centres at which it is asked next whether a pass would pay."""
     later = max(count + 4, int(1.25 * count))
-    return min(16, later) if by_norm and count < 16 else later
+    return min(16, later) if by_sketch and count < 16 else later
 
 
 def number(key: int, position: int, turn: int) -> float:

@@ -7,8 +7,9 @@ from negsift.common.rng import uniform_keys
 from negsift.service.kmeanspp.cpu_backend import MANY_CENTRES
 from negsift.service.kmeanspp.messages import TimeWindow
 from negsift.service.kmeanspp.nearest import CentresByNorm, nearest
-from negsift.service.kmeanspp.point_backend import NEAR, earliest, slack
+from negsift.service.kmeanspp.point_backend import NEAR, NEAR_SKETCH, SKETCH_SLACK, earliest, slack
 from negsift.service.kmeanspp.points import Points, squared_gaps
+from negsift.service.kmeanspp.sketch import find_directions, upper_gaps
 from tests.unit.seeding_pools import BACKENDS, heavy_tailed, points_of
 
 COUNTS = [1, 5, MANY_CENTRES - 1, MANY_CENTRES + 8]
@@ -63,21 +64,43 @@ def test_bounds_that_are_set_are_rounded_up_at_most(name: str) -> None:
     assert (bound <= gaps * (1.0 + 1e-6)).all()
 
 
-@pytest.mark.parametrize("radius", [None, 0.0, 1e5])
 @pytest.mark.parametrize("times", [(0.0, 0.5), (0.5, 2.0), (0.0, 1e9)])
 @pytest.mark.parametrize("name", BACKENDS)
-def test_rows_arrive_by_their_first_number(name: str, times: tuple[float, float], radius: float | None) -> None:
+def test_rows_arrive_by_their_first_number(name: str, times: tuple[float, float]) -> None:
     points = some_points()
     backend = BACKENDS[name](points)
     backend.lower_bounds(points.take(np.arange(3)))
     rate = backend.bounds_of(EVERY_ROW)
-    if radius is not None:
-        rate = (np.sqrt(backend.squares.astype(np.float64)) + radius) ** 2
     start, end = (time / rate.mean() for time in times)
-    when, rows = earliest(uniform_keys(99, points.index), rate), backend.arriving(radius, TimeWindow(99, start, end))
+    when, rows = earliest(uniform_keys(99, points.index), rate), backend.arriving(TimeWindow(99, start, end))
     few_more = (when <= end * (1 + 1e-5)) & ((when > start * (1 - 1e-5)) | (start == 0))
     assert set(np.flatnonzero((when <= end) & ((when > start) | (start == 0.0)))) <= set(rows)
     assert set(rows) <= set(np.flatnonzero(few_more))
+
+
+@pytest.mark.parametrize("factors", [1, 2])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_bounds_from_sketches_are_never_below_the_rates_and_hardly_above(name: str, factors: int) -> None:
+    points = some_points(factors)
+    directions, centres = find_directions(points.take(EVERY_ROW[::7])), points.take(np.arange(40) * 7)
+    backend, theirs = BACKENDS[name](points), (directions.sketch(centres), centres.squares)
+    backend.look_along(directions)
+    near = backend.lower_by_sketch(*theirs)
+    rates = upper_gaps((directions.sketch(points), points.squares), theirs)
+    assert (rates.min(1) >= squared_gaps(points, centres).min(1)).all()
+    bound, largest = backend.bounds_of(EVERY_ROW), 2.0 * points.squares + rates.min(1)
+    assert (bound >= rates.min(1)).all()
+    assert (bound <= rates.min(1) * 1.01 + 2_000.0 * slack(points.factors) * largest).all()
+    limit = NEAR_SKETCH * SKETCH_SLACK * slack(points.factors) * points.squares
+    assert (bound[near] <= 1.01 * limit[near]).all()
+    assert set(np.flatnonzero((bound > 0.0) & (bound <= 0.99 * limit))) <= set(near.tolist())
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_small_hashes_are_those_of_the_positions(name: str) -> None:
+    points = some_points()
+    rows, uniform = BACKENDS[name](points).small_hashes(99, 0.1), uniform_keys(99, points.index)
+    assert set(np.flatnonzero(uniform <= 0.1)) <= set(rows.tolist()) <= set(np.flatnonzero(uniform <= 0.1001))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
