@@ -42,7 +42,7 @@ class Meeting(MeanNet):
 
     def forward(self, bags: Tensor) -> Tensor:
         if id(self) not in self.passes:
-            self.moment.wait(20)
+            self.moment.wait(60)
         self.passes[id(self)] = self.passes.get(id(self), 0) + 1
         return super().forward(bags)
 
