@@ -1,13 +1,17 @@
 """The offsets of log-odds of a run whose loss has them, `training.correction=offset`."""
 
+from typing import TYPE_CHECKING
+
 from negsift.common.errors import BadInput
 from negsift.deploy.run_config import RunConfig
 from negsift.service.strategies import make_strategy
 from negsift.service.strategies.ht_gumbel import HtGumbel
-from negsift.trainer.log_odds import Offset
+
+if TYPE_CHECKING:  # which needs torch
+    from negsift.trainer.log_odds import Offset
 
 
-def offset_of(config: RunConfig) -> Offset | None:
+def offset_of(config: RunConfig) -> "Offset | None":
     """What gives the offsets; None where negatives are weighted. Raises BadInput where their chances are not known:
     with a strategy that does not draw by them, and where the weights that drew are not those that train.
     """
