@@ -1,4 +1,4 @@
-"""Exact k-means++ seeding (D² sampling) over any number of shards, in about ten rounds of messages.
+"""Exact k-means++ seeding (D² sampling) over any number of shards, in some ten to twenty rounds of messages.
 
 k-means++ (Arthur and Vassilvitskii, SODA 2007) draws each next centre with a probability proportional to D², the
 squared distance to the nearest centre so far. Done plainly that takes a pass over all points for every centre.
