@@ -33,10 +33,11 @@ class CompiledScan:
         while first < len(arrivals):
             most = min(centres.capacity, schedule.next_check) - centres.count
             limits = schedule.limits(centres.count, most) - before
-            kept, first, beyond = scan(pairs, self._points, self._chosen, self._progress, centres.count, limits, first)
+            kept, gaps, first, beyond = scan(
+                pairs, self._points, self._chosen, self._progress, centres.count, limits, first
+            )
             if len(kept):
-                rows = arrivals.row[kept]
-                centres.note(self.stream.points.index[rows], self._progress.gap[rows])
+                centres.note(self.stream.points.index[arrivals.row[kept]], gaps)
                 schedule.arrivals = before + int(kept[-1]) + 1
             step = schedule.end_phase(centres.count) if beyond else schedule.after(centres)
             if step is not NextStep.SCAN:

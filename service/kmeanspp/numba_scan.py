@@ -93,20 +93,20 @@ def _lowered(
 def scan(
     arrivals: tuple[Index, Floats], points: SketchedPoints, centres: SketchedPoints, progress: KnownGaps,
     count: int, limits: Floats, first: int,
-) -> tuple[Index, int, bool]:  # fmt: skip
+) -> tuple[Index, Floats, int, bool]:  # fmt: skip
     """Keep arrivals from number `first` on, as centres number `count` and following, until something has to be decided.
 
     `arrivals` are rows of points and what D² has to exceed. With j kept so far, the phase ends before the arrival at
-    number `limits[j]`; len(limits) arrivals are kept at most. Gives the numbers of those kept, the number to continue
-    from, and whether that is beyond the limit.
+    number `limits[j]`; len(limits) arrivals are kept at most. Gives the numbers of those kept and their D² then, the
+    number to continue from, and whether that is beyond the limit.
     """
     row_a, threshold_a = arrivals
-    kept, found = np.empty(len(limits), np.int64), 0
+    kept, gaps, found = np.empty(len(limits), np.int64), np.empty(len(limits)), 0
     most = count + len(limits)
     room = np.empty(most, np.float32), np.empty(most // _BLOCK + 1, np.float32)
     for a in range(first, len(row_a)):
         if a >= limits[found]:
-            return kept[:found], a, True
+            return kept[:found], gaps[:found], a, True
         row, so_far = row_a[a], count + found
         gap, enough, seen = progress.gap[row], threshold_a[a], progress.seen[row]
         if gap > enough and seen < so_far:
@@ -118,8 +118,8 @@ def scan(
             centres.x[so_far] = points.x[row]
             centres.square[so_far] = points.square[row]
             centres.sketch[:, so_far] = points.sketch[:, row]
-            kept[found] = a
+            kept[found], gaps[found] = a, gap  # which falls to 0 once the point arrives again
             found += 1
             if found == len(limits):
-                return kept[:found], a + 1, False
-    return kept[:found], len(row_a), False
+                return kept[:found], gaps[:found], a + 1, False
+    return kept[:found], gaps[:found], len(row_a), False

@@ -16,7 +16,7 @@ from negsift.service.kmeanspp import arrival_scan, d2_sampling, numba_policy
 from negsift.service.kmeanspp import nearest as nearest_module
 from negsift.service.kmeanspp.d2_sampling import d2_sample
 from negsift.service.kmeanspp.point_pool import LocalPool
-from negsift.service.kmeanspp.points import Points
+from negsift.service.kmeanspp.points import Points, squared_gaps
 from negsift.service.kmeanspp.queries import Answer, PointQuery
 from negsift.service.kmeanspp.seeding import Seeding, SeedingSpec
 from negsift.service.kmeanspp.shard_rows import ShardRows
@@ -62,6 +62,17 @@ def test_picks_from_fresh_sketches_are_those_of_one_arrival_at_a_time(
     drawn, filled = oracle.run()
     assert picks(d2_sample(pool_of(points_of(rows), 2), spec)) == ([5 + 3 * row for row in drawn], filled)
     assert oracle.sketches >= 2
+
+
+@pytest.mark.parametrize("least", [0, 1 << 62])
+def test_scores_are_the_distances_to_the_centres_before(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_policy, "_LEAST_PRODUCTS", least)
+    points = points_of(heavy_tailed(2_000, 8, seed=3, clusters=6))
+    found = d2_sample(pool_of(points, 2), SeedingSpec(500, 0, 0))  # of which many arrive again
+    rows = np.searchsorted(points.index, found.index[: 500 - found.filled])
+    gaps = squared_gaps(points.take(rows), points.take(rows))
+    expected = [gaps[row, :row].min() for row in range(1, len(rows))]
+    np.testing.assert_array_equal(found.score[1 : len(rows)], expected)
 
 
 def test_the_cases_above_take_passes() -> None:
