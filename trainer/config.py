@@ -149,7 +149,9 @@ class TrainingConfig:
             found = "training.bag_loss=0 without a loss of instances"
             raise BadInput(found, "one of both", "set training.instance_loss.positive or .negative")
         if self.prior not in PRIORS and not _is_positive(self.prior):
-            raise BadInput(f"training.prior={self.prior}", f"{', '.join(PRIORS)} or a number above 0", "correct it")
+            raise BadInput(
+                f"training.prior={self.prior}", f"{', '.join(PRIORS)}, or above 0 and below {MOST:g}", "correct it"
+            )
         if self.weighted and self.stratified:
             found = "training.weighted and training.stratified"
             raise BadInput(found, "one of both", "leave one out: weighted draws are without strata")

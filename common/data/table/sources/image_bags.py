@@ -24,12 +24,14 @@ _ROWS = 16
 
 def image_lists(path: Path, config: BuildConfig) -> str | None:
     """The column of a file that has a list of images in each row, or None. Raises BadData where it has other bags too
-    and `key` names none of them.
+    and no `key`, BadInput for a key that is no column of it.
     """
     schema = read_schema(path)
     listed = [name for name in schema.names if has_image_lists(schema.field(name).type)]
     if config.key in schema.names:
         return config.key if config.key in listed else None
+    if listed and config.key is not None:
+        raise BadInput(f"key={config.key} of {path}", f"one of its columns, {', '.join(listed)}", "correct key=")
     others = [name for name in (image_column(schema) or "", "features") if name in schema.names]
     if listed and len(listed) + len(others) > 1:
         found = f"columns {', '.join([*listed, *others])} in {path}"

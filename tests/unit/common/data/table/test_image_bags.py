@@ -19,7 +19,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.data.table.schema import ENCODED
 from negsift.common.data.table.sources.source import BuildConfig
-from negsift.common.errors import BadData, NegsiftError
+from negsift.common.errors import BadData, BadInput, NegsiftError
 from tests.unit.sources import bags, built, png
 
 SIZE = BuildConfig(image_size=8)
@@ -112,6 +112,8 @@ def test_of_several_columns_of_bags_key_names_one(tmp_path: Path) -> None:
         BadData, match="columns pages, image, features in .*; expected one column of bags; name it: key="
     ):
         built(source)
+    with pytest.raises(BadInput, match=r"key=nope of .*; expected one of its columns, pages"):
+        build_table(tmp_path / "nope", source, BuildConfig(key="nope"))
     for key, column in (("features", "features"), ("pages", "instances"), ("image", "instances")):
         build_table(tmp_path / key, source, BuildConfig(key=key, bag_size=1))
         assert read_manifest(Location.of(tmp_path / key)).payload.column == column
