@@ -1,6 +1,7 @@
 """What `strategy.name=auto` stands for in a run: what the committed results support for its budget, bags and ratio."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from negsift.common.config import AUTO
@@ -15,12 +16,12 @@ _LARGEST_RATIO, _LEAST_DENSITY = 2.0, 1 / 3
 """Scores paid at a ratio of 1 and not at 5; and where three of five instances of a positive bag were positive."""
 
 
-def with_strategy(config: RunConfig) -> RunConfig:
-    """The config with a strategy's name in place of `auto`; the log says in a line which, and why."""
+def with_strategy(config: RunConfig, tell: Callable[[str], object] = log.info) -> RunConfig:
+    """The config with a strategy's name in place of `auto`; `tell` gets a line that says which, and why."""
     if config.strategy.name != AUTO:
         return config
     name, reason = _choice(config)
-    log.info("strategy.name=%s, chosen since %s (docs/results.md)", name, reason)
+    tell(f"strategy.name={name}, chosen since {reason} (docs/results.md)")
     return replace(config, strategy=replace(config.strategy, name=name))
 
 

@@ -5,14 +5,14 @@ several workers, draws the same.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from negsift.common.arrays import Index
-from negsift.common.data.bagset import BagBatch, BagSet
+from negsift.common.data.bagset import BagBatch
 from negsift.common.errors import BadInput
 from negsift.common.rng import generator
 from negsift.trainer.config import AugmentConfig
@@ -31,25 +31,27 @@ class AugmentedImages:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        bags = self.batches.epoch_set.bags
-        if not isinstance(bags, BagSet) or bags.instances.images.ndim != 4:
+        return (self._batch(start) for start in self.batches.starts)
+
+    def _batch(self, start: int) -> TrainingBatch:
+        rows = self.batches.order[start : start + self.batches.size]
+        whole = self.batches.epoch_set.batch(rows)  # for each of several workers: draws go by the longest of all bags
+        if not isinstance(whole.bags, BagBatch) or whole.bags.instances.ndim != 4:
             found = "augment.flip or .shift of bags that are not images"
             raise BadInput(found, "images (C, H, W)", "leave both alone")
-        return (self._batch(bags, start) for start in self.batches.starts)
-
-    def _batch(self, bags: BagSet, start: int) -> TrainingBatch:
-        rows = self.batches.order[start : start + self.batches.size]
-        random, longest = generator(self.key[0], f"images/{start}", self.key[1]), int(bags.sizes[rows].max())
-        flipped = random.random((len(rows), longest)) < (0.5 if self.config.flip else 0.0)
+        bags, sizes = whole.bags, whole.bags.sizes
+        random = generator(self.key[0], f"images/{start}", self.key[1])
+        flipped = random.random((len(rows), int(sizes.max()))) < (0.5 if self.config.flip else 0.0)
         shifts = random.integers(-self.config.shift, self.config.shift + 1, (len(rows), 2))
+        ends = np.cumsum(sizes)
 
         def part(places: Index) -> TrainingBatch:
-            batch = self.batches.epoch_set.batch(rows[places])
-            assert isinstance(batch.bags, BagBatch)
-            sizes = batch.bags.sizes
-            each = np.repeat(places, sizes), np.concatenate([np.arange(size) for size in sizes])
-            images = moved(batch.bags.instances, shifts[each[0]], flipped[each])
-            return replace(batch, bags=BagBatch(images, sizes))
+            few, own = slice(places[0], places[-1] + 1), sizes[places]
+            images = bags.instances[ends[few.start] - sizes[few.start] : ends[few.stop - 1]]
+            each = np.repeat(places, own), np.concatenate([np.arange(size) for size in own])
+            batch = BagBatch(moved(images, shifts[each[0]], flipped[each]), own)
+            offset = None if whole.offset is None else whole.offset[few]
+            return TrainingBatch(batch, whole.label[few], whole.weight[few], row=rows[few], offset=offset)
 
         return self.batches.share.part(len(rows), part)
 

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from negsift.deploy.fit import check_fit
 from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
 
+log = logging.getLogger(__name__)
 Grid = Mapping[str, tuple[str, ...]]
 """The values of each key; a sweep runs every combination of them."""
 MOST = 10_000
@@ -51,12 +53,15 @@ def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec
     key, a value or a combination that is none.
     """
     trials: dict[str, TrialSpec] = {}
+    told: dict[str, None] = {}
     for grid in grids:
         for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
-            config = with_strategy(override(base, setting))
+            config = with_strategy(override(base, setting), told.setdefault)
             trial = trial_of(config)
             check_fit(trial.config)
             trials.setdefault(trial.name, trial)
+    for line in told:
+        log.info(line)
     return sorted(trials.values(), key=lambda trial: trial.config.seed)  # stable: grids keep their order
 
 

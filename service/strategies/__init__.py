@@ -57,7 +57,7 @@ class StrategyConfig:
 
     def __post_init__(self) -> None:
         if self.name not in (*STRATEGIES, AUTO):
-            raise UnknownName("strategy", self.name, STRATEGIES)
+            raise UnknownName("strategy", self.name, (*STRATEGIES, AUTO))
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
                 raise UnknownName(f"strategy.{key}", getattr(self, key), known)

@@ -19,7 +19,11 @@ from tests.unit.clips import encoded_clip
 from tests.unit.sources import png
 
 pytestmark = pytest.mark.usefixtures("local_ray")
-FORM = BuildConfig(bag_size=2, image_size=8, seconds=1.0, mels=32, frames=128, group_mb=0.01)
+FORMS = {
+    "arrays": BuildConfig(group_mb=0.01),
+    "images": BuildConfig(bag_size=2, image_size=8, group_mb=0.01),
+    "clips": BuildConfig(seconds=1.0, mels=32, frames=128, group_mb=0.01),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +49,11 @@ def files(root: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["arrays", "images", "clips"])
 def test_any_number_of_workers_writes_the_same_bytes_in_the_same_order(kind: str, tmp_path: Path) -> None:
     source = files(tmp_path, kind)
-    alone = build_table(tmp_path / "alone", source, FORM)
+    alone = build_table(tmp_path / "alone", source, FORMS[kind])
     assert len(alone.files) > 3
     assert len(alone.left_out) == (2 if kind == "arrays" else 1)
     for workers in (1, 3):
-        made = build_table(tmp_path / f"by{workers}", source, FORM, run=parts_on_ray(workers))
+        made = build_table(tmp_path / f"by{workers}", source, FORMS[kind], run=parts_on_ray(workers))
         assert made.left_out == alone.left_out
         for one, other in zip(alone.files, made.files, strict=True):
             paths = tmp_path / "alone" / one.name, tmp_path / f"by{workers}" / other.name
@@ -60,7 +64,7 @@ def test_an_error_of_a_part_is_raised_as_it_is_and_leaves_nothing(tmp_path: Path
     source = files(tmp_path, "arrays")
     (source / "cat" / "21.npy").write_bytes(b"no array")
     with pytest.raises(BadData, match="21.npy unreadable"):
-        build_table(tmp_path / "table", source, FORM, run=parts_on_ray(2))
+        build_table(tmp_path / "table", source, FORMS["arrays"], run=parts_on_ray(2))
     assert not Location.of(tmp_path / "table").files()
 
 
@@ -75,10 +79,10 @@ def test_an_interrupted_build_keeps_whole_parts_and_goes_on(tmp_path: Path) -> N
                 raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="2 of 6 parts are kept in"):
-        build_table(tmp_path / "table", source, FORM, run=run)
-    made = build_table(tmp_path / "table", source, FORM, run=functools.partial(run, stop=False))
+        build_table(tmp_path / "table", source, FORMS["arrays"], run=run)
+    made = build_table(tmp_path / "table", source, FORMS["arrays"], run=functools.partial(run, stop=False))
     assert sorted(asked) == list(range(6))
-    assert made.left_out == build_table(tmp_path / "alone", source, FORM).left_out
+    assert made.left_out == build_table(tmp_path / "alone", source, FORMS["arrays"]).left_out
 
 
 def test_a_source_that_is_one_part_is_read_here(tmp_path: Path) -> None:

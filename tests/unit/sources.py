@@ -16,6 +16,7 @@ from negsift.common.data.table.build import build_table
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.data.table.schema import ENCODED
+from negsift.common.data.table.sources.kinds import kind_of
 from negsift.common.data.table.sources.source import BuildConfig
 
 ROWS = pa.table({"bag_id": ["a", "b", "c"], "label": ["cat", "dog", "cat"], "x": [1.0, 2.0, 3.0]})
@@ -91,7 +92,9 @@ PARQUET = ("flat", "nested", "images")
 
 def built(source: Path, **settings: Any) -> list[dict[str, Any]]:
     """The bags of a table that is built from `source`."""
-    build_table(source.parent / "table", str(source), BuildConfig(**{"bag_size": 1, "image_size": 8} | settings))
+    kind = kind_of(source, BuildConfig(**settings))
+    small = {"bag_size": 1, "image_size": 8} if kind == "images" else {}
+    build_table(source.parent / "table", str(source), BuildConfig(**small | settings))
     return bags(source.parent / "table")
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.overrides import override
 from negsift.deploy.auto_strategy import with_strategy
 from negsift.deploy.fit import check_fit
@@ -48,9 +48,16 @@ def test_a_named_strategy_stays_without_a_word(caplog: pytest.LogCaptureFixture)
     assert not caplog.messages
 
 
-def test_a_trial_of_auto_is_the_trial_of_the_strategy() -> None:
-    trials = expand(recipe("digits"), [{"strategy.name": ("auto", "walk", "badge")}], seeds=2)
+def test_a_trial_of_auto_is_the_trial_of_the_strategy_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        trials = expand(recipe("digits"), [{"strategy.name": ("auto", "walk", "badge")}], seeds=2)
+    assert len(caplog.messages) == 1
     assert [trial.config.strategy.name for trial in trials] == ["walk", "badge"] * 2
+
+
+def test_a_name_like_auto_is_told_of_it() -> None:
+    with pytest.raises(UnknownName, match="strategy 'Auto'; .*did you mean 'auto'"):
+        StrategyConfig("Auto")
 
 
 def test_options_of_another_strategy_are_refused() -> None:

@@ -16,6 +16,7 @@ from negsift.common.data.table.sources.shards import DataFile
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, stamp
 from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, with_ids
+from negsift.common.data.table.sources.unused_settings import OF_CUT_BAGS, refuse
 from negsift.common.errors import BadData, BadInput
 
 _ROWS = 16
@@ -40,9 +41,8 @@ def image_lists(path: Path, config: BuildConfig) -> str | None:
 
 
 def open_image_bags(files: Sequence[DataFile], images: str, config: BuildConfig) -> Source:
-    """A bag for each row of the column `images`. Raises BadInput for `views`, which are made of single images."""
-    if config.views:
-        raise BadInput(f"views={config.views} of bags that are rows", "single images", "leave views out")
+    """A bag for each row of the column `images`. Raises BadInput for settings of bags that are made here."""
+    refuse(config, OF_CUT_BAGS, "a row that is a bag already")
     payload = Payload("instances", "uint8", (3, config.image_size, config.image_size))
     parts = [Part(functools.partial(_bags, file, images, config, payload), [stamp(file.path)]) for file in files]
     return Source(payload, parts, unit="images")

@@ -23,6 +23,7 @@ from negsift.common.data.table.sources.shards import is_shard, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.sources.tabular_files import is_table
 from negsift.common.data.table.sources.tar_shards import first_endings, tar_files
+from negsift.common.data.table.sources.unused_settings import refuse_unused
 from negsift.common.errors import BadData, UnknownName
 from negsift.common.regular_file import regular
 
@@ -37,7 +38,9 @@ OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
 def open_source(source: Path, config: BuildConfig) -> Source:
     """The bags at `source`. Raises BadData or BadInput for what can't be used."""
     with listed_once(), _uncollected():
-        return OPENERS[kind_of(source, config)](source, config)
+        kind = kind_of(source, config)
+        refuse_unused(config, kind)
+        return OPENERS[kind](source, config)
 
 
 @contextmanager

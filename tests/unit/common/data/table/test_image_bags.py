@@ -1,6 +1,7 @@
 """Rows with a list of images: bags of images, by the rules of other images."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from negsift.common.data.table.manifest import Manifest, read_manifest
 from negsift.common.data.table.schema import ENCODED
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData, BadInput, NegsiftError
-from tests.unit.sources import bags, built, png
+from tests.unit.sources import bags, png
 
 SIZE = BuildConfig(image_size=8)
 BROKEN = b"no image"
@@ -111,11 +112,12 @@ def test_of_several_columns_of_bags_key_names_one(tmp_path: Path) -> None:
     with pytest.raises(
         BadData, match="columns pages, image, features in .*; expected one column of bags; name it: key="
     ):
-        built(source)
+        build_table(tmp_path / "nope", source, SIZE)
     with pytest.raises(BadInput, match=r"key=nope of .*; expected one of its columns, pages"):
         build_table(tmp_path / "nope", source, BuildConfig(key="nope"))
+    single = BuildConfig(key="image", bag_size=1)
     for key, column in (("features", "features"), ("pages", "instances"), ("image", "instances")):
-        build_table(tmp_path / key, source, BuildConfig(key=key, bag_size=1))
+        build_table(tmp_path / key, source, single if key == "image" else BuildConfig(key=key))
         assert read_manifest(Location.of(tmp_path / key)).payload.column == column
     assert [sorted(map(levels, bags(tmp_path / key))) for key in ("pages", "image")] == [[[1], [2]], [[9], [9]]]
 
@@ -123,14 +125,17 @@ def test_of_several_columns_of_bags_key_names_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"views": 2}, "views=2 of bags that are rows; expected single images; leave views out"),
+        ({"views": 2}, "views=2 for a row that is a bag already; expected a setting that it uses; leave views out"),
+        ({"bag_size": 3}, "bag_size=3 for a row that is a bag already"),
+        ({"prefix": "a"}, "prefix=a for a row that is a bag already"),
+        ({"dtype": "float16"}, "dtype=float16 for a source of images"),
         ({"label_column": "grade"}, "without column grade .it has pages, label, slide_id."),
     ],
 )
 def test_settings_that_do_not_go_with_them_are_refused(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
     source = write(tmp_path / "x.parquet", [[png(1)]], pa.list_(pa.binary()))
     with pytest.raises(NegsiftError, match=message):
-        built(source, **settings)
+        build_table(tmp_path / "table", source, replace(SIZE, **settings))
 
 
 def test_a_dataset_of_them_is_a_pool_of_the_same_tensors(tmp_path: Path) -> None:

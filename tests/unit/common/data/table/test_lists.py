@@ -11,8 +11,8 @@ from negsift.common.errors import BadData
 from tests.unit.clips import SMALL, encoded_clip
 from tests.unit.sources import built, npy, png
 
-FORM = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames}
 CONTENT = {".npy": npy(np.ones((2, 3), np.float32)), ".png": png(7), ".flac": encoded_clip(0)}
+FORM = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames}
 ENDINGS = pytest.mark.parametrize("ending", CONTENT)
 
 
@@ -27,9 +27,14 @@ def beside(root: Path, ending: str, names: Sequence[str], **lists: str) -> Path:
     return root / "in"
 
 
+def rows_of(source: Path, **settings: Any) -> list[dict[str, Any]]:
+    """The bags of a table that is built from `source`, clips in a small form."""
+    return built(source, **(FORM if any(source.rglob("*.flac")) else {}) | settings)
+
+
 def made(source: Path, **settings: Any) -> list[tuple[Any, ...]]:
     """The labels and the split of each bag, in order."""
-    found = built(source, **FORM | settings)
+    found = rows_of(source, **settings)
     return sorted(((bag["labels"], bag["split"]) for bag in found), key=str)
 
 
@@ -52,7 +57,7 @@ def test_a_list_of_other_files_is_refused(ending: str, names: str, tmp_path: Pat
     ids = [f"s{number}" for number in range(6)]
     far = rows(("s0", "cat"), *((names.format(number), "dog") for number in range(1, 4)))
     with pytest.raises(BadData, match=r"3 of 4 (rows of .*labels.csv without a file|clips missing)"):
-        built(beside(tmp_path, ending, ids, labels=far), **FORM)
+        rows_of(beside(tmp_path, ending, ids, labels=far))
     assert not (tmp_path / "table").exists()
 
 
@@ -96,7 +101,7 @@ def test_lists_of_splits_are_one_list(ending: str, stated: bool, tmp_path: Path)
 
 @ENDINGS
 def test_a_bag_without_a_label_in_the_list_is_unlabeled(ending: str, tmp_path: Path) -> None:
-    found = built(beside(tmp_path, ending, "abc", labels=rows(("a", "cat"), ("b", ""), ("c", "[]"))), **FORM)
+    found = rows_of(beside(tmp_path, ending, "abc", labels=rows(("a", "cat"), ("b", ""), ("c", "[]"))))
     assert {str(bag["labels"]) for bag in found} == {"['cat']", "None", "[]"}
 
 
