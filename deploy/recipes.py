@@ -90,7 +90,9 @@ def audio_scenes() -> RunConfig:
 
 
 def audio_quarter() -> RunConfig:
-    """The same clips for less of the full set's cost: positives are drawn as negatives are, and the rate falls to 0."""
+    """The same clips for a quarter of the cost of their full set in 30 epochs: positives are drawn as negatives are,
+    hidden layers take steps of Muon, the rate falls to 0, and clips are masked but not mixed.
+    """
     base = audio_scenes()
     return replace(
         base,
@@ -98,9 +100,10 @@ def audio_quarter() -> RunConfig:
         strategy=StrategyConfig("walk"),
         sampling=SamplingConfig(positives=48, random_rounds=0),
         training=replace(
-            base.training, epochs=1000, patience=1000, budget=5_000, stratified=True, lr=3e-3, schedule="linear",
-            warmup=0.05,
+            base.training, epochs=1000, patience=1000, budget=2_550, stratified=True, optimiser="muon", lr=3e-3,
+            schedule="linear", warmup=0.05,
         ),
+        augment=replace(base.augment, mixup=0.0),
     )  # fmt: skip
 
 

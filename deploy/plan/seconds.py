@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from negsift.deploy.plan.answers import AnswerKind, Answers, Streaming
 from negsift.deploy.plan.workload import Rounds, Workload
 
-_POINT_S, _COLUMN_S, _PAIR_S = 1.0e-7, 1.5e-10, 6e-11
+_POINT_S, _COLUMN_S, _PAIR_S = 4e-8, 1.5e-10, 3.5e-11
 """Seconds of one thread that D² sampling takes for a point, for each of its numbers, and for each number of each pair
-of picks: fitted to tests/bench/kmeanspp.md, with numba.
+of picks: fitted to tests/bench/kmeanspp_paired.md, with numba.
 """
 _ROUND_S, _REQUEST_S = 0.02, 0.01
 """Seconds that a round and each request of it take on Ray beside the work: tests/bench/plan.md."""
-_DRAW_REQUESTS = 9  # of D² sampling on shards: tests/bench/kmeanspp_shards.md
+_DRAW_REQUESTS = 12  # of D² sampling on shards: tests/bench/kmeanspp_traffic.md
 _MOST_SCORERS = 1 << 20
 
 

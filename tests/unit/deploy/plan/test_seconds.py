@@ -29,8 +29,8 @@ def test_bags_to_learn_from_and_bags_not_kept_are_embedded_besides() -> None:
 
 def test_drawing_grows_with_the_square_of_the_picks() -> None:
     one, two = (round_parts(work(strategy="badge", picks=picks), RATES)["drawing"] for picks in (100_000, 200_000))
-    points = 64_000 * (1e-7 + 10 * 1.5e-10)
-    assert one == pytest.approx(points + 6e-11 * 1e10 * 10)
+    points = 64_000 * (4e-8 + 10 * 1.5e-10)
+    assert one == pytest.approx(points + 3.5e-11 * 1e10 * 10)
     assert two - points == pytest.approx(4 * (one - points))
 
 
