@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from negsift.common.arrays import Index
@@ -58,17 +59,11 @@ class AugmentedImages:
 
 def moved(images: Tensor, shifts: Index, flipped: Index) -> Tensor:
     """Images (M, C, H, W) shifted by (rows, columns), (M, 2), reflected at the edges; mirrored where `flipped` (M,)."""
-    rows = _reflected(np.arange(images.shape[2]) - shifts[:, :1], images.shape[2])
-    columns = _reflected(np.arange(images.shape[3]) - shifts[:, 1:], images.shape[3])
-    columns = np.where(flipped[:, None], columns[:, ::-1], columns)
-    which = torch.arange(len(images))[:, None, None]
-    taken_MHWC = images[which, :, torch.from_numpy(rows)[:, :, None], torch.from_numpy(columns)[:, None, :]]
-    return taken_MHWC.permute(0, 3, 1, 2)
-
-
-def _reflected(places: Index, size: int) -> Index:
-    """Places beyond the edges of `size` as those that a mirror in the outermost pixel shows."""
-    if size == 1:
-        return np.zeros_like(places)
-    within = np.abs(places) % (2 * size - 2)
-    return np.where(within < size, within, 2 * size - 2 - within)
+    furthest = int(np.abs(shifts).max(initial=0))
+    if furthest:
+        edges = (furthest, furthest)
+        padded = np.pad(images.numpy(), ((0, 0), (0, 0), edges, edges), mode="reflect")
+        windows = sliding_window_view(padded, images.shape[2:], axis=(2, 3))
+        rows, columns = (furthest - shifts).T
+        images = torch.from_numpy(windows[np.arange(len(images)), :, rows, columns])
+    return torch.where(torch.from_numpy(flipped)[:, None, None, None], images.flip(-1), images)
