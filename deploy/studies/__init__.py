@@ -8,6 +8,7 @@ from negsift.common.errors import UnknownName
 from negsift.deploy.recipes import RECIPES
 from negsift.deploy.studies.beyond import beyond
 from negsift.deploy.studies.beyond_audio import beyond_audio
+from negsift.deploy.studies.beyond_fresh import beyond_fresh
 from negsift.deploy.studies.claims import claims
 from negsift.deploy.studies.figure1 import figure1, figure1_rehearsal
 from negsift.deploy.studies.table1 import table1
@@ -15,7 +16,7 @@ from negsift.deploy.sweep.study import Study
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "table1": table1, "figure1": figure1, "figure1-rehearsal": figure1_rehearsal, "claims": claims,
-    "beyond": beyond, "beyond-audio": beyond_audio,
+    "beyond": beyond, "beyond-fresh": beyond_fresh, "beyond-audio": beyond_audio,
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ _CHOOSING: dict[str, Sequence[str]] = {
     "badge": ("strategy.name=badge", "sampling.candidates=1500"),
 }
 """Strategies in place of the walk, at equal cost."""
-_MUON = ("training.optimiser=muon", "augment.shift=2")
+MUON = ("training.optimiser=muon", "augment.shift=2")
 
 
 def beyond() -> Study:
@@ -55,7 +55,7 @@ def beyond() -> Study:
         row("full", cifar10(), "strategy.name=full"),
         row("full, same tricks", quarter, *_FULL_WITH_TRICKS),
         row("quarter", quarter),
-        row("quarter, Muon and shifts", quarter, *_MUON),
+        row("quarter, Muon and shifts", quarter, *MUON),
         *(row(f"quarter without {name}", quarter, *settings) for name, settings in _LEFT_OUT.items()),
         *(row(f"quarter, {name}", quarter, "sampling.random_rounds=1", *words) for name, words in _CHOOSING.items()),
         row("paper's random, P-N 5, a quarter", cifar10(), "sampling.ratio=5", "training.budget=22500", *_ENDLESS),
@@ -72,7 +72,7 @@ def beyond() -> Study:
         row(
             "sparse: quarter, most positive instance", quarter, "training.instance_loss.top=true", "training.bag_loss=1"
         ),
-        row("sparse: quarter, both losses, Muon and shifts", quarter, "training.bag_loss=1", *_MUON),
+        row("sparse: quarter, both losses, Muon and shifts", quarter, "training.bag_loss=1", *MUON),
     ]
     all_rows = [*(StudyRow(each, on_all) for each in rows), *(StudyRow(each, sparse) for each in sparse_rows)]
     return Study("beyond", cifar10(), [], seeds=3, claims=CLAIMS, rows=all_rows)
