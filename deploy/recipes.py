@@ -91,7 +91,7 @@ def audio_scenes() -> RunConfig:
 
 def audio_quarter() -> RunConfig:
     """The same clips for a quarter of the cost of their full set in 30 epochs: positives are drawn as negatives are,
-    hidden layers take steps of Muon, the rate falls to 0, and clips are masked but not mixed.
+    hidden layers take steps of Muon, the rate falls to 0, and every clip is mixed with another.
     """
     base = audio_scenes()
     return replace(
@@ -103,7 +103,7 @@ def audio_quarter() -> RunConfig:
             base.training, epochs=1000, patience=1000, budget=2_550, stratified=True, optimiser="muon", lr=3e-3,
             schedule="linear", warmup=0.05,
         ),
-        augment=replace(base.augment, mixup=0.0),
+        augment=replace(base.augment, mixup=1.0),
     )  # fmt: skip
 
 
