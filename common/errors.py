@@ -43,7 +43,8 @@ class UnknownName(BadInput):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         NegsiftError.__init__(self, kind, name, self.known)
-        near = difflib.get_close_matches(name, self.known, n=1)
+        lowered = {one.lower(): one for one in self.known}
+        near = [lowered[one] for one in difflib.get_close_matches(name.lower(), lowered, n=1)]
         self.found = f"{kind} {name!r}"
         self.expected = f"one of {', '.join(self.known)}" if self.known else "a name that is known, and none is"
         if len(self.expected) > _LONGEST_LIST:

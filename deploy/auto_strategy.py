@@ -16,6 +16,10 @@ _LARGEST_RATIO, _LEAST_DENSITY = 2.0, 1 / 3
 """Scores paid at a ratio of 1 and not at 5; and where three of five instances of a positive bag were positive."""
 
 
+def untold(line: str) -> None:
+    """Tells nobody: for those who have been told."""
+
+
 def with_strategy(config: RunConfig, tell: Callable[[str], object] = log.info) -> RunConfig:
     """The config with a strategy's name in place of `auto`; `tell` gets a line that says which, and why."""
     if config.strategy.name != AUTO:

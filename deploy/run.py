@@ -30,6 +30,7 @@ from negsift.deploy.workers import trained, trainer_room
 from negsift.service.config import FleetConfig
 from negsift.service.sampler import NegativeSampler
 from negsift.service.strategies import make_strategy
+from negsift.trainer.augment import require_augmentable
 from negsift.trainer.folder import Json, RunFolder
 from negsift.trainer.loggers.logger import Logger
 from negsift.trainer.loggers.make import make_loggers
@@ -85,6 +86,7 @@ class Runner:
 
             require_shared(out, "--out")
         model, facts = model_for(split.pool, config.model, config.seed), _facts(config, split)
+        require_augmentable(split.positives, config.augment)
         folder.claim(to_dict(config), FREE, defaults())  # only now is all of it known to be usable
         record_data(folder, config.data, lambda: self.digests(config.data))
         loggers = (*make_loggers(config.log, folder, to_dict(config)), *run_metrics(config, folder), *loggers)

@@ -1,6 +1,7 @@
 """`negsift sweep`: its arguments."""
 
 import argparse
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from negsift.deploy.settings import Parser, a_path
 
 if TYPE_CHECKING:
     from negsift.deploy.sweep.study import Study
+
+log = logging.getLogger(__name__)
 
 
 def add_sweep_command(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -53,7 +56,11 @@ def configured_sweep(arguments: argparse.Namespace) -> "Study":
     study = study_named(arguments.name)
     study = study.on(lambda config: configured(config, arguments)).over(parse_axes(arguments.over), arguments.seeds)
     study.require_used(arguments.set)
-    trials = study.trials(arguments.yes)  # what is wrong with them is told before torch and Ray are imported
+    told = dict[str, None]()
+    # What is wrong with the trials is told before torch and Ray are imported.
+    trials = study.trials(arguments.yes, told.setdefault)
+    for line in told:
+        log.info(line)
     for trial in trials.values():
         require_root(trial.config.data)
     check_given([trial.config for trial in trials.values()], (*arguments.set, *arguments.over))

@@ -9,11 +9,11 @@ from torch.utils.data import Dataset
 
 from negsift.common.data.protocols import BagDataset
 from negsift.common.data.table.bags import TableBags, open_pool, open_positives
-from negsift.common.errors import BadInput
+from negsift.common.errors import BadInput, UnknownName
 from negsift.common.models.adapt import no_head
 from negsift.common.round_policy import RoundPolicy
 from negsift.common.types import Need
-from negsift.service.strategies import StrategyConfig, make_strategy
+from negsift.service.strategies import STRATEGIES, StrategyConfig, make_strategy
 from negsift.service.strategies.base import Strategy
 
 _NO_DATASETS = {"iloc": "the list of its bags, as tensors", "tocsr": "toarray()"}
@@ -82,6 +82,8 @@ def require_head(strategy: Strategy, has_head: bool) -> None:
 def resolve_strategy(strategy: object) -> Strategy:
     """The strategy itself, or the one of that name; raises BadInput for anything else."""
     if isinstance(strategy, str):
+        if strategy not in STRATEGIES:  # `auto` is none of a sampler's
+            raise UnknownName("strategy", strategy, STRATEGIES)
         return make_strategy(StrategyConfig(strategy))
     if not isinstance(strategy, Strategy):
         kind = f"the class {strategy.__name__}" if isinstance(strategy, type) else f"a {type(strategy).__name__}"

@@ -18,10 +18,11 @@ from negsift.common.arrays import Floats, Index
 from negsift.common.data.audio.decode import FULL_SCALE
 from negsift.common.data.audio.logmel import log_mel
 from negsift.common.data.audioset.clips import ClipSet
+from negsift.common.data.protocols import LabelledBags
 from negsift.common.errors import BadInput
 from negsift.common.rng import generator, stream_key
 from negsift.trainer.config import AugmentConfig
-from negsift.trainer.image_augment import AugmentedImages
+from negsift.trainer.image_augment import AugmentedImages, require_images
 from negsift.trainer.learner import Batches
 from negsift.trainer.loader import EpochBatches, TrainingBatch
 
@@ -35,6 +36,20 @@ def augmented(
     if config.of_images:
         return AugmentedImages(batches, config, key)
     return AugmentedBatches(batches, config, key, device) if config.of_clips else batches
+
+
+def require_augmentable(bags: LabelledBags, config: AugmentConfig) -> None:
+    """Raise BadInput for bags, at least one, that `config` can't augment."""
+    if config.of_images:
+        require_images(bags.gather(np.zeros(1, dtype=np.int64)))
+    if config.of_clips:
+        _require_clips(bags)
+
+
+def _require_clips(bags: LabelledBags) -> ClipSet:
+    if not isinstance(bags, ClipSet):
+        raise BadInput("augmentation of bags that are not clips", "clips", "leave augment unset")
+    return bags
 
 
 @dataclass(frozen=True)
@@ -74,9 +89,7 @@ class AugmentedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        clips, order = self.batches.epoch_set.bags, self.batches.order
-        if not isinstance(clips, ClipSet):
-            raise BadInput("augmentation of bags that are not clips", "clips", "leave augment unset")
+        clips, order = _require_clips(self.batches.epoch_set.bags), self.batches.order
         draws = draw_mixup(order, len(clips), self.config, self.key)
         return (self._batch(clips, draws, start) for start in self.batches.starts)
 

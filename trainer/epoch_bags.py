@@ -1,6 +1,7 @@
 """An epoch as a dataset, for loops that are not ours: all positives, and the negatives chosen last."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ from negsift.common.types import Selection
 class EpochBags(Dataset[Any]):  # Any: the user's own form of a bag
     """A map-style dataset of the bags of `positives` (label 1) and of k bags of `pool` (label 0), which `refresh` sets.
 
-    An item is (bag, label, weight), without a label that the bag came with in a tuple; where the bags are dicts, it is
-    the dict with `label` and `weight` set. The positions lie in shared memory, so that DataLoader workers, persistent
-    ones too, see every refresh; its length stays the same, as samplers expect.
+    An item is (bag, label, weight), without a label that the bag came with in a tuple; a named tuple is a bag as it is.
+    Where the bags are dicts, it is the dict with `label` and `weight` set. The positions lie in shared memory, so that
+    DataLoader workers, persistent ones too, see every refresh; its length stays the same, as samplers expect.
     """
 
     def __init__(self, positives: BagDataset, pool: BagDataset, k: int) -> None:
-        """Raises BadInput unless the pool has k bags."""
+        """Raises BadInput for a path in place of bags, and unless the pool has k of them."""
+        for name, bags in (("positives", positives), ("pool", pool)):
+            if isinstance(bags, (str, bytes, PathLike)):
+                remedy = "open the table: open_pool(PATH, label), open_positives(PATH, label)"
+                raise BadInput(f"{name}={bags!r}", "a map-style dataset of bags", remedy)
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= len(pool):
             raise BadInput(f"k={k!r}", f"a whole number between 0 and {len(pool)}, the size of the pool", "correct k=")
         self.positives, self.pool = positives, pool
@@ -100,4 +105,5 @@ def _items(bags: BagDataset, positions: Sequence[int]) -> Sequence[Any]:  # Any:
 def _labelled(item: Any, label: int, weight: Tensor) -> Any:  # Any: as above
     if isinstance(item, Mapping):
         return {**item, "label": label, "weight": weight}
-    return (item[0] if isinstance(item, (tuple, list)) else item), label, weight
+    has_label = isinstance(item, (tuple, list)) and not hasattr(item, "_fields")
+    return (item[0] if has_label else item), label, weight

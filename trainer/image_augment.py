@@ -37,10 +37,8 @@ class AugmentedImages:
     def _batch(self, start: int) -> TrainingBatch:
         rows = self.batches.order[start : start + self.batches.size]
         whole = self.batches.epoch_set.batch(rows)  # for each of several workers: draws go by the longest of all bags
-        if not isinstance(whole.bags, BagBatch) or whole.bags.instances.ndim != 4:
-            found = "augment.flip or .shift of bags that are not images"
-            raise BadInput(found, "images (C, H, W)", "leave both alone")
-        bags, sizes = whole.bags, whole.bags.sizes
+        bags = require_images(whole.bags)
+        sizes = bags.sizes
         random = generator(self.key[0], f"images/{start}", self.key[1])
         flipped = random.random((len(rows), int(sizes.max()))) < (0.5 if self.config.flip else 0.0)
         shifts = random.integers(-self.config.shift, self.config.shift + 1, (len(rows), 2))
@@ -55,6 +53,13 @@ class AugmentedImages:
             return TrainingBatch(batch, whole.label[few], whole.weight[few], row=rows[few], offset=offset)
 
         return self.batches.share.part(len(rows), part)
+
+
+def require_images(batch: BagBatch | Tensor) -> BagBatch:
+    """The batch, if it is one of images. Raises BadInput for other bags."""
+    if not isinstance(batch, BagBatch) or batch.instances.ndim != 4:
+        raise BadInput("augment.flip or .shift of bags that are not images", "images (C, H, W)", "leave both alone")
+    return batch
 
 
 def moved(images: Tensor, shifts: Index, flipped: Index) -> Tensor:

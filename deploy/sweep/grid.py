@@ -2,18 +2,16 @@
 
 import csv
 import itertools
-import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from negsift.common.errors import BadInput
 from negsift.common.overrides import override
-from negsift.deploy.auto_strategy import with_strategy
+from negsift.deploy.auto_strategy import untold, with_strategy
 from negsift.deploy.fit import check_fit
 from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.trial import TrialSpec, trial_of
 
-log = logging.getLogger(__name__)
 Grid = Mapping[str, tuple[str, ...]]
 """The values of each key; a sweep runs every combination of them."""
 MOST = 10_000
@@ -46,22 +44,22 @@ def _values(text: str) -> tuple[str, ...]:
         return ("",)
 
 
-def expand(base: RunConfig, grids: Sequence[Grid], seeds: int) -> list[TrialSpec]:
-    """The trials of all grids, each once, ordered by seed, so that an unfinished sweep has whole comparisons.
+def expand(
+    base: RunConfig, grids: Sequence[Grid], seeds: int, tell: Callable[[str], object] = untold
+) -> list[TrialSpec]:
+    """The trials of all grids, each once, ordered by seed, so that an unfinished sweep has whole comparisons. `tell`
+    gets a line for each trial whose strategy was `auto`.
 
     A grid with the axis `seed` has those seeds, another one 0 to `seeds - 1`. Raises BadInput or UnknownName for a
     key, a value or a combination that is none.
     """
     trials: dict[str, TrialSpec] = {}
-    told: dict[str, None] = {}
     for grid in grids:
         for setting in _combinations({"seed": tuple(map(str, range(seeds))), **grid}):
-            config = with_strategy(override(base, setting), told.setdefault)
+            config = with_strategy(override(base, setting), tell)
             trial = trial_of(config)
             check_fit(trial.config)
             trials.setdefault(trial.name, trial)
-    for line in told:
-        log.info(line)
     return sorted(trials.values(), key=lambda trial: trial.config.seed)  # stable: grids keep their order
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from negsift.common.errors import BadInput
 from negsift.common.overrides import flat, to_dict
+from negsift.deploy.auto_strategy import untold
 from negsift.deploy.run_config import RunConfig
 from negsift.deploy.sweep.grid import MOST, Grid, expand, size
 from negsift.deploy.sweep.trial import TrialSpec
@@ -86,12 +87,14 @@ class Study:
         evidence = Evidence(runs, texts)
         return StudyOutcome(self.name, self.rules, judged(self.claims, evidence), reproduced(self.printed, evidence))
 
-    def trials(self, yes: bool) -> Mapping[str, TrialSpec]:
-        """The trials by name. Raises BadInput for more than 10,000 combinations, unless `yes`."""
+    def trials(self, yes: bool, tell: Callable[[str], object] = untold) -> Mapping[str, TrialSpec]:
+        """The trials by name; `tell` is that of `expand`. Raises BadInput for more than 10,000 combinations, unless
+        `yes`.
+        """
         count = size([*self.grids, *(row.grid for row in self.rows)], self.seeds)
         if count > MOST and not yes:
             raise BadInput(f"{count:,} trials", f"at most {MOST:,}", "give fewer values, or add --yes")
-        trials = expand(self.base, self.grids, self.seeds)
+        trials = expand(self.base, self.grids, self.seeds, tell)
         for row in self.rows:
-            trials += expand(row.config, [row.grid], self.seeds)
+            trials += expand(row.config, [row.grid], self.seeds, tell)
         return {trial.name: trial for trial in sorted(trials, key=lambda trial: trial.config.seed)}

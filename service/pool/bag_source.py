@@ -153,12 +153,12 @@ def _stacked(items: Sequence[object]) -> Tensor | None:
 
 
 def as_bag(item: object, position: int) -> Tensor:
-    """The bag's tensor: the item, or the first of a tuple; raises BadData for anything else, an empty bag, or a list of
-    instances.
+    """The bag's tensor: the item, or the first of a tuple without names; raises BadData for anything else, an empty
+    bag, or a list of instances.
     """
     if _is_list_of_instances(item):
         raise BadData(f"a list of tensors as item {position}", "one tensor", "stack the instances of a bag")
-    first = item[0] if isinstance(item, (tuple, list)) and item else item
+    first = item[0] if isinstance(item, (tuple, list)) and item and not hasattr(item, "_fields") else item
     bag = _as_tensor(first, position) if isinstance(first, np.ndarray) else first
     if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
         form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__

@@ -197,3 +197,15 @@ def test_ctrl_c_in_a_build_says_what_is_left(
     out = str(source.parent / "pool")
     assert main(["pool", "build", out, "--from", str(source)]) == 130
     assert f"negsift: interrupted; nothing of the table is left in {out}\n" in capsys.readouterr().err
+
+
+def test_bags_that_can_not_be_augmented_are_refused_before_the_run_has_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{n},{('cat', 'dog')[n % 2]},{n},1\n" for n in range(40))
+    (tmp_path / "features.csv").write_text("bag_id,label,a,b\n" + rows)
+    assert main(["pool", "build", str(tmp_path / "t"), "--from", str(tmp_path / "features.csv")]) == 0
+    settings = [f"data.root={tmp_path / 't'}", "data.target=cat", "augment.flip=true"]
+    assert main(["train", "table", *settings, "--out", str(tmp_path / "run")]) == 2
+    assert "augment.flip or .shift of bags that are not images" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -59,6 +59,10 @@ def test_unknown_name_lists_the_known_and_the_nearest() -> None:
     assert text == "found strategy 'bagde'; expected one of badge, random; did you mean 'badge'?"
 
 
+def test_case_does_not_hide_the_nearest() -> None:
+    assert str(UnknownName("strategy", "AUTO", ["random", "auto"])).endswith("did you mean 'auto'?")
+
+
 def test_unknown_name_near_to_none_just_lists() -> None:
     assert str(UnknownName("strategy", "xyz", ["random"])).endswith("one of random; choose from that list")
 

@@ -1,6 +1,7 @@
 """An epoch as a dataset: its items, and that everybody who holds it sees a refresh."""
 
 import pickle
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_labels_that_bags_came_with_make_way() -> None:
     bags.refresh(chosen(3))
     assert [label for _, label, _ in (bags[place] for place in range(5))] == [1, 1, 1, 1, 0]
     assert torch.equal(bags[4][0], POOL[3])
+
+
+def test_a_named_tuple_is_a_bag_as_it_is() -> None:
+    masked = namedtuple("masked", ["features", "mask"])
+    bags = EpochBags([masked(bag, 1) for bag in POSITIVES], [masked(bag, 0) for bag in POOL], k=1)
+    bags.refresh(chosen(3))
+    assert [(bag.mask, label) for bag, label, _ in (bags[place] for place in (0, -1))] == [(1, 1), (0, 0)]
+
+
+def test_a_path_in_place_of_bags_is_refused() -> None:
+    with pytest.raises(BadInput, match="pool='some/table'; expected a map-style dataset"):
+        EpochBags(POSITIVES, "some/table", k=1)
 
 
 def test_dicts_stay_dicts() -> None:

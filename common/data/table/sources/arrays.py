@@ -5,7 +5,7 @@ are those of the list, or else of folders.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from negsift.common.data.table.sources.feature_column import (
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.split_names import folder_split
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
-from negsift.common.errors import BadData
+from negsift.common.errors import BadData, BadInput
 
 _BATCH_BYTES = 32 << 20
 
@@ -54,6 +54,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
         found = f"no {root / lost}{_but(tables_in(root))}" if folder.features and lost else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
+    _require_key(folder.features.values(), config.key)
     named = {name_below(root, path).removesuffix(path.suffix): path for path in folder.features.values()}
     rows, missing = (read_lists(tables, config) if tables else _labels_in(folder)).match({**named, **folder.features})
     files = [
@@ -99,6 +100,12 @@ def _labels_in(folder: BagFolder) -> BagList:
     """The labels that stand in files of their own: a number, or one for each class that the bag has."""
     rows = {id: Described([str(number) for number in read_numbers(path)]) for id, path in folder.labels.items()}
     return BagList([next(iter(folder.labels.values())).parent], rows)
+
+
+def _require_key(paths: Iterable[Path], key: str | None) -> None:
+    """Raise BadInput for a `key` where each file is one array, unless it is the folder of them all."""
+    if key is not None and all(path.suffix.lower() == ".npy" and path.parent.name != key for path in paths):
+        raise BadInput(f"key={key} of .npy files", "files with several arrays, or their folder", "leave key out")
 
 
 def _width(files: Sequence[BagFile], key: str | None) -> int:

@@ -29,6 +29,7 @@ from negsift.common.data.table.sources.shards import is_shard, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tar_shards import tar_files
+from negsift.common.data.table.sources.unused_settings import OF_LISTS, refuse
 from negsift.common.errors import BadData, BadInput
 
 _CLIPS = 32
@@ -102,7 +103,11 @@ def _read_lists(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     if source.is_dir():
         if not has_list and first is None:
             tables = find_lists(source, config)
-            return listed_clips(tables, source, config) if tables else clips_by_folder(source)
+            if tables:
+                return listed_clips(tables, source, config)
+            refuse(config, (*OF_LISTS, "key", "train_set"), "a folder of clips for each class")
+            return clips_by_folder(source)
+        refuse(config, OF_LISTS, "a folder with AudioSet's lists")
         return dict(zip(("train", "test"), read_clip_lists(source, config.train_set), strict=True))
     if not (is_shard(source) or source.name.endswith("_segments.csv")) or config.columns:
         return listed_clips([source], source.parent, config)

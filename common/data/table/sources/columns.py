@@ -29,8 +29,13 @@ def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:
 
 
 def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
-    """Raise BadData for two columns of one name, and where the one of ids or of labels is absent."""
+    """Raise BadData for two columns of one name, and where the one of ids, of labels, or of groups if one is stated, is
+    absent.
+    """
     missing = [name for name in (column(names, config, key) for key in (ID, LABEL)) if name not in names]
+    if config.group_column not in (_USUAL[GROUP][0], *names):
+        found = f"{path} without column {config.group_column} (it has {', '.join(names[:8])})"
+        raise BadData(found, "the column that group_column names", "correct it, or leave it out")
     if missing:
         named = {column(names, config, key): getattr(config, key) for key in (ID, LABEL)}
         lacking = ", ".join(named[name] for name in missing)

@@ -29,6 +29,7 @@ from negsift.common.data.table.sources.source import BuildConfig, Remark
 from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
+from negsift.common.data.table.sources.unused_settings import OF_LISTS, refuse
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
@@ -55,7 +56,7 @@ def encoded_images(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
     if has_rows(source, config):
         return [image for file in shards(source) for image in _in_shard(file, config, source.is_dir())]
     tables = find_lists(source, config)
-    return _in_list(source, tables, config) if tables else _in_folder(source)
+    return _in_list(source, tables, config) if tables else _in_folder(source, config)
 
 
 def has_rows(source: Path, config: BuildConfig) -> bool:
@@ -105,7 +106,8 @@ def image_column(schema: pa.Schema) -> str | None:
     return names[0] if names else None
 
 
-def _in_folder(root: Path) -> Sequence[EncodedImage]:
+def _in_folder(root: Path, config: BuildConfig) -> Sequence[EncodedImage]:
+    refuse(config, (*OF_LISTS, "key"), "a folder of images for each class")
     images = [
         EncodedImage(functools.partial(_content, path), name_below(root, path), labels, split, path)
         for split, below in split_folders(root)

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from negsift.common.arrays import Index
-from negsift.common.data.arrow_files import is_list
+from negsift.common.data.arrow_files import ARROW, is_list, read_schema
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.labels import LabelReader
+from negsift.common.data.table.sources.mil_files import MAT
 from negsift.common.data.table.sources.rows_apart import find_apart, put_together, require_room
 from negsift.common.data.table.sources.shards import DataFile, shards
 from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source, stamp
@@ -31,7 +32,7 @@ from negsift.common.data.table.sources.tabular_files import (
     read_batches,
     require_same,
 )
-from negsift.common.errors import BadData, UnknownName
+from negsift.common.errors import BadData, BadInput, UnknownName
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 _RESET_INDEX = ("index", "level_0")  # names that may be features; they are row numbers if they count from 0
@@ -42,6 +43,7 @@ def open_features(source: Path, config: BuildConfig) -> Source:
     numbers.
     """
     files = shards(source)
+    _require_key(files[0].path, config)
     first = _Layout(next(read_batches(files[0].path, config, name=files[0].name)), config)
     payload = Payload("features", config.dtype, (first.width,))
     read = functools.partial(_read, config=config, width=first.width)
@@ -51,6 +53,17 @@ def open_features(source: Path, config: BuildConfig) -> Source:
         payload, [Part(functools.partial(read, some), [stamp(file.path) for file in some]) for some in parts],
         beside=first.unused,
     )  # fmt: skip
+
+
+def _require_key(path: Path, config: BuildConfig) -> None:
+    """Raise BadInput for a `key` that is no column of lists. In a .mat file it is an array, which its reader finds."""
+    if config.key is None or path.name.lower().endswith(MAT):
+        return
+    schema = read_schema(path) if path.suffix.lower() in ARROW else pa.schema([])
+    lists = [field.name for field in schema if is_list(field.type)]
+    if config.key not in lists:
+        remedy = "correct key=" if lists else "leave key out"
+        raise BadInput(f"key={config.key} of {path}", f"a column of lists: {', '.join(lists) or 'it has none'}", remedy)
 
 
 def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table | str]:

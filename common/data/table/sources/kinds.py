@@ -24,7 +24,7 @@ from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.sources.tabular_files import is_table
 from negsift.common.data.table.sources.tar_shards import first_endings, tar_files
 from negsift.common.data.table.sources.unused_settings import refuse_unused
-from negsift.common.errors import BadData, UnknownName
+from negsift.common.errors import BadData, BadInput, UnknownName
 from negsift.common.regular_file import regular
 
 OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
@@ -82,6 +82,10 @@ def _kind_of_file(path: Path, config: BuildConfig) -> str | None:
 
 def _kind_of_rows(path: Path, config: BuildConfig) -> str:
     schema = read_schema(path)
+    if config.key not in (None, *schema.names):
+        raise BadInput(
+            f"key={config.key} of {path}", f"one of its columns, {', '.join(schema.names[:8])}", "correct key="
+        )
     if image_lists(path, config):
         return "images"
     if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):
