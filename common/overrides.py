@@ -84,7 +84,10 @@ def parse(text: str, kind: Any, key: str) -> Any:  # Any: typing has no type for
             return int(text) if _is_whole(text) else text
         return None if text.lower() in ("none", "") else parse(text, _not_none(kind), key)
     if typing.get_origin(kind) is tuple:
-        return tuple(parse(part, typing.get_args(kind)[0], key) for part in text.split(","))
+        parts = text.split(",") if text else []
+        if "" in parts:
+            raise BadInput(f"{key}={text!r}", "no empty place between commas, nor at an end", f"correct {key}")
+        return tuple(parse(part, typing.get_args(kind)[0], key) for part in parts)
     try:
         return _TRUTH[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):

@@ -160,7 +160,9 @@ def as_bag(item: object, position: int) -> Tensor:
         raise BadData(f"a list of tensors as item {position}", "one tensor", "stack the instances of a bag")
     first = item[0] if isinstance(item, (tuple, list)) and item and not hasattr(item, "_fields") else item
     bag = _as_tensor(first, position) if isinstance(first, np.ndarray) else first
-    if not isinstance(bag, Tensor) or bag.ndim < 2 or not len(bag):
+    if isinstance(bag, Tensor) and bag.ndim >= 2 and not len(bag):
+        raise BadData(f"no instance in item {position}", "at least one in every bag", "leave the bag out")
+    if not isinstance(bag, Tensor) or bag.ndim < 2:
         form = f"shape {tuple(bag.shape)}" if isinstance(bag, Tensor) else type(first).__name__
         raise BadData(
             f"{form} as item {position}", "a tensor (instances, ...), or a tuple beginning with one",

@@ -37,7 +37,7 @@ class Outer:
 VALUES = [
     ("count", "7", 7), ("count", "-7", -7), ("rate", "2", 2.0), ("rate", "1e-3", 0.001), ("name", "b=c", "b=c"),
     ("name", "", ""), ("limit", "3", 3), ("limit", "none", None), ("limit", "None", None), ("label", "x", "x"),
-    ("label", "none", None), ("steps", "4", (4,)), ("steps", "4,5,6", (4, 5, 6)),
+    ("label", "none", None), ("steps", "4", (4,)), ("steps", "4,5,6", (4, 5, 6)), ("steps", "", ()),
     *(("on", text, True) for text in ("true", "True", "yes", "1")),
     *(("on", text, False) for text in ("false", "FALSE", "no", "0")),
 ]  # fmt: skip
@@ -47,6 +47,12 @@ VALUES = [
 def test_every_kind_of_value_can_be_set(key: str, text: str, value: object) -> None:
     found = getattr(override(Inner(), [f"{key}={text}"]), key)
     assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize("text", ["4,", ",4", "4,,5"])
+def test_an_empty_place_in_a_list_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match=f"steps='{text}'; expected no empty place"):
+        override(Inner(), [f"steps={text}"])
 
 
 def test_nested_values_are_set_and_the_rest_stays() -> None:

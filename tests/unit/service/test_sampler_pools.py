@@ -141,7 +141,7 @@ def test_shared_instances_of_more_runs_than_one_are_put_together() -> None:
     [
         (torch.zeros(3, 7), r"item 13 of shape \(3, 7\) beside item 0 of \(3, 6\); expected instances of one shape"),
         (torch.zeros(6), r"shape \(6,\) as item 13"),
-        (torch.zeros(0, 6), r"shape \(0, 6\) as item 13"),
+        (torch.zeros(0, 6), "no instance in item 13; expected at least one in every bag"),
         (torch.ones(3, 6).to_sparse(), "a sparse tensor as item 13; expected a dense one; give to_dense"),
         ({"bag": 1}, r"dict as item 13; expected a tensor.*give collate="),
         (None, "NoneType as item 13"),
