@@ -16,6 +16,8 @@ from negsift.common.rng import stream_key
 M = TypeVar("M", bound=nn.Module)
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _GREY = ((0.5,), (0.5,))
+_IN_CACHE = 64
+"""Images that a CPU normalises at a time: as float32 those of CIFAR-10 take 786 kB, which its cache holds."""
 
 
 class Normalise(nn.Module):
@@ -32,8 +34,16 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(x / 255 - mean) / std in the dtype of `scale`, channels last, in which convolutions are fastest."""
-        scaled = (images.to(self.scale.dtype) * self.scale).add_(self.shift)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        if images.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._normalised(images).contiguous(memory_format=torch.channels_last)
+        out = torch.empty(images.shape, dtype=self.scale.dtype, memory_format=torch.channels_last)
+        for start in range(0, len(images), _IN_CACHE):
+            part = slice(start, start + _IN_CACHE)
+            out[part] = self._normalised(images[part])
+        return out
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return images.to(self.scale.dtype, copy=True).mul_(self.scale).add_(self.shift)
 
 
 def simple_cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
