@@ -6,6 +6,7 @@ import os
 import sys
 
 from negsift.common.errors import BadInput, Interrupted, ServiceError
+from negsift.common.freed_memory import keep_freed_memory
 from negsift.common.out_of_memory import lacks_memory
 from negsift.deploy.jobs.inside import ended_by_sigterm
 from negsift.deploy.one_line import MOST, one_line
@@ -18,6 +19,7 @@ INSTALL = "install there what requirements.lock names; a job uses the packages o
 
 def run() -> int:
     """Run the command that this process was started with and return its exit code."""
+    keep_freed_memory()
     with ended_by_sigterm():
         return main(sys.argv[1:])
 

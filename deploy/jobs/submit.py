@@ -11,6 +11,7 @@ from ray.job_submission import JobSubmissionClient
 
 import negsift
 from negsift.common.errors import BadInput
+from negsift.common.freed_memory import keeping_environment
 from negsift.deploy.versions import COMMIT, commit
 
 _LEFT_OUT = ["**/__pycache__/", "**/*.pyc"]
@@ -44,7 +45,7 @@ def submit(client: JobSubmissionClient, command: Command, cpus: float, gpus: flo
         entrypoint=shlex.join(["python", "-m", "negsift", *command.words]), submission_id=name, metadata=facts,
         runtime_env={
             "py_modules": [os.path.dirname(negsift.__file__)], "excludes": _LEFT_OUT,
-            "env_vars": {COMMIT: facts["git"]},
+            "env_vars": {COMMIT: facts["git"]} | keeping_environment(),
         },
         entrypoint_num_cpus=cpus, entrypoint_num_gpus=gpus,
     ))  # fmt: skip

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private.services import get_ray_address_from_environment
@@ -14,6 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from negsift.common.environment import unchanged_environment
 from negsift.common.errors import BadInput, ServiceError
+from negsift.common.freed_memory import keeping_environment
 from negsift.service.cluster.address import named_address, no_cluster, require_address, require_answer
 from negsift.service.cluster.token import lock, unlock
 
@@ -79,6 +81,7 @@ def _start(dashboard: bool) -> None:
     """Start Ray on this machine; without the word `local` Ray would join whatever cluster runs here."""
     lock()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ |= keeping_environment()
     paths = os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     os.environ["PYTHONPATH"] = paths.rstrip(os.pathsep)  # a runtime_env would keep Ray from starting workers early
     try:
@@ -95,7 +98,9 @@ def _start(dashboard: bool) -> None:
 def _join(address: str) -> None:
     """Join the cluster there; its nodes get this program's negsift, unless a job has brought it."""
     require_answer(address)
-    environment = None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [str(_PACKAGE)]}
+    environment: dict[str, Any] | None = None  # Any: Ray's own form
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+        environment = {"py_modules": [str(_PACKAGE)], "env_vars": keeping_environment()}
     try:
         if address == "auto":
             address = get_ray_address_from_environment(address, None)
