@@ -92,11 +92,17 @@ def plain(table: pa.Table) -> pa.Table:
 
 def has_image_lists(kind: pa.DataType) -> bool:
     """Whether a column of this type has lists of encoded images: of bytes, or of structs with `bytes`."""
-    if not is_list(kind):
-        return False
-    inner = kind.value_type
-    is_file = pa.types.is_struct(inner) and inner.get_field_index("bytes") >= 0
-    return bool(is_file or pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
+    return is_list(kind) and (is_file(kind.value_type) or is_binary(kind.value_type))
+
+
+def is_file(kind: pa.DataType) -> bool:
+    """Whether a column of this type has encoded files: structs with `bytes`, as `datasets` writes images and audio."""
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether a column of this type has bytes."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -27,6 +27,7 @@ from negsift.common.data.table.sources.source import BuildConfig, Part, Source, 
 from negsift.common.data.table.sources.split_names import folder_split
 from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
 from negsift.common.errors import BadData, BadInput
+from negsift.common.some_of import some_of
 
 _BATCH_BYTES = 32 << 20
 
@@ -49,10 +50,9 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     if tar_files(root):
         return _source(*_in_tars(root, config), config)
     folder, tables = find_bags(root, config.key), find_lists(root, config)
-    lost = next((table for table in tables if not table.exists()), None if tables or folder.labels else "labels.csv")
-    if not folder.features or lost:
+    if not folder.features or not (tables or folder.labels):
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
-        found = f"no {root / lost}{_but(tables_in(root))}" if folder.features and lost else lacks
+        found = f"no {root / 'labels.csv'}{_but(tables_in(root))}" if folder.features else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
     _require_key(folder.features.values(), config.key)
     named = {name_below(root, path).removesuffix(path.suffix): path for path in folder.features.values()}
@@ -73,7 +73,7 @@ def _with_split(described: Described, root: Path, path: Path) -> Described:
 
 
 def _but(tables: Sequence[Path]) -> str:
-    return f", but {', '.join(path.name for path in tables[:3])}" if tables else ""
+    return f", but {some_of((path.name for path in tables), 3)}" if tables else ""
 
 
 def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str], list[str]]:

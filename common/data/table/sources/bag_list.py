@@ -20,6 +20,7 @@ from negsift.common.data.table.sources.tabular_files import (
     require_same,
 )
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 log = logging.getLogger(__name__)
 _ENDINGS = (
@@ -83,18 +84,36 @@ class BagList:
 
 
 def find_lists(root: Path, config: BuildConfig) -> Sequence[Path]:
-    """The lists that `config.labels` names, or else labels.csv, or else the only table in `root` itself, or else all
-    tables there if the name of each states a split. Raises BadData for several that are called labels.
+    """The lists that `config.labels` names, in the working directory or else in `root`; or else labels.csv, or else the
+    only table in `root` itself, or else all tables there if the name of each states a split. Raises BadData for a list
+    that is not there, and for several that are called labels.
     """
     if config.labels:
-        stated = [config.labels] if Path(config.labels).expanduser().exists() else config.labels.split(",")
-        return [Path(name).expanduser() for name in stated]
+        whole = any(path.exists() for path in _places(config.labels, root))
+        return [_stated(name, root) for name in ([config.labels] if whole else config.labels.split(","))]
     tables = tables_in(root)
     named = [path for path in tables if path.name.lower().startswith("labels.")]
     if len(named) > 1:
         names = " and ".join(path.name for path in named)
         raise BadData(f"{names} in {root}", "one list of labels", "say which: labels=FILE")
     return named or (tables if len(tables) == 1 or all(map(stated_split, tables)) else [])
+
+
+def _places(name: str, root: Path) -> tuple[Path, Path]:
+    """What a stated list may be: a path as it is, and one below `root`."""
+    path = Path(name).expanduser()
+    return path, root / path
+
+
+def _stated(name: str, root: Path) -> Path:
+    here, below = _places(name, root)
+    if not here.exists() and not below.exists():
+        tables = tables_in(root)
+        beside = f", but {some_of(path.name for path in tables)}" if tables else ""
+        raise BadData(f"no {name} in the working directory or in {root}{beside}", "a list of labels", "correct labels=")
+    if here.exists() and below.exists() and not here.samefile(below):
+        log.info("labels are those of %s in the working directory, not of %s", here, below)
+    return here if here.exists() else below
 
 
 def tables_in(root: Path) -> Sequence[Path]:

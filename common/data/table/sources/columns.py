@@ -1,5 +1,6 @@
 """Which columns of a table have the bags' ids, labels and groups."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _USUAL = {
     ID: ("bag_id", "slide_id", "file_name"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id"),
 }  # fmt: skip
 """Each key's default, and the names that CLAM's lists and Hugging Face's folders of images have in its place."""
+ID_NAME, LABEL_NAME = _USUAL[ID][0], _USUAL[LABEL][0]
 
 
 def column(names: Sequence[str], config: BuildConfig, key: str) -> str:
@@ -28,6 +30,21 @@ def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:
     return (*(column(names, config, key) for key in _USUAL), "split")
 
 
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def _guess(row: Sequence[str]) -> Sequence[str]:
+    """What `columns` may be for a first row without a header: where names stand before numbers, as in UCI's files, the
+    first is the bag's and the last number the label.
+    """
+    texts = next((place for place, name in enumerate(row) if _is_number(name)), 0)
+    return (ID_NAME, *["-"] * (texts - 1), "*", LABEL_NAME) if texts else (ID_NAME, LABEL_NAME, "*")
+
+
 def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
     """Raise BadData for two columns of one name, and where the one of ids, of labels, or of groups if one is stated, is
     absent.
@@ -41,7 +58,7 @@ def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> No
         lacking = ", ".join(named[name] for name in missing)
         found = f"{path} without column {lacking} (it has {', '.join(names[:8])})"
         remedy = "name them: id_column=NAME label_column=NAME"
-        if any(name[:1].isdigit() for name in names):
-            remedy += ", or where there is no header all columns: columns=bag_id,label,*"
+        if any(map(_is_number, names)):
+            remedy += f", or where there is no header all columns: columns={','.join(_guess(names))}"
         raise BadData(found, "columns for the bag's id and its labels", remedy)
     require_distinct(names, path)

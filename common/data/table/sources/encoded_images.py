@@ -1,5 +1,5 @@
 """Encoded images, from a folder with a sub-folder for each class, optionally below train/, val/ and test/, or from
-Parquet or Arrow files with a column `image` or `img` of {bytes, path}, as on the Hugging Face hub.
+Parquet or Arrow files with a column of {bytes, path}, as on the Hugging Face hub.
 """
 
 import functools
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from negsift.common.data.arrow_files import open_rows, read_schema
+from negsift.common.data.arrow_files import is_binary, is_file, is_list, open_rows, read_schema
 from negsift.common.data.decode_errors import UNDECODABLE, decode_fault
 from negsift.common.data.files_below import name_below
 from negsift.common.data.images import IMAGE_ENDINGS, class_folders, images_below, others_below
@@ -23,7 +23,7 @@ from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.bag_list import Described, find_lists, read_lists, tables_in
-from negsift.common.data.table.sources.columns import LABEL, column
+from negsift.common.data.table.sources.columns import LABEL, column, text_columns
 from negsift.common.data.table.sources.shards import DataFile, shards, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Remark
 from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
@@ -34,6 +34,8 @@ from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
 
 _ROWS = 256
+_IMAGES, _SOUNDS = ("image", "img"), ("audio", "sound", "clip", "video")
+"""Names of columns of encoded files that are images, and of those that are none."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,20 @@ def others_beside(source: Path, config: BuildConfig) -> list[str]:
     return [*others, *folders_beside(source), *(f"{path.name}: not used as a list" for path in tables_in(source))]
 
 
-def image_column(schema: pa.Schema) -> str | None:
-    """The column that has encoded images, or None."""
-    names = [name for name in ("image", "img") if name in schema.names and pa.types.is_struct(schema.field(name).type)]
-    return names[0] if names else None
+def image_column(schema: pa.Schema, config: BuildConfig) -> str | None:
+    """The column that has encoded images, or None: `config.key`, or else `image` or `img`, or else the only one of
+    files, where no column of lists may be features, nor those that `config.leave_out` leaves.
+    """
+    files = [field.name for field in schema if is_file(field.type) and field.name not in _SOUNDS]
+    named = [
+        name for name in _IMAGES
+        if name in files or (name in schema.names and is_binary(schema.field(name).type))
+    ]  # fmt: skip
+    if config.key is not None:
+        return config.key if config.key in (*named, *files) else None
+    known = text_columns(schema.names, config)
+    is_other = config.leave_out or any(is_list(field.type) for field in schema if field.name not in known)
+    return named[0] if named else files[0] if len(files) == 1 and not is_other else None
 
 
 def _in_folder(root: Path, config: BuildConfig) -> Sequence[EncodedImage]:
@@ -171,10 +183,10 @@ def _member(span: Span | None) -> bytes:
 
 def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequence[EncodedImage]:
     path, schema = file.path, read_schema(file.path)
-    encoded, label = image_column(schema), column(schema.names, config, LABEL)
+    encoded, label = image_column(schema, config), column(schema.names, config, LABEL)
     if encoded is None or label not in schema.names:
         found = f"{path} with columns {', '.join(schema.names[:8])}"
-        raise BadData(found, f"image or img, and {label}", "kind=features, or label_column=NAME")
+        raise BadData(found, f"a column of images, and {label}", "kind=features, key=NAME or label_column=NAME")
     wanted = [name for name in (encoded, label, "split") if name in schema.names]
     table = _rows(path, wanted)
     labels = label_reader(schema, path, config).read(table[label]).to_pylist()

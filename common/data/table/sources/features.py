@@ -31,6 +31,7 @@ from negsift.common.data.table.sources.tabular_files import (
     label_reader,
     read_batches,
     require_same,
+    with_split,
 )
 from negsift.common.errors import BadData, BadInput, UnknownName
 
@@ -135,10 +136,7 @@ class _Layout:
     def described(self, batch: pa.Table) -> pa.Table:
         """Ids, labels, splits and groups of the rows of a batch."""
         assert self._labels is not None
-        table = describe_rows(batch, self._config, self._labels)
-        if self._split is None or "split" in table.column_names:
-            return table
-        return table.append_column("split", pa.array([self._split] * len(table), pa.string()))
+        return with_split(describe_rows(batch, self._config, self._labels), self._split)
 
     def matrix(self, batch: pa.Table) -> Features:
         """The features of all instances of a batch, (M, D)."""

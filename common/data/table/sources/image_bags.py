@@ -15,7 +15,7 @@ from negsift.common.data.table.sources.encoded_images import EncodedImage, Image
 from negsift.common.data.table.sources.shards import DataFile
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, stamp
 from negsift.common.data.table.sources.split_names import split_of
-from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, with_ids
+from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, with_ids, with_split
 from negsift.common.data.table.sources.unused_settings import OF_CUT_BAGS, refuse
 from negsift.common.errors import BadData, BadInput
 
@@ -33,7 +33,7 @@ def image_lists(path: Path, config: BuildConfig) -> str | None:
         return config.key if config.key in listed else None
     if listed and config.key is not None:
         raise BadInput(f"key={config.key} of {path}", f"one of its columns, {', '.join(listed)}", "correct key=")
-    others = [name for name in (image_column(schema) or "", "features") if name in schema.names]
+    others = [name for name in (image_column(schema, config) or "", "features") if name in schema.names]
     if listed and len(listed) + len(others) > 1:
         found = f"columns {', '.join([*listed, *others])} in {path}"
         raise BadData(found, "one column of bags", "name it: key=NAME")
@@ -61,7 +61,7 @@ def _bags(file: DataFile, images: str, config: BuildConfig, payload: Payload) ->
                 batch = with_ids(batch, config, file.name, rows)
                 require_columns(list(dict.fromkeys([*names, *batch.column_names])), file.path, config)
                 rows += len(batch)
-                table = _with_split(describe_rows(batch, config, labels), file)
+                table = with_split(describe_rows(batch, config, labels), file.split or split_of(file.path))
                 read = list(map(functools.partial(_read, reader), table["bag_id"].to_pylist(), batch[images]))
                 yield from (line for _, lines in read for line in lines)
                 whole = table.append_column(payload.column, pa.array([kept for kept, _ in read], payload.type))
@@ -69,14 +69,6 @@ def _bags(file: DataFile, images: str, config: BuildConfig, payload: Payload) ->
     except UNREADABLE as error:
         raise unreadable(file.path, error) from None
     yield from reader.finish()
-
-
-def _with_split(table: pa.Table, file: DataFile) -> pa.Table:
-    """Where rows say nothing, the split is that of the file."""
-    stated = table["split"].to_pylist() if "split" in table.column_names else [None] * len(table)
-    of_file = file.split or split_of(file.path)
-    others = table.drop_columns(["split"]) if "split" in table.column_names else table
-    return others.append_column("split", pa.array([split or of_file for split in stated], pa.string()))
 
 
 def _read(reader: ImageReader, bag: str, images: pa.Scalar) -> tuple[list[dict[str, Any]], list[str]]:

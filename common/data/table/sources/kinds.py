@@ -23,7 +23,7 @@ from negsift.common.data.table.sources.shards import is_shard, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Source
 from negsift.common.data.table.sources.tabular_files import is_table
 from negsift.common.data.table.sources.tar_shards import first_endings, tar_files
-from negsift.common.data.table.sources.unused_settings import refuse_unused
+from negsift.common.data.table.sources.unused_settings import refuse, refuse_unused
 from negsift.common.errors import BadData, BadInput, UnknownName
 from negsift.common.regular_file import regular
 
@@ -40,7 +40,16 @@ def open_source(source: Path, config: BuildConfig) -> Source:
     with listed_once(), _uncollected():
         kind = kind_of(source, config)
         refuse_unused(config, kind)
+        if has_own_labels(source, kind):
+            refuse(config, ("labels",), f"{source}, which has labels of its own")
         return OPENERS[kind](source, config)
+
+
+def has_own_labels(source: Path, kind: str) -> bool:
+    """Whether labels stand in the rows or samples of a source, so that no list is read."""
+    if kind == "features" or tar_files(source) or not source.is_dir():
+        return True
+    return bool(shards_below(source)) and _kind_of_endings(set(endings_below(source))) is None
 
 
 @contextmanager
@@ -90,8 +99,7 @@ def _kind_of_rows(path: Path, config: BuildConfig) -> str:
         return "images"
     if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):
         return "audio"
-    single = image_column(schema)
-    return "images" if single and config.key in (None, single) else "features"
+    return "images" if image_column(schema, config) else "features"
 
 
 def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
@@ -104,9 +112,10 @@ def _kind_of_folder(source: Path, config: BuildConfig) -> str | None:
     if not endings.isdisjoint(ENDINGS):
         return "arrays"
     rows = shards_below(source)
-    if rows and not config.labels:
+    by_files = _kind_of_endings(endings)
+    if rows and not (config.labels and by_files):
         return _kind_of_rows(min(rows), config)
-    return _kind_of_endings(endings)
+    return by_files
 
 
 def _kind_of_endings(endings: set[str]) -> str | None:

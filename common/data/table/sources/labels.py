@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from negsift.common.data.class_names import HIDDEN
 from negsift.common.data.table.schema import COLUMNS
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 SEPARATOR = ";"
 _SEPARATORS = re.compile("[,;|]")
@@ -18,6 +19,8 @@ _TIGHT = re.compile("[;|]|,(?! )")
 """Separators that names such as `Inside, small room` don't contain."""
 _FRACTION = re.compile(r"^(-?\d+)\.0*$")
 """A whole number as pandas writes it in a column in which some are missing."""
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_WHOLE = re.compile(r"[-+]?\d+")
 _LIST = re.compile(r"""\[\s*['"\d].*\]|[({]\s*['"].*[)}]""", re.DOTALL)
 """Texts that Python, numpy or JSON write for a list, a tuple or a set."""
 
@@ -47,7 +50,10 @@ class LabelReader:
         if self._class_names and (_is_whole(_inner(column.type)) or pa.types.is_floating(column.type)):
             return pa.array(map(self._named, labels.to_pylist()), COLUMNS["labels"])
         if is_text(column.type):
-            self._require_divided(pc.unique(labels.flatten()).to_pylist())
+            names = pc.unique(labels.flatten()).to_pylist()
+            self._known |= set(names)
+            require_classes(self._known, self._path)
+            self._require_divided(names)
         return labels
 
     def _named(self, numbers: Sequence[str] | None) -> list[str] | None:
@@ -80,7 +86,6 @@ class LabelReader:
             raise BadData(found, "the numbers or names of the classes that a bag has", "write these")
 
     def _require_divided(self, names: Sequence[str]) -> None:
-        self._known |= set(names)
         words = {word.strip(): name for name in names for word in _SEPARATORS.split(name) if word.strip() != name}
         self._joined |= words
         both = self._joined.keys() & self._known
@@ -97,6 +102,15 @@ class LabelReader:
         expected = f"several labels of a bag separated by {self._separator!r}"
         remedy = f"set label_separator={separators.findall(text)[0]} or rename the label"
         return BadData(f"label {text!r} in {self._path}, {why}", expected, remedy)
+
+
+def require_classes(names: Collection[str], source: object) -> None:
+    """Raise BadData for labels that are numbers throughout and not all whole, such as shares or measurements."""
+    fractions = [name for name in names if _NUMBER.fullmatch(name) and not _WHOLE.fullmatch(name)]
+    if fractions and all(map(_NUMBER.fullmatch, names)):
+        found = f"labels that are numbers with fractions, such as {some_of(sorted(fractions), 3)}, in {source}"
+        remedy = "write 1 or 0 for above or below a threshold, or names such as grade-1.5"
+        raise BadData(found, "whole numbers or names of classes", remedy)
 
 
 def as_labels(column: pa.Array | pa.ChunkedArray, separator: str = SEPARATOR) -> pa.Array:

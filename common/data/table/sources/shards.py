@@ -8,7 +8,7 @@ from negsift.common.data.arrow_files import ARROW
 from negsift.common.data.files_below import endings_below, files_below
 from negsift.common.data.numbered_shards import require_all, require_saved
 from negsift.common.data.table.schema import SPLITS
-from negsift.common.data.table.sources.split_names import folder_split, split_of
+from negsift.common.data.table.sources.split_names import folder_split, split_of, stated_split
 from negsift.common.errors import BadData
 
 
@@ -25,7 +25,7 @@ def shards(source: Path) -> Sequence[DataFile]:
     Raises BadData for a folder without any, or without some.
     """
     if not source.is_dir():
-        return [DataFile(source, source.stem, None)]
+        return [DataFile(source, source.stem, stated_split(source))]
     paths = sorted(shards_below(source))
     if not paths:
         raise BadData(f"no {', '.join(ARROW)} below {source}", "at least one", "correct --from")

@@ -106,6 +106,15 @@ def splits(table: pa.Table) -> pa.Array:
     return pa.array([word and split_named(word) for word in words], pa.string())
 
 
+def with_split(table: pa.Table, of_file: str | None) -> pa.Table:
+    """Where described rows say nothing, the split is that of their file, if this states one."""
+    if of_file is None:
+        return table
+    stated = table["split"].to_pylist() if "split" in table.column_names else [None] * len(table)
+    others = table.drop_columns(["split"]) if "split" in table.column_names else table
+    return others.append_column("split", pa.array([split or of_file for split in stated], pa.string()))
+
+
 def as_text(table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column of text or whole numbers, as text. Raises BadData for another type."""
     kind = table[name].type

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Array2D, ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value
 
@@ -181,7 +182,24 @@ def test_files_other_than_save_to_disk_lists_are_refused(content: str, tmp_path:
 
 
 def test_one_shard_of_several_may_be_given(tmp_path: Path) -> None:
-    assert len(built(hub(tmp_path, "vectors") / "data" / "train-00001-of-00002.parquet")) == 6
+    found = built(hub(tmp_path, "vectors") / "data" / "test-00001-of-00002.parquet")
+    assert [bag["split"] for bag in found] == ["test"] * 2
+
+
+@pytest.mark.parametrize("name", ["image", "picture"])
+def test_the_only_column_of_files_has_the_images(name: str, tmp_path: Path) -> None:
+    table = images(6).data.table.rename_columns([name, "label"]).append_column("width", pa.array([8] * 6))
+    pq.write_table(table.replace_schema_metadata(), tmp_path / "images.parquet")
+    assert {bag["instances"][0]["bytes"] for bag in built(tmp_path / "images.parquet")} == {png(n) for n in range(6)}
+    two = table.append_column("mask", table[name])
+    pq.write_table(two.replace_schema_metadata(), tmp_path / "two.parquet")
+    (tmp_path / "table").rename(tmp_path / "first")
+    assert len(built(tmp_path / "two.parquet", key="mask")) == 6
+
+
+def test_images_as_bytes_alone_are_the_same(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [png(n) for n in range(6)], "label": [0, 1] * 3}), tmp_path / "images.parquet")
+    assert {bag["instances"][0]["bytes"] for bag in built(tmp_path / "images.parquet")} == {png(n) for n in range(6)}
 
 
 @pytest.mark.parametrize("cut", [8, 4])

@@ -123,3 +123,19 @@ def test_two_lists_called_labels_are_refused(ending: str, tmp_path: Path) -> Non
 def test_a_list_may_name_paths_where_names_are_unique_too(ending: str, tmp_path: Path) -> None:
     labels = rows((f"x/a{ending}", "cat"), ("x/b", "dog"))
     assert [names for names, _ in made(beside(tmp_path, ending, ["x/a", "x/b"], labels=labels))] == [["cat"], ["dog"]]
+
+
+@ENDINGS
+def test_a_stated_list_is_found_here_or_else_below_the_source(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = beside(tmp_path, ending, "ab", one=rows(("a", "x"), ("b", "y")), two=rows(("a", "v"), ("b", "w")))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadData, match="no three.csv in the working directory or in .*in, but one.csv, two.csv; expected"):
+        made(source, labels="three.csv")
+    assert [labels for labels, _ in made(source, labels="two.csv")] == [["v"], ["w"]]
+    (tmp_path / "one.csv").write_text(rows(("a", "here"), ("b", "there")))
+    (tmp_path / "table").rename(tmp_path / "before")
+    with caplog.at_level("INFO"):
+        assert [labels for labels, _ in made(source, labels="one.csv")] == [["here"], ["there"]]
+    assert "labels are those of one.csv in the working directory, not of " in caplog.text

@@ -1,5 +1,6 @@
 """Tables of features in every form: separators, endings, types of labels, and the classic benchmarks."""
 
+import functools
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,19 @@ def test_a_table_is_read_in_every_form(name: str, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("test.csv", "test"), ("train_rows.tsv", "train"), ("validation-00000-of-00001.parquet", "val"), ("a.csv", None)],
+)
+def test_the_name_of_a_single_file_states_its_split(name: str, split: str | None, tmp_path: Path) -> None:
+    path, frame = tmp_path / name, FRAME.assign(split=["val", "val", None])
+    for rows, splits in ((FRAME, [split, split]), (frame, ["val", split])):
+        write = {".csv": rows.to_csv, ".parquet": rows.to_parquet, ".tsv": functools.partial(rows.to_csv, sep="\t")}
+        write[path.suffix](path, index=False)
+        assert [bag["split"] for bag in built(path)] == splits
+        (tmp_path / "table").rename(tmp_path / f"of {len(rows.columns)} columns")
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_numbers_beside_missing_labels_are_whole(ending: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"bag_id": list("abc"), "label": [1.0, np.nan, 0.0], "x": [1.0, 2, 3]})
@@ -52,8 +66,16 @@ def test_numbers_beside_missing_labels_are_whole(ending: str, tmp_path: Path) ->
 
 
 def test_a_number_with_and_without_a_point_is_one_class(tmp_path: Path) -> None:
-    (tmp_path / "bags.csv").write_text("bag_id,label,x\na,0.0,1\nb,1.0,1\nc,1,1\nd,1.5,1\n")
-    assert [bag["labels"] for bag in built(tmp_path / "bags.csv")] == [["0"], ["1"], ["1"], ["1.5"]]
+    (tmp_path / "bags.csv").write_text("bag_id,label,x\na,0.0,1\nb,1.0,1\nc,1,1\nd,grade-1.5,1\n")
+    assert [bag["labels"] for bag in built(tmp_path / "bags.csv")] == [["0"], ["1"], ["1"], ["grade-1.5"]]
+
+
+@pytest.mark.parametrize("labels", [".5 .25", "0 1.5", "1e-3 0", "-0.5 1;0.5"])
+def test_numbers_with_fractions_are_no_classes(labels: str, tmp_path: Path) -> None:
+    one, other = labels.split()
+    (tmp_path / "bags.csv").write_text(f"bag_id,label,x\na,{one},1\nb,{other},1\n")
+    with pytest.raises(BadData, match=r"labels that are numbers with fractions, such as .*, in .*bags.csv; expected whole"):
+        built(tmp_path / "bags.csv")
 
 
 def test_an_index_of_pandas_is_left_out_and_listed(tmp_path: Path) -> None:
@@ -150,6 +172,9 @@ def test_a_table_without_a_header_is_told_of_columns(tmp_path: Path) -> None:
         BadData, match=r"without column bag_id, label .*; .*no header all columns: columns=bag_id,label,\*"
     ):
         built(tmp_path / "musk1.csv")
+    (tmp_path / "clean1.data").write_text(MUSK)
+    with pytest.raises(BadData, match=r"where there is no header all columns: columns=bag_id,-,\*,label$"):
+        built(tmp_path / "clean1.data")
 
 
 def test_the_heads_of_svm_light_may_have_another_order(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from negsift.common.data.table.build import build_table
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadInput
 from tests.unit.clips import encoded_clip
-from tests.unit.sources import png
+from tests.unit.sources import npy, png, shard
 
 
 def rows(root: Path) -> Path:
@@ -26,6 +26,15 @@ def lists(root: Path) -> Path:
     columns = {"bag_id": ["a", "b"], "label": ["cat", "dog"], "features": [[[1.0]], [[2.0]]], "uni": [[[3.0]], [[4.0]]]}
     pq.write_table(pa.table(columns), root / "lists.parquet")
     return root / "lists.parquet"
+
+
+def shards(root: Path) -> Path:
+    (root / "data").mkdir()
+    return lists(root).rename(root / "data" / "train.parquet").parent
+
+
+def tar(root: Path) -> Path:
+    return shard(root / "x.tar", {"a.npy": npy(np.ones((2, 3))), "a.cls": b"1"})
 
 
 def arrays(root: Path) -> Path:
@@ -53,6 +62,9 @@ def clips(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("source", "settings", "message"),
     [
+        (rows, {"labels": "l.csv"}, "labels=l.csv for .*rows.csv, which has labels of its own; .*; leave labels out"),
+        (shards, {"labels": "l.csv"}, "labels=l.csv for .*data, which has labels of its own"),
+        (tar, {"labels": "l.csv"}, "labels=l.csv for .*x.tar, which has labels of its own"),
         (rows, {"bag_size": 2}, "bag_size=2 for a source of features"),
         (rows, {"group_column": "patient"}, "rows.csv without column patient .it has bag_id, label, case_id, x"),
         (rows, {"key": "nope"}, "key=nope of .*; expected a column of lists: it has none; leave key out"),
