@@ -21,7 +21,7 @@ from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.columns import text_columns
 from negsift.common.data.table.sources.feature_column import Features, feature_column, to_dtype
 from negsift.common.data.table.sources.labels import LabelReader
-from negsift.common.data.table.sources.mil_files import MAT
+from negsift.common.data.table.sources.mat_files import MAT
 from negsift.common.data.table.sources.rows_apart import find_apart, put_together, require_room
 from negsift.common.data.table.sources.shards import DataFile, shards
 from negsift.common.data.table.sources.source import BuildConfig, Part, Remark, Source, stamp

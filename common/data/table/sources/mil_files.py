@@ -1,4 +1,4 @@
-"""Reads the classic benchmarks of multiple-instance learning (musk, fox, tiger, elephant): svm-light and MATLAB files.
+"""Reads the classic benchmarks of multiple-instance learning (musk, fox, tiger, elephant) as svm-light has them.
 
 Their rows are instances in any order; those of a bag are put together, bags in the order of their first instance. Where
 instances have labels of their own, 1 or not, a bag is 1 if one of them is, by the standard assumption of the field.
@@ -21,9 +21,10 @@ from negsift.common.data.table.sources.delimited_text import spread
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 
-SVM, MAT = (".svm", ".svmlight", ".libsvm"), (".mat",)
+SVM = (".svm", ".svmlight", ".libsvm")
 _MIL_HEAD = ("-", "bag_id", "label")
-_MAT_NAMES = {"bag_ids": ID, "bag_id": ID, "labels": LABEL, "label": LABEL}
+_SIGNS = ({"-1", "0", "1"}, {"negative", "positive"})
+"""Labels of instances, by which a bag is positive if one of them is."""
 _QID = re.compile(r"\s*qid:(\S+)")
 
 
@@ -47,31 +48,7 @@ def read_svm(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[p
     except ValueError as error:
         raise BadData(f"{path} unreadable ({error})", "lines of svm-light, such as 3:17:1 1:0.5", "repair it") from None
     require_columns(list(heads[0]), path, config)
-    yield _table({name: [head[name] for head in heads] for name in heads[0]}, _dense(sparse, path), config)
-
-
-def read_mat(path: Path, config: BuildConfig, others: pa.DataType) -> Iterator[pa.Table]:
-    """`bag_ids`, `labels` and `features`, a row for each instance, from a MATLAB file before 7.3. Raises BadData for
-    others.
-    """
-    import scipy.io  # imported here: only these files need it
-
-    try:
-        for name, shape, _ in scipy.io.whosmat(path):
-            _require_size(int(np.prod(shape, dtype=np.float64)), f"{name} in {path}")
-        held: dict[str, Any] = scipy.io.loadmat(path, verify_compressed_data_integrity=True)  # Any: arrays
-    except (ValueError, TypeError, NotImplementedError, OSError, KeyError) as error:
-        raise BadData(f"{path} unreadable ({error})", "a MATLAB file before 7.3", "save it with -v7") from None
-    columns = {column([], config, _MAT_NAMES.get(name, "")) if name in _MAT_NAMES else name: np.ravel(held[name])
-               for name in held if name in (*_MAT_NAMES, config.id_column, config.label_column)}  # fmt: skip
-    features = held.get(config.key or "features")
-    if features is None:
-        names = ", ".join(name for name in held if name[:2] != "__")
-        raise BadData(
-            f"no array {config.key or 'features'!r} in {path} (it has {names})", "features (n, D)", "key=NAME"
-        )
-    require_columns(list(columns), path, config)
-    yield _table(columns, _dense(features, path), config)
+    yield bags_together({name: [head[name] for head in heads] for name in heads[0]}, dense(sparse, path), config)
 
 
 def _head(head: str, bag: str | None, path: Path, number: int, config: BuildConfig) -> dict[str, str]:
@@ -86,22 +63,27 @@ def _head(head: str, bag: str | None, path: Path, number: int, config: BuildConf
     return {name: part for name, part in zip(names, parts, strict=True) if name[0] != "-"}
 
 
-def _dense(features: Any, path: Path) -> NDArray[Any]:  # Any: an array, or one of scipy's sparse ones
-    _require_size(int(np.prod(features.shape, dtype=np.float64)), str(path))
-    dense: NDArray[Any] = np.asarray(features.toarray() if hasattr(features, "toarray") else features)
-    if dense.ndim != 2 or dense.dtype.kind not in "iuf" or not dense.size:
-        raise BadData(f"features {dense.dtype}{dense.shape} in {path}", "real numbers (n, D)", "repair it")
-    return dense
+def dense(features: Any, path: Path) -> NDArray[Any]:  # Any: an array, or one of scipy's sparse ones
+    """The features (n, D) as an array. Raises BadData for other than real numbers, and for more than fit."""
+    require_size(int(np.prod(features.shape, dtype=np.float64)), str(path))
+    numbers: NDArray[Any] = np.asarray(features.toarray() if hasattr(features, "toarray") else features)
+    if numbers.ndim != 2 or numbers.dtype.kind not in "iufb" or not numbers.size:
+        raise BadData(f"features {numbers.dtype}{numbers.shape} in {path}", "real numbers (n, D)", "repair it")
+    return numbers.astype(np.uint8) if numbers.dtype.kind == "b" else numbers
 
 
-def _require_size(numbers: int, what: str) -> None:
+def require_size(numbers: int, what: str) -> None:
+    """Raise BadData for more numbers than a bag may have."""
     if numbers * 8 > MOST_BYTES:
         raise BadData(
             f"{numbers:,} numbers for {what}", f"at most {MOST_BYTES // 8:,}", "divide it, or make a Parquet file"
         )
 
 
-def _table(columns: Mapping[str, Any], features: NDArray[Any], config: BuildConfig) -> pa.Table:  # Any: as read
+def bags_together(columns: Mapping[str, Any], features: NDArray[Any], config: BuildConfig) -> pa.Table:  # Any: as read
+    """A table of rows of instances, those of a bag together and with one label. Raises BadData for columns of other
+    lengths.
+    """
     arrays = {name: pa.array(_whole(np.asarray(values))) for name, values in columns.items()}
     lengths = {len(features), *map(len, arrays.values())}
     if len(lengths) > 1:
@@ -119,12 +101,17 @@ def _table(columns: Mapping[str, Any], features: NDArray[Any], config: BuildConf
 
 
 def _of_bags(labels: pa.ChunkedArray, bags: NDArray[np.int64]) -> pa.Array:
-    """The largest label in the bag of each row if all are -1, 0 or 1, and else those that are there."""
-    if {str(label) for label in pc.unique(labels).to_pylist()} - {"-1", "0", "1"}:
+    """The largest label in the bag of each row if all are -1, 0 or 1, or negative or positive, and else those that are
+    there.
+    """
+    known = {str(label) for label in pc.unique(labels).to_pylist()}
+    if not any(known <= signs for signs in _SIGNS):
         return labels.combine_chunks()
-    numbers, largest = labels.cast(pa.int64()).to_numpy(), np.full(len(bags), -1)
-    np.maximum.at(largest, bags, numbers)
-    return pa.array(largest[bags])
+    values = labels.to_pylist() if known <= _SIGNS[1] else [int(label) for label in labels.to_pylist()]
+    names, codes = np.unique(values, return_inverse=True)
+    largest = np.zeros(len(bags), np.int64)
+    np.maximum.at(largest, bags, codes)
+    return pa.array(names[largest[bags]])
 
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:  # Any: of the file's dtype

@@ -12,7 +12,8 @@ from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns, text_columns
 from negsift.common.data.table.sources.delimited_text import EXPECTED, TEXT, read_text
 from negsift.common.data.table.sources.labels import LabelReader, is_text
-from negsift.common.data.table.sources.mil_files import MAT, SVM, read_mat, read_svm
+from negsift.common.data.table.sources.mat_files import MAT, read_mat
+from negsift.common.data.table.sources.mil_files import SVM, read_svm
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.sources.split_names import split_named
 from negsift.common.errors import BadData

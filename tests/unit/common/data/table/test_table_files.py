@@ -198,7 +198,7 @@ def test_fox_in_matlabs_form(sparse: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"bag_ids": [1], "labels": [1], "x": np.eye(1)}, r"no array 'features' in .*fox.mat \(it has bag_ids, labels, x\)"),
+        ({"bag_ids": [1], "labels": [1], "y": np.eye(1)}, r"no array 'features' in .*fox.mat \(it has bag_ids, labels, y\)"),
         ({"bag_ids": [1], "features": np.eye(1)}, "without column label"),
         ({"bag_ids": [1, 2], "labels": [1], "features": np.eye(1)}, "columns of 1, 2 rows; expected a row for each"),
         ({"bag_ids": [1], "labels": [1], "features": "text"}, "fox.mat; expected real numbers"),
