@@ -67,7 +67,7 @@ def read_numbers(path: Path) -> list[int]:
     return [int(number) for number in _whole(numbers, path)]
 
 
-def read_instance_labels(path: Path) -> NDArray[np.int8]:
+def read_instance_labels(path: Path | Span) -> NDArray[np.int8]:
     """The numbers in the only array of a file, (n,) or (n, 1), from -128 to 127. Raises BadData as `read_bag`."""
     numbers = _whole(_take(path, lambda arrays: _read(arrays, _only(arrays))), path).ravel()
     if len(numbers) and not -128 <= numbers.min() <= numbers.max() <= 127:
@@ -75,7 +75,7 @@ def read_instance_labels(path: Path) -> NDArray[np.int8]:
     return numbers.astype(np.int8)
 
 
-def _whole(numbers: NDArray[Any], path: Path) -> NDArray[Any]:  # Any: of the file's dtype
+def _whole(numbers: NDArray[Any], path: Path | Span) -> NDArray[Any]:  # Any: of the file's dtype
     if numbers.dtype.kind not in "iufb" or not np.all(np.mod(numbers, 1) == 0):
         raise BadData(
             f"{numbers.dtype} {numbers.ravel()[:3].tolist()} in {path}", "whole numbers", "repair or remove it"

@@ -4,6 +4,7 @@ Bags that are not in the list are unlabeled; bags without instances, and rows of
 are those of the list, or else of folders.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ import pyarrow as pa
 
 from negsift.common.data.files_below import name_below
 from negsift.common.data.table.schema import COLUMNS, Payload
-from negsift.common.data.table.sources.array_file import ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
-from negsift.common.data.table.sources.bag_folder import BagFolder, find_bags, others_in
+from negsift.common.data.table.sources.array_file import COMMON_KEYS, COORDS, ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
+from negsift.common.data.table.sources.bag_folder import INSTANCE_LABELS, BagFolder, find_bags, others_in
 from negsift.common.data.table.sources.bag_list import BagList, Described, find_lists, read_lists, tables_in
 from negsift.common.data.table.sources.feature_column import (
     coords_column,
@@ -25,11 +26,14 @@ from negsift.common.data.table.sources.feature_column import (
 )
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.split_names import folder_split
-from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
+from negsift.common.data.table.sources.tar_samples import TarSample, read_samples
+from negsift.common.data.table.sources.tar_shards import Span, tar_files
 from negsift.common.errors import BadData, BadInput
 from negsift.common.some_of import some_of
 
 _BATCH_BYTES = 32 << 20
+_OF_SEVERAL = tuple(ending for ending in ENDINGS if ending != ".npy")
+"""Endings of files that may have several arrays."""
 
 
 class BagFile(NamedTuple):
@@ -37,10 +41,12 @@ class BagFile(NamedTuple):
 
     id: str
     features: Path | Span
-    coords: Path | None
+    coords: Path | Span | None
     described: Described
-    labels: Path | None = None
+    labels: Path | Span | None = None
     """Of its instances."""
+    key: str | None = None
+    """The array of several in its file that has the features; none: found."""
 
 
 def open_arrays(root: Path, config: BuildConfig) -> Source:
@@ -60,7 +66,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     files = [
         BagFile(
             id, path, folder.coords.get(id), _with_split(rows.get(path, Described()), root, path),
-            folder.instance_labels.get(id),
+            folder.instance_labels.get(id), config.key,
         )
         for id, path in folder.features.items()
     ]  # fmt: skip
@@ -78,20 +84,34 @@ def _but(tables: Sequence[Path]) -> str:
 
 def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str], list[str]]:
     """The bags of WebDataset's shards, those without an array, and the members that are no bags."""
-    samples, odd = read_tars(root, config)
+    samples, odd = read_samples(root, config)
     files, missing = list[BagFile](), list[str]()
     for sample in samples:
-        span = sample.payload(ENDINGS)
-        if span is None:
-            missing.append(f"{sample.id}: no array among {', '.join(sample.members)}")
+        file = _in_sample(sample, config.key)
+        if file is None:
+            missing.append(f"{sample.id}: no array among {some_of(sample.members)}")
         else:
-            files.append(BagFile(sample.id, span, None, Described(sample.labels, sample.split)))
+            files.append(file)
     return files, missing, odd
 
 
+def _in_sample(sample: TarSample, key: str | None) -> BagFile | None:
+    """The bag of a sample; `key` is a member, or else an array in the only one."""
+    coords = sample.named(COORDS, ENDINGS)
+    labels = next(filter(None, (sample.named(name, ENDINGS) for name in INSTANCE_LABELS)), None)
+    features = {name: span for name, span in sample.members.items() if span not in (coords, labels)}
+    sample = dataclasses.replace(sample, members=features)
+    of_several = None if key is None or sample.named(key, ENDINGS) else sample.payload(_OF_SEVERAL, None, COMMON_KEYS)
+    span = of_several or sample.payload(ENDINGS, key, COMMON_KEYS)
+    if span is None:
+        return None
+    described = Described(sample.labels, sample.split, sample.group)
+    return BagFile(sample.id, span, coords, described, labels, key if of_several else None)
+
+
 def _source(files: Sequence[BagFile], missing: Sequence[str], beside: Sequence[str], config: BuildConfig) -> Source:
-    width = _width(files, config.key)
-    read = functools.partial(_tables, width=width, dtype=config.dtype, key=config.key)
+    width = _width(files)
+    read = functools.partial(_tables, width=width, dtype=config.dtype)
     parts = [Part(functools.partial(read, some), stamps) for some, stamps in cut(files, _paths_of)]
     return Source(Payload("features", config.dtype, (width,)), parts, missing, beside)
 
@@ -108,19 +128,19 @@ def _require_key(paths: Iterable[Path], key: str | None) -> None:
         raise BadInput(f"key={key} of .npy files", "files with several arrays, or their folder", "leave key out")
 
 
-def _width(files: Sequence[BagFile], key: str | None) -> int:
+def _width(files: Sequence[BagFile]) -> int:
     """The number of features of the first bag that has instances. Raises BadData if none has."""
     for file in files:
-        features = read_bag(file.features, key).features
+        features = read_bag(file.features, file.key).features
         if len(features):
             return int(features.shape[1])
     raise BadData(f"no instance in the {len(files)} files of bags", "at least one", "correct --from")
 
 
-def _tables(files: Sequence[BagFile], width: int, dtype: str, key: str | None) -> Iterator[pa.Table | str]:
+def _tables(files: Sequence[BagFile], width: int, dtype: str) -> Iterator[pa.Table | str]:
     waiting, size = list[tuple[BagFile, ArrayBag]](), 0
     for file in files:
-        bag = read_bag(file.features, key)
+        bag = read_bag(file.features, file.key)
         if not len(bag.features):
             yield f"{file.id}: no instances"
             continue
@@ -164,5 +184,5 @@ def _table(bags: Sequence[tuple[BagFile, ArrayBag]]) -> pa.Table:
 
 
 def _paths_of(file: BagFile) -> list[Path]:
-    features = file.features if isinstance(file.features, Path) else file.features.path
-    return [features, *(path for path in (file.coords, file.labels) if path is not None)]
+    places = (place for place in (file.features, file.coords, file.labels) if place is not None)
+    return list(dict.fromkeys(place if isinstance(place, Path) else place.path for place in places))

@@ -16,6 +16,7 @@ from negsift.common.errors import BadData
 
 _CLAM = ("h5_files", "pt_files")
 _FEATURES, _LABELS, _INSTANCE_LABELS = "features", "labels", "inst_labels"
+INSTANCE_LABELS = ("inst_labels", "patch_labels")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from negsift.common.data.table.sources.shards import DataFile, shards, shards_be
 from negsift.common.data.table.sources.source import BuildConfig, Remark
 from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
 from negsift.common.data.table.sources.tabular_files import label_reader, splits
-from negsift.common.data.table.sources.tar_shards import Span, read_tars, tar_files
+from negsift.common.data.table.sources.tar_samples import read_samples
+from negsift.common.data.table.sources.tar_shards import Span, tar_files
 from negsift.common.data.table.sources.unused_settings import OF_LISTS, refuse
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
@@ -164,8 +165,8 @@ def _lost(line: str) -> bytes:
 
 
 def _in_tars(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
-    samples = read_tars(source, config)[0]
-    spans = [(sample, sample.payload(IMAGE_ENDINGS)) for sample in samples]
+    samples = read_samples(source, config)[0]
+    spans = [(sample, sample.payload(IMAGE_ENDINGS, config.key)) for sample in samples]
     return [
         EncodedImage(
             functools.partial(_member, span), sample.id, None if sample.labels is None else tuple(sample.labels),

@@ -23,7 +23,7 @@ from negsift.common.data.table.sources.shards import shards
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.sources.split_names import folder_split, split_folders, split_of, stated_split
 from negsift.common.data.table.sources.tabular_files import as_text, describe_rows, label_reader, splits
-from negsift.common.data.table.sources.tar_shards import read_tars
+from negsift.common.data.table.sources.tar_samples import read_samples
 from negsift.common.errors import BadData
 
 AUDIO = "audio"
@@ -116,9 +116,9 @@ def clips_in_tars(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:
     """The clips of WebDataset's shards, by split."""
     found = dict[str, list[tuple[Segment, Recording]]]()
     missing = dict[str, list[tuple[Segment, str]]]()
-    for sample in read_tars(source, config)[0]:
-        span, tags = sample.payload(ENDINGS), tuple(sorted(sample.labels or ()))
-        segment = Segment(sample.id, None, tags, labeled=sample.labels is not None)
+    for sample in read_samples(source, config)[0]:
+        span, tags = sample.payload(ENDINGS, config.key), tuple(sorted(sample.labels or ()))
+        segment = Segment(sample.id, None, tags, sample.group, sample.labels is not None)
         if span is None:
             missing.setdefault(sample.split, []).append((segment, "no sound"))
         else:

@@ -1,29 +1,18 @@
 """WebDataset's shards: tar files in which members of one name but for their endings are a sample.
 
-Nothing is unpacked to disk. A sample's labels are its `.cls` (a number or a name), or the label column of its `.json`.
+Nothing is unpacked to disk.
 """
 
-import json
 import tarfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from negsift.common.data.files_below import endings_below
 from negsift.common.data.numbered_shards import require_all
-from negsift.common.data.table.sources.labels import as_labels
-from negsift.common.data.table.sources.shards import split_below
-from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
-from negsift.common.json_text import parse_json
 from negsift.common.regular_file import regular
 
-_MOST_LABEL_BYTES = 1 << 20
-_CLS, _JSON = ".cls", ".json"
 _BESIDE = (".json", ".txt", ".md", ".yaml", ".yml", ".idx", "")
 
 
@@ -53,18 +42,12 @@ class Span(NamedTuple):
         return content
 
 
-@dataclass(frozen=True)
-class TarSample:
-    """A sample: its id, unique in its source, its members by ending, labels (None if it has none) and split."""
+class Members(NamedTuple):
+    """A sample's key, its shard, and its members by ending in small letters, such as `.feats.npy`."""
 
-    id: str
-    members: Mapping[str, Span]
-    labels: list[str] | None
-    split: str
-
-    def payload(self, endings: Sequence[str] | set[str]) -> Span | None:
-        """The first member of one of these endings."""
-        return next((span for span in self.members.values() if span.suffix in endings), None)
+    key: str
+    shard: Path
+    spans: Mapping[str, Span]
 
 
 def tar_files(source: Path) -> list[Path]:
@@ -75,11 +58,11 @@ def tar_files(source: Path) -> list[Path]:
     return sorted(found[".tar"]) if ".tar" in found and found.keys() <= {".tar", *_BESIDE} else []
 
 
-def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[str]]:
-    """The samples of all shards, and a line for each member that is none of a sample. Raises BadData for a file that is
-    no whole tar, for a member that is there twice, and for labels that can't be read, or that no sample has.
+def read_members(source: Path) -> tuple[list[Members], list[str]]:
+    """The members of all samples, shard by shard, and a line for each member that is none of a sample. Raises BadData
+    for a file that is no whole tar, and for a member that is there twice.
     """
-    found, odd = list[tuple[str, Path, dict[str, Span]]](), list[str]()
+    found, odd = list[Members](), list[str]()
     paths = tar_files(source)
     if source.is_dir():
         require_all(paths)
@@ -91,25 +74,8 @@ def read_tars(source: Path, config: BuildConfig) -> tuple[list[TarSample], list[
             if f".{ending.lower()}" in members:
                 raise BadData(f"{span.name} a second time in {path}", "each member once", "write the shard again")
             members[f".{ending.lower()}"] = span
-        found += [(key, path, members) for key, members in keyed.items()]
-    times = Counter(key for key, _, _ in found)
-    root = source if source.is_dir() else source.parent
-    samples = [
-        TarSample(
-            key if times[key] == 1 else f"{path.relative_to(root).with_suffix('').as_posix()}/{key}", members,
-            _labels(members, config), split_below(path.relative_to(root)),
-        )
-        for key, path, members in found
-    ]  # fmt: skip
-    if all(sample.labels is None for sample in samples):
-        raise BadData(f"no label in {source}{_keys(samples)}", "a .cls, or a .json with label", "label_column=NAME")
-    return samples, odd
-
-
-def _keys(samples: Sequence[TarSample]) -> str:
-    """What the first JSON has in place of the label, in brackets."""
-    span = next((sample.members[_JSON] for sample in samples if _JSON in sample.members), None)
-    return f" ({span.name} has {', '.join(parse_json(span.read_bytes().decode()))})" if span else ""
+        found += [Members(key, path, members) for key, members in keyed.items()]
+    return found, odd
 
 
 def first_endings(source: Path) -> set[str]:
@@ -152,24 +118,3 @@ def _key(name: str) -> tuple[str, str]:
     folder, slash, file = name.removeprefix("./").rpartition("/")
     stem, _, ending = file.partition(".")
     return f"{folder}{slash}{stem}", ending
-
-
-def _labels(members: Mapping[str, Span], config: BuildConfig) -> list[str] | None:
-    span = members.get(_CLS) or members.get(_JSON)
-    if span is None:
-        return None
-    if span.size > _MOST_LABEL_BYTES:
-        raise BadData(f"{span.size:,} bytes of {span}", "a label, or JSON of one", "correct it")
-    try:
-        text = span.read_bytes().decode()
-        value = text.strip() if span is members.get(_CLS) else _labelled(parse_json(text), config)
-        labels: list[str] | None = as_labels(pa.array([value]), config.label_separator)[0].as_py()
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise BadData(f"{span} ({error})", "a label, or JSON of one", "correct it") from None
-    return labels
-
-
-def _labelled(content: object, config: BuildConfig) -> object:
-    if not isinstance(content, dict):
-        raise json.JSONDecodeError("no object", "", 0)
-    return content.get(config.label_column, content.get("labels"))
