@@ -6,6 +6,7 @@ are those of the list, or else of folders.
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,12 +26,14 @@ from negsift.common.data.table.sources.feature_column import (
     to_dtype,
 )
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
+from negsift.common.data.table.sources.split_list import find_splits, read_splits
 from negsift.common.data.table.sources.split_names import folder_split
 from negsift.common.data.table.sources.tar_samples import TarSample, read_samples
 from negsift.common.data.table.sources.tar_shards import Span, tar_files
 from negsift.common.errors import BadData, BadInput
 from negsift.common.some_of import some_of
 
+log = logging.getLogger(__name__)
 _BATCH_BYTES = 32 << 20
 _OF_SEVERAL = tuple(ending for ending in ENDINGS if ending != ".npy")
 """Endings of files that may have several arrays."""
@@ -55,27 +58,35 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     """
     if tar_files(root):
         return _source(*_in_tars(root, config), config)
-    folder, tables = find_bags(root, config.key), find_lists(root, config)
+    folder = find_bags(root, config.key)
+    listed = find_splits(root, folder.base, config)
+    tables = find_lists(root, config, besides=listed)
     if not folder.features or not (tables or folder.labels):
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
         found = f"no {root / 'labels.csv'}{_but(tables_in(root))}" if folder.features else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
-    _require_key(folder.features.values(), config.key)
+    key = None if folder.has_key else config.key
+    _require_key(folder.features.values(), key)
     named = {name_below(root, path).removesuffix(path.suffix): path for path in folder.features.values()}
     rows, missing = (read_lists(tables, config) if tables else _labels_in(folder)).match({**named, **folder.features})
+    splits = {} if listed is None else read_splits(listed, config, folder.features)
     files = [
         BagFile(
-            id, path, folder.coords.get(id), _with_split(rows.get(path, Described()), root, path),
-            folder.instance_labels.get(id), config.key,
+            id, path, folder.coords.get(id), _with_split(rows.get(path, Described()), splits.get(id), root, path),
+            folder.instance_labels.get(id), key,
         )
         for id, path in folder.features.items()
     ]  # fmt: skip
-    return _source(files, missing, folder.unused, config)
+    lost = [id for id in splits if id not in folder.features]
+    missing = [*missing, *(f"{id}: no file, but a row of {listed}" for id in lost)]
+    if listed is not None:
+        log.info("splits are those of %s; %d bags are not in it", listed, len(folder.features.keys() - splits.keys()))
+    return _source(files, missing, folder.unused(root, [*tables, *filter(None, [listed])]), config)
 
 
-def _with_split(described: Described, root: Path, path: Path) -> Described:
-    """Where the list says nothing, the split is that of the folder."""
-    return described._replace(split=described.split or folder_split(root, path))
+def _with_split(described: Described, listed: str | None, root: Path, path: Path) -> Described:
+    """Where the list says nothing, the split is that of the list of splits, or else of the folder."""
+    return described._replace(split=described.split or listed or folder_split(root, path))
 
 
 def _but(tables: Sequence[Path]) -> str:
@@ -123,8 +134,8 @@ def _labels_in(folder: BagFolder) -> BagList:
 
 
 def _require_key(paths: Iterable[Path], key: str | None) -> None:
-    """Raise BadInput for a `key` where each file is one array, unless it is the folder of them all."""
-    if key is not None and all(path.suffix.lower() == ".npy" and path.parent.name != key for path in paths):
+    """Raise BadInput for a `key` where each file is one array."""
+    if key is not None and all(path.suffix.lower() == ".npy" for path in paths):
         raise BadInput(f"key={key} of .npy files", "files with several arrays, or their folder", "leave key out")
 
 

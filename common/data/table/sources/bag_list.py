@@ -55,7 +55,7 @@ class BagList:
         """
         matched, missing = dict[Path, Described](), list[str]()
         for id, row in self.rows.items():
-            known = id if id in files else _without_ending(id)
+            known = id if id in files else without_ending(id)
             if known not in files:
                 missing.append(id)
                 continue
@@ -68,7 +68,7 @@ class BagList:
         return matched, [f"{id}: no file, but a row of {names}" for id in missing]
 
     def _require_files(self, missing: Sequence[str], files: Mapping[str, Path]) -> None:
-        wanted, named = {_without_ending(id) for id in missing}, dict[str, list[Path]]()
+        wanted, named = {without_ending(id) for id in missing}, dict[str, list[Path]]()
         for path in dict.fromkeys(files.values()):
             if path.stem in wanted:
                 named.setdefault(path.stem, []).append(path)
@@ -83,15 +83,15 @@ class BagList:
             raise BadData(found, expected, "correct it, or set id_column=NAME")
 
 
-def find_lists(root: Path, config: BuildConfig) -> Sequence[Path]:
+def find_lists(root: Path, config: BuildConfig, besides: Path | None = None) -> Sequence[Path]:
     """The lists that `config.labels` names, in the working directory or else in `root`; or else labels.csv, or else the
-    only table in `root` itself, or else all tables there if the name of each states a split. Raises BadData for a list
-    that is not there, and for several that are called labels.
+    only table in `root` itself, or else all tables there if the name of each states a split; `besides` is none. Raises
+    BadData for a list that is not there, and for several that are called labels.
     """
     if config.labels:
         whole = any(path.exists() for path in _places(config.labels, root))
         return [_stated(name, root) for name in ([config.labels] if whole else config.labels.split(","))]
-    tables = tables_in(root)
+    tables = [path for path in tables_in(root) if path != besides]
     named = [path for path in tables if path.name.lower().startswith("labels.")]
     if len(named) > 1:
         names = " and ".join(path.name for path in named)
@@ -150,6 +150,7 @@ def read_rows(path: Path, config: BuildConfig) -> pa.Table:
         raise BadData(error.found, error.expected, remedy) from None
 
 
-def _without_ending(id: str) -> str:
+def without_ending(id: str) -> str:
+    """An id without the ending of a slide's, an image's, a clip's or an array's file."""
     path = Path(id)
     return id[: -len(path.suffix)] if path.suffix.lower() in _ENDINGS else id

@@ -318,6 +318,90 @@ def test_of_torchmils_sets_of_features_the_key_says_which(tmp_path: Path) -> Non
     assert len(built(source, key="features_UNI")) == 6
 
 
+def camelyon(root: Path, of_splits: str) -> Path:
+    """As torchmil's own sets are: a folder for the size of patches, and a list of splits beside it."""
+    base = torchmil(root / "patches_512", "features_UNI", "features_resnet50")
+    (base / "inst_labels").rename(base / "patch_labels")
+    (root / "splits.csv").write_text(of_splits)
+    return root
+
+
+SPLITS = "bag_name,split\n" + "".join(f"bag{number},{'test' if number > 3 else 'train'}\n" for number in range(6))
+
+
+@pytest.mark.parametrize("key", ["features_UNI", "patches_512/features/features_UNI"])
+@pytest.mark.parametrize("text", [SPLITS, SPLITS.replace("bag1,", "bag1.npy,")])
+def test_torchmils_own_sets_have_patch_labels_and_splits(key: str, text: str, tmp_path: Path) -> None:
+    found = built(camelyon(tmp_path / "set", text), key=key)
+    assert [(bag["bag_id"], bag["labels"], bag["split"], bag["instance_labels"]) for bag in found] == [
+        (f"bag{n}", [str(n % 2)], "test" if n > 3 else "train", [1] * (3 + n)) for n in range(6)
+    ]
+    left_out = read_manifest(Location.of(tmp_path / "table")).left_out
+    assert left_out == ("patches_512/features/features_resnet50/: 6 files not used",)
+
+
+def test_sets_of_several_sizes_of_patches_are_named_by_their_path(tmp_path: Path) -> None:
+    root = camelyon(tmp_path / "set", SPLITS)
+    torchmil(root / "patches_256", "features_UNI")
+    with pytest.raises(BadData, match="2 sets of features in .*: patches_256/features/features_UNI, patches_512/.*path"):
+        built(root, key="features_UNI")
+    assert len(built(root, key="patches_256")) == 6
+
+
+def test_features_may_stand_beside_their_labels_by_name(tmp_path: Path) -> None:
+    base = torchmil(tmp_path / "set", ".")
+    for name in ("features", "inst_labels"):
+        (base / name).rename(base / name.replace("inst", "patch").replace("features", "features_uni"))
+    (base / "patch_labels").rename(base / "patch_labels_uni")
+    (base / "patch_labels_other").mkdir()
+    (base / "masks").mkdir()
+    (base / "masks" / "bag0.png").write_bytes(b"")
+    found = built(base)
+    assert [(bag["bag_id"], bag["coords"][0], bag["instance_labels"][0]) for bag in found] == [
+        (f"bag{number}", [777, 777], 1) for number in range(6)
+    ]
+    assert read_manifest(Location.of(tmp_path / "table")).left_out == ("masks/: 1 file not used",)
+
+
+def test_a_set_of_several_arrays_in_a_file_is_named_by_its_folder(tmp_path: Path) -> None:
+    for name in ("features_a", "features_b"):
+        (tmp_path / "set" / "features" / name).mkdir(parents=True)
+        np.savez(tmp_path / "set" / "features" / name / "s.npz", features=np.ones((2, 3)), other=np.ones((2, 3)))
+    (tmp_path / "set" / "labels.csv").write_text("bag_id,label\ns,1\n")
+    assert len(built(tmp_path / "set", key="features_b")) == 1
+
+
+def test_folders_of_features_without_anything_beside_them_are_parts_of_one_set(tmp_path: Path) -> None:
+    for number, name in enumerate(("features_old", "features_new")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        np.save(tmp_path / "set" / name / f"s{number}.npy", np.ones((2, 3)))
+    (tmp_path / "set" / "labels.csv").write_text("bag_id,label\ns0,1\ns1,0\n")
+    assert len(built(tmp_path / "set")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bag_name,fold\nbag0,1\n", "splits.csv of columns bag_name, fold; expected bag_name and split"),
+        ("", "splits.csv of columns without a name; expected bag_name and split"),
+        (SPLITS + "bag0,val\n", "split train and val for bag 'bag0'"),
+        (SPLITS.replace(",test", ",later"), "a split other than train, val, test for bag 'bag4'"),
+        ("bag_name,split\n" + "".join(f"s{number},test\n" for number in range(9)), "9 of 15 bags missing"),
+    ],
+)
+def test_a_list_of_splits_that_does_not_fit_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=message):
+        built(camelyon(tmp_path / "set", text), key="features_UNI")
+    assert not (tmp_path / "table").exists()
+
+
+def test_splits_stand_beside_a_list_of_labels(tmp_path: Path) -> None:
+    source = torchmil(tmp_path / "set", ".")
+    (source / "labels.csv").write_text("bag_id,label\n" + "".join(f"bag{number},cat\n" for number in range(6)))
+    (source / "splits.csv").write_text(SPLITS)
+    assert [(bag["labels"], bag["split"]) for bag in built(source)][4:] == [(["cat"], "test")] * 2
+
+
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :]
 
