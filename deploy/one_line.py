@@ -1,7 +1,11 @@
 """Messages as they are printed: one line of bounded length, whatever is in the names and reasons that they quote."""
 
+import re
+
 MOST = 300
 _ELLIPSIS = "…"
+_LAST, _FIRST = re.compile(r"(?<=[\s/])[^\s/]{1,40}$"), re.compile(r"^[^\s/]{1,40}(?=[\s/])")
+"""A word, or a name in a path, that a cut would divide; longer ones are cut."""
 
 
 def one_line(message: object, most: int = MOST) -> str:
@@ -23,11 +27,12 @@ def readable(text: str, most: int = MOST) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """The beginning, which is what names a file more often, and the end."""
+    """The beginning, which is what names a file more often, and the end, of whole words and whole names of folders."""
     if len(text) <= most:
         return text
     end = most // 3
-    return text[: most - end - len(_ELLIPSIS)] + _ELLIPSIS + text[-end:]
+    head, tail = text[: most - end - len(_ELLIPSIS)], text[-end:]
+    return _LAST.sub("", head) + _ELLIPSIS + _FIRST.sub("", tail)
 
 
 def _printable(text: str) -> str:

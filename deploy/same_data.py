@@ -7,6 +7,7 @@ from negsift.common.data.config import DataConfig
 from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import read_manifest
 from negsift.common.errors import BadInput
+from negsift.common.some_of import some_of
 from negsift.trainer.folder import Json, RunFolder
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,6 @@ def _compare(folder: RunFolder, config: DataConfig, recorded: Json, now: Json) -
     if others:
         where = config.root or config.name
         raise BadInput(
-            f"other data in {where} than the run in {folder.path} began with ({', '.join(others)} changed)",
+            f"other data in {where} than the run in {folder.path} began with ({some_of(others)} changed)",
             "the same data", "restore them, choose another --out, or remove the run",
         )  # fmt: skip

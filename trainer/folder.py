@@ -19,6 +19,7 @@ from negsift.common.errors import BadData, BadInput
 from negsift.common.json_text import parse_json
 from negsift.common.overrides import flat
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 from negsift.common.types import Selection
 from negsift.common.unfinished import creating, replacing
 from negsift.trainer.config import METRICS
@@ -72,7 +73,7 @@ class RunFolder:
         differing = self.differing(config, default) - set(free)
         if differing:
             raise BadInput(
-                f"another run in {self.path} (it differs in {', '.join(sorted(differing))})",
+                f"another run in {self.path} (it differs in {some_of(sorted(differing))})",
                 "an empty folder or the same run", "choose another --out, or remove the run",
             )  # fmt: skip
         return True
@@ -194,9 +195,8 @@ class RunFolder:
             raise BadInput(f"a bag table in {self.path}", "an empty folder or a new one", "choose another --out")
         inside = sorted(p.name for p in self.path.glob("*/") if p.is_dir() and p.name[0] != "." and p.name not in _OWN)
         if inside:
-            more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
             raise BadInput(
-                f"the folders {', '.join(inside[:3])}{more} in {self.path.resolve()}",
+                f"the folders {some_of(inside, 3)} in {self.path.resolve()}",
                 "an empty folder or a new one", "choose another --out",
             )  # fmt: skip
 

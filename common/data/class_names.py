@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from negsift.common.errors import BadData, BadInput, UnknownName
+from negsift.common.some_of import some_of
 
 HIDDEN = -1
 """The number that a ClassLabel has where the class is not told, as in the test sets of competitions."""
@@ -65,5 +66,5 @@ def class_number(target: str, classes: tuple[str, ...]) -> int:
     if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(classes):
         return int(target)
     if not target:
-        raise BadInput("no data.target", f"one of {', '.join(classes)}", "say which class is positive")
+        raise BadInput("no data.target", f"one of {some_of(classes)}", "say which class is positive")
     raise UnknownName("data.target", target, classes)

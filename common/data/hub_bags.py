@@ -21,6 +21,7 @@ from negsift.common.data.table.decoded_row_group import decode
 from negsift.common.data.table.schema import Payload, SoundFormat
 from negsift.common.errors import BadData, BadInput
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 
 _ENCODED = {"image": "image", "img": "image", "audio": "audio"}
 
@@ -47,7 +48,7 @@ class HubBags:
         preferred = [name for name in fitting if name in ("features", *_ENCODED)] or fitting
         preferred = fitting if listed else preferred
         if len(preferred) != 1:
-            found = f"a datasets.Dataset with columns {', '.join(first.column_names[:8])}"
+            found = f"a datasets.Dataset with columns {some_of(first.column_names)}"
             raise BadInput(found, f"one column of bags: features, {', '.join(_ENCODED)}", "rename or remove columns")
         return cls(dataset, preferred[0], _payload(preferred[0], first[preferred[0]], audio or AudioConfig()))
 
@@ -120,7 +121,7 @@ def _features(column: pa.Array, width: int | None) -> list[Tensor]:
     widths = np.unique(instances.value_lengths().fill_null(0).to_numpy()).tolist()
     width = width or (widths[0] if widths else 0)
     if widths != [width] or not width:
-        raise BadData(f"instances of {', '.join(map(str, widths))} features", f"{width or 'some'}", "repair the rows")
+        raise BadData(f"instances of {some_of(widths)} features", f"{width or 'some'}", "repair the rows")
     numbers = instances.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     return list(torch.split(torch.from_numpy(numbers.reshape(-1, width)), sizes.tolist()))
 

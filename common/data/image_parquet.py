@@ -15,6 +15,7 @@ from negsift.common.data.decode_errors import UNDECODABLE, decode_fault, require
 from negsift.common.data.instances import Instances, require_labels
 from negsift.common.data.parquet_file import read_table
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 
 def read_parquet(paths: Sequence[Path], classes: tuple[str, ...], side: int) -> Instances:
@@ -45,7 +46,7 @@ def _read_table(path: Path) -> pa.Table:
     image = types.get("img", types.get("image"))
     encoded = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
     if not encoded or not pa.types.is_integer(types.get("label", pa.null())):
-        columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
+        columns = some_of(f"{name}: {kind}" for name, kind in types.items())
         expected = "label, integers, and img or image, a struct of bytes and path"
         raise BadData(f"columns {columns} in {path}", expected, "rename or rewrite the columns")
     return table

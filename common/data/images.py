@@ -20,6 +20,7 @@ from negsift.common.data.instances import Instances, decode_once
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 """The files of a folder that are taken for images, upper or lower case."""
@@ -45,7 +46,7 @@ def load(config: DataConfig) -> tuple[Instances, Instances]:
     if _is_split(root):
         train, test = _load_folder(root / "train", config), _load_folder(root / "test", config)
         if train.classes != test.classes:
-            odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+            odd = some_of(sorted(set(train.classes) ^ set(test.classes)))
             found = f"class {odd} in only one of train/ and test/"
             raise BadData(found, "the same classes in both", "add or remove it")
         beside = [f"{name}/: {_BESIDE}" for name in class_folders(root) if name not in ("train", "test")]
@@ -80,7 +81,7 @@ def _require_small_letters(root: Path) -> None:
     names = class_folders(root) if root.is_dir() else ()
     odd = [name for name in names if name.lower() in ("train", "test") and name != name.lower()]
     if odd and {"train", "test"} <= {name.lower() for name in names}:
-        raise BadData(f"the folders {', '.join(odd)} in {root}", "train and test", "write them in small letters")
+        raise BadData(f"the folders {some_of(odd)} in {root}", "train and test", "write them in small letters")
 
 
 def _part(table: Instances, rows: NDArray[np.int64], name: str) -> Instances:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from negsift.common.data.bagset import Batch
 from negsift.common.errors import BadModel
+from negsift.common.some_of import some_of
 
 
 class HeadRecord(threading.local):
@@ -100,7 +101,7 @@ def find_head(module: nn.Module, name: str | None) -> nn.Module | None:
     adapted = [key for key, part in parts.items() if key and _has_additions(part)]
     layers = [key for key, part in parts.items() if isinstance(part, nn.Linear) or key in adapted]
     if name is not None and name not in layers:
-        raise BadModel(f"no linear layer {name!r}", f"one of {', '.join(layers)}", "correct head=")
+        raise BadModel(f"no linear layer {name!r}", f"one of {some_of(layers)}", "correct head=")
     if not layers:
         return None
     found = layers[-1] if name is None else name

@@ -12,6 +12,7 @@ from negsift.common.data.audio.recording import Recording
 from negsift.common.data.audioset.segments import ClipList, Segment
 from negsift.common.data.parquet_file import open_parquet, read_table
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 log = logging.getLogger(__name__)
 _FORM = "video_id: string, audio {bytes: binary}, labels: list of strings"
@@ -58,7 +59,7 @@ def _read(path: Path) -> pa.Table:
     if _fits(types):
         words = _is_words(types.get("human_labels", pa.null()))
         return read_table(path, ["video_id", "labels", *(["human_labels"] if words else [])])
-    columns = ", ".join(f"{name}: {kind}" for name, kind in types.items())
+    columns = some_of(f"{name}: {kind}" for name, kind in types.items())
     raise BadData(f"columns {columns} in {path}", _FORM, "convert the columns")
 
 

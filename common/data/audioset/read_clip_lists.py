@@ -12,6 +12,7 @@ from negsift.common.data.audioset.segments import ClipList, Segment, read_segmen
 from negsift.common.data.config import ROOTS, DataConfig
 from negsift.common.data.files_below import files_below
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +75,9 @@ def match_files(listed: Sequence[Segment], files: ClipFiles, name: str, root: Pa
     if ambiguous:
         log.warning("%d clips with more than one file (%s)", len(ambiguous), ambiguous[0])
     if not segments:
-        seen = sorted({file.path.name for some in files.values() for file in some})[:3]
+        seen = some_of(sorted({file.path.name for some in files.values() for file in some}), 3)
         found = f"no clip of {name} ({len(missing)} listed, such as {listed[0].id}) below {root}, "
-        found += f"but {', '.join(seen)}" if seen else "and no sound at all"
+        found += f"but {seen}" if seen else "and no sound at all"
         raise BadData(found, f"names such as {FORMS}", "correct data.root")
     return ClipList(tuple(segments), tuple(recordings), tuple(missing), others=tuple(ambiguous))
 

@@ -20,6 +20,7 @@ from negsift.common.data.table.location import Location
 from negsift.common.data.table.manifest import Manifest, TableFile, read_manifest
 from negsift.common.data.table.reader import read_columns
 from negsift.common.errors import BadData, BadInput, UnknownName
+from negsift.common.some_of import some_of
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _require_some(index: RowIndex) -> None:
 
 def _require_label(manifest: Manifest, label: str | None) -> None:
     if label is None and manifest.classes:
-        known = ", ".join(manifest.classes)
-        raise BadInput("no target_label", f"one of {known}", "name the label for which the pool's bags are negative")
+        expected = f"one of {some_of(manifest.classes)}"
+        raise BadInput("no target_label", expected, "name the label for which the pool's bags are negative")
     if label is not None and label not in manifest.classes:
         raise UnknownName("target_label", label, manifest.classes)
 

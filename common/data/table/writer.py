@@ -20,6 +20,7 @@ from negsift.common.data.table.part_notes import PartNotes
 from negsift.common.data.table.row_group_writer import RowGroupWriter
 from negsift.common.data.table.schema import Payload
 from negsift.common.errors import BadData, BadInput
+from negsift.common.some_of import some_of
 
 _TABLE_FILE = re.compile(r"(bags|images)-\d{6}-.*\.parquet")
 GROUP_MB = 16
@@ -169,8 +170,7 @@ def _require_empty(location: Location) -> None:
     """Raise BadInput for a folder with other files than those of a killed writer: it might be the source itself."""
     others = location.others(_TABLE_FILE)
     if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        found = f"{', '.join(others[:3])}{more} in {location.name}"
+        found = f"{some_of(others, 3)} in {location.name}"
         raise BadInput(found, "an empty folder or a new one", "choose another")
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from negsift.common.data.table.sources.tar_shards import Span
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 
 MOST_BYTES = 1 << 32
 """Of one bag, unpacked."""
@@ -116,14 +117,14 @@ def _key(arrays: Arrays, key: str | None) -> str:
         fitting = common or [name for name, array in arrays.items() if name != COORDS and _axes(array) == 2]
     if len(fitting) == 1:
         return fitting[0]
-    held = ", ".join(f"{name} {tuple(array.shape)}" for name, array in list(arrays.items())[:8])
-    found = f"no array {key!r}" if key else "no array of features" if not fitting else f"arrays {', '.join(fitting)}"
+    held = some_of(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+    found = f"no array {key!r}" if key else "no array of features" if not fitting else f"arrays {some_of(fitting)}"
     raise BadData(f"{found} among {held or 'nothing'}", "one with the features", "name it: key=NAME")
 
 
 def _only(arrays: Arrays) -> str:
     if len(arrays) != 1:
-        raise BadData(f"arrays {', '.join(arrays)}", "one", "leave out the others")
+        raise BadData(f"arrays {some_of(arrays)}", "one", "leave out the others")
     return next(iter(arrays))
 
 

@@ -64,7 +64,7 @@ class BagList:
                 require_same(known, name, one, two)
         if missing:
             self._require_files(missing, files)
-        names = ", ".join(path.name for path in self.paths)
+        names = some_of((path.name for path in self.paths), 3)
         return matched, [f"{id}: no file, but a row of {names}" for id in missing]
 
     def _require_files(self, missing: Sequence[str], files: Mapping[str, Path]) -> None:
@@ -72,14 +72,14 @@ class BagList:
         for path in dict.fromkeys(files.values()):
             if path.stem in wanted:
                 named.setdefault(path.stem, []).append(path)
-        lists = ", ".join(map(str, self.paths))
+        lists = some_of(self.paths, 3)
         for id, paths in named.items():
-            names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+            names = some_of((f"{path.parent.name}/{path.name}" for path in paths), 3)
             found = f"bag {id!r} of {lists}, which has the files {names}"
             raise BadData(found, "a file for each", "name files of one name by their folders")
         if len(missing) > len(self.rows) - len(missing):
             found = f"{len(missing)} of {len(self.rows)} rows of {lists} without a file (first: {missing[0]})"
-            expected = f"names of files, such as {', '.join(list(files)[:2])}, in most rows"
+            expected = f"names of files, such as {some_of(files, 2)}, in most rows"
             raise BadData(found, expected, "correct it, or set id_column=NAME")
 
 

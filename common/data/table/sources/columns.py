@@ -7,6 +7,7 @@ from pathlib import Path
 from negsift.common.data.parquet_file import require_distinct
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 ID, LABEL, GROUP = "id_column", "label_column", "group_column"
 _USUAL = {
@@ -51,12 +52,12 @@ def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> No
     """
     missing = [name for name in (column(names, config, key) for key in (ID, LABEL)) if name not in names]
     if config.group_column not in (_USUAL[GROUP][0], *names):
-        found = f"{path} without column {config.group_column} (it has {', '.join(names[:8])})"
+        found = f"{path} without column {config.group_column} (it has {some_of(names)})"
         raise BadData(found, "the column that group_column names", "correct it, or leave it out")
     if missing:
         named = {column(names, config, key): getattr(config, key) for key in (ID, LABEL)}
         lacking = ", ".join(named[name] for name in missing)
-        found = f"{path} without column {lacking} (it has {', '.join(names[:8])})"
+        found = f"{path} without column {lacking} (it has {some_of(names)})"
         remedy = "name them: id_column=NAME label_column=NAME"
         if any(map(_is_number, names)):
             remedy += f", or where there is no header all columns: columns={','.join(_guess(names))}"

@@ -33,8 +33,11 @@ from negsift.common.data.table.sources.tar_shards import Span, tar_files
 from negsift.common.data.table.sources.unused_settings import OF_LISTS, refuse
 from negsift.common.errors import BadData
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 
 _ROWS = 256
+_GROUPS = (("group_column",), "bags that are cut from single images")
+"""What such bags have no use for."""
 _IMAGES, _SOUNDS = ("image", "img"), ("audio", "sound", "clip", "video")
 """Names of columns of encoded files that are images, and of those that are none."""
 
@@ -129,7 +132,7 @@ def _in_folder(root: Path, config: BuildConfig) -> Sequence[EncodedImage]:
         for path in images_below(below / name)
     ]
     if not images:
-        names = ", ".join(path.name for path in images_below(root)[:3])
+        names = some_of((path.name for path in images_below(root)), 3)
         found = f"images below {root}, such as {names}, and no labels" if names else f"no image below {root}"
         expected = "a list of their labels, or a sub-folder of images for each class"
         raise BadData(found, expected, "set labels=FILE" if names else "correct --from")
@@ -140,6 +143,7 @@ def _in_list(root: Path, tables: Sequence[Path], config: BuildConfig) -> Sequenc
     """The images that lists name, by name or by path below `root`; those without a file as images that can't be read.
     Other images are unlabeled. Splits are those of the list, or else of folders.
     """
+    refuse(config, *_GROUPS)
     paths = images_below(root)
     below = [name_below(root, path) for path in paths]
     whole = [name.removesuffix(path.suffix) for name, path in zip(below, paths, strict=True)]
@@ -165,6 +169,7 @@ def _lost(line: str) -> bytes:
 
 
 def _in_tars(source: Path, config: BuildConfig) -> Sequence[EncodedImage]:
+    refuse(config, *_GROUPS)
     samples = read_samples(source, config)[0]
     spans = [(sample, sample.payload(IMAGE_ENDINGS, config.key)) for sample in samples]
     return [
@@ -183,10 +188,11 @@ def _member(span: Span | None) -> bytes:
 
 
 def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequence[EncodedImage]:
+    refuse(config, *_GROUPS)
     path, schema = file.path, read_schema(file.path)
     encoded, label = image_column(schema, config), column(schema.names, config, LABEL)
     if encoded is None or label not in schema.names:
-        found = f"{path} with columns {', '.join(schema.names[:8])}"
+        found = f"{path} with columns {some_of(schema.names)}"
         raise BadData(found, f"a column of images, and {label}", "kind=features, key=NAME or label_column=NAME")
     wanted = [name for name in (encoded, label, "split") if name in schema.names]
     table = _rows(path, wanted)
@@ -227,6 +233,6 @@ def image_content(image: Any) -> bytes:  # Any: bytes, or bytes and path, as Arr
     """The encoded file of a row. Raises OSError where there is none."""
     item = {"bytes": image} if isinstance(image, bytes) else image or {}
     if not item.get("bytes"):
-        raise OSError(f"no image, but the path {item['path']!r:.80}" if item.get("path") else "no image")
+        raise OSError(f"no image, but the path {item['path']!r}" if item.get("path") else "no image")
     content: bytes = item["bytes"]
     return content

@@ -34,6 +34,7 @@ from negsift.common.data.table.sources.tabular_files import (
     with_split,
 )
 from negsift.common.errors import BadData, BadInput, UnknownName
+from negsift.common.some_of import some_of
 
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 _RESET_INDEX = ("index", "level_0")  # names that may be features; they are row numbers if they count from 0
@@ -64,7 +65,7 @@ def _require_key(path: Path, config: BuildConfig) -> None:
     lists = [field.name for field in schema if is_list(field.type)]
     if config.key not in lists:
         remedy = "correct key=" if lists else "leave key out"
-        raise BadInput(f"key={config.key} of {path}", f"a column of lists: {', '.join(lists) or 'it has none'}", remedy)
+        raise BadInput(f"key={config.key} of {path}", f"a column of lists: {some_of(lists) or 'it has none'}", remedy)
 
 
 def _read(files: Sequence[DataFile], config: BuildConfig, width: int) -> Iterator[pa.Table | str]:
@@ -115,7 +116,7 @@ class _Layout:
             found = f"column {numbered[0]!r}, in which pandas writes the numbers of rows"
             raise BadData(found, "columns of features", f"set leave_out={numbered[0]}, or write it with index=False")
         if not self._columns:
-            found = f"no column of features among {', '.join(first.column_names)}"
+            found = f"no column of features among {some_of(first.column_names)}"
             raise BadData(found, "columns of numbers, or one called features", "add them")
         self.width = self.matrix(first).shape[1]
 
@@ -148,7 +149,7 @@ class _Layout:
         lengths = np.unique(column.value_lengths().fill_null(0).to_numpy())
         width = self._width or (int(lengths[0]) if len(lengths) else 0)
         if any(lengths != width):
-            found = ", ".join(str(length) for length in sorted({width, *lengths.tolist()}))
+            found = some_of(sorted({width, *lengths.tolist()}))
             raise BadData(f"instances of {found} features", "the same number for every instance", "correct the source")
         if not width:
             found = "no number in the features of row 0, nor in those of the rows after it"

@@ -18,6 +18,7 @@ from negsift.common.data.table.sources.split_names import split_of
 from negsift.common.data.table.sources.tabular_files import describe_rows, label_reader, with_ids, with_split
 from negsift.common.data.table.sources.unused_settings import OF_CUT_BAGS, refuse
 from negsift.common.errors import BadData, BadInput
+from negsift.common.some_of import some_of
 
 _ROWS = 16
 """Bags in memory at a time, beside those of an open row group."""
@@ -32,10 +33,10 @@ def image_lists(path: Path, config: BuildConfig) -> str | None:
     if config.key in schema.names:
         return config.key if config.key in listed else None
     if listed and config.key is not None:
-        raise BadInput(f"key={config.key} of {path}", f"one of its columns, {', '.join(listed)}", "correct key=")
+        raise BadInput(f"key={config.key} of {path}", f"one of its columns, {some_of(listed)}", "correct key=")
     others = [name for name in (image_column(schema, config) or "", "features") if name in schema.names]
     if listed and len(listed) + len(others) > 1:
-        found = f"columns {', '.join([*listed, *others])} in {path}"
+        found = f"columns {some_of([*listed, *others])} in {path}"
         raise BadData(found, "one column of bags", "name it: key=NAME")
     return listed[0] if listed else None
 

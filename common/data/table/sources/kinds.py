@@ -26,6 +26,7 @@ from negsift.common.data.table.sources.tar_shards import first_endings, tar_file
 from negsift.common.data.table.sources.unused_settings import refuse, refuse_unused
 from negsift.common.errors import BadData, BadInput, UnknownName
 from negsift.common.regular_file import regular
+from negsift.common.some_of import some_of
 
 OPENERS: dict[str, Callable[[Path, BuildConfig], Source]] = {
     "images": open_images,
@@ -93,7 +94,7 @@ def _kind_of_rows(path: Path, config: BuildConfig) -> str:
     schema = read_schema(path)
     if config.key not in (None, *schema.names):
         raise BadInput(
-            f"key={config.key} of {path}", f"one of its columns, {', '.join(schema.names[:8])}", "correct key="
+            f"key={config.key} of {path}", f"one of its columns, {some_of(schema.names)}", "correct key="
         )
     if image_lists(path, config):
         return "images"
@@ -134,5 +135,5 @@ def _describe(source: Path) -> str:
     if not files:
         return f"no visible file below {source}"
     counts = Counter(path.suffix or "no ending" for path in files).most_common(4)
-    names = ", ".join(str(path.relative_to(source)) for path in files[:3])
+    names = some_of((path.relative_to(source) for path in files), 3)
     return f"{names} below {source}, in all {', '.join(f'{count} of {ending}' for ending, count in counts)}"

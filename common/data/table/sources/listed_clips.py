@@ -25,6 +25,7 @@ from negsift.common.data.table.sources.split_names import folder_split, split_fo
 from negsift.common.data.table.sources.tabular_files import as_text, describe_rows, label_reader, splits
 from negsift.common.data.table.sources.tar_samples import read_samples
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 AUDIO = "audio"
 _STARTS = ("start", "start_seconds", "onset")
@@ -76,9 +77,9 @@ def clips_by_folder(root: Path) -> Mapping[str, ClipList]:
         found.setdefault(split, []).extend(_in_classes(root, below))
     classes = {segment.tags for clips in found.values() for segment, _ in clips}
     if len(classes) < 2:
-        names = sorted(path.name for path in clips_below(root))[:3]
+        names = some_of(sorted(path.name for path in clips_below(root)), 3)
         expected = "a list of their labels, or a sub-folder for each class"
-        raise BadData(f"clips below {root}, such as {', '.join(names)}, and no labels", expected, "set labels=FILE")
+        raise BadData(f"clips below {root}, such as {names}, and no labels", expected, "set labels=FILE")
     return {
         split: ClipList(tuple(segment for segment, _ in clips), tuple(recording for _, recording in clips))
         for split, clips in found.items()
@@ -95,7 +96,7 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
             names, row = opened.schema.names, 0
             label = column(names, config, LABEL)
             if label not in names:
-                found = f"{file.path} with columns {', '.join(names[:8])}"
+                found = f"{file.path} with columns {some_of(names)}"
                 raise BadData(found, f"audio, and {label}", "name it: label_column=NAME")
             labels = label_reader(opened.schema, file.path, config)
             for table in opened.batches([name for name in names if name != AUDIO]):
@@ -180,6 +181,6 @@ def _require_whole_names(segments: Sequence[Segment], files: ClipFiles, lists: s
     for segment in segments:
         paths = [file.path for file in files.get(segment.id, ()) if file.start is None]
         if len({path.name for path in paths}) < len(paths):
-            names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+            names = some_of((f"{path.parent.name}/{path.name}" for path in paths), 3)
             found = f"clip {segment.id!r} of {lists}, which has the files {names}"
             raise BadData(found, "a file for each", "name files of one name by their folders")

@@ -20,6 +20,7 @@ from negsift.common.data.table.sources.columns import ID, LABEL, column, require
 from negsift.common.data.table.sources.delimited_text import spread
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
+from negsift.common.some_of import some_of
 
 SVM = (".svm", ".svmlight", ".libsvm")
 _MIL_HEAD = ("-", "bag_id", "label")
@@ -88,7 +89,7 @@ def bags_together(columns: Mapping[str, Any], features: NDArray[Any], config: Bu
     lengths = {len(features), *map(len, arrays.values())}
     if len(lengths) > 1:
         raise BadData(
-            f"columns of {', '.join(map(str, sorted(lengths)))} rows", "a row for each instance", "correct it"
+            f"columns of {some_of(sorted(lengths))} rows", "a row for each instance", "correct it"
         )
     flat = pa.array(np.ascontiguousarray(features).ravel())
     table = pa.table(arrays | {"features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1])})

@@ -102,7 +102,7 @@ def _members(path: Path, odd: list[str]) -> Iterator[Span]:
                     and member.name.isprintable()
                     and "." in Path(member.name).name
                 ):
-                    odd.append(f"{path.name}, {member.name!a:.80}: no regular file with an ending")
+                    odd.append(f"{path.name}, {member.name!a}: no regular file with an ending")
                     continue
                 yield Span(path, member.name, member.offset_data, member.size)
             # tarfile takes a header that is cut or damaged for the end, which is a block of zeros.

@@ -144,14 +144,14 @@ def test_a_clip_that_is_called_by_the_name_of_several_files_is_refused(tmp_path:
         made(tmp_path / "clips")
 
 
-def test_a_list_of_other_names_shows_three_and_the_forms_that_are_known(tmp_path: Path) -> None:
+def test_a_list_of_other_names_shows_three_and_how_many_more_and_the_forms_that_are_known(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     for number in range(5):
         clip(root / f"x{number}.flac", number)
     (root / "list.csv").write_text("bag_id,label\ny,dog\nz,cat\n")
     with pytest.raises(
         BadData,
-        match=r"2 listed, such as y\) below .*, but x0.flac, x1.flac, x2.flac; expected names such as ID.wav, ID_30.wav",
+        match=r"2 listed, such as y\) below .*, but x0.flac, x1.flac, x2.flac and 2 more; expected names such as ID.wav, ID_30.wav",
     ):
         made(root, labels=str(root / "list.csv"))
 

@@ -46,13 +46,19 @@ def arrays(root: Path) -> Path:
 
 def classes(root: Path, ending: str, content: bytes) -> Path:
     for name in ("cat", "dog"):
-        (root / "classes" / name).mkdir(parents=True)
+        (root / "classes" / name).mkdir(parents=True, exist_ok=True)
         (root / "classes" / name / f"0{ending}").write_bytes(content)
     return root / "classes"
 
 
 def photos(root: Path) -> Path:
     return classes(root, ".png", png(1))
+
+
+def listed_photos(root: Path) -> Path:
+    (root / "classes").mkdir()
+    (root / "classes" / "labels.csv").write_text("bag_id,label,patient\n0,cat,p\n")
+    return photos(root)
 
 
 def clips(root: Path) -> Path:
@@ -74,6 +80,7 @@ def clips(root: Path) -> Path:
         (arrays, {"key": "uni"}, "key=uni of .npy files; .*; leave key out"),
         (arrays, {"seconds": 2.0}, "seconds=2.0 for a source of arrays"),
         (photos, {"group_column": "patient", "bag_size": 1}, "group_column=patient for a folder of images for each"),
+        (listed_photos, {"group_column": "patient", "bag_size": 1}, "group_column=patient for bags that are cut from"),
         (photos, {"dtype": "float16"}, "dtype=float16 for a source of images"),
         (clips, {"train_set": "unbalanced"}, "train_set=unbalanced for a folder of clips for each class"),
         (clips, {"leave_out": ("x", "y")}, "leave_out=x,y for a source of audio"),
