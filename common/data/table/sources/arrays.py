@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from negsift.common.data.files_below import name_below
+from negsift.common.data.files_below import files_below, in_order, name_below
 from negsift.common.data.table.schema import COLUMNS, Payload
 from negsift.common.data.table.sources.array_file import COMMON_KEYS, COORDS, ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
 from negsift.common.data.table.sources.bag_folder import INSTANCE_LABELS, BagFolder, find_bags, others_in
@@ -28,6 +28,7 @@ from negsift.common.data.table.sources.feature_column import (
 from negsift.common.data.table.sources.source import BuildConfig, Part, Source, cut
 from negsift.common.data.table.sources.split_list import find_splits, read_splits
 from negsift.common.data.table.sources.split_names import folder_split
+from negsift.common.data.table.sources.tabular_files import is_table
 from negsift.common.data.table.sources.tar_samples import TarSample, read_samples
 from negsift.common.data.table.sources.tar_shards import Span, tar_files
 from negsift.common.errors import BadData, BadInput
@@ -63,7 +64,7 @@ def open_arrays(root: Path, config: BuildConfig) -> Source:
     tables = find_lists(root, config, besides=listed)
     if not folder.features or not (tables or folder.labels):
         lacks = f"no {', '.join(ENDINGS)} below {root}{others_in(root, lambda path: path in tables)}"
-        found = f"no {root / 'labels.csv'}{_but(tables_in(root))}" if folder.features else lacks
+        found = f"no {root / 'labels.csv'}{_but(root)}" if folder.features else lacks
         raise BadData(found, "one file for each bag, and labels.csv", "correct --from, or labels=FILE")
     key = None if folder.has_key else config.key
     _require_key(folder.features.values(), key)
@@ -89,8 +90,10 @@ def _with_split(described: Described, listed: str | None, root: Path, path: Path
     return described._replace(split=described.split or listed or folder_split(root, path))
 
 
-def _but(tables: Sequence[Path]) -> str:
-    return f", but {some_of((path.name for path in tables), 3)}" if tables else ""
+def _but(root: Path) -> str:
+    """The tables below `root`, which may be lists."""
+    tables = tables_in(root) or [path for path in in_order(files_below(root)) if is_table(path)]
+    return f", but {some_of((name_below(root, path) for path in tables), 3)}" if tables else ""
 
 
 def _in_tars(root: Path, config: BuildConfig) -> tuple[list[BagFile], list[str], list[str]]:

@@ -9,9 +9,9 @@ from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.errors import BadData
 from negsift.common.some_of import some_of
 
-ID, LABEL, GROUP = "id_column", "label_column", "group_column"
+ID, LABEL, GROUP, SPLIT = "id_column", "label_column", "group_column", "split_column"
 _USUAL = {
-    ID: ("bag_id", "slide_id", "file_name"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id"),
+    ID: ("bag_id", "slide_id", "file_name"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id"), SPLIT: ("split",),
 }  # fmt: skip
 """Each key's default, and the names that CLAM's lists and Hugging Face's folders of images have in its place."""
 ID_NAME, LABEL_NAME = _USUAL[ID][0], _USUAL[LABEL][0]
@@ -23,12 +23,12 @@ def column(names: Sequence[str], config: BuildConfig, key: str) -> str:
     default, *others = _USUAL[key]
     if stated != default or default in names:
         return stated
-    return next((other for other in others if other in names), others[0])
+    return next((other for other in others if other in names), [*others, default][0])
 
 
 def text_columns(names: Sequence[str], config: BuildConfig) -> tuple[str, ...]:
     """The columns that are no features: id, labels, group and split."""
-    return (*(column(names, config, key) for key in _USUAL), "split")
+    return tuple(column(names, config, key) for key in _USUAL)
 
 
 def _is_number(name: str) -> bool:
@@ -46,18 +46,25 @@ def _guess(row: Sequence[str]) -> Sequence[str]:
     return (ID_NAME, *["-"] * (texts - 1), "*", LABEL_NAME) if texts else (ID_NAME, LABEL_NAME, "*")
 
 
-def require_columns(names: Sequence[str], path: Path, config: BuildConfig) -> None:
-    """Raise BadData for two columns of one name, and where the one of ids, of labels, or of groups if one is stated, is
-    absent.
+def require_stated(names: Sequence[str], path: Path, config: BuildConfig) -> None:
+    """Raise BadData where a column of groups or of splits is stated and absent."""
+    for key in (GROUP, SPLIT):
+        stated = getattr(config, key)
+        if stated not in (_USUAL[key][0], *names):
+            found = f"{path} without column {stated} (it has {some_of(names)})"
+            raise BadData(found, f"the column that {key} names", "correct it, or leave it out")
+
+
+def require_columns(names: Sequence[str], path: Path, config: BuildConfig, held: Sequence[str] | None = None) -> None:
+    """Raise BadData for two columns of one name, and where the one of ids, of labels, or of groups or splits if one is
+    stated, is absent. `held` are the names in the file, where they are others.
     """
+    require_stated(names, path, config)
     missing = [name for name in (column(names, config, key) for key in (ID, LABEL)) if name not in names]
-    if config.group_column not in (_USUAL[GROUP][0], *names):
-        found = f"{path} without column {config.group_column} (it has {some_of(names)})"
-        raise BadData(found, "the column that group_column names", "correct it, or leave it out")
     if missing:
         named = {column(names, config, key): getattr(config, key) for key in (ID, LABEL)}
         lacking = ", ".join(named[name] for name in missing)
-        found = f"{path} without column {lacking} (it has {some_of(names)})"
+        found = f"{path} without column {lacking} (it has {some_of(held or names)})"
         remedy = "name them: id_column=NAME label_column=NAME"
         if any(map(_is_number, names)):
             remedy += f", or where there is no header all columns: columns={','.join(_guess(names))}"

@@ -23,7 +23,7 @@ from negsift.common.data.parquet_file import UNREADABLE, unreadable
 from negsift.common.data.sixteen_bits import FaintImages, eight_bits
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.bag_list import Described, find_lists, read_lists, tables_in
-from negsift.common.data.table.sources.columns import LABEL, column, text_columns
+from negsift.common.data.table.sources.columns import LABEL, SPLIT, column, require_stated, text_columns
 from negsift.common.data.table.sources.shards import DataFile, shards, shards_below
 from negsift.common.data.table.sources.source import BuildConfig, Remark
 from negsift.common.data.table.sources.split_names import folder_split, folders_beside, split_folders, split_of
@@ -194,17 +194,19 @@ def _in_shard(file: DataFile, config: BuildConfig, is_one_of_many: bool) -> Sequ
     if encoded is None or label not in schema.names:
         found = f"{path} with columns {some_of(schema.names)}"
         raise BadData(found, f"a column of images, and {label}", "kind=features, key=NAME or label_column=NAME")
-    wanted = [name for name in (encoded, label, "split") if name in schema.names]
+    require_stated(schema.names, path, config)
+    split = column(schema.names, config, SPLIT)
+    wanted = [name for name in (encoded, label, split) if name in schema.names]
     table = _rows(path, wanted)
     labels = label_reader(schema, path, config).read(table[label]).to_pylist()
-    stated = splits(table).to_pylist() if "split" in wanted else [None] * len(labels)
+    stated = splits(table, split).to_pylist() if split in wanted else [None] * len(labels)
     images, before = table[encoded], f"{path.name} " if is_one_of_many else ""
     return [
         EncodedImage(
             functools.partial(_bytes, images, row), f"{before}row {row}", None if names is None else tuple(names),
-            split or file.split or split_of(path),
+            own or file.split or split_of(path),
         )
-        for row, (names, split) in enumerate(zip(labels, stated, strict=True))
+        for row, (names, own) in enumerate(zip(labels, stated, strict=True))
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ or the audio of Hugging Face's files. They become lists in AudioSet's form, whos
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from negsift.common.data.files_below import in_order, name_below
 from negsift.common.data.images import class_folders
 from negsift.common.data.table.schema import SPLITS
 from negsift.common.data.table.sources.bag_list import read_rows
-from negsift.common.data.table.sources.columns import ID, LABEL, column
+from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, SPLIT, column, require_stated
 from negsift.common.data.table.sources.shards import shards
 from negsift.common.data.table.sources.source import BuildConfig
 from negsift.common.data.table.sources.split_names import folder_split, split_folders, split_of, stated_split
@@ -98,12 +98,14 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
             if label not in names:
                 found = f"{file.path} with columns {some_of(names)}"
                 raise BadData(found, f"audio, and {label}", "name it: label_column=NAME")
+            require_stated(names, file.path, config)
             labels = label_reader(opened.schema, file.path, config)
             for table in opened.batches([name for name in names if name != AUDIO]):
                 ids = _ids(table, file.name, row, config)
-                stated = splits(table).to_pylist() if "split" in names else [None] * len(table)
-                for id, tags, split in zip(ids, labels.read(table[label]).to_pylist(), stated, strict=True):
-                    segment = Segment(id, None, tuple(sorted(tags or ())), labeled=tags is not None)
+                stated = _if_there(table, column(names, config, SPLIT), splits)
+                groups = _if_there(table, column(names, config, GROUP), as_text)
+                for id, tags, split, of in zip(ids, labels.read(table[label]).to_pylist(), stated, groups, strict=True):
+                    segment = Segment(id, None, tuple(sorted(tags or ())), of, tags is not None)
                     recording = Recording(file.path, row)
                     clips.setdefault(split or file.split or split_of(file.path), []).append((segment, recording))
                     row += 1
@@ -111,6 +113,14 @@ def clips_in_shards(source: Path, config: BuildConfig) -> Mapping[str, ClipList]
         split: ClipList(tuple(segment for segment, _ in some), tuple(recording for _, recording in some))
         for split, some in clips.items()
     }
+
+
+def _if_there(
+    table: pa.Table, name: str, read: Callable[[pa.Table, str], pa.Array | pa.ChunkedArray]
+) -> list[str | None]:
+    """A column as text, or nothing in each row."""
+    texts: list[str | None] = read(table, name).to_pylist() if name in table.column_names else [None] * len(table)
+    return texts
 
 
 def clips_in_tars(source: Path, config: BuildConfig) -> Mapping[str, ClipList]:

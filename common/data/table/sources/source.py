@@ -36,6 +36,7 @@ class BuildConfig:
     id_column: str = knob("bag_id", "column of a CSV or parquet file with the bag's id")
     label_column: str = knob("label", "column of labels; in a CSV `a;b` is two labels, `[]` none, empty unlabeled")
     group_column: str = knob("group_id", "column of what a split never cuts, such as the patient")
+    split_column: str = knob("split", "column of train, val or test, or words that mean these")
     label_separator: str = knob(";", "what separates the labels of a bag in a column of text")
     columns: tuple[str, ...] = knob(
         (), "names of the columns of a CSV without a header: - leaves one out, * is all others, the features"

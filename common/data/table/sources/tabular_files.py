@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from negsift.common.data.arrow_files import ARROW, is_list, open_rows
 from negsift.common.data.class_names import class_names
 from negsift.common.data.parquet_file import UNREADABLE, unreadable
-from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, column, require_columns, text_columns
+from negsift.common.data.table.sources.columns import GROUP, ID, LABEL, SPLIT, column, require_columns, text_columns
 from negsift.common.data.table.sources.delimited_text import EXPECTED, TEXT, read_text
 from negsift.common.data.table.sources.labels import LabelReader, is_text
 from negsift.common.data.table.sources.mat_files import MAT, read_mat
@@ -43,7 +43,7 @@ def read_batches(
             named = _with_features(batch, config)
             if name is not None and _has_features(named.schema):
                 named = with_ids(named, config, name, rows)
-            require_columns(named.column_names, path, config)
+            require_columns(named.column_names, path, config, batch.column_names)
             rows += batch.num_rows
             yield named
     except UNREADABLE as error:
@@ -94,16 +94,16 @@ def describe_rows(table: pa.Table, config: BuildConfig, labels: LabelReader) -> 
         found = f"the {config.id_column} {ids[odd].as_py()!r}"
         raise BadData(found, "ids without blanks around them", "correct the source")
     columns = {"bag_id": ids, "labels": labels.read(table[column(names, config, LABEL)])}
-    if "split" in names:
-        columns["split"] = splits(table)
+    if column(names, config, SPLIT) in names:
+        columns["split"] = splits(table, column(names, config, SPLIT))
     if column(names, config, GROUP) in names:
         columns["group_id"] = as_text(table, column(names, config, GROUP))
     return pa.table(columns)
 
 
-def splits(table: pa.Table) -> pa.Array:
-    """The column `split`, in which words such as `validation` and `testing` mean val and test."""
-    words = as_text(table, "split").to_pylist()
+def splits(table: pa.Table, name: str) -> pa.Array:
+    """A column of splits, in which words such as `validation` and `testing` mean val and test."""
+    words = as_text(table, name).to_pylist()
     return pa.array([word and split_named(word) for word in words], pa.string())
 
 

@@ -8,7 +8,7 @@ from negsift.common.errors import BadInput
 
 OF_CUT_BAGS = ("bag_size", "bag_seed", "views", "prefix")
 """Settings of bags that are made of single images."""
-OF_LISTS = ("id_column", "label_column", "group_column", "label_separator", "columns")
+OF_LISTS = ("id_column", "label_column", "group_column", "split_column", "label_separator", "columns")
 """Settings of tables and lists."""
 _OF_IMAGES = (*OF_CUT_BAGS, "image_size")
 _OF_CLIPS = ("train_set", "sample_rate", "seconds", "mels", "frames")

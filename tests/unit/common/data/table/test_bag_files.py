@@ -402,6 +402,14 @@ def test_splits_stand_beside_a_list_of_labels(tmp_path: Path) -> None:
     assert [(bag["labels"], bag["split"]) for bag in built(source)][4:] == [(["cat"], "test")] * 2
 
 
+def test_a_list_below_the_folder_is_pointed_out(tmp_path: Path) -> None:
+    source = torchmil(tmp_path / "set", ".") / "features"
+    (source / "lists").mkdir()
+    (source / "lists" / "of_labels.csv").write_text("bag_id,label\n")
+    with pytest.raises(BadData, match="no .*labels.csv, but lists/of_labels.csv; expected"):
+        built(source)
+
+
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :]
 

@@ -197,6 +197,14 @@ def test_the_only_column_of_files_has_the_images(name: str, tmp_path: Path) -> N
     assert len(built(tmp_path / "two.parquet", key="mask")) == 6
 
 
+def test_rows_of_audio_have_splits_and_groups_of_their_own(tmp_path: Path) -> None:
+    table = sounds(4).data.table.append_column("part", pa.array(["train", "train", "dev", "dev"]))
+    pq.write_table(table.append_column("who", pa.array([7, 7, 8, 8])), tmp_path / "sounds.parquet")
+    settings = {"seconds": SMALL.seconds, "mels": SMALL.mels, "frames": SMALL.frames, "label_column": "category"}
+    found = built(tmp_path / "sounds.parquet", split_column="part", group_column="who", **settings)
+    assert [(bag["split"], bag["group_id"]) for bag in found] == [("train", "7")] * 2 + [("val", "8")] * 2
+
+
 def test_images_as_bytes_alone_are_the_same(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [png(n) for n in range(6)], "label": [0, 1] * 3}), tmp_path / "images.parquet")
     assert {bag["instances"][0]["bytes"] for bag in built(tmp_path / "images.parquet")} == {png(n) for n in range(6)}

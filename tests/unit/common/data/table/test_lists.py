@@ -139,3 +139,11 @@ def test_a_stated_list_is_found_here_or_else_below_the_source(
     with caplog.at_level("INFO"):
         assert [labels for labels, _ in made(source, labels="one.csv")] == [["here"], ["there"]]
     assert "labels are those of one.csv in the working directory, not of " in caplog.text
+
+
+@ENDINGS
+def test_the_column_of_splits_may_have_another_name(ending: str, tmp_path: Path) -> None:
+    source = beside(tmp_path, ending, "ab", labels="bag_id,label,part\na,x,train\nb,y,testing\n")
+    assert made(source, split_column="part") == [(["x"], "train"), (["y"], "test")]
+    with pytest.raises(BadData, match="labels.csv without column fold .*; expected the column that split_column names"):
+        made(source, split_column="fold")

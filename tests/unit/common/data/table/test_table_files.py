@@ -112,6 +112,8 @@ def test_the_only_column_of_lists_has_the_features(tmp_path: Path) -> None:
         [[1, 2], [3, 4]],
         [[5, 6]],
     ]
+    with pytest.raises(BadData, match=r"without column labels \(it has query, label, embedding, doc\)"):
+        built(tmp_path / "bags.parquet", id_column="query", label_column="labels")
     frame.assign(other=frame["embedding"]).to_parquet(tmp_path / "two.parquet")
     (tmp_path / "table").rename(tmp_path / "first")
     with pytest.raises(BadData, match="type list<.*> in column 'embedding'"):

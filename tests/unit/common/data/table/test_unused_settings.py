@@ -74,6 +74,8 @@ def clips(root: Path) -> Path:
         (rows, {"bag_size": 2}, "bag_size=2 for a source of features"),
         (rows, {"group_column": "patient"}, "rows.csv without column patient .it has bag_id, label, case_id, x"),
         (rows, {"key": "nope"}, "key=nope of .*; expected a column of lists: it has none; leave key out"),
+        (rows, {"split_column": "fold"}, "rows.csv without column fold .it has bag_id, label, case_id, x"),
+        (lists, {"label_column": "nope"}, "without column nope .it has bag_id, label, features, uni"),
         (lists, {"key": "nope"}, "key=nope of .*; expected one of its columns, bag_id, label, features, uni"),
         (lists, {"key": "label", "kind": "features"}, "key=label of .*; expected a column of lists: features, uni"),
         (arrays, {"group_column": "patient"}, "labels.csv without column patient"),
