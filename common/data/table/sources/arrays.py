@@ -16,7 +16,15 @@ import pyarrow as pa
 
 from negsift.common.data.files_below import files_below, in_order, name_below
 from negsift.common.data.table.schema import COLUMNS, Payload
-from negsift.common.data.table.sources.array_file import COMMON_KEYS, COORDS, ENDINGS, ArrayBag, read_bag, read_instance_labels, read_numbers
+from negsift.common.data.table.sources.array_file import (
+    COMMON_KEYS,
+    COORDS,
+    ENDINGS,
+    ArrayBag,
+    read_bag,
+    read_instance_labels,
+    read_numbers,
+)
 from negsift.common.data.table.sources.bag_folder import INSTANCE_LABELS, BagFolder, find_bags, others_in
 from negsift.common.data.table.sources.bag_list import BagList, Described, find_lists, read_lists, tables_in
 from negsift.common.data.table.sources.feature_column import (

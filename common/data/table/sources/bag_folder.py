@@ -41,7 +41,9 @@ class BagFolder:
         used = {path for some in of_bags for path in some.values()} | {*others}
         left = (path for path in files_below(root) if path.parent != root or path.suffix.lower() in ENDINGS)
         folders = Counter(name_below(root, path.parent) or "." for path in left if path not in used)
-        return [f"{name}/: {count} {'file' if count == 1 else 'files'} not used" for name, count in sorted(folders.items())]
+        return [
+            f"{name}/: {count} {'file' if count == 1 else 'files'} not used" for name, count in sorted(folders.items())
+        ]
 
 
 def find_bags(root: Path, key: str | None) -> BagFolder:
@@ -70,7 +72,9 @@ def _sets(root: Path, paths: Sequence[Path]) -> Mapping[Path, Path]:
             sets.setdefault(path.parent, root.joinpath(*folders[:place]))
         elif any(_is_called(folders[-1], name) for name in (COORDS, _LABELS, *INSTANCE_LABELS) if folders):
             beside.add(path.parent.parent)
-    return {folder: base for folder, base in sets.items() if base in beside or root / _FEATURES in (folder, *folder.parents)}
+    return {
+        folder: base for folder, base in sets.items() if base in beside or root / _FEATURES in (folder, *folder.parents)
+    }
 
 
 def _is_called(folder: str, name: str) -> bool:
@@ -97,7 +101,9 @@ def _torchmil(root: Path, paths: Sequence[Path], sets: Mapping[Path, Path], key:
 
 def _beside(base: Path, of_set: str, names: Sequence[str]) -> Path | None:
     """The folder in `base` of one of these names: with the set's own at its end, or plain, or else the only one."""
-    found = [path for path in sorted(base.iterdir()) if path.is_dir() and any(_is_called(path.name, name) for name in names)]
+    found = [
+        path for path in sorted(base.iterdir()) if path.is_dir() and any(_is_called(path.name, name) for name in names)
+    ]
     own = [path for path in found if path.name in [f"{name}_{of_set}" for name in names]]
     plain = [path for path in found if path.name in names]
     return next(iter(own or plain), found[0] if len(found) == 1 else None)

@@ -11,8 +11,11 @@ from negsift.common.some_of import some_of
 
 ID, LABEL, GROUP, SPLIT = "id_column", "label_column", "group_column", "split_column"
 _USUAL = {
-    ID: ("bag_id", "slide_id", "file_name"), LABEL: ("label", "labels"), GROUP: ("group_id", "case_id"), SPLIT: ("split",),
-}  # fmt: skip
+    ID: ("bag_id", "slide_id", "file_name"),
+    LABEL: ("label", "labels"),
+    GROUP: ("group_id", "case_id"),
+    SPLIT: ("split",),
+}
 """Each key's default, and the names that CLAM's lists and Hugging Face's folders of images have in its place."""
 ID_NAME, LABEL_NAME = _USUAL[ID][0], _USUAL[LABEL][0]
 

@@ -93,9 +93,7 @@ def _kind_of_file(path: Path, config: BuildConfig) -> str | None:
 def _kind_of_rows(path: Path, config: BuildConfig) -> str:
     schema = read_schema(path)
     if config.key not in (None, *schema.names):
-        raise BadInput(
-            f"key={config.key} of {path}", f"one of its columns, {some_of(schema.names)}", "correct key="
-        )
+        raise BadInput(f"key={config.key} of {path}", f"one of its columns, {some_of(schema.names)}", "correct key=")
     if image_lists(path, config):
         return "images"
     if "audio" in schema.names and pa.types.is_struct(schema.field("audio").type):

@@ -1,5 +1,5 @@
-"""Reads MATLAB's files of multiple-instance learning, before version 7.3: a row for each instance beside its bag and its
-label, a data set of PRTools and its MIL toolbox, or a cell for each bag. Matrices may be sparse.
+"""Reads MATLAB's files of multiple-instance learning, before version 7.3: a row for each instance beside its bag and
+its label, a data set of PRTools and its MIL toolbox, or a cell for each bag. Matrices may be sparse.
 """
 
 import functools
@@ -23,10 +23,7 @@ from negsift.common.errors import BadData
 from negsift.common.some_of import some_of
 
 MAT = (".mat",)
-_NAMES = {
-    ID: ("bag_ids", "bag_id", "bagids"),
-    LABEL: ("labels", "label", "bag_labels", "targets"),
-}
+_NAMES = {ID: ("bag_ids", "bag_id", "bagids"), LABEL: ("labels", "label", "bag_labels", "targets")}
 _FEATURES = ("features", "x", "X", "data", "bags")
 _DAMAGED = (
     ValueError, TypeError, OSError, KeyError, IndexError, AttributeError, OverflowError, MemoryError, RuntimeError,
@@ -94,7 +91,9 @@ def _load(path: Path) -> dict[str, Any]:  # Any: as in `Arrays`
         raise
     except (*_DAMAGED, MatReadError) as error:
         found = f"{path}, damaged or no MATLAB file ({error or type(error).__name__})"
-        raise BadData(found, "a MATLAB file of version 7 or before", "save it again by save(FILE, ..., '-v7')") from None
+        raise BadData(
+            found, "a MATLAB file of version 7 or before", "save it again by save(FILE, ..., '-v7')"
+        ) from None
     return {name: value for name, value in held.items() if name[:2] != "__" and hasattr(value, "dtype")}
 
 
@@ -112,7 +111,9 @@ def _columns(held: Arrays, config: BuildConfig) -> dict[str, NDArray[Any]]:  # A
     for key, usual in _NAMES.items():
         stated = getattr(config, key)
         names = usual if stated == getattr(BuildConfig, key) else (stated,)
-        columns |= {key: _flat(held[name]) for name in names[::-1] if name in held}  # the first of them counts
+        name = next((name for name in names if name in held), None)
+        if name is not None:
+            columns[key] = _flat(held[name])
     return columns
 
 
@@ -126,7 +127,9 @@ def _of_prtools(dataset: Any, path: Path) -> Rows:  # Any: an array of one struc
         return Rows(fields["data"], {ID: _flat(bags), LABEL: labels})
     except (ValueError, IndexError, TypeError) as error:
         found = f"a struct of {some_of(dataset.dtype.names)} in {path} ({error})"
-        raise BadData(found, "PRTools' data, nlab, lablist and ident.milbag", "save features, bag_ids, labels") from None
+        raise BadData(
+            found, "PRTools' data, nlab, lablist and ident.milbag", "save features, bag_ids, labels"
+        ) from None
 
 
 def _of_cells(cells: NDArray[Any], held: Arrays, path: Path) -> Rows:  # Any: objects

@@ -88,9 +88,7 @@ def bags_together(columns: Mapping[str, Any], features: NDArray[Any], config: Bu
     arrays = {name: pa.array(_whole(np.asarray(values))) for name, values in columns.items()}
     lengths = {len(features), *map(len, arrays.values())}
     if len(lengths) > 1:
-        raise BadData(
-            f"columns of {some_of(sorted(lengths))} rows", "a row for each instance", "correct it"
-        )
+        raise BadData(f"columns of {some_of(sorted(lengths))} rows", "a row for each instance", "correct it")
     flat = pa.array(np.ascontiguousarray(features).ravel())
     table = pa.table(arrays | {"features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1])})
     ids = table[column(table.column_names, config, ID)].to_pylist()

@@ -20,7 +20,7 @@ T = TypeVar("T")
 PART_FILES, _PART_BYTES = 1000, 1 << 28
 
 SOURCES = {
-    "images": "images in a folder per class, or with labels=LIST; rows (Hugging Face's shards) of an image or a list of images",
+    "images": "images in a folder per class, or with labels=LIST; rows (Hugging Face's shards) of one or of a list",
     "audio": "clips with AudioSet's lists, with labels=LIST, or in a folder per class; rows with a column audio",
     "features": "a CSV, TSV, parquet or arrow file of features, a folder of shards, svm-light, .mat",
     "arrays": "npy, npz, h5 or pt files, one for each bag, with a list of labels; CLAM's and torchmil's folders",

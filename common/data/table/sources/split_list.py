@@ -30,7 +30,9 @@ def find_splits(root: Path, base: Path, config: BuildConfig) -> Path | None:
 
 
 def read_splits(path: Path, config: BuildConfig, bags: Collection[str]) -> Mapping[str, str]:
-    """The split of each bag, which may have a file's ending unless it is one of the `bags`. Raises BadData for a list without columns of bags and splits, and for a bag in two."""
+    """The split of each bag, which may have a file's ending unless it is one of the `bags`. Raises BadData for a list
+    without columns of bags and splits, and for a bag in two.
+    """
     rows = _rows(path)
     names = next(rows, [])
     id = config.id_column if config.id_column in names else next((name for name in _IDS if name in names), None)

@@ -79,9 +79,15 @@ def read_samples(source: Path, config: BuildConfig) -> tuple[list[TarSample], li
         id = key if times[key] == 1 else f"{below.with_suffix('').as_posix()}/{key}"
         beside = _beside(spans)
         known |= beside.keys()
-        labels, split, group = _labels(spans, beside, config), _text(spans, beside, column([*beside], config, SPLIT)), column([*beside], config, GROUP)
+        labels, split, group = (
+            _labels(spans, beside, config),
+            _text(spans, beside, column([*beside], config, SPLIT)),
+            column([*beside], config, GROUP),
+        )
         samples.append(
-            TarSample(id, spans, labels, split_named(split) if split else split_below(below), _text(spans, beside, group))
+            TarSample(
+                id, spans, labels, split_named(split) if split else split_below(below), _text(spans, beside, group)
+            )
         )
     if all(sample.labels is None for sample in samples):
         raise BadData(f"no label in {source}{_keys(found)}", "a .cls, or a .json with label", "label_column=NAME")
@@ -121,7 +127,11 @@ def _content(span: Span) -> str:
 def _labels(spans: Mapping[str, Span], beside: Mapping[str, Any], config: BuildConfig) -> list[str] | None:
     """A stated label column of the JSON, or else the `.cls`, or else the usual label column."""
     name = column([*beside], config, LABEL)
-    span = spans[_JSON] if name in beside and (config.label_column == name != BuildConfig.label_column) else spans.get(_CLS)
+    span = (
+        spans[_JSON]
+        if name in beside and (config.label_column == name != BuildConfig.label_column)
+        else spans.get(_CLS)
+    )
     span = span or spans.get(_JSON)
     try:
         value = None if span is None else _content(span).strip() if span.suffix == _CLS else beside.get(name)

@@ -343,7 +343,9 @@ def test_torchmils_own_sets_have_patch_labels_and_splits(key: str, text: str, tm
 def test_sets_of_several_sizes_of_patches_are_named_by_their_path(tmp_path: Path) -> None:
     root = camelyon(tmp_path / "set", SPLITS)
     torchmil(root / "patches_256", "features_UNI")
-    with pytest.raises(BadData, match="2 sets of features in .*: patches_256/features/features_UNI, patches_512/.*path"):
+    with pytest.raises(
+        BadData, match="2 sets of features in .*: patches_256/features/features_UNI, patches_512/.*path"
+    ):
         built(root, key="features_UNI")
     assert len(built(root, key="patches_256")) == 6
 

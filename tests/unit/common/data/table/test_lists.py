@@ -131,7 +131,9 @@ def test_a_stated_list_is_found_here_or_else_below_the_source(
 ) -> None:
     source = beside(tmp_path, ending, "ab", one=rows(("a", "x"), ("b", "y")), two=rows(("a", "v"), ("b", "w")))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadData, match="no three.csv in the working directory or in .*in, but one.csv, two.csv; expected"):
+    with pytest.raises(
+        BadData, match="no three.csv in the working directory or in .*in, but one.csv, two.csv; expected"
+    ):
         made(source, labels="three.csv")
     assert [labels for labels, _ in made(source, labels="two.csv")] == [["v"], ["w"]]
     (tmp_path / "one.csv").write_text(rows(("a", "here"), ("b", "there")))

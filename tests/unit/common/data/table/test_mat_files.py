@@ -114,5 +114,7 @@ def test_a_damaged_file_is_one_line(damage: Callable[[bytes], bytes], tmp_path: 
 def test_a_file_of_version_seven_three_is_told_from_a_damaged_one(tmp_path: Path) -> None:
     head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
     (tmp_path / "fox.mat").write_bytes(head.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(BadData, match="fox.mat of MATLAB's version 7.3, which is HDF5; expected version 7 or before; save"):
+    with pytest.raises(
+        BadData, match="fox.mat of MATLAB's version 7.3, which is HDF5; expected version 7 or before; save"
+    ):
         built(tmp_path / "fox.mat")

@@ -74,7 +74,9 @@ def test_a_number_with_and_without_a_point_is_one_class(tmp_path: Path) -> None:
 def test_numbers_with_fractions_are_no_classes(labels: str, tmp_path: Path) -> None:
     one, other = labels.split()
     (tmp_path / "bags.csv").write_text(f"bag_id,label,x\na,{one},1\nb,{other},1\n")
-    with pytest.raises(BadData, match=r"labels that are numbers with fractions, such as .*, in .*bags.csv; expected whole"):
+    with pytest.raises(
+        BadData, match=r"labels that are numbers with fractions, such as .*, in .*bags.csv; expected whole"
+    ):
         built(tmp_path / "bags.csv")
 
 

@@ -154,7 +154,9 @@ def npz(**held: Any) -> bytes:
 
 def sampled(root: Path, **members: bytes) -> Path:
     """A shard of one sample with a class, and members by their endings, `_` for a point."""
-    return shard(root / "x.tar", {f"a.{name.replace('__', '.')}": one for name, one in members.items()} | {"a.cls": b"1"})
+    return shard(
+        root / "x.tar", {f"a.{name.replace('__', '.')}": one for name, one in members.items()} | {"a.cls": b"1"}
+    )
 
 
 def test_places_and_labels_of_instances_are_members(tmp_path: Path) -> None:
@@ -188,7 +190,9 @@ def test_a_key_of_a_sample_with_one_array_is_refused(tmp_path: Path) -> None:
         built(sampled(tmp_path, npy=npy(bag(1))), key="uni")
 
 
-@pytest.mark.parametrize(("ending", "one", "other"), [("png", png(1), png(2)), ("flac", encoded_clip(1), encoded_clip(2))])
+@pytest.mark.parametrize(
+    ("ending", "one", "other"), [("png", png(1), png(2)), ("flac", encoded_clip(1), encoded_clip(2))]
+)
 def test_of_several_images_or_clips_the_plain_one_or_the_key_is_taken(
     ending: str, one: bytes, other: bytes, tmp_path: Path
 ) -> None:
