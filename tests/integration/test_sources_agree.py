@@ -3,7 +3,6 @@
 import itertools
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +210,8 @@ DATA = {
     "clips/ontology.json": "clips", "hub/eval/00.parquet": "hub", "hub/bal_train/01.parquet": "hub",
 }  # fmt: skip
 """Files, and the source that each belongs to."""
+SETTINGS = {"photos": BuildConfig(bag_size=1), "clips": CLIPS, "hub": CLIPS}
+"""What some of the sources need."""
 
 
 @pytest.mark.parametrize(("name", "make"), list(itertools.product(DATA, [pipe, zeros, plug])))
@@ -222,7 +223,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
     with pytest.raises(BadData, match="(a named pipe|a socket|a device) at") as told:
-        build_table(tmp_path / "table", tmp_path / DATA[name], replace(CLIPS, bag_size=1))
+        build_table(tmp_path / "table", tmp_path / DATA[name], SETTINGS.get(DATA[name], BuildConfig()))
     assert Path(name).name in str(told.value)
 
 
