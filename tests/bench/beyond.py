@@ -68,7 +68,7 @@ def compared(rows: Rows, names: Iterable[str], base: str, classes: Iterable[str]
     ]
     names = [name for name in names if name != base]
     blocks = [block for block in sorted(rows[base]) if classes is None or block[0] in classes]
-    pairs = [[(rows[name][block], rows[base][block]) for block in blocks] for name in names]
+    pairs = [[(rows[name][block], rows[base][block]) for block in blocks if block in rows[name]] for name in names]
     differences = [np.array([own.last - other.last for own, other in each]) for each in pairs]
     by_validation = [estimate(own.best - other.best for own, other in each) for each in pairs]
     corrected = holm([sign_flip_p(difference) for difference in differences])

@@ -77,6 +77,12 @@ WORKS: dict[str, tuple[Callable[[], Work], int]] = {
     "scoring, SimpleCNN, 64 bags of five images": (scoring, 60),
 }
 """What is measured, and how often a turn does it."""
+TRIALS = [
+    "Whole trials ask for more, which also mix clips and compute their log-mel. By `/proc/PID/stat`, two processes of `negsift",
+    "sweep beyond-audio` on Ray had 8.5 and 12.7 % of their CPU time in the kernel, and took 21,000 and 33,000 pages a CPU",
+    "second; two that kept freed memory, and used huge pages besides (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`), 1 %, and 70",
+    "and 55 (2026-11-28).",
+]
 
 
 def measure(name: str) -> dict[str, float]:
@@ -136,6 +142,7 @@ def main() -> None:
         gain = f"{median(gains):.2f} ({gains[0]:.2f} to {gains[-1]:.2f})"
         lines.append(f"| {name} | {times[0]} | {times[1]} | {gain} | {pages[0]}; {pages[1]} |")
         log.info(lines[-1])
+    lines += ["", *TRIALS]
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
