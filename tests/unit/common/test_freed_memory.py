@@ -40,10 +40,10 @@ def _faults(setting: str = "", **environment: str) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
 def test_a_process_that_keeps_freed_memory_takes_no_pages_again() -> None:
-    every = 20 * 2048
-    assert _faults(MALLOC_MMAP_THRESHOLD_="131072") > every * 0.9
-    assert _faults(_KEEP) < every * 0.2
-    assert _faults(**keeping_environment()) < every * 0.2
+    rounds = 20  # each asks for a page at least: 2,048 of them, or 4 where the system gives huge ones
+    assert _faults(MALLOC_MMAP_THRESHOLD_="131072") > rounds
+    assert _faults(_KEEP) < rounds
+    assert _faults(**keeping_environment()) < rounds
 
 
 def test_settings_of_the_environment_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
