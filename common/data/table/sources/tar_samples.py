@@ -74,21 +74,14 @@ def read_samples(source: Path, config: BuildConfig) -> tuple[list[TarSample], li
     found, odd = read_members(source)
     times = Counter(sample.key for sample in found)
     root, samples, known = source if source.is_dir() else source.parent, list[TarSample](), set[str]()
-    for key, path, spans in found:
+    for name, path, spans in found:
         below = path.relative_to(root)
-        id = key if times[key] == 1 else f"{below.with_suffix('').as_posix()}/{key}"
+        id = name if times[name] == 1 else f"{below.with_suffix('').as_posix()}/{name}"
         beside = _beside(spans)
         known |= beside.keys()
-        labels, split, group = (
-            _labels(spans, beside, config),
-            _text(spans, beside, column([*beside], config, SPLIT)),
-            column([*beside], config, GROUP),
-        )
-        samples.append(
-            TarSample(
-                id, spans, labels, split_named(split) if split else split_below(below), _text(spans, beside, group)
-            )
-        )
+        split, group = (_text(spans, beside, column([*beside], config, key)) for key in (SPLIT, GROUP))
+        split = split_named(split) if split else split_below(below)
+        samples.append(TarSample(id, spans, _labels(spans, beside, config), split, group))
     if all(sample.labels is None for sample in samples):
         raise BadData(f"no label in {source}{_keys(found)}", "a .cls, or a .json with label", "label_column=NAME")
     for key in (LABEL, GROUP, SPLIT):
@@ -127,12 +120,8 @@ def _content(span: Span) -> str:
 def _labels(spans: Mapping[str, Span], beside: Mapping[str, Any], config: BuildConfig) -> list[str] | None:
     """A stated label column of the JSON, or else the `.cls`, or else the usual label column."""
     name = column([*beside], config, LABEL)
-    span = (
-        spans[_JSON]
-        if name in beside and (config.label_column == name != BuildConfig.label_column)
-        else spans.get(_CLS)
-    )
-    span = span or spans.get(_JSON)
+    is_stated = name in beside and name == config.label_column != BuildConfig.label_column
+    span = spans.get(_JSON) if is_stated or _CLS not in spans else spans[_CLS]
     try:
         value = None if span is None else _content(span).strip() if span.suffix == _CLS else beside.get(name)
         labels: list[str] | None = as_labels(pa.array([value]), config.label_separator)[0].as_py()

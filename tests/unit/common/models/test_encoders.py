@@ -67,20 +67,20 @@ def test_unknown_pooling_lists_the_poolings() -> None:
         make_model(ModelConfig(pooling="mean"), (3, 16, 16), seed=0)
 
 
-@pytest.mark.parametrize("count", [0, 2, 64, 131])
-def test_images_are_normalised_as_in_the_definition(count: int) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (count, 3, 4, 4), dtype=np.uint8)
+@pytest.mark.parametrize(("count", "side"), [(0, 4), (2, 4), (64, 32), (131, 32), (3, 300)])
+def test_images_are_normalised_as_in_the_definition(count: int, side: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
     mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.247, 0.2435, 0.2616])
     expected = (images / 255 - mean[:, None, None]) / std[:, None, None]
     np.testing.assert_allclose(Normalise(3)(torch.from_numpy(images)).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_normalised_images_are_channels_last_and_what_was_given_stays() -> None:
-    images = torch.rand(70, 3, 4, 4, requires_grad=True)
+    images = torch.rand(70, 3, 32, 32, requires_grad=True)
     before = images.detach().clone()
     normalise = Normalise(3)
     normalised = normalise(images)
     normalised.sum().backward()
     assert normalised.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(images.detach(), before, rtol=0, atol=0)
-    torch.testing.assert_close(images.grad, normalise.scale.expand(70, 3, 4, 4))
+    torch.testing.assert_close(images.grad, normalise.scale.expand(70, 3, 32, 32))
