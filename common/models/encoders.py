@@ -18,7 +18,7 @@ M = TypeVar("M", bound=nn.Module)
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _GREY = ((0.5,), (0.5,))
 _IN_CACHE = 64 * 3 * 32 * 32
-"""Numbers that a CPU normalises at a time, 64 images of CIFAR-10: in float32 they take 786 kB, and its cache has room."""
+"""Numbers that a CPU normalises at a time, 64 images of CIFAR-10: they take 786 kB, which its cache holds."""
 
 
 class Normalise(nn.Module):
